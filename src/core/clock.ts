@@ -1,0 +1,12 @@
+import type { EpochMs } from "./json.js";
+
+/** Time as the process sees it. Tests pass a fake; stores on a database use the database's own. */
+export interface Clock {
+  now(): EpochMs;
+  /** Call `fn` once after `delayMs`. The timer never keeps the process alive. */
+  setTimer(fn: () => void, delayMs: number): Timer;
+}
+
+export interface Timer {
+  cancel(): void;
+}

@@ -1,0 +1,284 @@
+import type { AccessFilter } from "./auth.js";
+import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "./assistant.js";
+import type { EpochMs, JsonObject, JsonText, JsonValue } from "./json.js";
+import type {
+  CancelAction,
+  ClaimedRun,
+  MultitaskStrategy,
+  Run,
+  RunKwargs,
+  RunLease,
+  RunRef,
+  RunStatus,
+  TerminalRunStatus,
+} from "./run.js";
+import type { Thread, ThreadSortField, ThreadStatePatch, ThreadStatus } from "./thread.js";
+
+/** A page of rows and the number of all matches. */
+export interface Page<T> {
+  readonly rows: readonly T[];
+  readonly total: number;
+}
+
+export interface PageRequest<Field extends string> {
+  readonly limit: number;
+  readonly offset: number;
+  readonly sortBy: Field;
+  readonly sortOrder: "asc" | "desc";
+}
+
+/**
+ * Assistants, threads and runs. All methods take readonly named parameters and return plain copies; `null` means "not
+ * there, or not visible to `access`". Filters, sorting and paging are done by the store, never after it.
+ */
+export interface MetadataStore {
+  /** False when a restart of the process forgets everything. */
+  readonly durable: boolean;
+  readonly assistants: AssistantStore;
+  readonly threads: ThreadStore;
+  readonly runs: RunStore;
+  /** Round trip to the database. Rejects when it is not available. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface NewAssistant {
+  readonly assistantId: string;
+  readonly graphId: string;
+  readonly name: string;
+  readonly description: string | null;
+  readonly config: RunConfig;
+  readonly context: JsonValue;
+  readonly metadata: JsonObject;
+}
+
+export interface AssistantQuery {
+  /** Containment (core/metadata-filter). */
+  readonly metadata?: JsonObject;
+  readonly graphId?: string;
+  /** Case-insensitive substring. */
+  readonly name?: string;
+  readonly access: AccessFilter;
+}
+
+export interface AssistantStore {
+  /** `exists` carries the row only if it is visible to `access`. */
+  create(params: {
+    readonly draft: NewAssistant;
+    readonly access: AccessFilter;
+  }): Promise<
+    | { readonly kind: "created"; readonly assistant: Assistant }
+    | { readonly kind: "exists"; readonly assistant: Assistant | null }
+  >;
+  get(params: { readonly assistantId: string; readonly access: AccessFilter }): Promise<Assistant | null>;
+  /** Appends a version `max + 1` and makes it current, also for an empty patch. */
+  update(params: {
+    readonly assistantId: string;
+    readonly patch: AssistantPatch;
+    readonly access: AccessFilter;
+  }): Promise<Assistant | null>;
+  /** Removes the assistant, its versions and the rows of its finished and pending runs. */
+  delete(params: { readonly assistantId: string; readonly access: AccessFilter }): Promise<Assistant | null>;
+  search(params: AssistantQuery & PageRequest<AssistantSortField>): Promise<Page<Assistant>>;
+  count(params: AssistantQuery): Promise<number>;
+  /** Newest first. */
+  versions(params: {
+    readonly assistantId: string;
+    readonly metadata?: JsonObject;
+    readonly limit: number;
+    readonly offset: number;
+    readonly access: AccessFilter;
+  }): Promise<readonly AssistantVersion[]>;
+  /** Restores everything that the version holds. */
+  setLatest(params: {
+    readonly assistantId: string;
+    readonly version: number;
+    readonly access: AccessFilter;
+  }): Promise<
+    | { readonly kind: "set"; readonly assistant: Assistant }
+    | { readonly kind: "no-assistant" }
+    | { readonly kind: "no-version" }
+  >;
+}
+
+export interface ThreadQuery {
+  readonly ids?: readonly string[];
+  readonly status?: ThreadStatus;
+  /** Containment (core/metadata-filter). */
+  readonly metadata?: JsonObject;
+  /** Containment in the thread's values; a thread without values does not match. */
+  readonly values?: JsonObject;
+  readonly access: AccessFilter;
+}
+
+export interface ThreadStore {
+  create(params: {
+    readonly threadId: string;
+    readonly metadata: JsonObject;
+    readonly config?: RunConfig;
+    readonly access: AccessFilter;
+  }): Promise<
+    | { readonly kind: "created"; readonly thread: Thread }
+    | { readonly kind: "exists"; readonly thread: Thread | null }
+  >;
+  get(params: { readonly threadId: string; readonly access: AccessFilter }): Promise<Thread | null>;
+  /** Merges metadata shallowly. */
+  update(params: {
+    readonly threadId: string;
+    readonly metadata?: JsonObject;
+    readonly access: AccessFilter;
+  }): Promise<Thread | null>;
+  /** Removes the thread and all its run rows. Running workers lose their lease. */
+  delete(params: { readonly threadId: string; readonly access: AccessFilter }): Promise<Thread | null>;
+  /**
+   * `withState: false` leaves `values`, `interrupts` and `error` out of the rows (`null`), so that a poll does not ship
+   * whole states.
+   */
+  search(
+    params: ThreadQuery & PageRequest<ThreadSortField> & { readonly withState: boolean },
+  ): Promise<Page<Thread>>;
+  count(params: ThreadQuery): Promise<number>;
+  /**
+   * Write the state columns after a state update, with the status that follows from `hasNext`. A thread with a pending
+   * or running run is left alone: that run's end writes them.
+   */
+  patchState(params: {
+    readonly threadId: string;
+    readonly patch: ThreadStatePatch;
+    readonly hasNext: boolean;
+    /** Merged shallowly, e.g. `graph_id` when supersteps create the state. */
+    readonly metadata?: JsonObject;
+  }): Promise<Thread | null>;
+}
+
+/** What a new run brings; the store merges the thread's metadata in between. */
+export interface NewRun {
+  readonly runId: string;
+  readonly threadId: string;
+  readonly assistantId: string;
+  readonly graphId: string;
+  readonly kwargs: RunKwargs;
+  readonly multitaskStrategy: MultitaskStrategy;
+  /** Delay before it may start. 0 = at once. */
+  readonly delayMs: number;
+  /** Run metadata = assistantMetadata ⊕ thread.metadata ⊕ metadata. */
+  readonly assistantMetadata: JsonObject;
+  readonly metadata: JsonObject;
+  /** Becomes the thread's config. */
+  readonly assistantConfig: RunConfig;
+  /** Create the thread when it is missing, with `{...metadata, graph_id, assistant_id}`; otherwise `no-thread`. */
+  readonly createThread: boolean;
+}
+
+export interface ClaimRequest {
+  readonly workerId: string;
+  readonly leaseMs: number;
+}
+
+export type CreateRunOutcome =
+  | {
+      readonly kind: "created";
+      readonly run: Run;
+      /** Set when the run was inserted already leased to the caller. */
+      readonly lease: RunLease | null;
+      /** In-flight runs that the multitask strategy ended (`pending`) or asked to stop (`running`). */
+      readonly superseded: readonly SupersededRun[];
+    }
+  | { readonly kind: "busy"; readonly inflight: readonly RunRef[] }
+  | { readonly kind: "no-thread" };
+
+export interface SupersededRun extends RunRef {
+  readonly action: CancelAction;
+  /** What it was: a `pending` one is already `interrupted`, or deleted by `rollback`. */
+  readonly was: "pending" | "running";
+  readonly temporary: boolean;
+}
+
+export interface RunQuery {
+  readonly threadId?: string;
+  readonly status?: readonly RunStatus[];
+  readonly runIds?: readonly string[];
+  /** On the metadata of the run's thread. */
+  readonly access: AccessFilter;
+}
+
+export type RunOutcome =
+  /** Stays in the table with this status. */
+  | { readonly kind: "ended"; readonly status: TerminalRunStatus; readonly error?: JsonText }
+  /** Rolled back: the row is deleted. */
+  | { readonly kind: "rolled-back" };
+
+export type CancelOutcome =
+  | { readonly kind: "not-found" }
+  /** It was pending: now `interrupted`, or deleted by `rollback`. */
+  | { readonly kind: "cancelled"; readonly run: Run }
+  /** It is running: its worker will see the request. */
+  | { readonly kind: "requested"; readonly run: Run }
+  | { readonly kind: "finished"; readonly run: Run };
+
+/** The run queue. The row is the queue entry; leases and fencing tokens are the truth (design §4). */
+export interface RunStore {
+  /**
+   * One atomic step: thread made if asked, in-flight check, multitask strategy (docs/wire/langgraph-api.md §2.9.2),
+   * insert, thread to `busy`. With `claim` the run is inserted already leased when it is due now and no other run of the
+   * thread is in flight. `access` applies to an existing thread: a hidden one counts as missing, also with `createThread`.
+   */
+  create(params: {
+    readonly draft: NewRun;
+    readonly claim?: ClaimRequest;
+    readonly access: AccessFilter;
+  }): Promise<CreateRunOutcome>;
+  /** Oldest due first by (dueAt, runId), at most one running run per thread; threads go to `busy`. */
+  claim(params: ClaimRequest & { readonly limit: number; readonly threadId?: string }): Promise<readonly ClaimedRun[]>;
+  /** When the next delayed pending run becomes due; `null` when there is none. */
+  nextDueAt(): Promise<EpochMs | null>;
+  /** Extend leases, one statement for all runs of a worker; cancels ride back on it. */
+  heartbeat(params: {
+    readonly leases: readonly RunLease[];
+    readonly leaseMs: number;
+  }): Promise<{
+    readonly lost: readonly string[];
+    readonly cancelRequested: readonly { readonly runId: string; readonly action: CancelAction }[];
+  }>;
+  /**
+   * End a run: run and thread change together; refused without the lease. The thread's status follows
+   * core/run-lifecycle `threadStatusAfter`.
+   */
+  finish(params: {
+    readonly lease: RunLease;
+    readonly outcome: RunOutcome;
+    readonly threadPatch: ThreadStatePatch;
+    readonly hasNext: boolean;
+  }): Promise<{ readonly accepted: boolean; readonly nextPending: boolean }>;
+  /** Give a run back unfinished (drain): pending again, this attempt not counted. */
+  release(params: { readonly lease: RunLease }): Promise<{ readonly accepted: boolean }>;
+  requestCancel(params: {
+    readonly runId: string;
+    readonly threadId?: string;
+    readonly action: CancelAction;
+    readonly access: AccessFilter;
+  }): Promise<CancelOutcome>;
+  /**
+   * Take back runs whose lease has expired, or whose worker `isAlive` denies: pending again, or `error` after
+   * `maxAttempts`.
+   */
+  reapExpired(params: {
+    readonly maxAttempts: number;
+    readonly isAlive?: (workerId: string) => boolean;
+  }): Promise<{ readonly requeued: readonly RunRef[]; readonly failed: readonly RunRef[] }>;
+  get(params: {
+    readonly runId: string;
+    readonly threadId?: string;
+    readonly access: AccessFilter;
+  }): Promise<Run | null>;
+  /** Newest first. */
+  list(params: RunQuery & { readonly limit: number; readonly offset: number }): Promise<readonly Run[]>;
+  /** Remove a run that is not running. */
+  delete(params: {
+    readonly runId: string;
+    readonly threadId: string;
+    readonly access: AccessFilter;
+  }): Promise<{ readonly kind: "deleted"; readonly run: Run } | { readonly kind: "running" } | { readonly kind: "not-found" }>;
+  /** Threads of finished temporary runs that a crash left behind. */
+  abandonedTemporaryThreads(params: { readonly limit: number }): Promise<readonly string[]>;
+}
