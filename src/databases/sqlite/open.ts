@@ -1,0 +1,91 @@
+import type { Database, Options } from "better-sqlite3";
+import { mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { DriverContext } from "../../core/driver.js";
+import { HeddleError } from "../../core/errors.js";
+import { MEMORY, sqlitePath } from "./uri.js";
+
+/** Oldest Node that better-sqlite3 13 runs on: below, its prebuilt binary crashes the process when it is loaded. */
+const MIN_NODE_MAJOR = 22;
+
+/** How long a statement waits for another process's write transaction. It blocks the event loop meanwhile. */
+const BUSY_TIMEOUT_MS = 5_000;
+
+/** An open database. Everyone who got it from {@link openSqlite} closes it once; the last one closes the file. */
+export interface SqliteDatabase {
+  readonly db: Database;
+  /** Absolute path, or `:memory:`. */
+  readonly path: string;
+  close(): void;
+}
+
+interface Shared {
+  readonly db: Database;
+  users: number;
+}
+
+/**
+ * Open a SQLite database: WAL, `synchronous = NORMAL`, foreign keys on, 5 s busy timeout. Missing folders are made.
+ * Pass a driver's context as it is: with `shared` the drivers of one application get the same connection, also for
+ * `sqlite::memory:`, so that one transaction can span metadata, items, events and checkpoints; without it each call
+ * opens its own.
+ * @param uri `sqlite:./file.db` (relative to `cwd`), `sqlite:///absolute/file.db`, `sqlite::memory:` or `sqlite:`
+ * @throws HeddleError `CONFIG_INVALID` for a bad URI, `STORAGE_UNAVAILABLE` when Node is too old or the file can't be opened.
+ */
+export async function openSqlite(uri: string, context: DriverContext): Promise<SqliteDatabase> {
+  const path = sqlitePath(uri, context.cwd);
+  assertNodeVersion(process.versions.node);
+  const { default: Sqlite } = await import("better-sqlite3");
+  const key = `sqlite:${path}`;
+  const existing = context.shared?.get(key) as Shared | undefined;
+  const shared = existing ?? { db: connect(Sqlite, path), users: 0 };
+  shared.users += 1;
+  context.shared?.set(key, shared);
+  let open = true;
+  return {
+    db: shared.db,
+    path,
+    close() {
+      if (!open) return;
+      open = false;
+      shared.users -= 1;
+      if (shared.users > 0) return;
+      context.shared?.delete(key);
+      shared.db.close();
+    },
+  };
+}
+
+/**
+ * Refuse a Node on which loading better-sqlite3 would end the process.
+ * @param version as in `process.versions.node`
+ * @throws HeddleError `STORAGE_UNAVAILABLE`
+ */
+export function assertNodeVersion(version: string): void {
+  if (Number.parseInt(version, 10) >= MIN_NODE_MAJOR) return;
+  throw new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `SQLite storage needs Node ${MIN_NODE_MAJOR} or newer (better-sqlite3 13); this is Node ${version}.`,
+  });
+}
+
+function connect(Sqlite: new (path: string, options?: Options) => Database, path: string): Database {
+  let db: Database | undefined;
+  try {
+    if (path !== MEMORY) mkdirSync(dirname(path), { recursive: true });
+    db = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
+    const journal = db.pragma("journal_mode = WAL", { simple: true });
+    // A file system without shared memory keeps the rollback journal, where NORMAL could corrupt on power loss.
+    db.pragma(`synchronous = ${journal === "wal" || journal === "memory" ? "NORMAL" : "FULL"}`);
+    db.pragma("foreign_keys = ON");
+    db.pragma("temp_store = MEMORY");
+    db.pragma("cache_size = -32000");
+    return db;
+  } catch (error) {
+    db?.close();
+    throw new HeddleError("STORAGE_UNAVAILABLE", {
+      message: `The SQLite database ${path} can't be opened: ${error instanceof Error ? error.message : String(error)}`,
+      details: { path },
+      cause: error,
+    });
+  }
+}
