@@ -1,0 +1,130 @@
+import type { Logger } from "../core/logger.js";
+
+/** Levels of the log, from most to least. `silent` writes nothing. */
+export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * What Heddle needs of a LangGraph `BaseCheckpointSaver`, by shape: the user's project may carry another copy of the
+ * package (design §7.10).
+ */
+export interface CheckpointSaverLike {
+  getTuple(...args: never[]): Promise<unknown>;
+  list(...args: never[]): AsyncIterable<unknown>;
+  put(...args: never[]): Promise<unknown>;
+  putWrites(...args: never[]): Promise<unknown>;
+  deleteThread(...args: never[]): Promise<unknown>;
+}
+
+/** How this process executes runs. */
+export interface WorkerOptions {
+  /** Runs executed at once by this process; 0 = serve requests only. Default 10. */
+  readonly concurrency?: number;
+  /** How long a claim lasts without a heartbeat. Default 30,000. */
+  readonly leaseMs?: number;
+  /** How long a stop waits for runs to end before it hands them back. Default 10,000. */
+  readonly drainMs?: number;
+  /** How often a run may be started before it ends as `error`. Default 3. */
+  readonly maxAttempts?: number;
+  /** How often to look for work and expired leases when nobody notifies. Default 1,000. */
+  readonly pollMs?: number;
+}
+
+/** Cross-origin rules (docs/wire/langgraph-api.md §2.1.3). */
+export interface CorsOptions {
+  /** Default `["*"]`. A wildcard disables credentials. */
+  readonly allowOrigins?: readonly string[];
+  /** Regular expression that a whole origin must match; wins over `allowOrigins`. */
+  readonly allowOriginRegex?: string;
+  /** Default GET, HEAD, PUT, POST, DELETE, PATCH, QUERY. */
+  readonly allowMethods?: readonly string[];
+  /** Default: those that the preflight asks for. */
+  readonly allowHeaders?: readonly string[];
+  /** Default false. */
+  readonly allowCredentials?: boolean;
+  /** Added to the four that clients read. */
+  readonly exposeHeaders?: readonly string[];
+  /** How long a browser may keep a preflight's answer, in seconds. Default: not sent. */
+  readonly maxAgeSeconds?: number;
+}
+
+/** Groups of routes that can be switched off (docs/wire/langgraph-api.md §2.11). */
+export const ROUTE_GROUPS = [
+  "assistants",
+  "threads",
+  "runs",
+  "store",
+  "meta",
+  "mcp",
+  "a2a",
+  "ui",
+  "webhooks",
+] as const;
+export type RouteGroup = (typeof ROUTE_GROUPS)[number];
+
+export interface HttpOptions {
+  /** Path under which everything is served, e.g. `/agent`. Default none. */
+  readonly basePath?: string;
+  /** `false`: no CORS headers at all. Default: any origin, no credentials. */
+  readonly cors?: CorsOptions | false;
+  /** Groups of routes that are not served. Default none. */
+  readonly disable?: readonly RouteGroup[];
+  /** Larger request bodies are answered with 413. Default 314,572,800 (300 MB). */
+  readonly maxBodyBytes?: number;
+}
+
+export interface StreamingOptions {
+  /** How long a run's event log is kept after its end. Default 120,000. */
+  readonly eventLogTtlMs?: number;
+  /** The same for a log of a run that is not resumable and that nobody reads. Default 10,000. */
+  readonly unreadTtlMs?: number;
+  /** Bytes kept per run; token frames are evicted before state frames. Default 67,108,864 (64 MiB). */
+  readonly maxBytes?: number;
+  /** A comment is sent to idle streams this often. Default 15,000. */
+  readonly heartbeatMs?: number;
+}
+
+/**
+ * Options of `createApp`. Order: option > CLI flag > environment > `langgraph.json` > default (design §3).
+ * Anything that is not known or not supported yet is refused by name.
+ */
+export interface AppOptions {
+  /**
+   * Graphs by id: compiled graphs, uncompiled builders, factories, `createAgent` results, promises of them, or
+   * `"file:export"` relative to `cwd`. Replaces the `graphs` of `config`.
+   */
+  readonly graphs?: Readonly<Record<string, object | string>>;
+  /** Path of a `langgraph.json`, or of the folder that has one. */
+  readonly config?: string;
+  /**
+   * URI of the storage of assistants, threads, runs, items, events and, unless `checkpointer` says otherwise,
+   * checkpoints: `memory:` or `sqlite:<file>`. Default `sqlite:.heddle/heddle.db`.
+   */
+  readonly storage?: string;
+  /** Another URI, or a saver, for checkpoints. Default: where `storage` points. */
+  readonly checkpointer?: string | CheckpointSaverLike;
+  /** Accept that a restart loses checkpoints but not threads, or threads but not checkpoints. Default false. */
+  readonly allowEphemeral?: boolean;
+  readonly worker?: WorkerOptions;
+  readonly http?: HttpOptions;
+  readonly streaming?: StreamingOptions;
+  /** Where log lines go. Default: standard output, one line each. */
+  readonly logger?: Logger;
+  /** Default `info`. */
+  readonly logLevel?: LogLevel;
+  /** The environment to read settings from. Default the process's own. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  /** What relative paths of these options are relative to. Default the process's working folder. */
+  readonly cwd?: string;
+}
+
+/** Settings that the command line may give. */
+export interface CliFlags {
+  readonly config?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly storage?: string;
+  /** Run slots of this process. */
+  readonly workers?: number;
+  readonly logLevel?: LogLevel;
+}

@@ -1,0 +1,121 @@
+import type { RunConfig } from "../core/assistant.js";
+import type { JsonValue } from "../core/json.js";
+import type { Logger } from "../core/logger.js";
+import type { CheckpointSaverLike, LogLevel, RouteGroup } from "./options.js";
+
+/** Who decided a setting. */
+export type SettingOrigin = "option" | "flag" | "environment" | "langgraph.json" | "default";
+
+/** A storage by URI; relative files in it are relative to `cwd` (the folder of whoever wrote the URI). */
+export interface StorageLocation {
+  readonly uri: string;
+  /** Without the colon, lower case: `sqlite`. */
+  readonly scheme: string;
+  readonly cwd: string;
+}
+
+export type ResolvedGraph =
+  /** Given to `createApp` as an object, function or promise. */
+  | { readonly kind: "value"; readonly value: object; readonly description: null }
+  /** `path` is `file:export` relative to {@link ResolvedConfig.graphsDir}; the export defaults to `default`. */
+  | { readonly kind: "file"; readonly path: string; readonly description: string | null };
+
+export type ResolvedCheckpointer =
+  /** Where `storage` points. */
+  | { readonly kind: "storage" }
+  | ({ readonly kind: "uri" } & StorageLocation)
+  | { readonly kind: "instance"; readonly saver: CheckpointSaverLike };
+
+export interface ResolvedWorker {
+  /** 0 = this process executes nothing. */
+  readonly concurrency: number;
+  readonly leaseMs: number;
+  readonly drainMs: number;
+  readonly maxAttempts: number;
+  readonly pollMs: number;
+}
+
+/** Cross-origin rules, complete (docs/wire/langgraph-api.md §2.1.3). */
+export interface ResolvedCors {
+  /** `["*"]` for any. */
+  readonly allowOrigins: readonly string[];
+  /** Anchored at both ends; wins over `allowOrigins`, and a match is echoed. */
+  readonly allowOriginRegex: RegExp | null;
+  readonly allowMethods: readonly string[];
+  /** `null`: echo what the preflight asks for. */
+  readonly allowHeaders: readonly string[] | null;
+  /** Never true beside a wildcard origin. */
+  readonly allowCredentials: boolean;
+  /** Always holds the four that clients read. */
+  readonly exposeHeaders: readonly string[];
+  readonly maxAgeSeconds: number | null;
+}
+
+export interface ResolvedHttp {
+  /** `""`, or `/` + segments without a trailing slash. */
+  readonly basePath: string;
+  /** `null`: send no CORS headers. */
+  readonly cors: ResolvedCors | null;
+  readonly disabled: Readonly<Record<RouteGroup, boolean>>;
+  readonly maxBodyBytes: number;
+}
+
+export interface ResolvedStreaming {
+  readonly eventLogTtlMs: number;
+  readonly unreadTtlMs: number;
+  readonly maxBytes: number;
+  readonly heartbeatMs: number;
+}
+
+/** What `LANGGRAPH_CONFIG` seeds a graph's system assistant with (docs/wire/langgraph-api.md §5.2). */
+export interface SystemAssistantSeed {
+  readonly config: RunConfig;
+  /** `undefined` when the variable gives none. */
+  readonly context: JsonValue | undefined;
+}
+
+/** Every setting, decided; deeply frozen except what users own (graphs, saver, logger). */
+export interface ResolvedConfig {
+  /** The folder of `langgraph.json`, else the working folder. The default storage lies here. */
+  readonly rootDir: string;
+  /** Absolute; `null` without one. */
+  readonly manifestPath: string | null;
+  /** Absolute path of the `env` file that `langgraph.json` names, also when it is missing; `null` without one. */
+  readonly envFilePath: string | null;
+  /** Variables of `langgraph.json`'s `env` that the process does not have. Set them with `populateEnv` before graphs load. */
+  readonly graphEnv: Readonly<Record<string, string>>;
+  /** At least one. */
+  readonly graphs: Readonly<Record<string, ResolvedGraph>>;
+  /** What `file` graphs are relative to. */
+  readonly graphsDir: string;
+  readonly schemaTimeoutMs: number;
+  readonly systemAssistants: Readonly<Record<string, SystemAssistantSeed>>;
+  readonly storage: StorageLocation;
+  readonly checkpointer: ResolvedCheckpointer;
+  /** True allows a durable checkpointer beside a memory metadata store, and the reverse. */
+  readonly allowEphemeral: boolean;
+  readonly worker: ResolvedWorker;
+  readonly http: ResolvedHttp;
+  readonly streaming: ResolvedStreaming;
+  /** For `heddle serve` and `heddle dev`. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly logging: {
+    readonly level: LogLevel;
+    /** `auto`: JSON unless standard output is a terminal. */
+    readonly format: "json" | "line" | "auto";
+    /** The user's own; `null` → Heddle makes one. */
+    readonly logger: Logger | null;
+  };
+  readonly langsmith: {
+    /** A key is set: `feedback_keys` can be honoured. */
+    readonly hasApiKey: boolean;
+    /** `/info` `flags.langsmith` (docs/wire/langgraph-api.md §2.11). */
+    readonly tracing: boolean;
+  };
+  /** `LANGGRAPH_API_URL`, copied to run metadata; `null` → the CLI sets it once it listens. */
+  readonly apiUrl: string | null;
+  /** To be logged once at start. No secrets. */
+  readonly warnings: readonly string[];
+  /** Who decided the settings that `heddle check` prints, by dotted name (`storage`, `worker.concurrency`). */
+  readonly origins: Readonly<Record<string, SettingOrigin>>;
+}
