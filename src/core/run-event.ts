@@ -1,4 +1,6 @@
 import type { JsonText } from "./json.js";
+import { toJsonText } from "./json.js";
+import type { TerminalRunStatus } from "./run.js";
 
 /**
  * What an event is to the log when space runs out: `token` frames are evicted before `state` frames, `control` frames
@@ -18,4 +20,19 @@ export interface NewRunEvent {
 export interface RunEvent extends NewRunEvent {
   /** Starts at 0 and grows by one along the run, also over attempts. */
   readonly seq: number;
+}
+
+/** First event of every attempt (docs/wire/langgraph-api.md §3.3). */
+export function metadataEvent(runId: string, attempt: number): NewRunEvent {
+  return { event: "metadata", data: toJsonText({ run_id: runId, attempt }), kind: "control" };
+}
+
+/** Last event of a failed run (§3.5). `error` is `{error, message}`. */
+export function errorEvent(error: JsonText): NewRunEvent {
+  return { event: "error", data: error, kind: "control" };
+}
+
+/** Last event of a run that did not fail (§3.9). */
+export function endEvent(runId: string, status: TerminalRunStatus | "rollback"): NewRunEvent {
+  return { event: "end", data: toJsonText({ run_id: runId, status }), kind: "control" };
 }

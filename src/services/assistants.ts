@@ -1,0 +1,264 @@
+import type { Caller } from "../core/auth.js";
+import { ALL_ROWS } from "../core/auth.js";
+import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "../core/assistant.js";
+import type { Engine, GraphSchemas } from "../core/engine.js";
+import { HeddleError } from "../core/errors.js";
+import type { JsonObject, JsonValue } from "../core/json.js";
+import type { MetadataStore, Page, PageRequest } from "../core/metadata-store.js";
+import type { Authorize } from "./authorization.js";
+import { grantedMetadata } from "./authorization.js";
+import { newId, systemAssistantId } from "./identifiers.js";
+import { mirrorContext } from "./run-config.js";
+import type { ThreadsService } from "./threads.js";
+
+export interface CreateAssistantRequest {
+  readonly graphId: string;
+  readonly assistantId?: string;
+  readonly name?: string;
+  readonly description?: string | null;
+  readonly config?: RunConfig;
+  readonly context?: JsonValue;
+  readonly metadata?: JsonObject;
+  readonly ifExists: "raise" | "do_nothing";
+}
+
+export interface AssistantSearch {
+  readonly metadata?: JsonObject;
+  readonly graphId?: string;
+  readonly name?: string;
+}
+
+/** Assistants: graphs with configuration, versioned (docs/wire/langgraph-api.md §2.3). */
+export type AssistantsService = ReturnType<typeof createAssistantsService>;
+
+export function createAssistantsService(deps: {
+  readonly store: MetadataStore;
+  readonly engine: Engine;
+  readonly threads: Pick<ThreadsService, "delete" | "search">;
+  readonly authorize: Authorize;
+}) {
+  const { store, engine, authorize } = deps;
+
+  /** An assistant id, or the id of a graph's system assistant. */
+  const idOf = (assistantId: string): string => (engine.has(assistantId) ? systemAssistantId(assistantId) : assistantId);
+
+  const requireGraph = (graphId: string): void => {
+    if (engine.has(graphId)) return;
+    const known = engine.graphs().map((graph) => graph.graphId);
+    throw new HeddleError("GRAPH_NOT_FOUND", {
+      message: `Graph "${graphId}" not found. Graphs of this server: ${known.join(", ") || "none"}.`,
+    });
+  };
+
+  const found = (assistant: Assistant | null): Assistant => {
+    if (assistant === null) throw new HeddleError("ASSISTANT_NOT_FOUND");
+    return assistant;
+  };
+
+  const get = async (caller: Caller, assistantId: string): Promise<Assistant> => {
+    const id = idOf(assistantId);
+    const { access } = await authorize(caller, "assistants", "read", { assistant_id: id });
+    return found(await store.assistants.get({ assistantId: id, access }));
+  };
+
+  return {
+    idOf,
+    get,
+
+    /** @throws `GRAPH_NOT_FOUND`, `ASSISTANT_EXISTS` */
+    async create(caller: Caller, request: CreateAssistantRequest): Promise<Assistant> {
+      requireGraph(request.graphId);
+      const assistantId = request.assistantId ?? newId();
+      const { config, context } = mirrorContext(request.config ?? {}, request.context);
+      const grant = await authorize(caller, "assistants", "create", {
+        assistant_id: assistantId,
+        graph_id: request.graphId,
+        config,
+        context: context ?? {},
+        metadata: request.metadata ?? {},
+        if_exists: request.ifExists,
+        name: request.name,
+        description: request.description,
+      });
+      const outcome = await store.assistants.create({
+        draft: {
+          assistantId,
+          graphId: request.graphId,
+          name: request.name ?? "Untitled",
+          description: request.description ?? null,
+          config,
+          context: context ?? {},
+          metadata: grantedMetadata(grant, request.metadata ?? {}),
+        },
+        access: grant.access,
+      });
+      if (outcome.kind === "created") return outcome.assistant;
+      if (request.ifExists === "do_nothing" && outcome.assistant !== null) return outcome.assistant;
+      throw new HeddleError("ASSISTANT_EXISTS");
+    },
+
+    async update(caller: Caller, assistantId: string, patch: AssistantPatch): Promise<Assistant> {
+      const id = idOf(assistantId);
+      if (patch.graphId !== undefined) requireGraph(patch.graphId);
+      const grant = await authorize(caller, "assistants", "update", {
+        assistant_id: id,
+        graph_id: patch.graphId,
+        config: patch.config,
+        metadata: patch.metadata,
+        name: patch.name,
+        description: patch.description,
+      });
+      const metadata = patch.metadata === undefined ? undefined : grantedMetadata(grant, patch.metadata);
+      const mirrored =
+        patch.config === undefined && patch.context === undefined
+          ? {}
+          : mirrorPatch(patch.config, patch.context);
+      return found(
+        await store.assistants.update({
+          assistantId: id,
+          patch: { ...patch, ...mirrored, ...(metadata === undefined ? {} : { metadata }) },
+          access: grant.access,
+        }),
+      );
+    },
+
+    /** With `deleteThreads`, also every thread that the caller may delete and whose metadata names the assistant. */
+    async delete(caller: Caller, assistantId: string, options: { readonly deleteThreads: boolean }): Promise<Assistant> {
+      const id = idOf(assistantId);
+      const { access } = await authorize(caller, "assistants", "delete", { assistant_id: id });
+      const assistant = found(await store.assistants.get({ assistantId: id, access }));
+      if (options.deleteThreads) {
+        for (;;) {
+          const page = await deps.threads.search(caller, {
+            metadata: { assistant_id: id },
+            limit: 100,
+            offset: 0,
+            sortBy: "created_at",
+            sortOrder: "asc",
+            withState: false,
+          });
+          for (const thread of page.rows) await deps.threads.delete(caller, thread.threadId);
+          if (page.rows.length < 100) break;
+        }
+      }
+      await store.assistants.delete({ assistantId: id, access });
+      return assistant;
+    },
+
+    async search(
+      caller: Caller,
+      query: AssistantSearch & PageRequest<AssistantSortField>,
+    ): Promise<Page<Assistant>> {
+      const { access } = await authorize(caller, "assistants", "search", {
+        graph_id: query.graphId,
+        metadata: query.metadata,
+        limit: query.limit,
+        offset: query.offset,
+      });
+      return store.assistants.search({ ...query, access });
+    },
+
+    async count(caller: Caller, query: AssistantSearch): Promise<number> {
+      const { access } = await authorize(caller, "assistants", "search", {
+        graph_id: query.graphId,
+        metadata: query.metadata,
+        limit: 0,
+        offset: 0,
+      });
+      return store.assistants.count({ ...query, access });
+    },
+
+    /** Newest first. @throws `ASSISTANT_NOT_FOUND` when there is nothing to return. */
+    async versions(
+      caller: Caller,
+      assistantId: string,
+      query: { readonly metadata?: JsonObject; readonly limit: number; readonly offset: number },
+    ): Promise<readonly AssistantVersion[]> {
+      const id = idOf(assistantId);
+      const { access } = await authorize(caller, "assistants", "read", { assistant_id: id, metadata: query.metadata });
+      const versions = await store.assistants.versions({ assistantId: id, ...query, access });
+      if (versions.length === 0) {
+        throw new HeddleError("ASSISTANT_NOT_FOUND", { message: `Assistant "${assistantId}" not found.` });
+      }
+      return versions;
+    },
+
+    /** @throws `ASSISTANT_NOT_FOUND`, `ASSISTANT_VERSION_NOT_FOUND` */
+    async setLatest(caller: Caller, assistantId: string, version: number): Promise<Assistant> {
+      const id = idOf(assistantId);
+      const { access } = await authorize(caller, "assistants", "update", { assistant_id: id, version });
+      const outcome = await store.assistants.setLatest({ assistantId: id, version, access });
+      if (outcome.kind === "no-assistant") throw new HeddleError("ASSISTANT_NOT_FOUND");
+      if (outcome.kind === "no-version") throw new HeddleError("ASSISTANT_VERSION_NOT_FOUND");
+      return outcome.assistant;
+    },
+
+    async drawGraph(caller: Caller, assistantId: string, xray: boolean | number): Promise<JsonValue> {
+      const { graphId, config } = await get(caller, assistantId);
+      requireGraph(graphId);
+      return engine.drawGraph({ graphId, config, xray });
+    },
+
+    async schemas(caller: Caller, assistantId: string): Promise<GraphSchemas> {
+      const { graphId, config } = await get(caller, assistantId);
+      requireGraph(graphId);
+      return engine.schemas({ graphId, config });
+    },
+
+    async subgraphs(
+      caller: Caller,
+      assistantId: string,
+      query: { readonly namespace?: string; readonly recurse: boolean },
+    ): Promise<Readonly<Record<string, GraphSchemas>>> {
+      const { graphId, config } = await get(caller, assistantId);
+      requireGraph(graphId);
+      return engine.subgraphs({ graphId, config, ...query });
+    },
+
+    /**
+     * Make one system assistant per graph, and bring name, description and seed configuration of existing ones up to
+     * date (docs/wire/langgraph-api.md §5.3, §5.6). Called once at start, as the server itself.
+     */
+    async seedSystemAssistants(
+      seeds: Readonly<Record<string, { readonly config: RunConfig; readonly context?: JsonValue }>>,
+    ): Promise<void> {
+      for (const { graphId, description } of engine.graphs()) {
+        const assistantId = systemAssistantId(graphId);
+        const seed = seeds[graphId];
+        const { config, context } = mirrorContext(seed?.config ?? {}, seed?.context);
+        const outcome = await store.assistants.create({
+          draft: {
+            assistantId,
+            graphId,
+            name: graphId,
+            description,
+            config,
+            context: context ?? {},
+            metadata: { created_by: "system" },
+          },
+          access: ALL_ROWS,
+        });
+        if (outcome.kind === "created" || outcome.assistant === null) continue;
+        const existing = outcome.assistant;
+        const stale =
+          (description !== null && existing.description !== description) ||
+          (seed !== undefined && JSON.stringify(existing.config) !== JSON.stringify(config));
+        if (stale) {
+          await store.assistants.update({
+            assistantId,
+            patch: { ...(description === null ? {} : { description }), ...(seed ? { config, context: context ?? {} } : {}) },
+            access: ALL_ROWS,
+          });
+        }
+      }
+    },
+  };
+}
+
+function mirrorPatch(config: RunConfig | undefined, context: JsonValue | undefined): AssistantPatch {
+  const mirrored = mirrorContext(config ?? {}, context);
+  return {
+    config: mirrored.config,
+    ...(mirrored.context === undefined ? {} : { context: mirrored.context }),
+  };
+}

@@ -1,0 +1,102 @@
+import type { Caller } from "../core/auth.js";
+import { HeddleError } from "../core/errors.js";
+import type { Item, ItemFilter } from "../core/item.js";
+import type { ItemStore } from "../core/item-store.js";
+import type { JsonObject } from "../core/json.js";
+import type { Authorize } from "./authorization.js";
+
+/** The long-term store over HTTP (docs/wire/langgraph-api.md §2.10). */
+export type ItemsService = ReturnType<typeof createItemsService>;
+
+export function createItemsService(deps: { readonly items: ItemStore; readonly authorize: Authorize }) {
+  const { items, authorize } = deps;
+
+  return {
+    async put(
+      caller: Caller,
+      request: { readonly namespace: readonly string[]; readonly key: string; readonly value: JsonObject },
+    ): Promise<void> {
+      const { access, value } = await authorize(caller, "store", "put", { ...request });
+      requireNamespace(value.namespace);
+      const outcome = await items.put({ ...value, access });
+      if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
+      if (outcome.kind === "forbidden") throw new HeddleError("FORBIDDEN", { message: "Not authorized" });
+    },
+
+    async get(
+      caller: Caller,
+      request: { readonly namespace: readonly string[]; readonly key: string },
+    ): Promise<Item | null> {
+      const { access, value } = await authorize(caller, "store", "get", { ...request });
+      const outcome = await items.get({ ...value, access });
+      if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
+      return outcome.kind === "found" ? outcome.item : null;
+    },
+
+    async delete(
+      caller: Caller,
+      request: { readonly namespace: readonly string[]; readonly key: string },
+    ): Promise<void> {
+      const { access, value } = await authorize(caller, "store", "delete", { ...request });
+      const outcome = await items.delete({ ...value, access });
+      if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
+    },
+
+    async search(
+      caller: Caller,
+      request: {
+        readonly namespacePrefix: readonly string[];
+        readonly filter?: ItemFilter;
+        readonly limit: number;
+        readonly offset: number;
+        readonly query?: string;
+      },
+    ): Promise<readonly Item[]> {
+      const { access, value } = await authorize(caller, "store", "search", {
+        namespace: request.namespacePrefix,
+        filter: request.filter,
+        limit: request.limit,
+        offset: request.offset,
+        query: request.query,
+      });
+      return items.search({
+        namespacePrefix: value.namespace,
+        ...(request.filter === undefined ? {} : { filter: request.filter }),
+        limit: request.limit,
+        offset: request.offset,
+        access,
+      });
+    },
+
+    async listNamespaces(
+      caller: Caller,
+      request: {
+        readonly prefix?: readonly string[];
+        readonly suffix?: readonly string[];
+        readonly maxDepth?: number;
+        readonly limit: number;
+        readonly offset: number;
+      },
+    ): Promise<readonly (readonly string[])[]> {
+      const { access } = await authorize(caller, "store", "list_namespaces", {
+        namespace: request.prefix,
+        suffix: request.suffix,
+        max_depth: request.maxDepth,
+        limit: request.limit,
+        offset: request.offset,
+      });
+      return items.listNamespaces({ ...request, access });
+    },
+  };
+}
+
+function requireNamespace(namespace: readonly string[]): void {
+  if (namespace.length === 0) throw new HeddleError("ITEM_INVALID", { message: "Namespace is required" });
+  for (const label of namespace) {
+    if (label === "" || label.includes(".")) {
+      throw new HeddleError("ITEM_INVALID", {
+        message: `Namespace labels cannot be empty or contain periods. Received: ${namespace.join(".")}. Escape periods, for example in e-mail addresses, before you use them as labels.`,
+      });
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import type { Assistant, RunConfig } from "../core/assistant.js";
+import type { Caller } from "../core/auth.js";
+import type { JsonObject, JsonValue } from "../core/json.js";
+import type { NewRun } from "../core/metadata-store.js";
+import type { CheckpointRef, Durability, MultitaskStrategy, RunKwargs, StreamMode } from "../core/run.js";
+import { callerConfigurable, mergeConfig, mergeContext, mirrorContext, withConfigurable } from "./run-config.js";
+
+/** A decoded run body (docs/wire/langgraph-api.md §2.5). Absent means not sent; defaults are the decoder's. */
+export interface RunRequest {
+  readonly assistantId: string;
+  readonly input?: JsonValue;
+  readonly command?: JsonObject;
+  readonly checkpoint?: CheckpointRef;
+  readonly config?: RunConfig;
+  readonly context?: JsonValue;
+  readonly metadata?: JsonObject;
+  readonly streamModes: readonly StreamMode[];
+  readonly streamSubgraphs: boolean;
+  readonly streamResumable: boolean;
+  readonly interruptBefore?: "*" | readonly string[];
+  readonly interruptAfter?: "*" | readonly string[];
+  readonly multitaskStrategy: MultitaskStrategy;
+  readonly ifNotExists: "reject" | "create";
+  /** Stateless runs only. */
+  readonly onCompletion: "delete" | "keep";
+  readonly afterSeconds: number;
+  readonly durability: Durability;
+  readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
+}
+
+/** What a request and its assistant make together: the draft that the store inserts. */
+export function draftRun(params: {
+  readonly caller: Caller;
+  readonly assistant: Assistant;
+  readonly request: RunRequest;
+  readonly runId: string;
+  readonly threadId: string;
+  readonly stateless: boolean;
+}): NewRun {
+  const { caller, assistant, request, stateless } = params;
+  const mirrored = mirrorContext(request.config ?? {}, request.context);
+  const config = withConfigurable(mergeConfig(assistant.config, mirrored.config), callerConfigurable(caller));
+  const context = mergeContext(assistant.context, mirrored.context);
+  const kwargs: RunKwargs = {
+    ...(request.input === undefined ? {} : { input: request.input }),
+    ...(request.command === undefined ? {} : { command: request.command }),
+    ...(request.checkpoint === undefined ? {} : { checkpoint: request.checkpoint }),
+    config,
+    ...(context === undefined ? {} : { context }),
+    streamModes: request.streamModes,
+    streamSubgraphs: request.streamSubgraphs,
+    streamResumable: request.streamResumable,
+    ...(request.interruptBefore === undefined ? {} : { interruptBefore: request.interruptBefore }),
+    ...(request.interruptAfter === undefined ? {} : { interruptAfter: request.interruptAfter }),
+    durability: request.durability,
+    temporary: stateless && request.onCompletion === "delete",
+    ...(request.langsmithTracer === undefined ? {} : { langsmithTracer: request.langsmithTracer }),
+  };
+  return {
+    runId: params.runId,
+    threadId: params.threadId,
+    assistantId: assistant.assistantId,
+    graphId: assistant.graphId,
+    kwargs,
+    multitaskStrategy: request.multitaskStrategy,
+    delayMs: Math.round(request.afterSeconds * 1000),
+    assistantMetadata: assistant.metadata,
+    metadata: request.metadata ?? {},
+    assistantConfig: assistant.config,
+    createThread: stateless || request.ifNotExists === "create",
+  };
+}

@@ -1,0 +1,49 @@
+import { ALL_ROWS } from "../core/auth.js";
+import type { EventCursor } from "../core/event-log.js";
+import { asJsonText, isJsonObject, parseJsonText, toJsonText } from "../core/json.js";
+import type { JsonText, JsonValue } from "../core/json.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+import type { Run } from "../core/run.js";
+
+/**
+ * What `wait` and `join` answer (docs/wire/langgraph-api.md §2.6.2): the error, else the last `values` event, else what
+ * the thread holds. Reads the cursor to its end and closes it.
+ * @param signal rejects with its reason when the client has left
+ */
+export async function runResult(params: {
+  readonly store: MetadataStore;
+  readonly run: Run;
+  readonly cursor: EventCursor | null;
+  readonly signal?: AbortSignal;
+}): Promise<JsonText> {
+  const { store, run, cursor } = params;
+  let last: JsonText | null = null;
+  if (cursor !== null) {
+    try {
+      for (;;) {
+        const read = await cursor.next(params.signal);
+        if (read.kind === "end") break;
+        if (read.kind === "gap") continue;
+        for (const event of read.events) {
+          if (event.event === "values") last = event.data;
+          else if (event.event === "error") return asJsonText(`{"__error__":${event.data}}`);
+        }
+      }
+    } finally {
+      cursor.close();
+    }
+  }
+  if (last !== null) return last;
+  return run.kwargs.temporary ? asJsonText("null") : storedResult(store, run);
+}
+
+async function storedResult(store: MetadataStore, run: Run): Promise<JsonText> {
+  const ended = await store.runs.get({ runId: run.runId, threadId: run.threadId, access: ALL_ROWS });
+  if (ended?.error) return asJsonText(`{"__error__":${ended.error}}`);
+  const thread = await store.threads.get({ threadId: run.threadId, access: ALL_ROWS });
+  if (thread?.values == null) return asJsonText("null");
+  if (thread.status !== "interrupted" || thread.interrupts === null) return thread.values;
+  const values = parseJsonText(thread.values);
+  const interrupts = Object.values(parseJsonText(thread.interrupts) ?? {}).flat() as JsonValue[];
+  return isJsonObject(values) ? toJsonText({ ...values, __interrupt__: interrupts }) : thread.values;
+}

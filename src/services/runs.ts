@@ -1,0 +1,180 @@
+import type { AccessFilter, Caller } from "../core/auth.js";
+import { ALL_ROWS } from "../core/auth.js";
+import type { Checkpointer } from "../core/checkpointer.js";
+import type { Dispatcher } from "../core/dispatcher.js";
+import type { Engine } from "../core/engine.js";
+import { HeddleError } from "../core/errors.js";
+import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
+import type { JsonText } from "../core/json.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+import type { RunLauncher } from "../core/run-launcher.js";
+import type { Run, RunRef, RunStatus } from "../core/run.js";
+import type { AssistantsService } from "./assistants.js";
+import type { Authorize } from "./authorization.js";
+import { newId } from "./identifiers.js";
+import { createRunCancellation } from "./run-cancellation.js";
+import type { RunRequest } from "./run-request.js";
+import { draftRun } from "./run-request.js";
+import { runResult } from "./run-result.js";
+import { threadNotFound } from "./threads.js";
+
+/** A run and a reader of its events. */
+export interface AttachedRun {
+  readonly run: Run;
+  /** `null` when the run's events are no longer kept: the run has ended. */
+  readonly cursor: EventCursor | null;
+}
+
+/** Runs: creating, following, cancelling (docs/wire/langgraph-api.md §2.5–2.7, §2.9). */
+export type RunsService = ReturnType<typeof createRunsService>;
+
+export interface RunsDeps {
+  readonly store: MetadataStore;
+  readonly engine: Engine;
+  readonly checkpointer: Checkpointer;
+  readonly eventLog: EventLog;
+  readonly dispatcher: Dispatcher;
+  readonly launcher: RunLauncher;
+  readonly assistants: Pick<AssistantsService, "idOf">;
+  readonly authorize: Authorize;
+}
+
+export function createRunsService(deps: RunsDeps) {
+  const { store, engine, eventLog, dispatcher, launcher, authorize } = deps;
+  const cancellation = createRunCancellation(deps);
+
+  const runnableAssistant = async (caller: Caller, requested: string) => {
+    const assistantId = deps.assistants.idOf(requested);
+    const { access } = await authorize(caller, "assistants", "read", { assistant_id: assistantId });
+    const assistant = await store.assistants.get({ assistantId, access });
+    if (assistant === null) {
+      throw new HeddleError("ASSISTANT_NOT_FOUND", {
+        message: `No assistant found for "${requested}". Make sure the assistant ID is for a valid assistant or a valid graph ID.`,
+      });
+    }
+    if (!engine.has(assistant.graphId)) {
+      throw new HeddleError("GRAPH_NOT_FOUND", { message: `Graph "${assistant.graphId}" not found` });
+    }
+    return assistant;
+  };
+
+  /**
+   * Create a run, already started when this process has a free slot and the thread is idle.
+   * @param threadId `null` for a stateless run, which gets a thread of its own
+   * @throws `ASSISTANT_NOT_FOUND`, `GRAPH_NOT_FOUND`, `THREAD_NOT_FOUND`, `RUN_IN_FLIGHT`
+   */
+  const create = async (caller: Caller, threadId: string | null, request: RunRequest): Promise<Run> => {
+    const assistant = await runnableAssistant(caller, request.assistantId);
+    const stateless = threadId === null;
+    const draft = draftRun({
+      caller,
+      assistant,
+      request,
+      runId: newId(),
+      threadId: threadId ?? newId(),
+      stateless,
+    });
+    const { access, value } = await authorize(caller, "threads", "create_run", {
+      thread_id: draft.threadId,
+      assistant_id: draft.assistantId,
+      run_id: draft.runId,
+      status: "pending",
+      metadata: draft.metadata,
+      prevent_insert_if_inflight: request.multitaskStrategy === "reject",
+      multitask_strategy: request.multitaskStrategy,
+      if_not_exists: request.ifNotExists,
+      after_seconds: request.afterSeconds,
+      kwargs: { config: draft.kwargs.config, input: draft.kwargs.input },
+    });
+    const claim = draft.delayMs === 0 ? launcher.reserve() : null;
+    let launched = false;
+    try {
+      const outcome = await store.runs.create({
+        draft: value.metadata === draft.metadata ? draft : { ...draft, metadata: value.metadata },
+        ...(claim === null ? {} : { claim }),
+        access: stateless ? ALL_ROWS : access,
+      });
+      if (outcome.kind === "no-thread") throw threadNotFound(draft.threadId);
+      if (outcome.kind === "busy") throw new HeddleError("RUN_IN_FLIGHT");
+      // Known to the log before anyone can ask for it.
+      await eventLog.begin(outcome.run, { resumable: request.streamResumable });
+      if (outcome.lease !== null) {
+        launcher.launch({ run: outcome.run, lease: outcome.lease, cancel: null });
+        launched = true;
+      } else dispatcher.announce(draft.threadId, { delayMs: draft.delayMs });
+      for (const superseded of outcome.superseded) await cancellation.afterSuperseded(superseded);
+      return outcome.run;
+    } finally {
+      if (claim !== null && !launched) launcher.unreserve();
+    }
+  };
+
+  const find = async (caller: Caller, ref: { readonly threadId: string | null; readonly runId: string }) => {
+    const { threadId, runId } = ref;
+    const { access } = await authorize(caller, "threads", "read", { thread_id: threadId ?? undefined });
+    const run = await store.runs.get({ runId, ...(threadId === null ? {} : { threadId }), access });
+    if (run !== null) return run;
+    if (threadId !== null) await requireThread(threadId, access);
+    throw new HeddleError("RUN_NOT_FOUND");
+  };
+
+  const requireThread = async (threadId: string, access: AccessFilter): Promise<void> => {
+    if ((await store.threads.get({ threadId, access })) === null) throw threadNotFound(threadId);
+  };
+
+  return {
+    create,
+    get: find,
+    cancel: cancellation.cancel,
+    cancelMany: cancellation.cancelMany,
+    delete: cancellation.delete,
+    /** The client of an attached run has left and asked for this (`on_disconnect`, `cancel_on_disconnect`). */
+    cancelDisconnected: (run: RunRef): Promise<void> => cancellation.request(run, "interrupt", ALL_ROWS).then(() => {}),
+
+    /** Create a run and follow it from its first event. */
+    async attach(caller: Caller, threadId: string | null, request: RunRequest): Promise<AttachedRun> {
+      const run = await create(caller, threadId, request);
+      return { run, cursor: await eventLog.open(run, "start") };
+    },
+
+    /** Follow a run that exists. @throws `RUN_NOT_FOUND`, `THREAD_NOT_FOUND` */
+    async join(
+      caller: Caller,
+      ref: { readonly threadId: string | null; readonly runId: string },
+      position: EventPosition,
+    ): Promise<AttachedRun> {
+      const run = await find(caller, ref);
+      return { run, cursor: await eventLog.open(run, position) };
+    },
+
+    /** The document of `wait` and `join`; resolves when the run has ended. */
+    result: (attached: AttachedRun, signal?: AbortSignal): Promise<JsonText> =>
+      runResult({ store, ...attached, ...(signal === undefined ? {} : { signal }) }),
+
+    /** All at once, all stateless; the first failure fails the request. */
+    createBatch: (caller: Caller, requests: readonly RunRequest[]): Promise<readonly Run[]> =>
+      Promise.all(requests.map((request) => create(caller, null, request))),
+
+    /** Newest first. */
+    async list(
+      caller: Caller,
+      threadId: string,
+      query: { readonly limit: number; readonly offset: number; readonly status?: RunStatus },
+    ): Promise<readonly Run[]> {
+      const { access } = await authorize(caller, "threads", "search", {
+        thread_id: threadId,
+        metadata: undefined,
+        status: query.status,
+      });
+      await requireThread(threadId, access);
+      return store.runs.list({
+        threadId,
+        ...(query.status === undefined ? {} : { status: [query.status] }),
+        limit: query.limit,
+        offset: query.offset,
+        access,
+      });
+    },
+  };
+}
+

@@ -1,0 +1,149 @@
+import type { Caller } from "../core/auth.js";
+import type { Checkpointer } from "../core/checkpointer.js";
+import type { Dispatcher } from "../core/dispatcher.js";
+import { HeddleError } from "../core/errors.js";
+import type { EventLog } from "../core/event-log.js";
+import type { JsonObject } from "../core/json.js";
+import type { MetadataStore, Page, PageRequest, ThreadQuery } from "../core/metadata-store.js";
+import type { StateUpdate } from "../core/state.js";
+import type { Thread, ThreadSortField } from "../core/thread.js";
+import type { Authorize } from "./authorization.js";
+import { grantedMetadata } from "./authorization.js";
+import { newId } from "./identifiers.js";
+import type { ThreadStateService } from "./thread-state.js";
+
+export interface CreateThreadRequest {
+  readonly threadId?: string;
+  readonly metadata?: JsonObject;
+  readonly ifExists: "raise" | "do_nothing";
+  readonly supersteps?: readonly { readonly updates: readonly StateUpdate[] }[];
+}
+
+export type ThreadSearch = Omit<ThreadQuery, "access">;
+
+/** A thread that is missing, or that the caller may not see: the answer is the same. */
+export function threadNotFound(threadId: string): HeddleError {
+  return new HeddleError("THREAD_NOT_FOUND", { message: `Thread with ID ${threadId} not found` });
+}
+
+/** Threads (docs/wire/langgraph-api.md §2.4). */
+export type ThreadsService = ReturnType<typeof createThreadsService>;
+
+export function createThreadsService(deps: {
+  readonly store: MetadataStore;
+  readonly checkpointer: Checkpointer;
+  readonly eventLog: EventLog;
+  readonly dispatcher: Dispatcher;
+  readonly state: Pick<ThreadStateService, "applySupersteps">;
+  readonly authorize: Authorize;
+}) {
+  const { store, checkpointer, authorize } = deps;
+
+  return {
+    /** @throws `THREAD_EXISTS`, `THREAD_HAS_NO_GRAPH` (supersteps without `metadata.graph_id`) */
+    async create(caller: Caller, request: CreateThreadRequest): Promise<Thread> {
+      const threadId = request.threadId ?? newId();
+      const grant = await authorize(caller, "threads", "create", {
+        thread_id: threadId,
+        metadata: request.metadata ?? {},
+        if_exists: request.ifExists,
+      });
+      const metadata = grantedMetadata(grant, request.metadata ?? {});
+      if (request.supersteps !== undefined && request.supersteps.length > 0) deps.state.applySupersteps.check(threadId, metadata);
+      const outcome = await store.threads.create({ threadId, metadata, access: grant.access });
+      if (outcome.kind === "exists") {
+        if (request.ifExists === "do_nothing" && outcome.thread !== null) return outcome.thread;
+        throw new HeddleError("THREAD_EXISTS");
+      }
+      if (request.supersteps === undefined || request.supersteps.length === 0) return outcome.thread;
+      try {
+        return await deps.state.applySupersteps(outcome.thread, request.supersteps);
+      } catch (error) {
+        // A thread that could not be given its first state is not left behind half made.
+        await store.threads.delete({ threadId, access: grant.access });
+        await checkpointer.deleteThread(threadId);
+        throw error;
+      }
+    },
+
+    async get(caller: Caller, threadId: string): Promise<Thread> {
+      const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
+      const thread = await store.threads.get({ threadId, access });
+      if (thread === null) throw threadNotFound(threadId);
+      return thread;
+    },
+
+    /** Merges `metadata` shallowly. */
+    async update(caller: Caller, threadId: string, patch: { readonly metadata?: JsonObject }): Promise<Thread> {
+      const grant = await authorize(caller, "threads", "update", { thread_id: threadId, metadata: patch.metadata });
+      const metadata = patch.metadata === undefined ? undefined : grantedMetadata(grant, patch.metadata);
+      const thread = await store.threads.update({
+        threadId,
+        ...(metadata === undefined ? {} : { metadata }),
+        access: grant.access,
+      });
+      if (thread === null) throw threadNotFound(threadId);
+      return thread;
+    },
+
+    /** Stops the thread's runs, then removes runs, checkpoints, writes and events. */
+    async delete(caller: Caller, threadId: string): Promise<void> {
+      const { access } = await authorize(caller, "threads", "delete", { thread_id: threadId });
+      const running = await store.runs.list({ threadId, status: ["running"], limit: 1000, offset: 0, access });
+      const thread = await store.threads.delete({ threadId, access });
+      if (thread === null) throw threadNotFound(threadId);
+      // The rows are gone, so no worker can finish; the signal only makes it stop sooner.
+      for (const run of running) deps.dispatcher.signal(run, "interrupt");
+      await checkpointer.deleteThread(threadId);
+      await deps.eventLog.dropThread(threadId);
+    },
+
+    async search(
+      caller: Caller,
+      query: ThreadSearch & PageRequest<ThreadSortField> & { readonly withState: boolean },
+    ): Promise<Page<Thread>> {
+      const { access } = await authorize(caller, "threads", "search", searchValue(query, query.limit, query.offset));
+      return store.threads.search({ ...query, access });
+    },
+
+    async count(caller: Caller, query: ThreadSearch): Promise<number> {
+      const { access } = await authorize(caller, "threads", "search", searchValue(query, 0, 0));
+      return store.threads.count({ ...query, access });
+    },
+
+    /** A new thread with the same metadata, state columns and checkpoints; runs are not copied (§2.4.7). */
+    async copy(caller: Caller, threadId: string): Promise<Thread> {
+      const read = await authorize(caller, "threads", "read", { thread_id: threadId });
+      const source = await store.threads.get({ threadId, access: read.access });
+      // 409, as both reference servers answer.
+      if (source === null) throw new HeddleError("THREAD_EXISTS", { message: "Thread not found" });
+      const newThreadId = newId();
+      const grant = await authorize(caller, "threads", "create", {
+        thread_id: newThreadId,
+        metadata: source.metadata,
+        if_exists: "raise",
+      });
+      const outcome = await store.threads.create({
+        threadId: newThreadId,
+        metadata: { ...grantedMetadata(grant, source.metadata), thread_id: newThreadId },
+        config: source.config,
+        access: grant.access,
+      });
+      if (outcome.kind === "exists") throw new HeddleError("THREAD_EXISTS");
+      await checkpointer.copyThread({ fromThreadId: threadId, toThreadId: newThreadId });
+      const copied = await store.threads.patchState({
+        threadId: newThreadId,
+        patch: {
+          ...(source.values === null ? {} : { values: source.values }),
+          ...(source.interrupts === null ? {} : { interrupts: source.interrupts }),
+        },
+        hasNext: source.status === "interrupted",
+      });
+      return copied ?? outcome.thread;
+    },
+  };
+}
+
+function searchValue(query: ThreadSearch, limit: number, offset: number) {
+  return { metadata: query.metadata, values: query.values, ids: query.ids, status: query.status, limit, offset };
+}
