@@ -1,0 +1,150 @@
+/**
+ * The directions of docs/design.md §2 as rules. `scripts/check-arrows.mjs` runs them, asserts that every source file was
+ * seen, and proves with a seeded violation of each rule that each can fail.
+ *
+ *     cli → node → app → {http, protocols} → services → core ← {stores, checkpointers, engine, streaming, auth}
+ *     runtime beside services · wire under http · config beside core, read by app, node and cli
+ */
+
+/** What each folder (or root file) of `src/` may import of ours, besides itself. */
+export const mayImport = {
+  core: [],
+  wire: ["core"],
+  config: ["core"],
+  services: ["core"],
+  runtime: ["core", "services"],
+  databases: ["core"],
+  stores: ["core", "databases"],
+  checkpointers: ["core", "databases"],
+  streaming: ["core", "databases"],
+  engine: ["core"],
+  auth: ["core"],
+  testing: ["core"],
+  http: ["core", "wire", "services"],
+  protocols: ["core", "wire", "services", "http"],
+  app: [
+    "core",
+    "config",
+    "services",
+    "runtime",
+    "http",
+    "protocols",
+    "databases",
+    "stores",
+    "checkpointers",
+    "engine",
+    "streaming",
+    "auth",
+  ],
+  index: ["core", "config", "app"],
+  node: ["core", "config", "app", "index"],
+  cli: ["core", "config", "app", "index", "node"],
+};
+
+/** Packages bound to layers: only `layers` may import them; `typesIn` may import their types as well. */
+export const boundPackages = {
+  hono: { packages: ["hono", "@hono/[^/]+"], layers: ["http", "protocols", "node", "app"] },
+  langchain: {
+    packages: ["@langchain/[^/]+", "langchain"],
+    layers: ["engine", "checkpointers", "auth", "testing"],
+    typesIn: ["protocols"],
+  },
+  "database-client": {
+    packages: ["better-sqlite3", "pg", "pg-[^/]+", "mongodb", "ioredis", "bullmq"],
+    layers: ["databases"],
+  },
+  terminal: { packages: ["commander", "picocolors"], layers: ["cli"] },
+};
+
+const rootFiles = new Set(["app", "index"]);
+const folder = (name) => (rootFiles.has(name) ? `^src/${name}[.]ts$` : `^src/${name}/`);
+const anyOf = (patterns) => patterns.join("|");
+/** A package, installed (its resolved path) or not (its bare name), with or without separate types. */
+const packagePath = (names) => `(^|node_modules/)(@types/)?(${names.join("|")})(/|$)`;
+const forbidden = (name, comment, from, to) => ({ name, comment, severity: "error", from, to });
+
+const directions = Object.entries(mayImport).map(([name, others]) =>
+  forbidden(
+    `direction-${name}`,
+    `src/${name} may import of ours only ${[name, ...others].join(", ")}`,
+    { path: folder(name) },
+    { path: "^src/", pathNot: anyOf([name, ...others].map(folder)) },
+  ),
+);
+
+const packages = Object.entries(boundPackages).flatMap(([name, { packages: names, layers, typesIn = [] }]) => [
+  forbidden(
+    `package-${name}`,
+    `only ${layers.join(", ")} may import ${names.join(", ")}`,
+    { path: "^src/", pathNot: anyOf([...layers, ...typesIn].map(folder)) },
+    { path: packagePath(names) },
+  ),
+  ...(typesIn.length === 0
+    ? []
+    : [
+        forbidden(
+          `package-${name}-types`,
+          `${typesIn.join(", ")} may import the types of ${names.join(", ")}, never values`,
+          { path: anyOf(typesIn.map(folder)) },
+          { path: packagePath(names), dependencyTypesNot: ["type-only"] },
+        ),
+      ]),
+]);
+
+/** A folder (or file) per driver; what lies directly in the kind's folder (registry, shared rules) is no driver. */
+const driversApart = ["stores", "databases", "protocols"].map((name) =>
+  forbidden(
+    `drivers-apart-${name}`,
+    `no driver of src/${name} imports another (sql/ is what the SQL stores share)`,
+    { path: `^src/${name}/([^/]+)/` },
+    { path: `^src/${name}/[^/]+/`, pathNot: `^src/${name}/($1|sql)/` },
+  ),
+);
+
+export default {
+  forbidden: [
+    ...directions,
+    ...packages,
+    ...driversApart,
+    forbidden(
+      "core-alone",
+      "core imports no package and no Node module at run time",
+      { path: "^src/core/" },
+      { pathNot: "^src/core/", dependencyTypesNot: ["type-only"] },
+    ),
+    forbidden(
+      "database-client-lazy",
+      "database clients are imported by await import() or as types, so that importing heddle loads none",
+      { path: "^src/" },
+      {
+        path: packagePath(boundPackages["database-client"].packages),
+        dynamic: false,
+        dependencyTypesNot: ["type-only"],
+      },
+    ),
+    forbidden("no-cycle", "no module imports itself, however far around", { path: "^src/" }, { circular: true }),
+    forbidden(
+      "src-alone",
+      "src imports nothing beside it",
+      { path: "^src/" },
+      { path: "^(test|graphs|examples|scripts)/" },
+    ),
+    forbidden("resolvable", "every import resolves", { path: "^src/" }, { couldNotResolve: true }),
+    forbidden(
+      "known-folder",
+      "every file of src lies in a folder that the rules know",
+      { path: "^src/", pathNot: anyOf(Object.keys(mayImport).map(folder)) },
+      {},
+    ),
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "types", "node", "default"],
+      extensions: [".ts", ".js", ".mjs", ".json", ".d.ts"],
+    },
+  },
+};
