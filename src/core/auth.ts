@@ -29,15 +29,7 @@ export const ALL_ROWS: AccessFilter = Object.freeze({ kind: "all" });
 
 export type AuthResource = "assistants" | "threads" | "crons" | "store";
 export type AuthAction =
-  | "create"
-  | "read"
-  | "update"
-  | "delete"
-  | "search"
-  | "create_run"
-  | "put"
-  | "get"
-  | "list_namespaces";
+  "create" | "read" | "update" | "delete" | "search" | "create_run" | "put" | "get" | "list_namespaces";
 
 /** Outcome of an allowed operation; a refusal is thrown as `FORBIDDEN`. */
 export interface Grant<V> {

@@ -1,57 +1,91 @@
+import type { Clock } from "./clock.js";
 import type { NewRunEvent, RunEvent } from "./run-event.js";
 import type { RunRef } from "./run.js";
 
-/** Where a reader starts: at the first kept event, at its join point, or strictly after a sequence number. */
+/**
+ * Where a reader starts: at the first kept event, at its join point, or strictly after a sequence number. `afterSeq`
+ * below 0 is `"start"`; beyond the newest event, or not an integer, it is `"now"` (docs/wire/langgraph-api.md §3.10).
+ */
 export type EventPosition = "start" | "now" | { readonly afterSeq: number };
 
 /** One pull of a cursor. */
 export type CursorRead =
-  /** All events that were waiting, oldest first; never empty. */
+  /** Events that were waiting, oldest first, never empty: all of them, up to some 256 kB at a time. */
   | { readonly kind: "events"; readonly events: readonly RunEvent[] }
-  /** The log is sealed and this cursor has read all of it. */
+  /** The log is sealed and this cursor has read all of it, or the cursor was closed. */
   | { readonly kind: "end" }
-  /** The position was evicted; `resumeAtSeq` is the oldest event still kept (the cursor continues there). */
-  | { readonly kind: "gap"; readonly resumeAtSeq: number };
+  /**
+   * Events from this position on are gone; the cursor continues at `resumeAtSeq`. What else was evicted by then is
+   * skipped without another gap. `lost` is `"token"` when all that is missing are token frames, which later state frames
+   * repair.
+   */
+  | { readonly kind: "gap"; readonly resumeAtSeq: number; readonly lost: "token" | "state" };
 
 /** A reader's position in a log. Holds no queue; cursors never disturb one another. */
 export interface EventCursor {
-  /** Resolves when something waits. Rejects only with the signal's reason. */
+  /** Resolves when something waits. Rejects with the signal's reason, or when the storage fails. One call at a time. */
   next(signal?: AbortSignal): Promise<CursorRead>;
+  /** A pending `next` resolves to `end`. Idempotent. */
   close(): void;
 }
 
 /**
- * What runs streamed, by sequence number (design §4, EventLog). A log lives until `eventLogTtlMs` after its run's end
+ * What runs streamed, by sequence number (design §4, EventLog). A log lives until `ttlMs` after its run's end
  * and holds `maxBytes` per run.
  */
 export interface EventLog {
   /**
-   * Append events of one run, in order. Live readers see them at once; a durable log writes them in batches.
-   * @returns the sequence number of the last one.
+   * Append events of one run, in order; cheap and synchronous. Live readers see them at once; a durable log writes them in
+   * batches. Events for a log that is not open here (never begun, sealed, dropped) are discarded.
+   * @returns the sequence number of the last one, or -1 when they were discarded.
    */
   append(run: RunRef, events: readonly NewRunEvent[]): number;
-  /** Make a run's log known before its first event, so that a reader can wait on it. Continues after the stored maximum. */
-  begin(run: RunRef): Promise<void>;
+  /**
+   * Make a run's log known before its first event, so that a reader can wait on it. Continues after the stored maximum.
+   * On a log that exists already it changes nothing.
+   * @param options.resumable the client may come back for the whole log: kept for `ttlMs` even when nobody has read it.
+   *   Default false.
+   */
+  begin(run: RunRef, options?: { readonly resumable?: boolean }): Promise<void>;
   /** Resolves when everything appended so far is as durable as this log makes it. */
   flush(run: RunRef): Promise<void>;
-  /** No more events will come: readers that have read all of it end. Flushes first. */
+  /** No more events will come: readers that have read all of it end. Flushes first. Idempotent. */
   seal(run: RunRef): Promise<void>;
-  /** A cursor, or `null` when no log of the run is kept (never begun here, or expired). */
+  /** A cursor, or `null` when no log of the run is kept (never begun, or expired). */
   open(run: RunRef, position: EventPosition): Promise<EventCursor | null>;
-  /** Forget a run's log. */
+  /** Forget a run's log. Its readers end, with a gap before if something was unread. */
   drop(run: RunRef): Promise<void>;
   /** Forget all logs of a thread. */
   dropThread(threadId: string): Promise<void>;
   /** Drop logs whose time is over. Called by the sweeper. @returns how many were dropped. */
   sweep(): Promise<number>;
+  /**
+   * Logs that were begun, were never sealed, and that no run of this process writes: left by a crash. The runtime seals
+   * those whose run has ended; the others wait for their next attempt.
+   */
+  unsealed(): Promise<readonly RunRef[]>;
+  /** Flush, end all readers, release everything. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface EventLogOptions {
-  /** How long a sealed log is kept. Default 120,000. */
+  readonly clock: Clock;
+  /** How long a sealed log is kept; an open reader that has not read all of it extends this once. Default 120,000. */
   readonly ttlMs?: number;
-  /** How long a sealed log of a run that is not resumable and has no reader is kept. Default 10,000. */
+  /** How long a sealed log of a run that is not resumable and was never read is kept. Default 10,000. */
   readonly unreadTtlMs?: number;
-  /** Bytes kept per run. Default 64 MiB; token frames are evicted before state frames. */
+  /**
+   * Bytes kept per run: UTF-8 length of names and data plus 64 per event. Default 64 MiB. Token frames are evicted before
+   * state frames, oldest first; control frames, the newest state frame and the newest eighth of the bytes stay.
+   */
   readonly maxBytes?: number;
+  /** Bytes of sealed logs kept in memory, all runs together; beyond, the oldest are let go. Default 64 MiB. */
+  readonly maxSealedBytes?: number;
 }
+
+export const EVENT_LOG_DEFAULTS = {
+  ttlMs: 120_000,
+  unreadTtlMs: 10_000,
+  maxBytes: 64 * 1024 * 1024,
+  maxSealedBytes: 64 * 1024 * 1024,
+} as const;

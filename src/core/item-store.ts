@@ -18,7 +18,9 @@ export interface ItemStore {
     readonly namespace: readonly string[];
     readonly key: string;
     readonly access: AccessFilter;
-  }): Promise<{ readonly kind: "found"; readonly item: Item } | { readonly kind: "missing" } | { readonly kind: "hidden" }>;
+  }): Promise<
+    { readonly kind: "found"; readonly item: Item } | { readonly kind: "missing" } | { readonly kind: "hidden" }
+  >;
   delete(params: {
     readonly namespace: readonly string[];
     readonly key: string;

@@ -12,7 +12,10 @@ export function jsonContains(stored: JsonValue | undefined, wanted: JsonValue | 
   if (wanted === undefined) return true;
   if (stored === undefined) return false;
   if (Array.isArray(wanted)) {
-    return Array.isArray(stored) && wanted.every((element: JsonValue) => stored.some((s: JsonValue) => jsonContains(s, element)));
+    return (
+      Array.isArray(stored) &&
+      wanted.every((element: JsonValue) => stored.some((s: JsonValue) => jsonContains(s, element)))
+    );
   }
   if (isJsonObject(wanted)) {
     if (!isJsonObject(stored)) return false;

@@ -118,8 +118,7 @@ export interface ThreadStore {
     readonly config?: RunConfig;
     readonly access: AccessFilter;
   }): Promise<
-    | { readonly kind: "created"; readonly thread: Thread }
-    | { readonly kind: "exists"; readonly thread: Thread | null }
+    { readonly kind: "created"; readonly thread: Thread } | { readonly kind: "exists"; readonly thread: Thread | null }
   >;
   get(params: { readonly threadId: string; readonly access: AccessFilter }): Promise<Thread | null>;
   /** Merges metadata shallowly. */
@@ -134,9 +133,7 @@ export interface ThreadStore {
    * `withState: false` leaves `values`, `interrupts` and `error` out of the rows (`null`), so that a poll does not ship
    * whole states.
    */
-  search(
-    params: ThreadQuery & PageRequest<ThreadSortField> & { readonly withState: boolean },
-  ): Promise<Page<Thread>>;
+  search(params: ThreadQuery & PageRequest<ThreadSortField> & { readonly withState: boolean }): Promise<Page<Thread>>;
   count(params: ThreadQuery): Promise<number>;
   /**
    * Write the state columns after a state update, with the status that follows from `hasNext`. A thread with a pending
@@ -233,23 +230,24 @@ export interface RunStore {
   /** When the next delayed pending run becomes due; `null` when there is none. */
   nextDueAt(): Promise<EpochMs | null>;
   /** Extend leases, one statement for all runs of a worker; cancels ride back on it. */
-  heartbeat(params: {
-    readonly leases: readonly RunLease[];
-    readonly leaseMs: number;
-  }): Promise<{
+  heartbeat(params: { readonly leases: readonly RunLease[]; readonly leaseMs: number }): Promise<{
     readonly lost: readonly string[];
     readonly cancelRequested: readonly { readonly runId: string; readonly action: CancelAction }[];
   }>;
   /**
    * End a run: run and thread change together; refused without the lease. The thread's status follows
-   * core/run-lifecycle `threadStatusAfter`.
+   * core/run-lifecycle `threadStatusAfter`. An `ended` outcome is also refused when a rollback was requested meanwhile:
+   * `cancelRequested` then says so, the lease is kept, and the caller rolls back.
    */
   finish(params: {
     readonly lease: RunLease;
     readonly outcome: RunOutcome;
     readonly threadPatch: ThreadStatePatch;
     readonly hasNext: boolean;
-  }): Promise<{ readonly accepted: boolean; readonly nextPending: boolean }>;
+  }): Promise<
+    | { readonly accepted: true; readonly nextPending: boolean }
+    | { readonly accepted: false; readonly cancelRequested?: "rollback" }
+  >;
   /** Give a run back unfinished (drain): pending again, this attempt not counted. */
   release(params: { readonly lease: RunLease }): Promise<{ readonly accepted: boolean }>;
   requestCancel(params: {
@@ -278,7 +276,12 @@ export interface RunStore {
     readonly runId: string;
     readonly threadId: string;
     readonly access: AccessFilter;
-  }): Promise<{ readonly kind: "deleted"; readonly run: Run } | { readonly kind: "running" } | { readonly kind: "not-found" }>;
-  /** Threads of finished temporary runs that a crash left behind. */
-  abandonedTemporaryThreads(params: { readonly limit: number }): Promise<readonly string[]>;
+  }): Promise<
+    { readonly kind: "deleted"; readonly run: Run } | { readonly kind: "running" } | { readonly kind: "not-found" }
+  >;
+  /** Threads of temporary runs that all ended at least `endedBeforeMs` ago. */
+  abandonedTemporaryThreads(params: {
+    readonly limit: number;
+    readonly endedBeforeMs: number;
+  }): Promise<readonly string[]>;
 }

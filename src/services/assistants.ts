@@ -40,7 +40,8 @@ export function createAssistantsService(deps: {
   const { store, engine, authorize } = deps;
 
   /** An assistant id, or the id of a graph's system assistant. */
-  const idOf = (assistantId: string): string => (engine.has(assistantId) ? systemAssistantId(assistantId) : assistantId);
+  const idOf = (assistantId: string): string =>
+    engine.has(assistantId) ? systemAssistantId(assistantId) : assistantId;
 
   const requireGraph = (graphId: string): void => {
     if (engine.has(graphId)) return;
@@ -110,9 +111,7 @@ export function createAssistantsService(deps: {
       });
       const metadata = patch.metadata === undefined ? undefined : grantedMetadata(grant, patch.metadata);
       const mirrored =
-        patch.config === undefined && patch.context === undefined
-          ? {}
-          : mirrorPatch(patch.config, patch.context);
+        patch.config === undefined && patch.context === undefined ? {} : mirrorPatch(patch.config, patch.context);
       return found(
         await store.assistants.update({
           assistantId: id,
@@ -123,7 +122,11 @@ export function createAssistantsService(deps: {
     },
 
     /** With `deleteThreads`, also every thread that the caller may delete and whose metadata names the assistant. */
-    async delete(caller: Caller, assistantId: string, options: { readonly deleteThreads: boolean }): Promise<Assistant> {
+    async delete(
+      caller: Caller,
+      assistantId: string,
+      options: { readonly deleteThreads: boolean },
+    ): Promise<Assistant> {
       const id = idOf(assistantId);
       const { access } = await authorize(caller, "assistants", "delete", { assistant_id: id });
       const assistant = found(await store.assistants.get({ assistantId: id, access }));
@@ -145,10 +148,7 @@ export function createAssistantsService(deps: {
       return assistant;
     },
 
-    async search(
-      caller: Caller,
-      query: AssistantSearch & PageRequest<AssistantSortField>,
-    ): Promise<Page<Assistant>> {
+    async search(caller: Caller, query: AssistantSearch & PageRequest<AssistantSortField>): Promise<Page<Assistant>> {
       const { access } = await authorize(caller, "assistants", "search", {
         graph_id: query.graphId,
         metadata: query.metadata,
@@ -246,7 +246,10 @@ export function createAssistantsService(deps: {
         if (stale) {
           await store.assistants.update({
             assistantId,
-            patch: { ...(description === null ? {} : { description }), ...(seed ? { config, context: context ?? {} } : {}) },
+            patch: {
+              ...(description === null ? {} : { description }),
+              ...(seed ? { config, context: context ?? {} } : {}),
+            },
             access: ALL_ROWS,
           });
         }

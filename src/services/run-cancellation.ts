@@ -36,7 +36,9 @@ export function createRunCancellation(deps: RunsDeps) {
   };
 
   const missing = async (threadId: string, access: AccessFilter): Promise<HeddleError> =>
-    (await store.threads.get({ threadId, access })) === null ? threadNotFound(threadId) : new HeddleError("RUN_NOT_FOUND");
+    (await store.threads.get({ threadId, access })) === null
+      ? threadNotFound(threadId)
+      : new HeddleError("RUN_NOT_FOUND");
 
   return {
     request,
@@ -64,7 +66,9 @@ export function createRunCancellation(deps: RunsDeps) {
       const outcome = await request(run, options.action, access);
       if (outcome.kind === "not-found") throw await missing(run.threadId, access);
       if (outcome.kind === "finished") {
-        throw new HeddleError("RUN_FINISHED", { message: `Run ${run.runId} is already finished (${outcome.run.status})` });
+        throw new HeddleError("RUN_FINISHED", {
+          message: `Run ${run.runId} is already finished (${outcome.run.status})`,
+        });
       }
       if (outcome.kind === "requested" && options.wait) await ended(run, options.signal);
     },

@@ -49,7 +49,8 @@ export function createThreadsService(deps: {
         if_exists: request.ifExists,
       });
       const metadata = grantedMetadata(grant, request.metadata ?? {});
-      if (request.supersteps !== undefined && request.supersteps.length > 0) deps.state.applySupersteps.check(threadId, metadata);
+      if (request.supersteps !== undefined && request.supersteps.length > 0)
+        deps.state.applySupersteps.check(threadId, metadata);
       const outcome = await store.threads.create({ threadId, metadata, access: grant.access });
       if (outcome.kind === "exists") {
         if (request.ifExists === "do_nothing" && outcome.thread !== null) return outcome.thread;

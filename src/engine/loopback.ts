@@ -1,0 +1,20 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+
+/** Where the LangGraph SDK looks for a `fetch` when a `Client` is made without a URL (docs/wire/langgraph-api.md §5.5). */
+const SDK_FETCH = Symbol.for("langgraph_api:fetch");
+const CONTEXT = Symbol.for("heddle.loopback");
+
+type Fetch = (input: Request | string | URL, init?: RequestInit) => Promise<Response>;
+
+/**
+ * Run graph code so that `new Client()` inside it reaches the server that executes it. The SDK's hook is one global, so
+ * one small process-wide shim forwards to the server that the current async context names: the one exception to "no
+ * module-level mutable state" (docs/design.md §3).
+ * @param serverFetch the server's own `fetch`
+ */
+export function createLoopback(serverFetch: Fetch): <T>(fn: () => T) => T {
+  const holder = globalThis as { [CONTEXT]?: AsyncLocalStorage<Fetch>; [SDK_FETCH]?: Fetch };
+  const context = (holder[CONTEXT] ??= new AsyncLocalStorage<Fetch>());
+  holder[SDK_FETCH] ??= (input, init) => (context.getStore() ?? fetch)(input, init);
+  return (fn) => context.run(serverFetch, fn);
+}

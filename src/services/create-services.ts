@@ -1,0 +1,48 @@
+import type { Authorizer } from "../core/auth.js";
+import type { Checkpointer } from "../core/checkpointer.js";
+import type { Dispatcher } from "../core/dispatcher.js";
+import type { Engine } from "../core/engine.js";
+import type { EventLog } from "../core/event-log.js";
+import type { ItemStore } from "../core/item-store.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+import type { RunLauncher } from "../core/run-launcher.js";
+import { createAssistantsService } from "./assistants.js";
+import type { AssistantsService } from "./assistants.js";
+import { createAuthorize } from "./authorization.js";
+import { createItemsService } from "./items.js";
+import type { ItemsService } from "./items.js";
+import { createRunsService } from "./runs.js";
+import type { RunsService } from "./runs.js";
+import { createThreadStateService } from "./thread-state.js";
+import type { ThreadStateService } from "./thread-state.js";
+import { createThreadsService } from "./threads.js";
+import type { ThreadsService } from "./threads.js";
+
+/** All policy of the server, without HTTP, SQL or LangGraph. Protocols translate onto it. */
+export interface Services {
+  readonly assistants: AssistantsService;
+  readonly threads: ThreadsService;
+  readonly state: ThreadStateService;
+  readonly runs: RunsService;
+  readonly items: ItemsService;
+}
+
+/** Wire the services to what they need. */
+export function createServices(deps: {
+  readonly store: MetadataStore;
+  readonly items: ItemStore;
+  readonly checkpointer: Checkpointer;
+  readonly engine: Engine;
+  readonly eventLog: EventLog;
+  readonly dispatcher: Dispatcher;
+  readonly launcher: RunLauncher;
+  readonly authorizer: Authorizer | null;
+}): Services {
+  const authorize = createAuthorize(deps.authorizer);
+  const state = createThreadStateService({ ...deps, authorize });
+  const threads = createThreadsService({ ...deps, state, authorize });
+  const assistants = createAssistantsService({ ...deps, threads, authorize });
+  const runs = createRunsService({ ...deps, assistants, authorize });
+  const items = createItemsService({ items: deps.items, authorize });
+  return { assistants, threads, state, runs, items };
+}
