@@ -49,17 +49,7 @@ export interface CorsOptions {
 }
 
 /** Groups of routes that can be switched off (docs/wire/langgraph-api.md §2.11). */
-export const ROUTE_GROUPS = [
-  "assistants",
-  "threads",
-  "runs",
-  "store",
-  "meta",
-  "mcp",
-  "a2a",
-  "ui",
-  "webhooks",
-] as const;
+export const ROUTE_GROUPS = ["assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "webhooks"] as const;
 export type RouteGroup = (typeof ROUTE_GROUPS)[number];
 
 export interface HttpOptions {

@@ -1,0 +1,75 @@
+/**
+ * What Heddle does with a key of `langgraph.json`: `honoured`; `refused` by name, the server does not start; or
+ * `build-only`: it concerns the building of images and Python packages, and is none of a server's business.
+ */
+export interface LanggraphJsonKey {
+  /** Dotted; a section's name stands for all below it. */
+  readonly key: string;
+  readonly status: "honoured" | "refused" | "build-only";
+  /** What it does here, or why not and the way out. */
+  readonly note: string;
+}
+
+const honoured = (key: string, note: string): LanggraphJsonKey => ({ key, status: "honoured", note });
+const refused = (key: string, note: string): LanggraphJsonKey => ({ key, status: "refused", note });
+const buildOnly = (key: string, note: string): LanggraphJsonKey => ({ key, status: "build-only", note });
+
+/** Every key of docs/wire/langgraph-api.md §5.1. Tests hold docs/compat.md and the parser against it. */
+export const LANGGRAPH_JSON_KEYS: readonly LanggraphJsonKey[] = [
+  honoured("graphs", "`file:export` or `{path, description}`; the export defaults to `default`"),
+  honoured("env", "a dotenv file or a map; what the process already has stays. Lists are an error"),
+  honoured("node_version", "a warning when the running Node is another"),
+  honoured("node_loader", "`tsx`, the default, stands for Heddle's own loader; any other is refused"),
+  honoured("http.disable_assistants", "these routes are not served"),
+  honoured("http.disable_threads", "these routes are not served"),
+  honoured("http.disable_runs", "these routes are not served"),
+  honoured("http.disable_store", "these routes are not served"),
+  honoured("http.disable_meta", "these routes are not served"),
+  honoured("http.disable_mcp", "these routes are not served"),
+  honoured("http.disable_a2a", "these routes are not served"),
+  honoured("http.disable_ui", "these routes are not served"),
+  honoured("http.disable_webhooks", "runs with a webhook are refused"),
+  honoured("http.cors", "all seven fields; a regular expression must match the whole origin"),
+  honoured("http.mount_prefix", "everything is served under it"),
+
+  refused(
+    "auth.path",
+    "Custom authentication is not supported yet. Remove it only if nobody else can reach this server",
+  ),
+  refused("auth.disable_studio_auth", "Custom authentication is not supported yet. Remove the key"),
+  refused("auth.openapi", "Custom authentication is not supported yet. Remove the key"),
+  refused("auth.cache", "Custom authentication is not supported yet. Remove the key"),
+  refused("auth.allow_langsmith_api_keys", "LangSmith keys can't be checked here. Remove the key"),
+  refused("encryption.path", "Encryption at rest is not supported yet. Remove it only if plain storage is acceptable"),
+  refused("http.app", "Custom routes are not supported yet. Mount Heddle in your own Hono app with createApp instead"),
+  refused("http.configurable_headers", "No request header reaches a graph's configurable yet. Send values in `config`"),
+  refused("http.logging_headers", "No request header is logged yet. Remove the key"),
+  refused("http.middleware_order", "It orders custom middleware, which is not supported yet. Remove the key"),
+  refused("http.enable_custom_route_auth", "Custom routes are not supported yet. Remove the key"),
+  refused("store.index", "Semantic search is not supported yet. Remove the key to search by filters only"),
+  refused("store.ttl", "Items don't expire yet. Remove the key to keep them for ever"),
+  refused("checkpointer.ttl", "Threads don't expire yet. Remove the key to keep them for ever"),
+  refused("checkpointer.path", "Pass a saver to createApp({ checkpointer }) instead"),
+  refused("checkpointer.serde", "It configures Python's serializer, which does not exist here. Remove the key"),
+  refused("ui", "Generative UI bundles are not supported yet. Remove the key"),
+  refused("ui_config", "Generative UI bundles are not supported yet. Remove the key"),
+  refused("webhooks.headers", "Webhooks are not supported yet. Remove the key"),
+  refused("webhooks.env_prefix", "Webhooks are not supported yet. Remove the key"),
+  refused("webhooks.url", "Webhooks are not supported yet. Remove the key"),
+
+  buildOnly("python_version", "chooses a Python image"),
+  buildOnly("dependencies", "Python packages to install; JavaScript graphs have a package.json"),
+  buildOnly("pip_config_file", "Python packaging"),
+  buildOnly("pip_installer", "Python packaging"),
+  buildOnly("keep_pkg_tools", "Python packaging"),
+  buildOnly("source", "Python packaging"),
+  buildOnly("dockerfile_lines", "appended to a generated Dockerfile"),
+  buildOnly("docker_compose_file", "merged into a generated compose file"),
+  buildOnly("base_image", "image selection"),
+  buildOnly("image_distro", "image selection"),
+  buildOnly("api_version", "image selection"),
+  buildOnly("_INTERNAL_docker_tag", "image selection"),
+];
+
+/** Where editors find the schema; means nothing to a server. */
+export const EDITOR_KEY = "$schema";

@@ -1,0 +1,76 @@
+import { z } from "zod";
+
+/** The rule that {@link isBasePath} checks, as a sentence. */
+export const BASE_PATH_RULE = "must start with / and hold no spaces and none of : * ? # { } \\";
+
+const strings = z.array(z.string());
+
+/** `http.cors` (docs/wire/langgraph-api.md §2.1.3). */
+const corsSection = z.object({
+  allow_origins: strings.optional(),
+  allow_methods: strings.optional(),
+  allow_headers: strings.optional(),
+  allow_credentials: z.boolean().optional(),
+  allow_origin_regex: z.string().refine(isRegExp, "must be a regular expression").optional(),
+  expose_headers: strings.optional(),
+  max_age: z.number().int().nonnegative().optional(),
+});
+
+const httpSection = z.object({
+  disable_assistants: z.boolean().optional(),
+  disable_threads: z.boolean().optional(),
+  disable_runs: z.boolean().optional(),
+  disable_store: z.boolean().optional(),
+  disable_meta: z.boolean().optional(),
+  disable_mcp: z.boolean().optional(),
+  disable_a2a: z.boolean().optional(),
+  disable_ui: z.boolean().optional(),
+  disable_webhooks: z.boolean().optional(),
+  cors: corsSection.optional(),
+  mount_prefix: z.string().refine(isBasePath, BASE_PATH_RULE).optional(),
+});
+
+const graphFile = z
+  .string()
+  .min(1)
+  .refine((path) => !/\.(?:py|ipynb)(?::|$)/.test(path), "is a Python graph; Heddle serves JavaScript and TypeScript");
+
+/** The keys that Heddle honours; the others are judged by `LANGGRAPH_JSON_KEYS`. */
+export const manifestSchema = z.object({
+  graphs: z
+    .record(
+      z.string().min(1),
+      z.union([graphFile, z.object({ path: graphFile, description: z.string().nullish() })]),
+      'must be an object of graphs: {"agent": "./src/agent.ts:graph"}',
+    )
+    .optional(),
+  env: z
+    .union(
+      [z.string(), z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))],
+      "must be the path of a dotenv file, or a map of variables; a list is not supported",
+    )
+    .optional(),
+  node_version: z
+    .union([z.string(), z.number()])
+    .transform(String)
+    .refine((version) => /^\d+(?:\.\d+)*$/.test(version), 'must be a version of Node, e.g. "24"')
+    .optional(),
+  node_loader: z.string().optional(),
+  http: httpSection.optional(),
+});
+
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** True for `""`, `/` and `/segments` without characters that mean something in a route. */
+export function isBasePath(path: string): boolean {
+  return path === "" || /^\/[^\s:*?#{}\\]*$/.test(path);
+}
+
+/** True when `new RegExp(source)` accepts it. */
+export function isRegExp(source: string): boolean {
+  try {
+    return new RegExp(source) instanceof RegExp;
+  } catch {
+    return false;
+  }
+}

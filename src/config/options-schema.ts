@@ -1,0 +1,127 @@
+import { z } from "zod";
+import { BASE_PATH_RULE, isBasePath, isRegExp } from "./langgraph-json-schema.js";
+import { type AppOptions, LOG_LEVELS, ROUTE_GROUPS } from "./options.js";
+import type { ConfigProblem } from "./problem.js";
+
+/** Longest delay that Node's timers take. */
+const MAX_MS = 2 ** 31 - 1;
+
+const milliseconds = z.number().int().min(1).max(MAX_MS).optional();
+const bytes = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER).optional();
+const strings = z.array(z.string()).optional();
+
+const SAVER_METHODS = ["getTuple", "list", "put", "putWrites", "deleteThread"];
+const LOGGER_METHODS = ["debug", "info", "warn", "error"];
+
+const appOptions = z.strictObject({
+  graphs: z
+    .record(
+      z.string().min(1),
+      z.custom(
+        (graph) => (typeof graph === "object" && graph !== null) || typeof graph === "function" || isFilled(graph),
+        'must be a graph, a function that makes one, or "file:export"',
+      ),
+    )
+    .optional(),
+  config: z.string().min(1).optional(),
+  storage: z.string().optional(),
+  checkpointer: z
+    .custom(
+      (value) => typeof value === "string" || hasMethods(value, SAVER_METHODS),
+      `must be a URI, or a LangGraph checkpoint saver with ${SAVER_METHODS.join(", ")}`,
+    )
+    .optional(),
+  allowEphemeral: z.boolean().optional(),
+  worker: z
+    .strictObject({
+      concurrency: z.number().int().min(0).max(10_000).optional(),
+      leaseMs: z.number().int().min(1_000).max(MAX_MS).optional(),
+      drainMs: z.number().int().min(0).max(MAX_MS).optional(),
+      maxAttempts: z.number().int().min(1).max(1_000).optional(),
+      pollMs: milliseconds,
+    })
+    .optional(),
+  http: z
+    .strictObject({
+      basePath: z.string().refine(isBasePath, BASE_PATH_RULE).optional(),
+      cors: z
+        .union([
+          z.literal(false),
+          z.strictObject({
+            allowOrigins: strings,
+            allowOriginRegex: z.string().refine(isRegExp, "must be a regular expression").optional(),
+            allowMethods: strings,
+            allowHeaders: strings,
+            allowCredentials: z.boolean().optional(),
+            exposeHeaders: strings,
+            maxAgeSeconds: z.number().int().min(0).optional(),
+          }),
+        ])
+        .optional(),
+      disable: z.array(z.enum(ROUTE_GROUPS)).optional(),
+      maxBodyBytes: bytes,
+    })
+    .optional(),
+  streaming: z
+    .strictObject({
+      eventLogTtlMs: z.number().int().min(0).max(MAX_MS).optional(),
+      unreadTtlMs: z.number().int().min(0).max(MAX_MS).optional(),
+      maxBytes: bytes,
+      heartbeatMs: milliseconds,
+    })
+    .optional(),
+  logger: z
+    .custom((value) => hasMethods(value, LOGGER_METHODS), `must have the methods ${LOGGER_METHODS.join(", ")}`)
+    .optional(),
+  logLevel: z.enum(LOG_LEVELS).optional(),
+  env: z.record(z.string(), z.string().optional()).optional(),
+  cwd: z.string().min(1).optional(),
+});
+
+/** Options that will exist and do nothing yet: refused, so that nobody believes in them. */
+export const REFUSED_OPTIONS: Readonly<Record<string, string>> = {
+  redis: "Several processes over Redis are not supported yet. Leave it out and run one process.",
+  auth: "Authentication is not supported yet. Leave it out only if nobody else can reach this server.",
+  protocols: "Further protocols are not supported yet. Leave it out.",
+  "http.app": "Custom routes are not supported yet. Mount `server.app` in your own Hono app.",
+  "http.configurableHeaders": "No request header reaches a graph's configurable yet. Send values in `config`.",
+  "http.loggingHeaders": "No request header is logged yet. Leave it out.",
+  "http.middlewareOrder": "It orders custom middleware, which is not supported yet. Leave it out.",
+  "http.enableCustomRouteAuth": "Custom routes are not supported yet. Leave it out.",
+};
+
+/** What is wrong with the options of `createApp`, by field. Values are never quoted: they may be secrets. */
+export function checkOptions(options: AppOptions): readonly ConfigProblem[] {
+  const parsed = appOptions.safeParse(options);
+  if (parsed.success) return [];
+  return parsed.error.issues.flatMap(problemsOfIssue);
+}
+
+function problemsOfIssue(issue: z.core.$ZodIssue): readonly ConfigProblem[] {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => {
+      const field = [...path, key].join(".");
+      const refusal = Object.hasOwn(REFUSED_OPTIONS, field) ? REFUSED_OPTIONS[field] : undefined;
+      return refusal === undefined
+        ? { code: "CONFIG_INVALID", field, message: "There is no such option." }
+        : { code: "UNSUPPORTED_OPTION", field, message: refusal };
+    });
+  }
+  if (issue.code === "invalid_union") {
+    // The union's other member is `false`: what is wrong with the object is what the user wants to know.
+    const inner = issue.errors.flat().filter((nested) => nested.path.length > 0 || nested.code === "unrecognized_keys");
+    if (inner.length > 0)
+      return inner.flatMap((nested) => problemsOfIssue({ ...nested, path: [...issue.path, ...nested.path] }));
+  }
+  return [{ code: "CONFIG_INVALID", field: path.join(".") || "options", message: `${issue.message}.` }];
+}
+
+function isFilled(value: unknown): boolean {
+  return typeof value === "string" && value !== "";
+}
+
+function hasMethods(value: unknown, methods: readonly string[]): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return methods.every((method) => typeof (value as Record<string, unknown>)[method] === "function");
+}

@@ -1,0 +1,70 @@
+import type { Manifest } from "./langgraph-json-schema.js";
+import type { CorsOptions, RouteGroup } from "./options.js";
+import { ROUTE_GROUPS } from "./options.js";
+import type { ResolvedConfig, ResolvedCors } from "./resolved-config.js";
+
+/** What clients read (docs/wire/langgraph-api.md §2.1.3); always exposed. */
+const CLIENT_HEADERS = ["content-location", "x-pagination-total", "location", "x-pagination-next"];
+const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "QUERY"];
+
+type ManifestHttp = NonNullable<Manifest["http"]>;
+
+/** `http.cors` of `langgraph.json` in the words of `createApp`. */
+export function corsOfManifest(http: ManifestHttp | undefined): CorsOptions | undefined {
+  const cors = http?.cors;
+  if (cors === undefined) return undefined;
+  return {
+    ...(cors.allow_origins && { allowOrigins: cors.allow_origins }),
+    ...(cors.allow_origin_regex !== undefined && { allowOriginRegex: cors.allow_origin_regex }),
+    ...(cors.allow_methods && { allowMethods: cors.allow_methods }),
+    ...(cors.allow_headers && { allowHeaders: cors.allow_headers }),
+    ...(cors.allow_credentials !== undefined && { allowCredentials: cors.allow_credentials }),
+    ...(cors.expose_headers && { exposeHeaders: cors.expose_headers }),
+    ...(cors.max_age !== undefined && { maxAgeSeconds: cors.max_age }),
+  };
+}
+
+/** The groups that `http.disable_*` of `langgraph.json` names; `undefined` when it has no such key. */
+export function disabledOfManifest(http: ManifestHttp | undefined): readonly RouteGroup[] | undefined {
+  const disabled = ROUTE_GROUPS.filter((group) => http?.[`disable_${group}`] === true);
+  return disabled.length === 0 ? undefined : disabled;
+}
+
+/**
+ * Complete cross-origin rules (docs/wire/langgraph-api.md §2.1.3).
+ * A regular expression must match the whole origin, or `https://example.com.evil.org` would pass for `example.com`.
+ */
+export function resolveCors(cors: CorsOptions | false, warnings: string[]): ResolvedCors | null {
+  if (cors === false) return null;
+  const allowOriginRegex = cors.allowOriginRegex === undefined ? null : new RegExp(`^(?:${cors.allowOriginRegex})$`);
+  // With a regular expression alone, nothing else is allowed.
+  const allowOrigins = cors.allowOrigins ?? (allowOriginRegex === null ? ["*"] : []);
+  const wildcard = allowOrigins.includes("*");
+  if (wildcard && cors.allowCredentials === true) {
+    warnings.push("cors: credentials stay off while every origin is allowed; name the origins to switch them on");
+  }
+  const allowMethods = cors.allowMethods ?? ["*"];
+  const allowHeaders = cors.allowHeaders ?? ["*"];
+  const exposed = [...CLIENT_HEADERS, ...(cors.exposeHeaders ?? [])].map((header) => header.toLowerCase());
+  return {
+    allowOrigins: wildcard ? ["*"] : [...allowOrigins],
+    allowOriginRegex,
+    allowMethods: allowMethods.includes("*") ? METHODS : [...allowMethods],
+    allowHeaders: allowHeaders.includes("*") ? null : [...allowHeaders],
+    allowCredentials: cors.allowCredentials === true && !wildcard,
+    exposeHeaders: [...new Set(exposed)],
+    maxAgeSeconds: cors.maxAgeSeconds ?? null,
+  };
+}
+
+/** `agent/` → `/agent`; `/` → `""`. */
+export function normaliseBasePath(path: string): string {
+  const segments = path.split("/").filter((segment) => segment !== "");
+  return segments.map((segment) => `/${segment}`).join("");
+}
+
+/** Every group, switched off or not. */
+export function disabledGroups(groups: readonly string[]): ResolvedConfig["http"]["disabled"] {
+  const entries = ROUTE_GROUPS.map((group) => [group, groups.includes(group)]);
+  return Object.fromEntries(entries) as ResolvedConfig["http"]["disabled"];
+}

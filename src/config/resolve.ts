@@ -1,0 +1,164 @@
+import { resolve } from "node:path";
+import { DEFAULT_MAX_ATTEMPTS } from "../core/run-lifecycle.js";
+import { processEnvironment, readEnv } from "./env.js";
+import { parseManifest } from "./langgraph-json.js";
+import { checkOptions } from "./options-schema.js";
+import type { AppOptions, CliFlags } from "./options.js";
+import { type ConfigProblem, configError } from "./problem.js";
+import { corsOfManifest, disabledGroups, disabledOfManifest, normaliseBasePath, resolveCors } from "./resolve-http.js";
+import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs } from "./resolve-manifest.js";
+import { guardSplitBrain, resolveCheckpointer, storageDir, storageField, storageLocation } from "./resolve-storage.js";
+import type { ResolvedConfig, SettingOrigin } from "./resolved-config.js";
+
+/** Beside `langgraph.json`, or in the working folder. */
+const DEFAULT_STORAGE = "sqlite:.heddle/heddle.db";
+
+export interface ConfigSources {
+  /** Of `createApp`. */
+  readonly options?: AppOptions;
+  /** Of the CLI; their presence makes `langgraph.json` in the working folder the default manifest. */
+  readonly flags?: CliFlags;
+}
+
+/**
+ * Decide every setting: option > flag > environment > `langgraph.json` > default (design §3). Reads files and opens nothing.
+ * @throws HeddleError `CONFIG_INVALID`, or `UNSUPPORTED_OPTION` when all that is wrong is not supported yet; its message
+ * names every wrong field, `problemsOf` gives them one by one
+ */
+export async function resolveConfig(sources: ConfigSources): Promise<ResolvedConfig> {
+  const { options = {}, flags } = sources;
+  const problems: ConfigProblem[] = [...checkOptions(options)];
+  if (problems.length > 0) throw configError(problems);
+  const warnings: string[] = [];
+  const cwd = resolve(options.cwd ?? ".");
+  const processEnv = options.env ?? processEnvironment();
+  const file = findManifest({ options, flags, cwd, processEnv, problems });
+  const rootDir = file?.dir ?? cwd;
+
+  // `env` of the manifest is part of the environment, whose sections may replace others of the manifest.
+  const first = parseManifest({ file, sections: {}, problems: [], warnings: [] });
+  const manifestEnv = await readManifestEnv(first.env, rootDir, warnings);
+  const graphEnv = Object.fromEntries(
+    Object.entries(manifestEnv.values).filter(([name]) => processEnv[name] === undefined),
+  );
+  const env = readEnv({ ...processEnv, ...graphEnv }, problems);
+  const manifest = parseManifest({ file, sections: env.sections, problems, warnings });
+  checkNodeVersion(manifest, process.versions.node, warnings);
+  if (env.redis !== undefined) {
+    warnings.push("REDIS_URI is set but not used yet: run a single process on this storage");
+  }
+
+  const origins: Record<string, SettingOrigin> = {};
+  const pick = <T>(
+    name: string,
+    values: Partial<Record<SettingOrigin, T | undefined>> & { readonly default: T },
+  ): T => {
+    const order = ["option", "flag", "environment", "langgraph.json"] as const;
+    const origin = order.find((candidate) => values[candidate] !== undefined) ?? "default";
+    origins[name] = origin;
+    return values[origin] ?? values.default;
+  };
+
+  const { worker, http, streaming } = options;
+  const storageUri = pick("storage", {
+    option: options.storage,
+    flag: flags?.storage,
+    environment: env.storage,
+    default: DEFAULT_STORAGE,
+  });
+  const storage = storageLocation({
+    uri: storageUri,
+    cwd: storageDir({ origin: origins["storage"], env, processEnv, cwd, rootDir }),
+    field: storageField(origins["storage"], env),
+    problems,
+  });
+  const checkpointer = resolveCheckpointer(options.checkpointer, cwd, problems);
+  const resolved: ResolvedConfig = {
+    rootDir,
+    manifestPath: file?.path ?? null,
+    envFilePath: manifestEnv.path,
+    graphEnv,
+    graphs: resolveGraphs(options, manifest),
+    graphsDir: options.graphs === undefined ? rootDir : cwd,
+    schemaTimeoutMs: pick("schemaTimeoutMs", { environment: env.schemaTimeoutMs, default: 30_000 }),
+    systemAssistants: env.systemAssistants,
+    storage,
+    checkpointer,
+    allowEphemeral: options.allowEphemeral ?? false,
+    worker: {
+      concurrency: pick("worker.concurrency", { option: worker?.concurrency, flag: flags?.workers, default: 10 }),
+      leaseMs: pick("worker.leaseMs", { option: worker?.leaseMs, default: 30_000 }),
+      drainMs: pick("worker.drainMs", { option: worker?.drainMs, default: 10_000 }),
+      maxAttempts: pick("worker.maxAttempts", { option: worker?.maxAttempts, default: DEFAULT_MAX_ATTEMPTS }),
+      pollMs: pick("worker.pollMs", { option: worker?.pollMs, default: 1_000 }),
+    },
+    http: {
+      basePath: normaliseBasePath(
+        pick("http.basePath", { option: http?.basePath, "langgraph.json": manifest.http?.mount_prefix, default: "" }),
+      ),
+      cors: resolveCors(
+        pick("http.cors", { option: http?.cors, "langgraph.json": corsOfManifest(manifest.http), default: {} }),
+        warnings,
+      ),
+      disabled: disabledGroups(
+        pick("http.disable", {
+          option: http?.disable,
+          "langgraph.json": disabledOfManifest(manifest.http),
+          default: [],
+        }),
+      ),
+      maxBodyBytes: pick("http.maxBodyBytes", {
+        option: http?.maxBodyBytes,
+        environment: env.maxBodyBytes,
+        default: 300 * 2 ** 20,
+      }),
+    },
+    streaming: {
+      eventLogTtlMs: pick("streaming.eventLogTtlMs", { option: streaming?.eventLogTtlMs, default: 120_000 }),
+      unreadTtlMs: pick("streaming.unreadTtlMs", { option: streaming?.unreadTtlMs, default: 10_000 }),
+      maxBytes: pick("streaming.maxBytes", { option: streaming?.maxBytes, default: 64 * 2 ** 20 }),
+      heartbeatMs: pick("streaming.heartbeatMs", { option: streaming?.heartbeatMs, default: 15_000 }),
+    },
+    listen: {
+      host: pick("host", { flag: flags?.host, environment: env.host, default: "127.0.0.1" }),
+      port: pick("port", { flag: flags?.port, environment: env.port, default: 2024 }),
+    },
+    logging: {
+      level: pick("logLevel", {
+        option: options.logLevel,
+        flag: flags?.logLevel,
+        environment: env.logLevel,
+        default: "info",
+      }),
+      format: env.logJson === undefined ? "auto" : env.logJson ? "json" : "line",
+      logger: options.logger ?? null,
+    },
+    langsmith: env.langsmith,
+    apiUrl: env.apiUrl ?? null,
+    warnings,
+    origins,
+  };
+  if (Object.keys(resolved.graphs).length === 0 && problems.length === 0) {
+    const message = "no graph is named. Pass createApp({ graphs: { agent } }), or name them in langgraph.json";
+    problems.push({
+      code: "CONFIG_INVALID",
+      field: "graphs",
+      message,
+      ...(file !== null && { file: file.path, line: 1 }),
+    });
+  }
+  const splitBrain = guardSplitBrain(resolved);
+  if (splitBrain !== null) problems.push(splitBrain);
+  if (problems.length > 0) throw configError(problems);
+  return freeze(resolved);
+}
+
+/** Freeze what is ours: not graphs, savers and loggers, and not what users own. */
+function freeze(config: ResolvedConfig): ResolvedConfig {
+  const { worker, http, streaming, listen, logging, langsmith, warnings, origins, storage, checkpointer } = config;
+  const parts = [worker, http, http.disabled, streaming, listen, logging, langsmith, warnings, origins, storage];
+  for (const part of [...parts, checkpointer, config.graphs, config.graphEnv, ...Object.values(config.graphs)])
+    Object.freeze(part);
+  if (http.cors !== null) for (const list of [http.cors, ...Object.values(http.cors)]) Object.freeze(list);
+  return Object.freeze(config);
+}
