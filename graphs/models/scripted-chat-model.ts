@@ -90,11 +90,12 @@ function splitReply(id: string, reply: Reply): AIMessageChunk[] {
 /** The last chunk of a reply: how many tokens went in and came out. Words stand in for tokens. */
 function usageChunk(id: string, messages: readonly BaseMessage[], outputTokens: number): AIMessageChunk {
   const inputTokens = messages.reduce((sum, { text }) => sum + text.split(/\s+/).length, 0);
-  const chunk = new AIMessageChunk({ id, content: "" });
-  chunk.usage_metadata = {
-    input_tokens: inputTokens,
-    output_tokens: outputTokens,
-    total_tokens: inputTokens + outputTokens,
-  };
-  return chunk;
+  // @langchain/core 1.4.0 types `usage_metadata` as never for the default message structure.
+  return Object.assign(new AIMessageChunk({ id, content: "" }), {
+    usage_metadata: {
+      input_tokens: inputTokens,
+      output_tokens: outputTokens,
+      total_tokens: inputTokens + outputTokens,
+    },
+  });
 }
