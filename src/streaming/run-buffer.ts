@@ -1,0 +1,179 @@
+import type { CursorRead, EventPosition } from "../core/event-log.js";
+import type { NewRunEvent, RunEvent } from "../core/run-event.js";
+import type { RunRef } from "../core/run.js";
+import { type Evicted, type ReadPosition, evictedTo, stepOverHole, takeEvents } from "./read-position.js";
+
+/** What an event costs beside its text: object, array slot, string headers. */
+const EVENT_OVERHEAD_BYTES = 64;
+
+export function eventBytes(event: NewRunEvent): number {
+  return Buffer.byteLength(event.data) + event.event.length + EVENT_OVERHEAD_BYTES;
+}
+
+const END: CursorRead = Object.freeze({ kind: "end" });
+
+/** Someone who waits for a buffer to grow or to end. */
+export interface BufferReader {
+  wake(): void;
+  readonly position: ReadPosition;
+}
+
+/**
+ * One run's events in memory, by sequence number. Readers hold positions; the buffer holds the events once. Evicted
+ * events leave holes in the sequence, not in the array.
+ */
+export class RunBuffer {
+  readonly run: RunRef;
+  readonly resumable: boolean;
+  readonly readers = new Set<BufferReader>();
+  readonly evicted: Evicted = { tokensTo: -1, statesTo: -1 };
+  /** A cursor was opened at some time. */
+  wasRead = false;
+  sealed = false;
+  nextSeq: number;
+  /** Readers see events before this one. */
+  visibleSeq: number;
+  /** Events before this one are not held here any more, whatever their kind (they may be in a storage). */
+  hotFromSeq: number;
+  bytes = 0;
+  readonly #maxBytes: number;
+  #events: RunEvent[] = [];
+  #evictAboveBytes: number;
+  #newestStateSeq = -1;
+
+  constructor(
+    run: RunRef,
+    options: { readonly resumable: boolean; readonly maxBytes: number; readonly nextSeq?: number },
+  ) {
+    this.run = { runId: run.runId, threadId: run.threadId };
+    this.resumable = options.resumable;
+    this.#maxBytes = options.maxBytes;
+    this.#evictAboveBytes = options.maxBytes;
+    this.nextSeq = options.nextSeq ?? 0;
+    this.visibleSeq = this.nextSeq;
+    this.hotFromSeq = this.nextSeq;
+  }
+
+  append(events: readonly NewRunEvent[]): void {
+    for (const { event, data, kind } of events) {
+      const stored: RunEvent = { seq: this.nextSeq, event, data, kind };
+      if (kind === "state") this.#newestStateSeq = this.nextSeq;
+      this.nextSeq += 1;
+      this.#events.push(stored);
+      this.bytes += eventBytes(stored);
+    }
+    if (this.bytes > this.#evictAboveBytes) this.#evict();
+  }
+
+  /** Events at or after `seq`. */
+  eventsFrom(seq: number): readonly RunEvent[] {
+    const index = this.#indexOf(seq);
+    return index === 0 ? this.#events : this.#events.slice(index);
+  }
+
+  /** Where a cursor that opens at `position` starts (docs/wire/langgraph-api.md §3.10). */
+  positionAt(position: EventPosition): ReadPosition {
+    const start = { nextSeq: 0, forgivenSeq: evictedTo(this.evicted) };
+    const now = { nextSeq: this.visibleSeq, forgivenSeq: -1 };
+    if (position === "start") return start;
+    if (position === "now" || !Number.isInteger(position.afterSeq)) return now;
+    if (position.afterSeq < 0) return start;
+    return position.afterSeq < this.visibleSeq ? { nextSeq: position.afterSeq + 1, forgivenSeq: -1 } : now;
+  }
+
+  /** What waits at a position at or after {@link hotFromSeq}, or `null` for nothing yet. Moves the position. */
+  read(position: ReadPosition): CursorRead | null {
+    if (position.nextSeq >= this.visibleSeq) return this.sealed && this.visibleSeq === this.nextSeq ? END : null;
+    const index = this.#indexOf(position.nextSeq);
+    const gap = stepOverHole(position, this.#events[index]?.seq ?? this.nextSeq, this.evicted);
+    if (gap !== null) return gap;
+    const events = takeEvents(this.#events, index, position, this.visibleSeq);
+    return events.length === 0 ? this.read(position) : { kind: "events", events };
+  }
+
+  /** True when an open cursor has not read everything. */
+  hasUnreadReader(): boolean {
+    for (const reader of this.readers) if (reader.position.nextSeq < this.nextSeq) return true;
+    return false;
+  }
+
+  wakeReaders(): void {
+    for (const reader of this.readers) reader.wake();
+  }
+
+  /** Let go of the oldest events, those before `beforeSeq`, while more than `keepBytes` are held. A storage has them. */
+  trim(params: { readonly beforeSeq: number; readonly keepBytes: number }): void {
+    let count = 0;
+    for (const event of this.#events) {
+      if (this.bytes <= params.keepBytes || event.seq >= params.beforeSeq) break;
+      this.bytes -= eventBytes(event);
+      count += 1;
+    }
+    if (count === 0) return;
+    this.#events.splice(0, count);
+    this.hotFromSeq = this.#events[0]?.seq ?? this.nextSeq;
+  }
+
+  /** Let go of everything for good: readers get a gap if something was unread, then the end. */
+  discard(): void {
+    this.#events = [];
+    this.bytes = 0;
+    this.sealed = true;
+    this.visibleSeq = this.nextSeq;
+    this.hotFromSeq = 0;
+    this.evicted.statesTo = this.nextSeq - 1;
+    this.wakeReaders();
+  }
+
+  /** Index of the first event at or after `seq`. */
+  #indexOf(seq: number): number {
+    const first = this.#events[0]?.seq ?? seq;
+    const guess = seq - first;
+    if (guess <= 0) return 0;
+    if (this.#events[guess]?.seq === seq) return guess;
+    let low = 0;
+    let high = Math.min(guess, this.#events.length);
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#events[middle] as RunEvent).seq < seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  /** Down to seven eighths: one pass then pays for an eighth of the bytes appended, not for each event. */
+  #evict(): void {
+    const step = this.#maxBytes / 8;
+    const limit = this.#recentIndex(step);
+    this.#evictKind("token", limit, this.#maxBytes - step);
+    this.#evictKind("state", this.#recentIndex(step), this.#maxBytes - step);
+    this.#evictAboveBytes = Math.max(this.#maxBytes, this.bytes + step);
+  }
+
+  #evictKind(kind: "token" | "state", limit: number, targetBytes: number): void {
+    if (this.bytes <= targetBytes) return;
+    const kept: RunEvent[] = [];
+    this.#events.forEach((event, index) => {
+      const evictable = event.kind === kind && index < limit && event.seq !== this.#newestStateSeq;
+      if (!evictable || this.bytes <= targetBytes) {
+        kept.push(event);
+        return;
+      }
+      this.bytes -= eventBytes(event);
+      if (kind === "token") this.evicted.tokensTo = Math.max(this.evicted.tokensTo, event.seq);
+      else this.evicted.statesTo = Math.max(this.evicted.statesTo, event.seq);
+    });
+    this.#events = kept;
+  }
+
+  /** Index from which on the newest `bytes` begin: readers that keep up are there, and lose nothing. */
+  #recentIndex(bytes: number): number {
+    let rest = bytes;
+    let index = this.#events.length;
+    while (index > 0 && rest > 0) {
+      index -= 1;
+      rest -= eventBytes(this.#events[index] as RunEvent);
+    }
+    return index;
+  }
+}
