@@ -1,0 +1,7 @@
+/**
+ * Serve a Heddle app from Node: listen, log, stop on a signal.
+ * @module heddle/node
+ */
+export { type FetchServer, type Listener, type ListenOptions, isLoopbackHost, listen } from "./listen.js";
+export { type LoggerOptions, createLogger } from "./logger.js";
+export { type StopSignal, runUntilSignal } from "./run-until-signal.js";
