@@ -1,0 +1,57 @@
+import type { ErrorCode, HeddleError } from "../core/errors.js";
+import { ERROR_MESSAGES } from "../core/errors.js";
+
+/** Statuses of the Platform where it has one (docs/wire/langgraph-api.md §2.1.5, §2.6.3). */
+const STATUS: Record<ErrorCode, number> = {
+  INVALID_REQUEST: 422,
+  MALFORMED_JSON: 400,
+  UNSUPPORTED_OPTION: 422,
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  ASSISTANT_NOT_FOUND: 404,
+  ASSISTANT_VERSION_NOT_FOUND: 404,
+  ASSISTANT_EXISTS: 409,
+  GRAPH_NOT_FOUND: 404,
+  GRAPH_LOAD_FAILED: 500,
+  THREAD_NOT_FOUND: 404,
+  THREAD_EXISTS: 409,
+  THREAD_BUSY: 409,
+  THREAD_HAS_NO_GRAPH: 400,
+  RUN_NOT_FOUND: 404,
+  RUN_IN_FLIGHT: 409,
+  RUN_FINISHED: 409,
+  ITEM_INVALID: 422,
+  STATE_UPDATE_REJECTED: 422,
+  LEASE_LOST: 500,
+  EVENTS_GONE: 410,
+  PAYLOAD_TOO_LARGE: 413,
+  SHUTTING_DOWN: 503,
+  CONFIG_INVALID: 500,
+  STORAGE_UNAVAILABLE: 503,
+  SCHEME_UNKNOWN: 500,
+  DEPENDENCY_MISSING: 500,
+  INTERNAL: 500,
+};
+
+/** An answer to a request that failed. */
+export interface ErrorReply {
+  readonly status: number;
+  /** `{"detail": …}`; both SDKs look there. */
+  readonly body: string;
+}
+
+/**
+ * What a client is told. Server faults (5xx) carry the code's own message and the request id, never the inner text,
+ * which may hold secrets; it is in the log under that id.
+ */
+export function encodeError(error: HeddleError, requestId: string): ErrorReply {
+  const status = STATUS[error.code];
+  const detail = status < 500 ? error.message : `${ERROR_MESSAGES[error.code]} (request ${requestId})`;
+  return { status, body: JSON.stringify({ detail }) };
+}
+
+/** An unexpected exception: logged by the caller, answered without its text. */
+export function encodeUnexpected(requestId: string): ErrorReply {
+  return { status: 500, body: JSON.stringify({ detail: `${ERROR_MESSAGES.INTERNAL} (request ${requestId})` }) };
+}

@@ -1,0 +1,149 @@
+import { z } from "zod";
+import type { Durability, StreamMode } from "../core/run.js";
+import { STREAM_MODES } from "../core/run.js";
+import { checkpointOf } from "./checkpoint.js";
+import { command } from "./command.js";
+import { decode, invalid, present, unsupported } from "./decode.js";
+import { anyJson, checkpoint, config, jsonObject, strings, text } from "./schema.js";
+
+/** Modes that the wire knows and this server does not have yet (docs/wire/langgraph-api.md §3.4). */
+const MODES_TO_COME = ["tools", "lifecycle"] as const;
+
+const streamMode = z.enum([...STREAM_MODES, ...MODES_TO_COME]);
+/** Ten years: what a date can hold with ease. */
+const MAX_DELAY_SECONDS = 315_360_000;
+
+const breakpoints = z
+  .custom<"*" | readonly string[]>(
+    (value) => value === "*" || strings.safeParse(value).success,
+    'expected "*" or an array of node names',
+  )
+  .meta({ oneOf: [{ const: "*" }, { type: "array", items: { type: "string" } }] });
+
+/** Body of the six endpoints that create a run, and element of a batch (docs/wire/langgraph-api.md §2.5). */
+export const runBody = z
+  .object({
+    assistant_id: text,
+    input: anyJson.optional(),
+    command: command.nullish(),
+    checkpoint: checkpoint.nullish(),
+    checkpoint_id: text.nullish(),
+    config: config.nullish(),
+    context: anyJson.optional(),
+    metadata: jsonObject.nullish(),
+    webhook: anyJson.optional(),
+    interrupt_before: breakpoints.nullish(),
+    interrupt_after: breakpoints.nullish(),
+    stream_mode: z.union([streamMode, z.array(streamMode)], { error: streamModeError }).nullish(),
+    stream_subgraphs: z.boolean().nullish(),
+    stream_resumable: z.boolean().nullish(),
+    feedback_keys: strings.nullish(),
+    multitask_strategy: z.enum(["reject", "interrupt", "rollback", "enqueue"]).nullish(),
+    if_not_exists: z.enum(["reject", "create"]).nullish(),
+    on_disconnect: z.enum(["continue", "cancel"]).nullish(),
+    on_completion: z.enum(["delete", "keep"]).nullish(),
+    after_seconds: z.number().min(0).max(MAX_DELAY_SECONDS).nullish(),
+    durability: z.enum(["sync", "async", "exit"]).nullish(),
+    checkpoint_during: z.boolean().nullish(),
+    langsmith_tracer: z.object({ project_name: z.string().nullish(), example_id: z.string().nullish() }).nullish(),
+    strict_resume: z.boolean().nullish(),
+  })
+  .meta({ id: "RunCreate" });
+
+type RunBody = z.output<typeof runBody>;
+
+export const runBatchBody = z.array(runBody).min(1).max(1000);
+
+/** A run body, decoded, and what only the connection cares for. */
+export type DecodedRun = ReturnType<typeof decodeRun>;
+
+/**
+ * Decode a run body once. Defaults are the Platform's (Appendix B): multitask `enqueue`, durability `async`, stream mode
+ * `values`.
+ * @throws `INVALID_REQUEST`, `UNSUPPORTED_OPTION`
+ */
+export function decodeRun(body: unknown) {
+  return toRequest(decode(runBody, body));
+}
+
+/** A batch; each element as {@link decodeRun}. */
+export function decodeRunBatch(body: unknown) {
+  return decode(runBatchBody, body).map(toRequest);
+}
+
+function toRequest(body: RunBody) {
+  refuseUnsupported(body);
+  const tracer = body.langsmith_tracer;
+  return {
+    /** The client wants the run cancelled when it leaves (§2.9.4). */
+    cancelOnDisconnect: body.on_disconnect === "cancel",
+    request: {
+      assistantId: body.assistant_id,
+      streamModes: streamModes(body.stream_mode),
+      streamSubgraphs: body.stream_subgraphs ?? false,
+      streamResumable: body.stream_resumable ?? false,
+      multitaskStrategy: body.multitask_strategy ?? ("enqueue" as const),
+      ifNotExists: body.if_not_exists ?? ("reject" as const),
+      onCompletion: body.on_completion ?? ("delete" as const),
+      afterSeconds: body.after_seconds ?? 0,
+      durability: durabilityOf(body),
+      ...present({
+        input: body.input,
+        command: body.command,
+        checkpoint: checkpointOf(body),
+        config: body.config,
+        context: body.context,
+        metadata: body.metadata,
+        interruptBefore: body.interrupt_before,
+        interruptAfter: body.interrupt_after,
+        langsmithTracer: tracer ? present({ projectName: tracer.project_name, exampleId: tracer.example_id }) : null,
+      }),
+    },
+  };
+}
+
+function refuseUnsupported(body: RunBody): void {
+  if (body.webhook !== undefined && body.webhook !== null)
+    unsupported("webhook", "poll the run or join its stream instead");
+  if (body.feedback_keys && body.feedback_keys.length > 0) {
+    unsupported("feedback_keys", "feedback URLs need LangSmith, which this server does not call; leave the field out");
+  }
+  if (body.strict_resume) unsupported("strict_resume", "leave the field out, or send false");
+}
+
+/** Without repetitions; an empty list means `values` (docs/wire/langgraph-api.md §3.6). */
+function streamModes(sent: RunBody["stream_mode"]): readonly StreamMode[] {
+  if (sent === undefined || sent === null) return ["values"];
+  return knownModes("stream_mode", typeof sent === "string" ? [sent] : sent) ?? ["values"];
+}
+
+/**
+ * Modes by name, without repetitions; `null` when there are none.
+ * @throws `UNSUPPORTED_OPTION` for `tools` and `lifecycle`, `INVALID_REQUEST` for names that nobody knows
+ */
+export function knownModes(field: string, names: readonly string[]): readonly StreamMode[] | null {
+  if (names.length === 0) return null;
+  return [...new Set(names)].map((name) => {
+    const mode = STREAM_MODES.find((known) => known === name);
+    if (mode !== undefined) return mode;
+    if (MODES_TO_COME.some((later) => later === name)) {
+      return unsupported(`${field} "${name}"`, `use one of ${STREAM_MODES.join(", ")}`);
+    }
+    return invalid(field, `unknown mode "${name}"; use one of ${STREAM_MODES.join(", ")}`);
+  });
+}
+
+function streamModeError(): string {
+  return `expected one of ${STREAM_MODES.join(", ")}, or a list of them`;
+}
+
+/** `checkpoint_during` is the older name of `durability` (§2.9.7): false ≙ `exit`, true ≙ `async`. */
+function durabilityOf(body: RunBody): Durability {
+  const { durability, checkpoint_during: during } = body;
+  if (during === undefined || during === null) return durability ?? "async";
+  if (durability === undefined || durability === null) return during ? "async" : "exit";
+  if (during === (durability === "exit")) {
+    invalid("checkpoint_during", `${during} contradicts durability "${durability}"; send only durability`);
+  }
+  return durability;
+}

@@ -1,0 +1,155 @@
+import { z } from "zod";
+import type { JsonText } from "../core/json.js";
+import type { Thread } from "../core/thread.js";
+import { decode, present, unsupported } from "./decode.js";
+import type { ExtractPath } from "./extract.js";
+import { decodeExtract, encodeExtracted, extractSchema } from "./extract.js";
+import type { FieldEncoders } from "./json.js";
+import { encodeFields, isoText, quote, toJsonText } from "./json.js";
+import type { Query } from "./query.js";
+import { anyJson, jsonObject, limit, offset, queryStrings, select, sortOrder, uuid } from "./schema.js";
+import { stateUpdate, toStateUpdate } from "./state-update.js";
+
+const FIELDS = [
+  "thread_id",
+  "created_at",
+  "updated_at",
+  "state_updated_at",
+  "metadata",
+  "status",
+  "config",
+  "values",
+  "interrupts",
+  "error",
+] as const;
+type ThreadField = (typeof FIELDS)[number];
+/** Columns that hold state: left out of a search's rows unless somebody wants them. */
+const STATE_FIELDS: readonly string[] = ["values", "interrupts", "error"];
+
+const ENCODERS: FieldEncoders<Thread, ThreadField> = {
+  thread_id: (thread) => quote(thread.threadId),
+  created_at: (thread) => isoText(thread.createdAt),
+  updated_at: (thread) => isoText(thread.updatedAt),
+  state_updated_at: (thread) => isoText(thread.stateUpdatedAt),
+  metadata: (thread) => toJsonText(thread.metadata),
+  status: (thread) => quote(thread.status),
+  config: (thread) => toJsonText(thread.config),
+  values: (thread) => thread.values ?? undefined,
+  interrupts: (thread) => thread.interrupts ?? undefined,
+  error: (thread) => thread.error ?? undefined,
+};
+
+/** What a search returns of each thread. */
+export interface ThreadView {
+  readonly fields: readonly ThreadField[];
+  readonly extract: readonly ExtractPath[];
+}
+
+/** A thread as clients know it (docs/wire/langgraph-api.md §2.2); a new one has no `values` and no `interrupts`. */
+export function encodeThread(thread: Thread, view?: ThreadView): JsonText {
+  if (view === undefined) return encodeFields(ENCODERS, thread, FIELDS);
+  const extracted = view.extract.length === 0 ? [] : [["extracted", encodeExtracted(thread, view.extract)] as const];
+  return encodeFields(ENCODERS, thread, view.fields, extracted);
+}
+
+const refuseTtl = (ttl: unknown): void => {
+  if (ttl !== undefined && ttl !== null) unsupported("ttl", "delete threads with DELETE /threads/{thread_id}");
+};
+
+export const threadCreateBody = z
+  .object({
+    thread_id: uuid.nullish(),
+    metadata: jsonObject.nullish(),
+    if_exists: z.enum(["raise", "do_nothing"]).nullish(),
+    supersteps: z.array(z.object({ updates: z.array(stateUpdate).min(1) })).nullish(),
+    ttl: anyJson.optional(),
+  })
+  .meta({ id: "ThreadCreate" });
+
+/** §2.4.1 */
+export function decodeThreadCreate(body: unknown) {
+  const sent = decode(threadCreateBody, body);
+  refuseTtl(sent.ttl);
+  return {
+    ifExists: sent.if_exists ?? ("raise" as const),
+    ...present({
+      threadId: sent.thread_id?.toLowerCase(),
+      metadata: sent.metadata,
+      supersteps: sent.supersteps?.map(({ updates }) => ({ updates: updates.map(toStateUpdate) })),
+    }),
+  };
+}
+
+export const threadPatchBody = z
+  .object({ metadata: jsonObject.nullish(), ttl: anyJson.optional() })
+  .meta({ id: "ThreadPatch" });
+
+/** §2.4.5 */
+export function decodeThreadPatch(body: unknown) {
+  const sent = decode(threadPatchBody, body);
+  refuseTtl(sent.ttl);
+  return present({ metadata: sent.metadata });
+}
+
+export const threadGetQuery = z.object({ include: queryStrings }).partial();
+
+/** `include` is a comma-separated list or repeated; only `ttl` is defined, and not supported (§2.4.4). */
+export function decodeThreadGet(query: Query): void {
+  const names = decode(threadGetQuery, query).include?.flatMap((list) => list.split(",")) ?? [];
+  for (const name of names) {
+    if (name.trim() !== "") unsupported(`include "${name.trim()}"`, "leave it out");
+  }
+}
+
+export const threadCountBody = z
+  .object({
+    metadata: jsonObject.nullish(),
+    values: jsonObject.nullish(),
+    status: z.enum(["idle", "busy", "interrupted", "error"]).nullish(),
+  })
+  .meta({ id: "ThreadCount" });
+
+export const threadSearchBody = threadCountBody
+  .extend({
+    ids: z.array(uuid).max(1000).nullish(),
+    limit: limit.nullish(),
+    offset: offset.nullish(),
+    sort_by: z.enum(["thread_id", "status", "created_at", "updated_at", "state_updated_at"]).nullish(),
+    sort_order: sortOrder.nullish(),
+    select: select(FIELDS).nullish(),
+    extract: extractSchema.nullish(),
+  })
+  .meta({ id: "ThreadSearch" });
+
+/** §2.4.3 */
+export function decodeThreadCount(body: unknown) {
+  return present(decode(threadCountBody, body));
+}
+
+/** §2.4.2; `withState` is false when nothing of the state is wanted, so that a poll does not read it. */
+export function decodeThreadSearch(body: unknown) {
+  const sent = decode(threadSearchBody, body);
+  const fields = sent.select ?? FIELDS;
+  const extract = sent.extract ? decodeExtract(sent.extract) : [];
+  const view: ThreadView = { fields, extract };
+  const ids = sent.ids?.map((id) => id.toLowerCase());
+  return {
+    view,
+    query: {
+      ...present({
+        metadata: sent.metadata,
+        values: sent.values,
+        status: sent.status,
+        // An empty list filters nothing, as on the JS server.
+        ids: ids?.length === 0 ? null : ids,
+      }),
+      limit: sent.limit ?? 10,
+      offset: sent.offset ?? 0,
+      sortBy: sent.sort_by ?? ("updated_at" as const),
+      sortOrder: sent.sort_order ?? ("desc" as const),
+      withState:
+        fields.some((name) => STATE_FIELDS.includes(name)) ||
+        extract.some(({ root }) => root === "values" || root === "interrupts"),
+    },
+  };
+}
