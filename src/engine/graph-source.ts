@@ -1,6 +1,7 @@
 import type { Pregel } from "@langchain/langgraph";
 import type { RunConfig } from "../core/assistant.js";
 import type { GraphInfo } from "../core/engine.js";
+import type { SchemaExtractor } from "./schemas.js";
 
 /**
  * A compiled LangGraph graph. Graphs may come from another copy of LangGraph than ours, so this is a shape and never
@@ -18,6 +19,8 @@ export interface GraphUse {
 
 /** Where the engine gets graphs from. */
 export interface GraphSource {
+  /** JSON Schemas of graphs that `resolve` gave; closed with the source. */
+  readonly schemas: SchemaExtractor;
   graphs(): readonly GraphInfo[];
   has(graphId: string): boolean;
   /**
