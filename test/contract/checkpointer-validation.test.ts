@@ -1,0 +1,33 @@
+import * as vitest from "vitest";
+import { afterAll } from "vitest";
+import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
+import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
+import type { Checkpointer } from "../../src/core/checkpointer.js";
+
+// LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
+const { describe, it, expect, beforeAll, beforeEach, afterEach } = vitest;
+Object.assign(globalThis, { describe, it, test: it, expect, beforeAll, beforeEach, afterAll, afterEach });
+const { validate, deltaChannelHistoryTests } = await import("@langchain/langgraph-checkpoint-validation");
+
+const drivers: readonly { readonly name: string; open(): Promise<Checkpointer> }[] = [
+  { name: "heddle memory:", open: async () => createMemoryCheckpointer() },
+];
+
+for (const { name, open } of drivers) {
+  const opened = new Map<BaseCheckpointSaver, Checkpointer>();
+  const initializer = {
+    checkpointerName: name,
+    async createCheckpointer() {
+      const checkpointer = await open();
+      const saver = checkpointer.saver as BaseCheckpointSaver;
+      opened.set(saver, checkpointer);
+      return saver;
+    },
+    async destroyCheckpointer(saver: BaseCheckpointSaver) {
+      await opened.get(saver)?.close();
+      opened.delete(saver);
+    },
+  };
+  validate(initializer);
+  deltaChannelHistoryTests(initializer);
+}
