@@ -1,0 +1,38 @@
+/**
+ * Sum up the reports of all test runners: `node scripts/sum-reports.mjs <failed steps>`, reports in the folder REPORTS.
+ * Prints `N passed, N failed` as the last line. A missing report, a failed step without a failed test, or a skipped test is
+ * a failure: a suite that did not run has not passed.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const failedSteps = Number(process.argv[2] ?? 0);
+const read = (name) => {
+  const path = join(process.env.REPORTS, name);
+  return existsSync(path) ? readFileSync(path, "utf8") : undefined;
+};
+
+function counts(name, text) {
+  if (text === undefined) return { failed: 1, passed: 0, note: "no report" };
+  if (name.endsWith(".xml")) {
+    const of = (key) => Number(new RegExp(`<testsuite [^>]*\\b${key}="(\\d+)"`).exec(text)?.[1] ?? Number.NaN);
+    const failed = of("failures") + of("errors") + of("skipped");
+    return { failed, passed: of("tests") - failed };
+  }
+  const { numPassedTests: passed, numFailedTests, numPendingTests = 0, numFailedTestSuites = 0 } = JSON.parse(text);
+  // A file that does not load has no tests that could fail.
+  const failed = numFailedTests + numPendingTests || (numFailedTestSuites > 0 ? 1 : 0);
+  return { failed, passed, note: numPendingTests > 0 ? `${numPendingTests} skipped` : undefined };
+}
+
+let [passed, failed] = [0, 0];
+for (const name of ["vitest.json", "python.xml", "examples.json"]) {
+  const one = counts(name, read(name));
+  console.log(`${name}: ${one.passed} passed, ${one.failed} failed${one.note === undefined ? "" : ` (${one.note})`}`);
+  passed += one.passed;
+  failed += one.failed;
+}
+if (failedSteps > 0) console.log(`${failedSteps} steps failed`);
+failed = Math.max(failed, failedSteps);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
