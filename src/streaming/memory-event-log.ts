@@ -103,7 +103,10 @@ export class MemoryEventLog implements EventLog {
 
   async close(): Promise<void> {
     this.#sealed.close();
-    for (const { buffer } of this.#logs.all()) this.#forget(buffer.run);
+    for (const { buffer } of this.#logs.all()) {
+      buffer.closeReaders();
+      this.#forget(buffer.run);
+    }
   }
 
   #forget(run: RunRef): void {

@@ -31,8 +31,9 @@ export function stepOverHole(position: ReadPosition, foundSeq: number, evicted: 
   if (foundSeq <= missingSeq) return null;
   position.nextSeq = foundSeq;
   if (missingSeq <= position.forgivenSeq) return null;
+  const onlyTokens = evicted.tokensTo >= missingSeq && evicted.statesTo < missingSeq;
   position.forgivenSeq = Math.max(foundSeq - 1, evictedTo(evicted));
-  return { kind: "gap", resumeAtSeq: foundSeq, lost: evicted.statesTo >= missingSeq ? "state" : "token" };
+  return { kind: "gap", resumeAtSeq: foundSeq, lost: onlyTokens ? "token" : "state" };
 }
 
 /**

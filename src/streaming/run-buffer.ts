@@ -15,6 +15,7 @@ const END: CursorRead = Object.freeze({ kind: "end" });
 /** Someone who waits for a buffer to grow or to end. */
 export interface BufferReader {
   wake(): void;
+  close(): void;
   readonly position: ReadPosition;
 }
 
@@ -101,6 +102,10 @@ export class RunBuffer {
     for (const reader of this.readers) reader.wake();
   }
 
+  closeReaders(): void {
+    for (const reader of [...this.readers]) reader.close();
+  }
+
   /** Let go of the oldest events, those before `beforeSeq`, while more than `keepBytes` are held. A storage has them. */
   trim(params: { readonly beforeSeq: number; readonly keepBytes: number }): void {
     let count = 0;
@@ -122,6 +127,7 @@ export class RunBuffer {
     this.visibleSeq = this.nextSeq;
     this.hotFromSeq = 0;
     this.evicted.statesTo = this.nextSeq - 1;
+    for (const reader of this.readers) reader.position.forgivenSeq = -1;
     this.wakeReaders();
   }
 

@@ -2,6 +2,9 @@ import type { Clock, Timer } from "../core/clock.js";
 import type { EpochMs } from "../core/json.js";
 import type { RunBuffer } from "./run-buffer.js";
 
+/** setTimeout fires at once beyond this. */
+const MAX_TIMER_MS = 2_147_483_647;
+
 interface Kept {
   readonly expiresAt: EpochMs;
   readonly bytes: number;
@@ -128,7 +131,7 @@ export class SealedLogs {
         this.sweep();
         this.#arm();
       },
-      Math.max(dueAt - clock.now(), 0),
+      Math.min(Math.max(dueAt - clock.now(), 0), MAX_TIMER_MS),
     );
   }
 }

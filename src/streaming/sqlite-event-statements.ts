@@ -1,0 +1,85 @@
+/** Rows of one multi-row insert. */
+export const INSERT_ROWS = 32;
+
+/**
+ * `event_logs`: one row per run's log. `expires_at` is set when it is sealed; an abandoned log has no run any more and waits for its
+ * events to be deleted. `run_events.event_key` = log_id << 32 | seq. `kind`: 0 token, 1 state, 2 control.
+ */
+export const EVENT_MIGRATIONS: readonly string[] = [
+  `CREATE TABLE event_logs (
+    log_id INTEGER PRIMARY KEY,
+    run_id TEXT UNIQUE,
+    thread_id TEXT,
+    resumable INTEGER NOT NULL,
+    next_seq INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    tokens_evicted_to INTEGER NOT NULL,
+    states_evicted_to INTEGER NOT NULL,
+    sealed_at INTEGER,
+    expires_at INTEGER
+  );
+  CREATE INDEX event_logs_thread ON event_logs (thread_id);
+  CREATE INDEX event_logs_expiry ON event_logs (expires_at) WHERE expires_at IS NOT NULL;
+  CREATE INDEX event_logs_unsealed ON event_logs (log_id) WHERE sealed_at IS NULL;
+  CREATE INDEX event_logs_abandoned ON event_logs (log_id) WHERE run_id IS NULL;
+  CREATE TABLE run_events (
+    event_key INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    data TEXT NOT NULL
+  )`,
+];
+
+/** Parameters per row: log_id, seq, kind, bytes, event, data. */
+export function insertEvents(rows: number): string {
+  const row = "(? << 32 | ?, ?, ?, ?, ?)";
+  return `INSERT OR IGNORE INTO run_events (event_key, kind, bytes, event, data) VALUES ${Array.from({ length: rows }, () => row).join(", ")}`;
+}
+
+const SEQ = "event_key & 4294967295";
+
+export const SQL = {
+  head: `SELECT log_id, next_seq, bytes, resumable, sealed_at, tokens_evicted_to, states_evicted_to
+    FROM event_logs WHERE run_id = ? AND thread_id = ?`,
+
+  upsert: `INSERT INTO event_logs (run_id, thread_id, resumable, next_seq, bytes, tokens_evicted_to, states_evicted_to,
+      sealed_at, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (run_id) DO UPDATE SET
+      next_seq = max(next_seq, excluded.next_seq),
+      bytes = bytes + excluded.bytes,
+      tokens_evicted_to = max(tokens_evicted_to, excluded.tokens_evicted_to),
+      states_evicted_to = max(states_evicted_to, excluded.states_evicted_to),
+      sealed_at = coalesce(sealed_at, excluded.sealed_at),
+      expires_at = coalesce(expires_at, excluded.expires_at)
+    RETURNING log_id`,
+
+  read: `SELECT ${SEQ} AS seq, kind, event, data, bytes FROM run_events
+    WHERE event_key >= (? << 32 | ?) AND event_key < (? << 32 | ?) ORDER BY event_key`,
+
+  newest: `SELECT ${SEQ} FROM run_events
+    WHERE kind = ? AND event_key >= (? << 32) AND event_key < (? + 1 << 32) ORDER BY event_key DESC LIMIT 1`,
+
+  oldest: `SELECT ${SEQ} AS seq, bytes FROM run_events
+    WHERE event_key >= (? << 32) AND event_key < (? << 32 | ?) AND kind = ? ORDER BY event_key`,
+
+  evict: `DELETE FROM run_events WHERE event_key >= (? << 32) AND event_key <= (? << 32 | ?) AND kind = ?`,
+
+  evicted: `UPDATE event_logs SET bytes = bytes - ?, tokens_evicted_to = max(tokens_evicted_to, ?),
+      states_evicted_to = max(states_evicted_to, ?) WHERE log_id = ?`,
+
+  keep: `UPDATE event_logs SET expires_at = max(expires_at, sealed_at + ?)
+    WHERE run_id = ? AND thread_id = ? AND sealed_at IS NOT NULL`,
+
+  expired: `SELECT run_id, thread_id FROM event_logs WHERE expires_at <= ? AND run_id IS NOT NULL ORDER BY expires_at LIMIT ?`,
+
+  unsealed: `SELECT run_id, thread_id FROM event_logs WHERE sealed_at IS NULL AND run_id IS NOT NULL ORDER BY log_id LIMIT ?`,
+
+  abandonRun: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0 WHERE run_id = ? AND thread_id = ?`,
+  abandonThread: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0 WHERE thread_id = ?`,
+  abandoned: `SELECT log_id FROM event_logs WHERE run_id IS NULL`,
+  purge: `DELETE FROM run_events WHERE event_key IN (SELECT event_key FROM run_events
+    WHERE event_key >= (? << 32) AND event_key < (? + 1 << 32) LIMIT ?)`,
+  forget: `DELETE FROM event_logs WHERE log_id = ?`,
+} as const;

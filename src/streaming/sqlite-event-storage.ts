@@ -1,0 +1,278 @@
+import type { Database, Statement } from "better-sqlite3";
+import type { Clock } from "../core/clock.js";
+import type { DriverContext } from "../core/driver.js";
+import { asJsonText } from "../core/json.js";
+import type { RunEvent, RunEventKind } from "../core/run-event.js";
+import type { RunRef } from "../core/run.js";
+import { HeddleError } from "../core/errors.js";
+import { migrate } from "../databases/sqlite/migrate.js";
+import { type SqliteDatabase, openSqlite } from "../databases/sqlite/open.js";
+import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
+import { eventBytes } from "./run-buffer.js";
+import { EVENT_MIGRATIONS, INSERT_ROWS, SQL, insertEvents } from "./sqlite-event-statements.js";
+
+const KINDS: readonly RunEventKind[] = ["token", "state", "control"];
+
+/** Rows deleted in one go, so that the event loop turns in between. */
+const PURGE_ROWS = 5_000;
+
+interface HeadRow {
+  readonly log_id: number;
+  readonly next_seq: number;
+  readonly bytes: number;
+  readonly resumable: number;
+  readonly sealed_at: number | null;
+  readonly tokens_evicted_to: number;
+  readonly states_evicted_to: number;
+}
+
+interface EventRow {
+  readonly seq: number;
+  readonly kind: number;
+  readonly event: string;
+  readonly data: string;
+  readonly bytes: number;
+}
+
+interface RefRow {
+  readonly run_id: string;
+  readonly thread_id: string;
+}
+
+/**
+ * Events in SQLite. An event's row id is its log's number and its sequence number in one integer: appends go to the end
+ * of a clustered table without any index, reads are one range. Writes are synchronous, one transaction per flush.
+ * @param uri as for `openSqlite`
+ */
+export async function openSqliteEventStorage(
+  uri: string,
+  context: DriverContext & { readonly clock: Clock },
+): Promise<EventStorage> {
+  const opened = await openSqlite(uri, context);
+  try {
+    migrate(opened.db, "events", EVENT_MIGRATIONS);
+    return reporting(new SqliteEventStorage(opened, context.clock), opened.path);
+  } catch (error) {
+    opened.close();
+    throw error;
+  }
+}
+
+class SqliteEventStorage implements EventStorage {
+  readonly #opened: SqliteDatabase;
+  readonly #clock: Clock;
+  readonly #head: Statement<[string, string], HeadRow>;
+  readonly #upsert: Statement<unknown[], number>;
+  readonly #insertOne: Statement<unknown[]>;
+  readonly #insertMany: Statement<unknown[]>;
+  readonly #read: Statement<[number, number, number, number], EventRow>;
+  readonly #write: (writes: readonly LogWrite[]) => void;
+
+  constructor(opened: SqliteDatabase, clock: Clock) {
+    const { db } = opened;
+    this.#opened = opened;
+    this.#clock = clock;
+    this.#head = db.prepare(SQL.head);
+    this.#upsert = db.prepare<unknown[], number>(SQL.upsert).pluck();
+    this.#insertOne = db.prepare(insertEvents(1));
+    this.#insertMany = db.prepare(insertEvents(INSERT_ROWS));
+    this.#read = db.prepare(SQL.read);
+    this.#write = immediate(db, (writes: readonly LogWrite[]) => writes.forEach((write) => this.#writeLog(write)));
+  }
+
+  async head(run: RunRef): Promise<LogHead | null> {
+    const row = this.#head.get(run.runId, run.threadId);
+    if (row === undefined) return null;
+    return {
+      nextSeq: row.next_seq,
+      bytes: row.bytes,
+      resumable: row.resumable === 1,
+      sealed: row.sealed_at !== null,
+      evicted: { tokensTo: row.tokens_evicted_to, statesTo: row.states_evicted_to },
+    };
+  }
+
+  write(writes: readonly LogWrite[]): undefined {
+    this.#write(writes);
+  }
+
+  async read(params: {
+    readonly run: RunRef;
+    readonly fromSeq: number;
+    readonly beforeSeq: number;
+    readonly maxBytes: number;
+  }): Promise<readonly RunEvent[]> {
+    const log = this.#head.get(params.run.runId, params.run.threadId);
+    if (log === undefined) return [];
+    const events: RunEvent[] = [];
+    let room = params.maxBytes;
+    for (const row of this.#read.iterate(log.log_id, params.fromSeq, log.log_id, params.beforeSeq)) {
+      events.push({ seq: row.seq, event: row.event, data: asJsonText(row.data), kind: KINDS[row.kind] ?? "control" });
+      room -= row.bytes;
+      if (room <= 0) break;
+    }
+    return events;
+  }
+
+  async evict(params: {
+    readonly run: RunRef;
+    readonly kind: "token" | "state";
+    readonly beforeSeq: number;
+    readonly bytes: number;
+  }): Promise<{ readonly freedBytes: number; readonly evictedToSeq: number }> {
+    const { db } = this.#opened;
+    return immediate(db, () => {
+      const log = this.#head.get(params.run.runId, params.run.threadId);
+      const nothing = { freedBytes: 0, evictedToSeq: -1 };
+      if (log === undefined) return nothing;
+      const id = log.log_id;
+      const kind = KINDS.indexOf(params.kind);
+      const newest =
+        params.kind === "state" ? (db.prepare<unknown[], number>(SQL.newest).pluck().get(kind, id, id) ?? -1) : -1;
+      let freedBytes = 0;
+      let evictedToSeq = -1;
+      const oldest = db.prepare<unknown[], { seq: number; bytes: number }>(SQL.oldest);
+      for (const row of oldest.iterate(id, id, params.beforeSeq, kind)) {
+        if (freedBytes >= params.bytes || row.seq === newest) break;
+        freedBytes += row.bytes;
+        evictedToSeq = row.seq;
+      }
+      if (evictedToSeq < 0) return nothing;
+      db.prepare(SQL.evict).run(id, id, evictedToSeq, kind);
+      const tokensTo = params.kind === "token" ? evictedToSeq : -1;
+      const statesTo = params.kind === "state" ? evictedToSeq : -1;
+      db.prepare(SQL.evicted).run(freedBytes, tokensTo, statesTo, id);
+      return { freedBytes, evictedToSeq };
+    })();
+  }
+
+  async keep(run: RunRef, ms: number): Promise<void> {
+    this.#opened.db.prepare(SQL.keep).run(ms, run.runId, run.threadId);
+  }
+
+  async delete(run: RunRef): Promise<void> {
+    this.#opened.db.prepare(SQL.abandonRun).run(run.runId, run.threadId);
+    await this.#purge();
+  }
+
+  async deleteThread(threadId: string): Promise<void> {
+    this.#opened.db.prepare(SQL.abandonThread).run(threadId);
+    await this.#purge();
+  }
+
+  async deleteExpired(limit: number): Promise<readonly RunRef[]> {
+    const { db } = this.#opened;
+    const rows = immediate(db, () => {
+      const expired = db.prepare<unknown[], RefRow>(SQL.expired).all(this.#clock.now(), limit);
+      const abandon = db.prepare(SQL.abandonRun);
+      for (const row of expired) abandon.run(row.run_id, row.thread_id);
+      return expired;
+    })();
+    await this.#purge();
+    return rows.map(toRef);
+  }
+
+  async unsealed(limit: number): Promise<readonly RunRef[]> {
+    return this.#opened.db.prepare<unknown[], RefRow>(SQL.unsealed).all(limit).map(toRef);
+  }
+
+  async close(): Promise<void> {
+    this.#opened.close();
+  }
+
+  #writeLog(write: LogWrite): void {
+    const { run, evicted, sealForMs } = write;
+    const now = this.#clock.now();
+    const logId = this.#upsert.get(
+      run.runId,
+      run.threadId,
+      write.resumable ? 1 : 0,
+      write.nextSeq,
+      write.bytes,
+      evicted.tokensTo,
+      evicted.statesTo,
+      sealForMs === null ? null : now,
+      sealForMs === null ? null : now + sealForMs,
+    );
+    const whole = write.events.length - (write.events.length % INSERT_ROWS);
+    for (let start = 0; start < whole; start += INSERT_ROWS) {
+      this.#insertMany.run(rowsOf(logId, write.events, start, start + INSERT_ROWS));
+    }
+    for (let start = whole; start < write.events.length; start += 1) {
+      this.#insertOne.run(rowsOf(logId, write.events, start, start + 1));
+    }
+  }
+
+  /** Delete the events of abandoned logs, then the logs. After a crash in between, the next call goes on. */
+  async #purge(): Promise<void> {
+    const { db } = this.#opened;
+    const abandoned = db.prepare<unknown[], number>(SQL.abandoned).pluck();
+    const purge = db.prepare(SQL.purge);
+    const forget = db.prepare(SQL.forget);
+    const step = immediate(db, () => {
+      let rows = 0;
+      for (const logId of abandoned.all()) {
+        const { changes } = purge.run(logId, logId, PURGE_ROWS - rows);
+        rows += changes;
+        if (rows >= PURGE_ROWS) return true;
+        forget.run(logId);
+      }
+      return false;
+    });
+    while (db.open && step()) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function rowsOf(logId: number | undefined, events: readonly RunEvent[], from: number, to: number): unknown[] {
+  const values: unknown[] = [];
+  for (let i = from; i < to; i += 1) {
+    const event = events[i] as RunEvent;
+    values.push(logId, event.seq, KINDS.indexOf(event.kind), eventBytes(event), event.event, event.data);
+  }
+  return values;
+}
+
+/** The storage, with errors that say who speaks. */
+function reporting(storage: EventStorage, path: string): EventStorage {
+  const call = <A extends unknown[], R>(method: (...args: A) => Promise<R>) => {
+    return (...args: A): Promise<R> =>
+      method.apply(storage, args).catch((error: unknown) => Promise.reject(unavailable(path, error)));
+  };
+  return {
+    head: call(storage.head),
+    write(writes) {
+      try {
+        return storage.write(writes);
+      } catch (error) {
+        throw unavailable(path, error);
+      }
+    },
+    read: call(storage.read),
+    evict: call(storage.evict),
+    keep: call(storage.keep),
+    delete: call(storage.delete),
+    deleteThread: call(storage.deleteThread),
+    deleteExpired: call(storage.deleteExpired),
+    unsealed: call(storage.unsealed),
+    close: call(storage.close),
+  };
+}
+
+/** What SQLite throws, with who speaks. */
+function unavailable(path: string, error: unknown): HeddleError {
+  return new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `The event log in ${path} failed: ${error instanceof Error ? error.message : String(error)}`,
+    details: { path },
+    cause: error,
+  });
+}
+
+/** A transaction that takes the write lock first: it never fails half way for another writer. */
+function immediate<A extends unknown[], R>(db: Database, work: (...args: A) => R): (...args: A) => R {
+  const transaction = db.transaction(work);
+  return (...args: A) => transaction.immediate(...args);
+}
+
+function toRef(row: RefRow): RunRef {
+  return { runId: row.run_id, threadId: row.thread_id };
+}

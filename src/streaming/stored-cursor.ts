@@ -1,0 +1,84 @@
+import type { CursorRead, EventCursor } from "../core/event-log.js";
+import type { EventStorage } from "./event-storage.js";
+import { MAX_READ_BYTES, type ReadPosition, stepOverHole, takeEvents } from "./read-position.js";
+import type { BufferReader, RunBuffer } from "./run-buffer.js";
+import { Wakeup } from "./wakeup.js";
+
+const END: CursorRead = Object.freeze({ kind: "end" });
+
+/**
+ * A cursor that reads the storage up to what is in memory, and memory from there. It is subscribed to the buffer before its
+ * first read, and both sides are read by sequence number, so that there is neither hole nor duplicate between them.
+ */
+export class StoredCursor implements EventCursor, BufferReader {
+  readonly position: ReadPosition;
+  readonly #buffer: RunBuffer;
+  readonly #storage: EventStorage;
+  readonly #onClose: () => void;
+  readonly #wakeup = new Wakeup();
+  #closed = false;
+
+  constructor(
+    buffer: RunBuffer,
+    position: ReadPosition,
+    options: { readonly storage: EventStorage; readonly onClose: () => void },
+  ) {
+    this.#buffer = buffer;
+    this.position = position;
+    this.#storage = options.storage;
+    this.#onClose = options.onClose;
+    buffer.readers.add(this);
+  }
+
+  next(signal?: AbortSignal): Promise<CursorRead> {
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
+    const read = this.#readMemory();
+    return read === null ? this.#next(signal) : Promise.resolve(read);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#buffer.readers.delete(this);
+    this.#wakeup.wake();
+    this.#onClose();
+  }
+
+  wake(): void {
+    this.#wakeup.wake();
+  }
+
+  async #next(signal: AbortSignal | undefined): Promise<CursorRead> {
+    for (;;) {
+      const isStored = this.position.nextSeq < this.#buffer.hotFromSeq;
+      if (isStored) {
+        const read = await this.#readStorage();
+        signal?.throwIfAborted();
+        if (read !== null) return read;
+      } else {
+        await this.#wakeup.wait(signal);
+      }
+      const read = this.#readMemory();
+      if (read !== null) return read;
+    }
+  }
+
+  #readMemory(): CursorRead | null {
+    if (this.#closed) return END;
+    return this.position.nextSeq < this.#buffer.hotFromSeq ? null : this.#buffer.read(this.position);
+  }
+
+  /** `null` when the position moved over a forgiven hole, or the log was dropped meanwhile: look again. */
+  async #readStorage(): Promise<CursorRead | null> {
+    const beforeSeq = this.#buffer.hotFromSeq;
+    const fromSeq = this.position.nextSeq;
+    const { run, evicted } = this.#buffer;
+    const events = await this.#storage.read({ run, fromSeq, beforeSeq, maxBytes: MAX_READ_BYTES });
+    if (this.#closed) return END;
+    if (this.#buffer.hotFromSeq < beforeSeq) return null;
+    const gap = stepOverHole(this.position, events[0]?.seq ?? beforeSeq, evicted);
+    if (gap !== null) return gap;
+    const taken = takeEvents(events, 0, this.position, beforeSeq);
+    return taken.length === 0 ? null : { kind: "events", events: taken };
+  }
+}
