@@ -6,7 +6,7 @@
  *     runtime beside services · wire under http · config beside core, read by app, node and cli
  */
 
-/** What each folder (or root file) of `src/` may import of ours, besides itself. */
+/** What each folder (or root file) of `src/` may import of ours, besides itself: folders, or single files of one. */
 export const mayImport = {
   core: [],
   wire: ["core"],
@@ -20,8 +20,8 @@ export const mayImport = {
   engine: ["core"],
   auth: ["core"],
   testing: ["core"],
-  http: ["core", "wire", "services"],
-  protocols: ["core", "wire", "services", "http"],
+  http: ["core", "wire", "services", "streaming/sse", "streaming/wait-response"],
+  protocols: ["core", "wire", "services", "http", "streaming/sse"],
   app: [
     "core",
     "config",
@@ -57,7 +57,7 @@ export const boundPackages = {
 };
 
 const rootFiles = new Set(["app", "index"]);
-const folder = (name) => (rootFiles.has(name) ? `^src/${name}[.]ts$` : `^src/${name}/`);
+const folder = (name) => (rootFiles.has(name) || name.includes("/") ? `^src/${name}[.]ts$` : `^src/${name}/`);
 const anyOf = (patterns) => patterns.join("|");
 /** A package, installed (its resolved path) or not (its bare name), with or without separate types. */
 const packagePath = (names) => `(^|node_modules/)(@types/)?(${names.join("|")})(/|$)`;
