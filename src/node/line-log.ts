@@ -1,8 +1,16 @@
-import pc from "picocolors";
 import type { Logger } from "../core/logger.js";
 
 type Level = "debug" | "info" | "warn" | "error";
 const SEVERITY: Readonly<Record<Level | "silent", number>> = { debug: 20, info: 30, warn: 40, error: 50, silent: 100 };
+
+/** SGR codes of ECMA-48. */
+const COLOURS = { dim: 2, gray: 90, green: 32, yellow: 33, red: 31 } as const;
+const PAINT: Readonly<Record<Level, keyof typeof COLOURS>> = {
+  debug: "gray",
+  info: "green",
+  warn: "yellow",
+  error: "red",
+};
 
 /**
  * A logger for people: one line per entry, `12:04:05.123 INFO  message key=value`. The stack of an error follows on lines
@@ -16,18 +24,14 @@ export function createLineLogger(params: {
   write(line: string): void;
   now?(): Date;
 }): Logger {
-  const colours = pc.createColors(params.colour);
-  const paint: Readonly<Record<Level, (text: string) => string>> = {
-    debug: colours.gray,
-    info: colours.green,
-    warn: colours.yellow,
-    error: colours.red,
-  };
+  const paint = (colour: keyof typeof COLOURS, text: string) =>
+    params.colour ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text;
+  const dim = (text: string) => paint("dim", text);
   const at = (level: Level) => (fields: object, message: string) => {
     if (SEVERITY[level] < SEVERITY[params.level]) return;
     const time = (params.now?.() ?? new Date()).toISOString().slice(11, 23);
-    const head = `${colours.dim(time)} ${paint[level](level.toUpperCase().padEnd(5))} ${message}`;
-    params.write(`${head}${formatFields(fields, colours.dim)}\n`);
+    const head = `${dim(time)} ${paint(PAINT[level], level.toUpperCase().padEnd(5))} ${message}`;
+    params.write(`${head}${formatFields(fields, dim)}\n`);
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }

@@ -13,10 +13,10 @@ export interface LoggerOptions {
  */
 export async function createLogger(options: LoggerOptions): Promise<Logger> {
   const { level, format } = options;
-  const terminal = process.stdout.isTTY;
-  if (format === "line" || (format === "auto" && terminal)) {
+  if (isForPeople(format)) {
     const { createLineLogger } = await import("./line-log.js");
-    return createLineLogger({ level, colour: terminal && process.stdout.hasColors(), write: writeLine });
+    const colour = process.stdout.isTTY && process.stdout.hasColors();
+    return createLineLogger({ level, colour, write: writeLine });
   }
   const { destination, pino, stdSerializers, stdTimeFunctions } = await import("pino");
   const log = pino(
@@ -35,6 +35,11 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
     warn: (fields, message) => log.warn(fields, message),
     error: (fields, message) => log.error(fields, message),
   };
+}
+
+/** True when log lines, and whatever else is printed beside them, are for people. */
+export function isForPeople(format: LoggerOptions["format"]): boolean {
+  return format === "line" || (format === "auto" && process.stdout.isTTY);
 }
 
 function writeLine(line: string): void {

@@ -1,0 +1,72 @@
+import { InvalidArgumentError, Option } from "commander";
+import { parseLogLevel } from "../config/env.js";
+import type { CliFlags, LogLevel } from "../config/options.js";
+
+/** What commander makes of the options of `serve` and `dev`. */
+export interface ParsedFlags {
+  readonly config?: string;
+  readonly host?: string;
+  readonly port?: number;
+  readonly storage?: string;
+  readonly workers?: number;
+  readonly nJobsPerWorker?: number;
+  readonly logLevel?: LogLevel;
+}
+
+const config = () =>
+  new Option("-c, --config <path>", "langgraph.json, or the folder that has it (default: langgraph.json)");
+const storage = () =>
+  new Option("--storage <uri>", "memory: or sqlite:<file> (default: sqlite:.heddle/heddle.db beside langgraph.json)");
+const workers = () =>
+  new Option("--workers <count>", "runs executed at once by this process (default: 10)").argParser(
+    wholeNumber(0, 10_000),
+  );
+const logLevel = () =>
+  new Option("--log-level <level>", "debug, info, warn, error or silent (default: info)").argParser((text) => {
+    const level = parseLogLevel(text);
+    if (level === undefined) throw new InvalidArgumentError("It must be debug, info, warn, error or silent.");
+    return level;
+  });
+
+/** Options of `heddle serve` and `heddle dev`. */
+export function serveOptions(): readonly Option[] {
+  return [
+    config(),
+    new Option("--host <host>", "address to listen on (default: 127.0.0.1)"),
+    new Option("-p, --port <port>", "port to listen on, 0 for any (default: 2024)").argParser(wholeNumber(0, 65_535)),
+    storage(),
+    workers(),
+    new Option("--n-jobs-per-worker <count>", "the same as --workers")
+      .argParser(wholeNumber(0, 10_000))
+      .conflicts("workers"),
+    logLevel(),
+    new Option("--no-browser", "accepted for compatibility: heddle never opens a browser"),
+  ];
+}
+
+/** Options of `heddle check`. */
+export function checkOptions(): readonly Option[] {
+  return [config(), storage(), workers(), logLevel()];
+}
+
+/** Commander's values as settings; what was not given is left out. */
+export function toCliFlags(parsed: ParsedFlags): CliFlags {
+  const { config: path, host, port, storage: uri, logLevel: level } = parsed;
+  const slots = parsed.workers ?? parsed.nJobsPerWorker;
+  return {
+    ...(path !== undefined && { config: path }),
+    ...(host !== undefined && { host }),
+    ...(port !== undefined && { port }),
+    ...(uri !== undefined && { storage: uri }),
+    ...(slots !== undefined && { workers: slots }),
+    ...(level !== undefined && { logLevel: level }),
+  };
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}

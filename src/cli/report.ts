@@ -1,0 +1,58 @@
+import pc from "picocolors";
+import { secretsOf } from "../config/describe.js";
+import { redactText, redactUri } from "../config/redact.js";
+import type { ResolvedConfig } from "../config/resolved-config.js";
+import { isHeddleError } from "../core/errors.js";
+import type { Logger } from "../core/logger.js";
+import { isForPeople, isLoopbackHost } from "../node/index.js";
+
+/**
+ * Say why a command ended, on standard error: the sentence of an error of ours, the stack of anything else.
+ * @param config for its secrets, when it is known by then
+ */
+export function printError(error: unknown, config?: ResolvedConfig): void {
+  const text = isHeddleError(error)
+    ? error.message
+    : error instanceof Error
+      ? (error.stack ?? error.message)
+      : String(error);
+  process.stderr.write(`${pc.red("heddle:")} ${redactText(text, config === undefined ? [] : secretsOf(config))}\n`);
+}
+
+/** What is worth knowing before anything is served. */
+export function logWarnings(config: ResolvedConfig, logger: Logger): void {
+  for (const warning of config.warnings) logger.warn({}, warning);
+  if (isLoopbackHost(config.listen.host)) return;
+  logger.warn(
+    { host: config.listen.host },
+    "listening beyond this machine without authentication: whoever reaches the port can run graphs and read every thread",
+  );
+}
+
+/** Where it listens, which graphs, which storage, and where the docs are: a block for people, else one log entry. */
+export function printStart(params: {
+  readonly config: ResolvedConfig;
+  readonly logger: Logger;
+  readonly url: string;
+  /** Ids of the graphs that are served. */
+  readonly graphs: readonly string[];
+}): void {
+  const { config, logger, graphs } = params;
+  const url = params.url + config.http.basePath;
+  const storage = redactUri(config.storage.uri);
+  const docs = config.http.disabled.meta ? null : `${url}/docs`;
+  if (!isForPeople(config.logging.format)) {
+    logger.info({ url, graphs, storage, docs }, "listening");
+    return;
+  }
+  const rows = [
+    ["", pc.bold(`heddle ${pc.cyan(url)}`)],
+    ["graphs", graphs.join(", ") || pc.red("none")],
+    ["storage", storage],
+    ...(docs === null ? [] : [["docs", pc.cyan(docs)]]),
+  ];
+  const lines = rows.map(([name = "", value = ""]) =>
+    name === "" ? `  ${value}` : `  ${pc.dim(name.padEnd(8))}${value}`,
+  );
+  process.stdout.write(`\n${lines.join("\n")}\n\n`);
+}

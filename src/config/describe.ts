@@ -1,0 +1,60 @@
+import { REDACTED, redactUri } from "./redact.js";
+import type { ResolvedConfig, ResolvedCors, SettingOrigin } from "./resolved-config.js";
+
+/** One decided setting, fit for printing. */
+export interface DescribedSetting {
+  /** Dotted: `worker.concurrency`. */
+  readonly name: string;
+  /** Without secrets. */
+  readonly value: string;
+  readonly origin: SettingOrigin;
+}
+
+/**
+ * What was decided and by whom, for `heddle check`. No secret is in it: URIs are redacted, of `env` only the names are
+ * shown, and what seeds system assistants is not shown at all.
+ */
+export function describeConfig(config: ResolvedConfig): readonly DescribedSetting[] {
+  const { worker, http, streaming, listen, logging } = config;
+  const values: readonly (readonly [name: string, value: string | number | boolean])[] = [
+    ["storage", redactUri(config.storage.uri)],
+    ["checkpointer", describeCheckpointer(config)],
+    ["allowEphemeral", config.allowEphemeral],
+    ["host", listen.host],
+    ["port", listen.port],
+    ...Object.entries(worker).map(([key, value]) => [`worker.${key}`, value] as const),
+    ["http.basePath", http.basePath === "" ? "/" : http.basePath],
+    ["http.cors", http.cors === null ? "off" : describeCors(http.cors)],
+    ["http.disable", list(Object.entries(http.disabled).flatMap(([group, off]) => (off ? [group] : [])))],
+    ["http.maxBodyBytes", http.maxBodyBytes],
+    ...Object.entries(streaming).map(([key, value]) => [`streaming.${key}`, value] as const),
+    ["schemaTimeoutMs", config.schemaTimeoutMs],
+    ["logLevel", logging.level],
+    ["logFormat", logging.format],
+    ["systemAssistants", list(Object.keys(config.systemAssistants))],
+    ["env", list(Object.keys(config.graphEnv).map((name) => `${name}=${REDACTED}`))],
+    ["langsmith", config.langsmith.tracing ? "key set" : "off"],
+  ];
+  return values.map(([name, value]) => ({ name, value: String(value), origin: config.origins[name] ?? "default" }));
+}
+
+/** Everything in a configuration that must not be printed, for `redactText`. */
+export function secretsOf(config: ResolvedConfig): readonly string[] {
+  const uris = [config.storage.uri, ...(config.checkpointer.kind === "uri" ? [config.checkpointer.uri] : [])];
+  return [...Object.values(config.graphEnv), ...uris.filter((uri) => redactUri(uri) !== uri)];
+}
+
+function describeCheckpointer({ checkpointer }: ResolvedConfig): string {
+  if (checkpointer.kind === "storage") return "where storage points";
+  return checkpointer.kind === "uri" ? redactUri(checkpointer.uri) : "a saver of your own";
+}
+
+function describeCors(cors: ResolvedCors): string {
+  const origins =
+    cors.allowOriginRegex === null ? cors.allowOrigins : [cors.allowOriginRegex.source, ...cors.allowOrigins];
+  return `${list(origins)}${cors.allowCredentials ? " with credentials" : ""}`;
+}
+
+function list(items: readonly string[]): string {
+  return items.length === 0 ? "none" : items.join(", ");
+}
