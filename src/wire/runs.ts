@@ -117,16 +117,21 @@ export const joinQuery = z
   })
   .partial();
 
-/** Query of join and join-stream (§2.6.7, §2.6.8), and of the endpoints that create a stream (`namespace`). */
+/** Query of join and join-stream (§2.6.7, §2.6.8). */
 export function decodeJoin(query: Query, lastEventIdHeader: string | undefined) {
   const sent = decode(joinQuery, query);
-  if (sent.namespace) unsupported("namespace", "filter the stream's events by name instead");
+  refuseNamespaces(query);
   if (sent.checkpoint_id) unsupported("checkpoint_id", "join with Last-Event-ID instead");
   return {
     cancelOnDisconnect: sent.cancel_on_disconnect ?? false,
     streamModes: knownModes("stream_mode", sent.stream_mode ?? []),
     position: eventPosition(lastEventIdHeader ?? sent.last_event_id),
   };
+}
+
+/** Query of the endpoints that stream: the newest SDK may narrow a stream to namespaces (§2.5). */
+export function refuseNamespaces(query: Query): void {
+  if (query["namespace"] !== undefined) unsupported("namespace", "filter the stream's events by name instead");
 }
 
 /** `-1` (and `-`) from the start, another number strictly after it, nothing or garbage from now on (§3.10). */

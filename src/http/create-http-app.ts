@@ -1,0 +1,105 @@
+import { Hono } from "hono";
+import type { JsonText } from "../core/json.js";
+import { docsAsset, docsPage } from "./docs-page.js";
+import type { HttpDeps } from "./http-deps.js";
+import type { Cors } from "./middleware/cors.js";
+import { createCors } from "./middleware/cors.js";
+import { openApiDocument } from "./openapi.js";
+import type { Route } from "./route.js";
+import { ROUTES } from "./routes/index.js";
+import { serveRoute } from "./serve-route.js";
+
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+
+/** `/threads/{thread_id}` → `/threads/:thread_id`. */
+const honoPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ":$1");
+
+/**
+ * The REST API as a Hono app (docs/wire/langgraph-api.md parts 1 and 2). Adds routes only, no wildcard and no middleware,
+ * so that it can be mounted in another app at any path, also at `/`, without touching that app's other routes.
+ */
+export function createHttpApp(deps: HttpDeps): Hono {
+  const { settings } = deps;
+  const cors = settings.cors === null ? null : createCors(settings.cors);
+  const routes = servedRoutes(deps);
+  const app = new Hono();
+  const mounted = settings.basePath === "" ? app : app.basePath(settings.basePath);
+
+  for (const route of routes) {
+    mounted.on(route.method.toUpperCase(), honoPath(route.path), serveRoute(route, deps, cors));
+  }
+  for (const [path, methods] of methodsByPath(routes)) {
+    if (cors !== null) {
+      mounted.on("OPTIONS", honoPath(path), (context) =>
+        cors.preflight(context.req.header("origin"), context.req.header("access-control-request-headers")),
+      );
+    }
+    // Below a parameter an unknown method is an unknown route: `POST /threads/prune` must stay a 404.
+    if (path.includes("{")) continue;
+    const allow = methods.join(", ");
+    const others = METHODS.filter((method) => !methods.includes(method));
+    mounted.on(others, path, (context) => plainError(405, "Method Not Allowed", cors, context.req.raw, { allow }));
+  }
+  app.notFound((context) => plainError(404, "Not Found", cors, context.req.raw));
+  return app;
+}
+
+/** The routes of this configuration, documents included. */
+function servedRoutes(deps: HttpDeps): readonly Route[] {
+  const { disabled } = deps.settings;
+  const api = ROUTES.filter((route) => !disabled[route.group] || route.path === "/ok");
+  if (disabled.meta) return api;
+  let document: JsonText | null = null;
+  const documents: readonly Route[] = [
+    {
+      ...DOCUMENT,
+      path: "/openapi.json",
+      summary: "This document",
+      answer: { status: 200, description: "OpenAPI 3.1" },
+      handle: (exchange) => exchange.json((document ??= openApiDocument([...api, ...documents], deps.info.version))),
+    },
+    {
+      ...DOCUMENT,
+      path: "/docs",
+      summary: "API reference, works offline",
+      answer: { status: 200, description: "A page", content: "html" },
+      handle: docsPage,
+    },
+    {
+      ...DOCUMENT,
+      path: "/docs/{file}",
+      summary: "Files of the API reference",
+      answer: { status: 200, description: "A file", content: "html" },
+      errors: [404],
+      handle: (exchange) => docsAsset(exchange.param("file")),
+    },
+  ];
+  return [...documents, ...api];
+}
+
+const DOCUMENT = { method: "get", group: "meta", isPublic: true } as const;
+
+function methodsByPath(routes: readonly Route[]): ReadonlyMap<string, readonly string[]> {
+  const byPath = new Map<string, string[]>();
+  for (const route of routes) {
+    const methods = byPath.get(route.path) ?? [];
+    methods.push(route.method.toUpperCase());
+    byPath.set(route.path, methods);
+  }
+  return byPath;
+}
+
+function plainError(
+  status: number,
+  detail: string,
+  cors: Cors | null,
+  request: Request,
+  extra: Readonly<Record<string, string>> = {},
+): Response {
+  const headers = {
+    ...cors?.answerHeaders(request.headers.get("origin") ?? undefined),
+    "content-type": "application/json",
+    ...extra,
+  };
+  return new Response(JSON.stringify({ detail }), { status, headers });
+}

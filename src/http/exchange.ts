@@ -1,0 +1,86 @@
+import type { Caller } from "../core/auth.js";
+import type { JsonText } from "../core/json.js";
+import type { Query } from "../wire/query.js";
+import { readQuery } from "../wire/query.js";
+import { pathUuid } from "../wire/runs.js";
+import { readJsonBody } from "./middleware/read-body.js";
+
+/** One request and the headers of its answer: what a route's handler sees, without the router. */
+export class Exchange {
+  readonly request: Request;
+  readonly requestId: string;
+  readonly caller: Caller;
+  /** Headers that every answer carries: CORS, request id. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly #params: Readonly<Record<string, string>>;
+  readonly #maxBodyBytes: number;
+
+  constructor(init: {
+    readonly request: Request;
+    readonly requestId: string;
+    readonly caller: Caller;
+    readonly params: Readonly<Record<string, string>>;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly maxBodyBytes: number;
+  }) {
+    this.request = init.request;
+    this.requestId = init.requestId;
+    this.caller = init.caller;
+    this.headers = init.headers;
+    this.#params = init.params;
+    this.#maxBodyBytes = init.maxBodyBytes;
+  }
+
+  /** The query of the URL, with `?`; empty when there is none. */
+  get search(): string {
+    const { url } = this.request;
+    const start = url.indexOf("?");
+    return start === -1 ? "" : url.slice(start);
+  }
+
+  get query(): Query {
+    return readQuery(this.search);
+  }
+
+  /** A path parameter, decoded; empty when the route has none of this name. */
+  param(name: string): string {
+    return this.#params[name] ?? "";
+  }
+
+  /** @throws HeddleError `INVALID_REQUEST` */
+  uuid(name: string): string {
+    return pathUuid(name, this.param(name));
+  }
+
+  header(name: string): string | undefined {
+    return this.request.headers.get(name) ?? undefined;
+  }
+
+  /** The JSON body. @throws HeddleError `MALFORMED_JSON`, `PAYLOAD_TOO_LARGE` */
+  body(): Promise<unknown> {
+    return readJsonBody(this.request, this.#maxBodyBytes);
+  }
+
+  /** A JSON answer, already serialised. */
+  json(text: JsonText, extra?: Readonly<Record<string, string>>, status = 200): Response {
+    return new Response(text, { status, headers: { ...this.headers, "content-type": "application/json", ...extra } });
+  }
+
+  /** An answer without a body. */
+  empty(status: number): Response {
+    return new Response(null, { status, headers: this.headers });
+  }
+}
+
+/** Headers of a page (docs/wire/langgraph-api.md §2.1.7): the true total, and where the next page starts, if there is one. */
+export function pageHeaders(page: {
+  readonly total: number;
+  readonly limit: number;
+  readonly offset: number;
+}): Record<string, string> {
+  const next = page.offset + page.limit;
+  return {
+    "x-pagination-total": String(page.total),
+    ...(next < page.total ? { "x-pagination-next": String(next) } : {}),
+  };
+}

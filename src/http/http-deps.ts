@@ -1,0 +1,73 @@
+import type { Caller } from "../core/auth.js";
+import type { Clock } from "../core/clock.js";
+import type { EventCursor } from "../core/event-log.js";
+import type { JsonText } from "../core/json.js";
+import type { Logger } from "../core/logger.js";
+import type { RunEvent } from "../core/run-event.js";
+import type { Services } from "../services/create-services.js";
+import type { ServerInfo } from "../wire/system.js";
+import type { CorsRules } from "./middleware/cors.js";
+import type { ServedGroup } from "./route.js";
+
+/** What the routes need of `streaming/sse.ts` and `streaming/wait-response.ts`, which http does not import. */
+export interface StreamBodies {
+  readonly sseHeaders: Readonly<Record<string, string>>;
+  /** Owns the cursor and closes it. */
+  sseStream(
+    cursor: EventCursor,
+    options: {
+      readonly clock: Clock;
+      readonly withIds: boolean;
+      readonly filter?: (event: RunEvent) => boolean;
+      readonly heartbeatMs?: number;
+      readonly tokenGap?: "continue" | "error";
+      readonly signal?: AbortSignal;
+      readonly onCancel?: () => void;
+      readonly onError?: (error: unknown) => void;
+    },
+  ): ReadableStream<Uint8Array>;
+  /** Answers in one piece when the document is there at once, else with newlines until it is. */
+  waitResponse(
+    document: Promise<JsonText>,
+    options: {
+      readonly clock: Clock;
+      readonly keepAliveMs?: number;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly signal?: AbortSignal;
+      readonly onCancel?: () => void;
+      readonly onError: (error: unknown) => JsonText;
+    },
+  ): Promise<Response>;
+}
+
+/** The http part of the resolved configuration. */
+export interface HttpSettings {
+  /** `""`, or `/` + segments without a trailing slash. */
+  readonly basePath: string;
+  /** `null`: no CORS headers. */
+  readonly cors: CorsRules | null;
+  readonly disabled: Readonly<Record<ServedGroup, boolean>>;
+  /** Larger bodies are answered with 413. */
+  readonly maxBodyBytes: number;
+  /** Comments on idle streams and newlines on waits come this often. */
+  readonly heartbeatMs: number;
+}
+
+/** What {@link createHttpApp} is made of. */
+export interface HttpDeps {
+  readonly services: Services;
+  readonly streaming: StreamBodies;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: HttpSettings;
+  readonly info: ServerInfo;
+  /** Who asks. Throws `UNAUTHENTICATED`. */
+  readonly authenticate: (request: Request) => Caller | Promise<Caller>;
+  /** Called before every request is served: starts the workers on the first one. */
+  readonly onRequest: () => Promise<void>;
+  readonly isDraining: () => boolean;
+  /** Round trip to the storage; rejects when it is not available. */
+  readonly checkStorage: () => Promise<void>;
+  /** Aborted when the server closes: ends open streams. */
+  readonly closing?: AbortSignal;
+}

@@ -1,0 +1,50 @@
+import { HeddleError } from "../../core/errors.js";
+import { parseBody } from "../../wire/json.js";
+
+/**
+ * A request's JSON, whatever its content type says; an empty body is `{}` (docs/wire/langgraph-api.md §2.1.1).
+ * @param maxBytes counted while the body arrives: `content-length` may be missing
+ * @throws HeddleError `PAYLOAD_TOO_LARGE`, `MALFORMED_JSON`
+ */
+export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
+  const text = await readText(request, maxBytes);
+  if (text.trim() === "") return {};
+  try {
+    return parseBody(text);
+  } catch (error) {
+    throw new HeddleError("MALFORMED_JSON", { cause: error });
+  }
+}
+
+async function readText(request: Request, maxBytes: number): Promise<string> {
+  const announced = request.headers.get("content-length");
+  if (announced !== null) {
+    // Node's HTTP parser hands over no more than this.
+    if (Number(announced) > maxBytes) throw tooLarge(maxBytes);
+    const text = await request.text();
+    if (text.length > maxBytes) throw tooLarge(maxBytes);
+    return text;
+  }
+  return request.body === null ? "" : countedText(request.body, maxBytes);
+}
+
+async function countedText(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<string> {
+  const decoder = new TextDecoder();
+  const reader = body.getReader();
+  let bytes = 0;
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return text + decoder.decode();
+    bytes += value.byteLength;
+    if (bytes > maxBytes) {
+      await reader.cancel();
+      throw tooLarge(maxBytes);
+    }
+    text += decoder.decode(value, { stream: true });
+  }
+}
+
+function tooLarge(maxBytes: number): HeddleError {
+  return new HeddleError("PAYLOAD_TOO_LARGE", { message: `Request body too large: at most ${maxBytes} bytes` });
+}

@@ -1,0 +1,103 @@
+import { z } from "zod";
+import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
+import { isJsonObject } from "../core/json.js";
+import { toJsonText } from "../wire/json.js";
+import type { Route } from "./route.js";
+
+const JSON_CONTENT = "application/json";
+const ERROR_REF: JsonObject = { $ref: "#/components/responses/Error" };
+const UUIDS = new Set(["thread_id", "run_id"]);
+
+/**
+ * OpenAPI 3.1 document of some routes. Schemas are the decoders' own, through `z.toJSONSchema`: OpenAPI 3.1 speaks the
+ * same JSON Schema, so no generator package is needed (@hono/zod-openapi 1.6.3 costs 22 ms at import).
+ */
+export function openApiDocument(routes: readonly Route[], version: string): JsonText {
+  const schemas: Record<string, JsonValue | undefined> = {};
+  const paths: Record<string, Record<string, JsonValue>> = {};
+  for (const route of routes) {
+    const operations = (paths[route.path] ??= {});
+    operations[route.method] = operationOf(route, schemas);
+  }
+  return toJsonText({
+    openapi: "3.1.0",
+    info: { title: "Heddle", version, description: "LangGraph graphs over HTTP." },
+    // Relative to this document, so that it holds under any mount path.
+    servers: [{ url: "." }],
+    tags: [...new Set(routes.map((route) => route.group))].map((name) => ({ name })),
+    paths,
+    components: {
+      schemas: {
+        ...schemas,
+        Error: { type: "object", properties: { detail: { type: "string" } }, required: ["detail"] },
+      },
+      responses: {
+        Error: {
+          description: "What went wrong",
+          content: { [JSON_CONTENT]: { schema: { $ref: "#/components/schemas/Error" } } },
+        },
+      },
+    },
+  });
+}
+
+function operationOf(route: Route, schemas: Record<string, JsonValue | undefined>): JsonObject {
+  const responses: Record<string, JsonValue> = { [route.answer.status]: answerOf(route.answer) };
+  for (const status of [...(route.errors ?? []), 422, 500]) responses[status] = ERROR_REF;
+  return {
+    operationId: `${route.method}${route.path.replaceAll(/[/{}_.]+/g, "_").replace(/_$/, "")}`,
+    tags: [route.group],
+    summary: route.summary,
+    parameters: [...pathParameters(route.path), ...queryParameters(route.query, schemas)],
+    ...(route.body === undefined ? {} : { requestBody: bodyOf(route.body, schemas) }),
+    responses,
+  };
+}
+
+function answerOf({ description, content = "json" }: Route["answer"]): JsonObject {
+  if (content === "none") return { description };
+  const type = content === "json" ? JSON_CONTENT : content === "html" ? "text/html" : "text/event-stream";
+  return { description, content: { [type]: { schema: content === "json" ? {} : { type: "string" } } } };
+}
+
+function pathParameters(path: string): JsonObject[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string", ...(UUIDS.has(name) ? { format: "uuid" } : {}) },
+  }));
+}
+
+function queryParameters(query: Route["query"], schemas: Record<string, JsonValue | undefined>): JsonObject[] {
+  if (query === undefined) return [];
+  const { properties, required } = schemaOf(query, schemas);
+  if (!isJsonObject(properties)) return [];
+  return Object.entries(properties).map(([name, schema]) => ({
+    name,
+    in: "query",
+    required: Array.isArray(required) && required.includes(name),
+    schema,
+  }));
+}
+
+function bodyOf(body: z.ZodType, schemas: Record<string, JsonValue | undefined>): JsonObject {
+  const isRequired = !body.safeParse({}).success;
+  return { required: isRequired, content: { [JSON_CONTENT]: { schema: schemaOf(body, schemas) } } };
+}
+
+/** JSON Schema of what a client sends; named parts go to `components`. */
+function schemaOf(schema: z.ZodType, schemas: Record<string, JsonValue | undefined>): JsonObject {
+  const text = JSON.stringify(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }));
+  const { $schema: _, $defs, ...rest } = JSON.parse(text.replaceAll("#/$defs/", "#/components/schemas/")) as JsonObject;
+  if (isJsonObject($defs)) {
+    for (const [name, definition] of Object.entries($defs)) schemas[name] = withoutId(definition);
+  }
+  return withoutId(rest) as JsonObject;
+}
+
+function withoutId(schema: JsonValue | undefined): JsonValue | undefined {
+  if (!isJsonObject(schema)) return schema;
+  const { id: _, ...rest } = schema;
+  return rest;
+}

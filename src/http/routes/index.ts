@@ -1,0 +1,17 @@
+import type { Route } from "../route.js";
+import { assistantRoutes } from "./assistants.js";
+import { runRoutes } from "./runs.js";
+import { storeRoutes } from "./store.js";
+import { systemRoutes } from "./system.js";
+import { threadStateRoutes } from "./thread-state.js";
+import { threadRoutes } from "./threads.js";
+
+/** Every route of the REST API. Order decides between a literal path and a parameter: literal ones come first. */
+export const ROUTES: readonly Route[] = [
+  ...systemRoutes,
+  ...assistantRoutes,
+  ...threadRoutes,
+  ...threadStateRoutes,
+  ...runRoutes,
+  ...storeRoutes,
+];

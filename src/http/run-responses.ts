@@ -1,0 +1,149 @@
+import type { EventCursor, EventPosition } from "../core/event-log.js";
+import { toJsonText } from "../core/json.js";
+import type { JsonText } from "../core/json.js";
+import { endEvent, errorEvent } from "../core/run-event.js";
+import type { RunEvent } from "../core/run-event.js";
+import { isTerminal } from "../core/run-lifecycle.js";
+import type { Run, StreamMode } from "../core/run.js";
+import type { AttachedRun } from "../services/runs.js";
+import { encodeUnexpected } from "../wire/errors.js";
+import { runPath } from "../wire/runs.js";
+import type { Exchange } from "./exchange.js";
+import type { HttpDeps } from "./http-deps.js";
+
+export interface FollowOptions {
+  /** The run is addressed without its thread. */
+  readonly stateless: boolean;
+  /** Cancel the run when the client leaves (docs/wire/langgraph-api.md §2.9.4). */
+  readonly cancelOnDisconnect: boolean;
+  /** Only these modes; `null` = all that the run has. */
+  readonly streamModes?: readonly StreamMode[] | null;
+  /** Where a join asked to start. */
+  readonly position?: EventPosition;
+}
+
+/**
+ * A run's events as SSE (docs/wire/langgraph-api.md §3). `Location` is the join-stream path that both SDKs GET after a
+ * lost connection. They append it to their base URL, so it carries no mount prefix.
+ */
+export function streamRun(exchange: Exchange, deps: HttpDeps, attached: AttachedRun, options: FollowOptions): Response {
+  const { run } = attached;
+  const { streaming, clock, settings, logger } = deps;
+  const modes = options.streamModes ?? null;
+  const cursor = attached.cursor ?? endedCursor(run, options.position);
+  const left = onceLeft(exchange, deps, run, options.cancelOnDisconnect, () => cursor.close());
+  const body = streaming.sseStream(cursor, {
+    clock,
+    withIds: attached.cursor !== null,
+    heartbeatMs: settings.heartbeatMs,
+    tokenGap: holdsState(modes ?? run.kwargs.streamModes) ? "continue" : "error",
+    ...(modes === null ? {} : { filter: eventFilter(modes) }),
+    ...(deps.closing === undefined ? {} : { signal: deps.closing }),
+    onCancel: left,
+    onError: (error) => logger.error({ requestId: exchange.requestId, runId: run.runId, err: error }, "stream failed"),
+  });
+  return new Response(body, {
+    headers: {
+      ...exchange.headers,
+      ...streaming.sseHeaders,
+      "content-location": runPath(run, options.stateless),
+      location: `${runPath(run, options.stateless)}/stream${rejoinSearch(options)}`,
+    },
+  });
+}
+
+/** The document of `wait` and `join` (§2.6.2), streamed behind newlines when it takes its time. */
+export function awaitRun(
+  exchange: Exchange,
+  deps: HttpDeps,
+  attached: AttachedRun,
+  options: FollowOptions,
+): Promise<Response> {
+  const { run } = attached;
+  const stop = new AbortController();
+  const left = onceLeft(exchange, deps, run, options.cancelOnDisconnect, () => stop.abort());
+  return deps.streaming.waitResponse(deps.services.runs.result(attached, stop.signal), {
+    clock: deps.clock,
+    keepAliveMs: deps.settings.heartbeatMs,
+    signal: exchange.request.signal,
+    headers: {
+      ...exchange.headers,
+      "content-location": runPath(run, options.stateless),
+      location: `${runPath(run, false)}/join${rejoinSearch({ ...options, streamModes: null })}`,
+    },
+    onCancel: left,
+    onError: (error) => lateFailure(exchange, deps, run, error),
+  });
+}
+
+/** What happens once when the client leaves before the end. */
+function onceLeft(exchange: Exchange, deps: HttpDeps, run: Run, cancel: boolean, release: () => void): () => void {
+  let done = false;
+  const left = (): void => {
+    if (done) return;
+    done = true;
+    release();
+    if (!cancel) return;
+    deps.services.runs.cancelDisconnected(run).catch((error: unknown) => {
+      deps.logger.error({ requestId: exchange.requestId, runId: run.runId, err: error }, "cancel on disconnect failed");
+    });
+  };
+  // Requests inside the process have no socket whose end would cancel the body.
+  const { signal } = exchange.request;
+  if (signal.aborted) left();
+  else signal.addEventListener("abort", left, { once: true });
+  return left;
+}
+
+/** The status is sent already: a failure is told in the document (§2.6.2). */
+function lateFailure(exchange: Exchange, deps: HttpDeps, run: Run, error: unknown): JsonText {
+  deps.logger.error({ requestId: exchange.requestId, runId: run.runId, err: error }, "wait failed");
+  const { detail } = JSON.parse(encodeUnexpected(exchange.requestId).body) as { detail: string };
+  return toJsonText({ __error__: { error: "InternalServerError", message: detail } });
+}
+
+/** The query that a reconnecting client needs again: the Python SDK sends none of its own (§2.1.2). */
+function rejoinSearch(options: FollowOptions): string {
+  const search = new URLSearchParams();
+  for (const mode of options.streamModes ?? []) search.append("stream_mode", mode);
+  if (options.cancelOnDisconnect) search.append("cancel_on_disconnect", "1");
+  return search.size === 0 ? "" : `?${search.toString()}`;
+}
+
+/** Whether frames that follow lost tokens repair what the client shows. */
+function holdsState(modes: readonly StreamMode[]): boolean {
+  return modes.some((mode) => mode !== "messages-tuple" && mode !== "custom" && mode !== "events");
+}
+
+/** Events of these modes (§3.2), in whatever namespace, and those that belong to no mode. */
+function eventFilter(modes: readonly StreamMode[]): (event: RunEvent) => boolean {
+  const names = new Set<string>();
+  for (const mode of modes) {
+    if (mode === "messages-tuple") names.add("messages");
+    else if (mode === "messages") for (const kind of ["metadata", "partial", "complete"]) names.add(`messages/${kind}`);
+    else names.add(mode);
+  }
+  return (event) => event.kind === "control" || names.has(event.event.split("|", 1)[0] as string);
+}
+
+/** A stream of a run whose log is no longer kept: how it ended, or that the wanted events are gone. */
+function endedCursor(run: Run, position: EventPosition | undefined): EventCursor {
+  const resumes = typeof position === "object";
+  const last =
+    resumes || !isTerminal(run.status)
+      ? errorEvent(toJsonText({ error: "EventsGone", message: "The requested events are no longer kept." }))
+      : run.error === null
+        ? endEvent(run.runId, run.status)
+        : errorEvent(run.error);
+  let read = false;
+  return {
+    async next() {
+      if (read) return { kind: "end" };
+      read = true;
+      return { kind: "events", events: [{ ...last, seq: 0 }] };
+    },
+    close() {
+      read = true;
+    },
+  };
+}
