@@ -18,6 +18,9 @@ export class StoredLog {
   extended = false;
   /** Its time in memory after the end is over: readers read the storage. */
   cold = false;
+  /** The newest writes, in portions: together at least an eighth of `maxBytes`. */
+  readonly #recent: { readonly fromSeq: number; bytes: number }[] = [];
+  readonly #stepBytes: number;
   #storedBytes: number;
   #evictAboveBytes: number;
 
@@ -31,6 +34,7 @@ export class StoredLog {
     this.storedSeq = this.buffer.nextSeq;
     this.#storedBytes = head?.bytes ?? 0;
     this.#evictAboveBytes = options.maxBytes;
+    this.#stepBytes = options.maxBytes / 8;
     if (head !== null) {
       this.buffer.sealed = head.sealed;
       this.buffer.evicted.tokensTo = head.evicted.tokensTo;
@@ -62,6 +66,7 @@ export class StoredLog {
     this.known = true;
     this.storedSeq = write.nextSeq;
     this.#storedBytes += write.bytes;
+    this.#remember(write);
     if (write.sealForMs !== null) this.sealForMs = null;
     this.buffer.trim({ beforeSeq: this.storedSeq, keepBytes: this.cold ? 0 : hotBytes });
   }
@@ -72,21 +77,37 @@ export class StoredLog {
     this.buffer.trim({ beforeSeq: this.storedSeq, keepBytes: 0 });
   }
 
-  /** Bring the stored bytes below `maxBytes` again: token frames first, then state frames; never what is in memory. */
+  /** Bring the stored bytes below `maxBytes` again: token frames first, then state frames; never the newest eighth. */
   async evictStored(storage: EventStorage, maxBytes: number): Promise<void> {
     if (this.#storedBytes <= this.#evictAboveBytes || this.dropped) return;
-    const step = maxBytes / 8;
+    const step = this.#stepBytes;
     // Claimed before the first await, so that the writes meanwhile do not evict as well.
     this.#evictAboveBytes = Number.POSITIVE_INFINITY;
-    const { run, evicted, hotFromSeq } = this.buffer;
+    const { run, evicted } = this.buffer;
+    const beforeSeq = this.#recent[0]?.fromSeq ?? 0;
     for (const kind of ["token", "state"] as const) {
       const bytes = this.#storedBytes - (maxBytes - step);
       if (bytes <= 0) break;
-      const { freedBytes, evictedToSeq } = await storage.evict({ run, kind, beforeSeq: hotFromSeq, bytes });
+      const { freedBytes, evictedToSeq } = await storage.evict({ run, kind, beforeSeq, bytes });
       this.#storedBytes -= freedBytes;
       if (kind === "token") evicted.tokensTo = Math.max(evicted.tokensTo, evictedToSeq);
       else evicted.statesTo = Math.max(evicted.statesTo, evictedToSeq);
     }
     this.#evictAboveBytes = Math.max(maxBytes, this.#storedBytes + step);
+  }
+
+  /** Readers that keep up are within the newest eighth, and lose nothing. */
+  #remember(write: LogWrite): void {
+    const fromSeq = write.events[0]?.seq;
+    if (fromSeq === undefined) return;
+    const last = this.#recent.at(-1);
+    if (last !== undefined && last.bytes < this.#stepBytes / 16) last.bytes += write.bytes;
+    else this.#recent.push({ fromSeq, bytes: write.bytes });
+    let total = this.#recent.reduce((sum, portion) => sum + portion.bytes, 0);
+    for (let oldest = this.#recent[0]; oldest !== undefined; oldest = this.#recent[0]) {
+      if (total - oldest.bytes < this.#stepBytes) return;
+      total -= oldest.bytes;
+      this.#recent.shift();
+    }
   }
 }
