@@ -10,3 +10,6 @@ export interface Clock {
 export interface Timer {
   cancel(): void;
 }
+
+/** What a store needs of a clock: the process's, where its database has none of its own. */
+export type StoreClock = Pick<Clock, "now">;

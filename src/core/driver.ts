@@ -1,3 +1,4 @@
+import type { StoreClock } from "./clock.js";
 import { HeddleError } from "./errors.js";
 
 /** What a driver gets when it is opened. */
@@ -9,25 +10,27 @@ export interface DriverContext {
    * per application and hands it to every driver; without it each driver opens its own.
    */
   readonly shared?: Map<string, unknown>;
+  /** Time of drivers whose database has no clock of its own (memory, SQLite). Default: the process's. */
+  readonly clock?: StoreClock;
 }
 
 /**
  * How a URI becomes a thing: `schemes` without the colon (`sqlite`), `requires` the optional npm packages that it
  * imports when it is opened.
  */
-export interface Driver<T> {
+export interface Driver<T, C extends DriverContext = DriverContext> {
   readonly schemes: readonly string[];
   readonly requires: readonly string[];
-  open(uri: string, context: DriverContext): Promise<T>;
+  open(uri: string, context: C): Promise<T>;
 }
 
 /** Drivers by URI scheme. An instance, never a module's state. */
-export interface DriverRegistry<T> {
+export interface DriverRegistry<T, C extends DriverContext = DriverContext> {
   /**
    * Add a driver for its schemes.
    * @throws HeddleError `CONFIG_INVALID` when a scheme is taken and `override` is not set.
    */
-  register(driver: Driver<T>, options?: { readonly override?: boolean }): void;
+  register(driver: Driver<T, C>, options?: { readonly override?: boolean }): void;
   /** Known schemes, sorted. */
   schemes(): readonly string[];
   /**
@@ -35,7 +38,7 @@ export interface DriverRegistry<T> {
    * @throws HeddleError `CONFIG_INVALID` when `uri` has no scheme, `SCHEME_UNKNOWN` (lists the known ones),
    * `DEPENDENCY_MISSING` (names the install command), or what the driver throws.
    */
-  open(uri: string, context: DriverContext): Promise<T>;
+  open(uri: string, context: C): Promise<T>;
 }
 
 /**
@@ -43,13 +46,13 @@ export interface DriverRegistry<T> {
  * @param params.kind what is opened, for messages: `storage`, `checkpointer`
  * @param params.drivers registered in order; two for one scheme throw
  */
-export function createDriverRegistry<T>(params: {
+export function createDriverRegistry<T, C extends DriverContext = DriverContext>(params: {
   readonly kind: string;
-  readonly drivers?: readonly Driver<T>[];
-}): DriverRegistry<T> {
+  readonly drivers?: readonly Driver<T, C>[];
+}): DriverRegistry<T, C> {
   const { kind } = params;
-  const byScheme = new Map<string, Driver<T>>();
-  const registry: DriverRegistry<T> = {
+  const byScheme = new Map<string, Driver<T, C>>();
+  const registry: DriverRegistry<T, C> = {
     register(driver, options) {
       for (const scheme of driver.schemes) {
         if (byScheme.has(scheme.toLowerCase()) && options?.override !== true) {
@@ -97,7 +100,7 @@ export function schemeOf(uri: string): string | null {
 }
 
 /** A failed import of one of the driver's optional packages as one sentence with the way out. */
-function missingDependency<T>(error: unknown, driver: Driver<T>, scheme: string, kind: string): HeddleError | null {
+function missingDependency(error: unknown, driver: { readonly requires: readonly string[] }, scheme: string, kind: string): HeddleError | null {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (!(error instanceof Error) || (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND")) return null;
   const missing = driver.requires.filter((name) => mentionsPackage(error.message, name));

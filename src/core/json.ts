@@ -36,3 +36,39 @@ export function parseJsonText(text: JsonText): JsonValue {
 export function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/**
+ * A deep copy of a JSON value, as `JSON.parse(JSON.stringify(value))` gives it: `undefined` members are dropped, what
+ * has a `toJSON` is replaced by it. Several times faster than both that and `structuredClone` for small values.
+ * @throws TypeError for what JSON can't hold (a bigint, a cycle)
+ */
+export function copyJson<T extends JsonValue>(value: T): T {
+  return copyValue(value) as T;
+}
+
+function copyValue(value: JsonValue | undefined): JsonValue | undefined {
+  if (typeof value === "string" || typeof value === "boolean" || value === null) return value;
+  if (typeof value === "number") return Number.isFinite(value) ? value : null;
+  if (Array.isArray(value)) return value.map((element: JsonValue) => copyValue(element) ?? null);
+  if (isJsonObject(value)) {
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if ((prototype === Object.prototype || prototype === null) && typeof value["toJSON"] !== "function") {
+      return copyObject(value);
+    }
+  }
+  const text = JSON.stringify(value) as string | undefined;
+  return text === undefined ? undefined : (JSON.parse(text) as JsonValue);
+}
+
+function copyObject(value: JsonObject): JsonObject {
+  // A spread keeps an own `__proto__` as a plain key, where building key by key would set the prototype.
+  const copy: Record<string, JsonValue | undefined> = { ...value };
+  for (const key of Object.keys(copy)) {
+    const member = copy[key];
+    if (typeof member === "string" || typeof member === "boolean" || member === null) continue;
+    const copied = copyValue(member);
+    if (copied === undefined) delete copy[key];
+    else copy[key] = copied;
+  }
+  return copy;
+}

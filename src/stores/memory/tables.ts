@@ -1,0 +1,268 @@
+import type { AccessFilter } from "../../core/auth.js";
+import type { RunConfig } from "../../core/assistant.js";
+import type { StoreClock } from "../../core/clock.js";
+import { termsOf } from "../../core/filter-terms.js";
+import type { EpochMs, JsonObject, JsonText } from "../../core/json.js";
+import { isVisible } from "../../core/metadata-filter.js";
+import type { AssistantSortField } from "../../core/assistant.js";
+import type { ThreadSortField, ThreadStatePatch, ThreadStatus } from "../../core/thread.js";
+import type { SettledStatus } from "../run-rules.js";
+import { compareBy, IndexedRows } from "./indexed-rows.js";
+import type { AssistantRow, RunRow, ThreadRow } from "./rows.js";
+import { partitionPoint, SortedRows } from "./sorted-rows.js";
+
+/** What a change of a thread may touch that an order or an index depends on. */
+interface ThreadChange {
+  readonly status?: ThreadStatus;
+  readonly updatedAt?: EpochMs;
+  readonly stateUpdatedAt?: EpochMs;
+  readonly metadata?: JsonObject;
+}
+
+/**
+ * The rows of a memory store with their indices. Every method is one synchronous step and leaves them consistent: that
+ * is the memory store's transaction.
+ */
+export class Tables {
+  readonly clock: StoreClock;
+  readonly assistants = new Map<string, AssistantRow>();
+  readonly assistantIndex: IndexedRows<AssistantRow, AssistantSortField>;
+  readonly threads = new Map<string, ThreadRow>();
+  readonly threadIndex: IndexedRows<ThreadRow, ThreadSortField>;
+  readonly temporaryThreads = new Set<ThreadRow>();
+  readonly runs = new Map<string, RunRow>();
+  /** Pending and running. */
+  readonly inflight = new Set<RunRow>();
+  /** Threads with a pending run and no running one, by their first pending run: the queue. */
+  readonly #ready: SortedRows<ThreadRow>;
+  /** Pending runs that were created with a delay. */
+  readonly #delayed: SortedRows<RunRow>;
+
+  constructor(clock: StoreClock) {
+    this.clock = clock;
+    const assistantId = (row: AssistantRow): string => row.assistantId;
+    this.assistantIndex = new IndexedRows({
+      assistant_id: compareBy(assistantId, assistantId),
+      graph_id: compareBy((row) => row.graphId, assistantId),
+      name: compareBy((row) => row.name, assistantId),
+      created_at: compareBy((row) => row.createdAt, assistantId),
+      updated_at: compareBy((row) => row.updatedAt, assistantId),
+    });
+    const threadId = (row: ThreadRow): string => row.threadId;
+    this.threadIndex = new IndexedRows({
+      thread_id: compareBy(threadId, threadId),
+      status: compareBy((row) => row.status, threadId),
+      created_at: compareBy((row) => row.createdAt, threadId),
+      updated_at: compareBy((row) => row.updatedAt, threadId),
+      state_updated_at: compareBy((row) => row.stateUpdatedAt, threadId),
+    });
+    this.#ready = new SortedRows((a, b) => compareDue(a.pending[0] as RunRow, b.pending[0] as RunRow));
+    this.#delayed = new SortedRows(compareDue);
+  }
+
+  /** A thread that exists and that `access` shows. */
+  visibleThread(threadId: string, access: AccessFilter): ThreadRow | null {
+    const row = this.threads.get(threadId);
+    return row !== undefined && isVisible(access, row.metadata) ? row : null;
+  }
+
+  /** A run whose thread `access` shows. */
+  visibleRun(runId: string, threadId: string | undefined, access: AccessFilter): RunRow | null {
+    const row = this.runs.get(runId);
+    if (row === undefined || (threadId !== undefined && row.thread.threadId !== threadId)) return null;
+    return isVisible(access, row.thread.metadata) ? row : null;
+  }
+
+  addThread(draft: {
+    readonly threadId: string;
+    readonly metadata: JsonObject;
+    readonly config: RunConfig;
+    readonly temporary: boolean;
+  }): ThreadRow {
+    const now = this.clock.now();
+    const row: ThreadRow = {
+      ...draft,
+      createdAt: now,
+      updatedAt: now,
+      stateUpdatedAt: now,
+      status: "idle",
+      settledStatus: "idle",
+      values: null,
+      interrupts: null,
+      error: null,
+      runs: [],
+      pending: [],
+      running: null,
+    };
+    this.threads.set(row.threadId, row);
+    this.threadIndex.insert(row, [statusTerm(row.status), ...termsOf(row.metadata)]);
+    if (row.temporary) this.temporaryThreads.add(row);
+    return row;
+  }
+
+  removeThread(row: ThreadRow): void {
+    for (const run of [...row.runs]) this.removeRun(run);
+    this.threads.delete(row.threadId);
+    this.threadIndex.remove(row, [statusTerm(row.status), ...termsOf(row.metadata)]);
+    this.temporaryThreads.delete(row);
+  }
+
+  changeThread(row: ThreadRow, change: ThreadChange): void {
+    const { status = row.status, updatedAt = row.updatedAt, stateUpdatedAt = row.stateUpdatedAt, metadata } = change;
+    const fields: ThreadSortField[] = [];
+    if (updatedAt !== row.updatedAt) fields.push("updated_at");
+    if (stateUpdatedAt !== row.stateUpdatedAt) fields.push("state_updated_at");
+    if (status !== row.status) {
+      fields.push("status");
+      this.threadIndex.retag(row, [statusTerm(row.status)], [statusTerm(status)]);
+    }
+    if (metadata !== undefined) this.threadIndex.retag(row, termsOf(row.metadata), termsOf(metadata));
+    this.threadIndex.reorder(row, fields, () => {
+      row.status = status;
+      row.updatedAt = updatedAt;
+      row.stateUpdatedAt = stateUpdatedAt;
+      row.metadata = metadata ?? row.metadata;
+    });
+  }
+
+  /** Write the state columns and the status that they leave; a thread with runs in flight stays `busy`. */
+  settleThread(
+    row: ThreadRow,
+    settled: {
+      readonly status: SettledStatus;
+      readonly patch: ThreadStatePatch;
+      readonly runError?: JsonText | undefined;
+      readonly metadata?: JsonObject;
+    },
+  ): void {
+    const { patch } = settled;
+    const now = this.clock.now();
+    row.settledStatus = settled.status;
+    row.error = settled.status === "error" ? (patch.error ?? settled.runError ?? row.error) : null;
+    if (patch.values !== undefined) row.values = patch.values;
+    if (patch.interrupts !== undefined) row.interrupts = patch.interrupts;
+    this.changeThread(row, {
+      status: statusNow(row),
+      updatedAt: now,
+      ...(patch.values === undefined ? {} : { stateUpdatedAt: now }),
+      ...(settled.metadata === undefined ? {} : { metadata: settled.metadata }),
+    });
+  }
+
+  /** Bring the status in step after a run came or went without leaving state. */
+  refreshStatus(row: ThreadRow): void {
+    if (statusNow(row) !== row.status) {
+      this.changeThread(row, { status: statusNow(row), updatedAt: this.clock.now() });
+    }
+  }
+
+  /** Insert a pending run. */
+  addRun(row: RunRow): void {
+    this.runs.set(row.runId, row);
+    row.thread.runs.push(row);
+    this.inflight.add(row);
+    this.#enqueue(row);
+  }
+
+  removeRun(row: RunRow): void {
+    this.#leaveQueue(row);
+    this.runs.delete(row.runId);
+    row.thread.runs.splice(row.thread.runs.indexOf(row), 1);
+  }
+
+  startRun(row: RunRow, claim: { readonly workerId: string; readonly leaseMs: number }): void {
+    const now = this.clock.now();
+    this.#leaveQueue(row);
+    this.inflight.add(row);
+    this.#changeQueue(row.thread, () => (row.thread.running = row));
+    row.status = "running";
+    row.attempt += 1;
+    row.leaseToken += 1;
+    row.workerId = claim.workerId;
+    row.leaseUntil = now + claim.leaseMs;
+    row.updatedAt = now;
+  }
+
+  /** A running run goes back into the queue. */
+  requeueRun(row: RunRow): void {
+    this.#changeQueue(row.thread, () => (row.thread.running = null));
+    row.status = "pending";
+    row.workerId = null;
+    row.updatedAt = this.clock.now();
+    this.#enqueue(row);
+  }
+
+  endRun(row: RunRow, status: RunRow["status"], error: JsonText | null): void {
+    this.#leaveQueue(row);
+    row.status = status;
+    row.error = error;
+    row.workerId = null;
+    row.updatedAt = this.clock.now();
+  }
+
+  /** The first due run of every thread that is free for one, oldest first. */
+  dueRuns(limit: number): RunRow[] {
+    const now = this.clock.now();
+    const due: RunRow[] = [];
+    for (const thread of this.#ready) {
+      const run = thread.pending[0];
+      if (run === undefined || run.dueAt > now || due.length >= limit) break;
+      due.push(run);
+    }
+    return due;
+  }
+
+  nextDueAt(): EpochMs | null {
+    const now = this.clock.now();
+    const [next] = this.#delayed.range(
+      (row) => row.dueAt <= now,
+      () => true,
+    );
+    return next?.dueAt ?? null;
+  }
+
+  #enqueue(row: RunRow): void {
+    const { pending } = row.thread;
+    this.#changeQueue(row.thread, () => {
+      pending.splice(
+        partitionPoint(pending, (other) => compareDue(other, row) < 0),
+        0,
+        row,
+      );
+    });
+    if (row.dueAt > row.createdAt) this.#delayed.insert(row);
+  }
+
+  #leaveQueue(row: RunRow): void {
+    const { thread } = row;
+    this.inflight.delete(row);
+    if (row.status === "running") this.#changeQueue(thread, () => (thread.running = null));
+    if (row.status !== "pending") return;
+    this.#changeQueue(thread, () => thread.pending.splice(thread.pending.indexOf(row), 1));
+    if (row.dueAt > row.createdAt) this.#delayed.remove(row);
+  }
+
+  #changeQueue(thread: ThreadRow, change: () => void): void {
+    if (isReady(thread)) this.#ready.remove(thread);
+    change();
+    if (isReady(thread)) this.#ready.insert(thread);
+  }
+}
+
+/** The status as an index term. Terms of metadata start with a quote, so it clashes with none. */
+export function statusTerm(status: ThreadStatus): string {
+  return `status:${status}`;
+}
+
+function statusNow(row: ThreadRow): ThreadStatus {
+  return row.running !== null || row.pending.length > 0 ? "busy" : row.settledStatus;
+}
+
+function isReady(thread: ThreadRow): boolean {
+  return thread.running === null && thread.pending.length > 0;
+}
+
+function compareDue(a: RunRow, b: RunRow): number {
+  if (a.dueAt !== b.dueAt) return a.dueAt - b.dueAt;
+  return a.runId === b.runId ? 0 : a.runId < b.runId ? -1 : 1;
+}

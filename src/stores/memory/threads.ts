@@ -1,0 +1,92 @@
+import { planFilter } from "../../core/filter-terms.js";
+import { copyJson, parseJsonText } from "../../core/json.js";
+import { jsonContains } from "../../core/metadata-filter.js";
+import type { ThreadQuery, ThreadStore } from "../../core/metadata-store.js";
+import type { RowQuery } from "./indexed-rows.js";
+import type { ThreadRow } from "./rows.js";
+import { threadOf } from "./rows.js";
+import { statusTerm, type Tables } from "./tables.js";
+
+/** Threads in memory. */
+export function createMemoryThreads(tables: Tables): ThreadStore {
+  const { threads, threadIndex, clock } = tables;
+
+  return {
+    async create({ threadId, metadata, config, access }) {
+      if (threads.has(threadId)) {
+        const existing = tables.visibleThread(threadId, access);
+        return { kind: "exists", thread: existing === null ? null : threadOf(existing) };
+      }
+      const row = tables.addThread({
+        threadId,
+        metadata: copyJson(metadata),
+        config: copyJson(config ?? {}),
+        temporary: false,
+      });
+      return { kind: "created", thread: threadOf(row) };
+    },
+
+    async get({ threadId, access }) {
+      const row = tables.visibleThread(threadId, access);
+      return row === null ? null : threadOf(row);
+    },
+
+    async update({ threadId, metadata, access }) {
+      const row = tables.visibleThread(threadId, access);
+      if (row === null) return null;
+      tables.changeThread(row, {
+        updatedAt: clock.now(),
+        ...(metadata === undefined ? {} : { metadata: { ...row.metadata, ...copyJson(metadata) } }),
+      });
+      return threadOf(row);
+    },
+
+    async delete({ threadId, access }) {
+      const row = tables.visibleThread(threadId, access);
+      if (row === null) return null;
+      const thread = threadOf(row);
+      tables.removeThread(row);
+      return thread;
+    },
+
+    async search({ limit, offset, sortBy, sortOrder, withState, ...query }) {
+      const page = { limit, offset, sortBy, sortOrder };
+      const { rows, total } = await threadIndex.search(plan(query, threads), page);
+      return { rows: rows.map((row) => threadOf(row, withState)), total };
+    },
+
+    count: async (query) => threadIndex.count(plan(query, threads)),
+
+    async patchState({ threadId, patch, hasNext, metadata }) {
+      const row = threads.get(threadId);
+      if (row === undefined) return null;
+      if (row.running === null && row.pending.length === 0) {
+        tables.settleThread(row, {
+          status: hasNext ? "interrupted" : "idle",
+          patch,
+          ...(metadata === undefined ? {} : { metadata: { ...row.metadata, ...copyJson(metadata) } }),
+        });
+      }
+      return threadOf(row);
+    },
+  };
+}
+
+function plan(
+  { ids, status, metadata, values, access }: ThreadQuery,
+  threads: ReadonlyMap<string, ThreadRow>,
+): RowQuery<ThreadRow> {
+  const { terms, residual } = planFilter({ ...(metadata === undefined ? {} : { metadata }), access });
+  const conditions: ((row: ThreadRow) => boolean)[] = [];
+  if (residual !== null) conditions.push((row) => residual(row.metadata));
+  // Last: parsing a state is the most expensive question.
+  if (values !== undefined) {
+    conditions.push((row) => row.values !== null && jsonContains(parseJsonText(row.values), values));
+  }
+  const candidates = ids?.map((id) => threads.get(id)).filter((row) => row !== undefined);
+  return {
+    terms: status === undefined ? terms : [...terms, statusTerm(status)],
+    residual: conditions.length === 0 ? null : (row) => conditions.every((holds) => holds(row)),
+    ...(candidates === undefined ? {} : { candidates: new Set(candidates) }),
+  };
+}

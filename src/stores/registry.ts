@@ -1,0 +1,56 @@
+import type { StoreClock } from "../core/clock.js";
+import type { Driver, DriverContext, DriverRegistry } from "../core/driver.js";
+import { createDriverRegistry } from "../core/driver.js";
+import type { ItemStore } from "../core/item-store.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+
+/** What one storage URI opens. Each is closed by its own `close`. */
+export interface OpenedStore {
+  readonly metadata: MetadataStore;
+  readonly items: ItemStore;
+}
+
+/**
+ * A registry of storage drivers with the built-in ones: `memory:` and `sqlite:`.
+ * @param drivers registered after them; to replace a built-in one, `register(driver, { override: true })`
+ */
+export function createStoreRegistry(drivers: readonly Driver<OpenedStore>[] = []): DriverRegistry<OpenedStore> {
+  return createDriverRegistry({ kind: "storage", drivers: [memoryDriver, sqliteDriver, ...drivers] });
+}
+
+const processClock: StoreClock = { now: () => Date.now() };
+
+const memoryDriver: Driver<OpenedStore> = {
+  schemes: ["memory"],
+  requires: [],
+  async open(_uri: string, { clock = processClock }: DriverContext) {
+    const { createMemoryItems, createMemoryMetadataStore } = await import("./memory/index.js");
+    return { metadata: createMemoryMetadataStore(clock), items: createMemoryItems(clock) };
+  },
+};
+
+const sqliteDriver: Driver<OpenedStore> = {
+  schemes: ["sqlite"],
+  requires: ["better-sqlite3"],
+  async open(uri: string, context: DriverContext) {
+    const [{ openSqlite }, { createSqliteItemStore, createSqliteMetadataStore }] = await Promise.all([
+      import("../databases/sqlite/open.js"),
+      import("./sqlite/index.js"),
+    ]);
+    // Both stores share one connection, also where the application shares none.
+    const own = { ...context, shared: context.shared ?? new Map<string, unknown>() };
+    const forMetadata = await openSqlite(uri, own);
+    const forItems = await openSqlite(uri, own);
+    try {
+      const { clock = processClock } = context;
+      return {
+        metadata: createSqliteMetadataStore(forMetadata, clock),
+        items: createSqliteItemStore(forItems, clock),
+      };
+    } catch (error) {
+      forMetadata.close();
+      forItems.close();
+      throw error;
+    }
+  },
+};

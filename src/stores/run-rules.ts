@@ -1,0 +1,37 @@
+import type { JsonObject } from "../core/json.js";
+import type { NewRun } from "../core/metadata-store.js";
+import { threadStatusAfter } from "../core/run-lifecycle.js";
+import type { CancelAction, TerminalRunStatus } from "../core/run.js";
+import type { ThreadStatus } from "../core/thread.js";
+
+/* Rules of the run queue that every store applies inside its transactions. */
+
+/** A thread's status without runs in flight: what the last run or state update left. */
+export type SettledStatus = Exclude<ThreadStatus, "busy">;
+
+/** What an ended run leaves a thread in, once nothing else is in flight. */
+export function settledStatusAfter(status: TerminalRunStatus | "rolled-back", hasNext: boolean): SettledStatus {
+  const after = threadStatusAfter({ status, hasNext, hasInflight: false });
+  return after === "busy" ? "idle" : after;
+}
+
+/** Of two cancels of one run the one that undoes more: a rollback is never weakened to an interrupt. */
+export function strongerCancel(stored: CancelAction | null, requested: CancelAction): CancelAction {
+  return stored === "rollback" ? "rollback" : requested;
+}
+
+/** What a thread's metadata gains with every run on it. */
+export function withRunIds(metadata: JsonObject, draft: NewRun): JsonObject {
+  return { ...metadata, graph_id: draft.graphId, assistant_id: draft.assistantId };
+}
+
+/** Metadata of a new run, given its thread's: assistant ⊕ thread ⊕ request (docs/wire/langgraph-api.md §2.9.1). */
+export function runMetadata(threadMetadata: JsonObject, draft: NewRun): JsonObject {
+  return { ...draft.assistantMetadata, ...threadMetadata, ...draft.metadata };
+}
+
+/** Error of a run whose workers were lost once too often: `{error, message}`. */
+export function workerLostError(attempt: number): { readonly error: string; readonly message: string } {
+  const times = attempt === 1 ? "once" : `${attempt} times`;
+  return { error: "WorkerLost", message: `The run was started ${times}, and its worker was lost each time.` };
+}

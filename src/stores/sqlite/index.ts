@@ -1,0 +1,40 @@
+import type { StoreClock } from "../../core/clock.js";
+import type { ItemStore } from "../../core/item-store.js";
+import type { MetadataStore } from "../../core/metadata-store.js";
+import { migrate } from "../../databases/sqlite/migrate.js";
+import type { SqliteDatabase } from "../../databases/sqlite/open.js";
+import { MEMORY } from "../../databases/sqlite/uri.js";
+import { createSqliteAssistants } from "./assistants.js";
+import { createSqliteItems } from "./items.js";
+import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./migrations.js";
+import { createSqliteRuns } from "./runs.js";
+import { createSession } from "./session.js";
+import { createSqliteThreads } from "./threads.js";
+
+/**
+ * Assistants, threads and runs in a SQLite database; brings its tables up to date.
+ * @param opened closed with the store
+ * @throws HeddleError `STORAGE_UNAVAILABLE` when the tables are newer than this version
+ */
+export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreClock): MetadataStore {
+  migrate(opened.db, "metadata", METADATA_MIGRATIONS);
+  const session = createSession(opened.db, clock);
+  return {
+    durable: opened.path !== MEMORY,
+    assistants: createSqliteAssistants(session),
+    threads: createSqliteThreads(session),
+    runs: createSqliteRuns(session),
+    ping: () => session.read(() => void session.sql("SELECT 1").get()),
+    close: async () => opened.close(),
+  };
+}
+
+/**
+ * The long-term store in a SQLite database; brings its table up to date.
+ * @param opened closed with the store
+ * @throws HeddleError `STORAGE_UNAVAILABLE` when the table is newer than this version
+ */
+export function createSqliteItemStore(opened: SqliteDatabase, clock: StoreClock): ItemStore {
+  migrate(opened.db, "items", ITEM_MIGRATIONS);
+  return createSqliteItems(createSession(opened.db, clock), () => opened.close());
+}

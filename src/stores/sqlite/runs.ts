@@ -1,0 +1,199 @@
+import { toJsonText } from "../../core/json.js";
+import type { RunStore } from "../../core/metadata-store.js";
+import { afterExpiredLease, isTerminal } from "../../core/run-lifecycle.js";
+import type { CancelAction, ClaimedRun, RunRef } from "../../core/run.js";
+import { settledStatusAfter, strongerCancel, workerLostError } from "../run-rules.js";
+import { createRun } from "./create-run.js";
+import { listRuns } from "./list-runs.js";
+import type { RunColumns, ThreadColumns } from "./rows.js";
+import {
+  deleteRun,
+  endRun,
+  findRun,
+  fullRun,
+  heldRun,
+  requeueRun,
+  RUN_COLUMNS,
+  startRun,
+  visibleRun,
+} from "./run-rows.js";
+import type { Session } from "./session.js";
+import { changeThread, settleThread, threadById } from "./thread-rows.js";
+
+/** The run queue in SQLite. Every method that writes is one transaction. */
+export function createSqliteRuns(session: Session): RunStore {
+  const { clock } = session;
+
+  const threadOfRun = (row: RunColumns): ThreadColumns => {
+    const thread = threadById(session, row.thread);
+    if (thread === undefined) throw new Error(`thread ${row.thread} of run ${row.run_id} is missing`);
+    return thread;
+  };
+
+  const refreshThread = (row: RunColumns): void => {
+    changeThread(session, threadOfRun(row), { queueChanged: true });
+  };
+
+  /** First pending runs of threads that are free, oldest due first. */
+  const dueRuns = (threadId: string | undefined, limit: number): readonly string[] => {
+    const due = "SELECT head_run_id AS run FROM threads WHERE head_due_at IS NOT NULL AND head_due_at <= ?";
+    const rows =
+      threadId === undefined
+        ? session.sql<{ run: string }>(`${due} ORDER BY head_due_at, head_run_id LIMIT ?`).all(clock.now(), limit)
+        : session.sql<{ run: string }>(`${due} AND thread_id = ? LIMIT ?`).all(clock.now(), threadId, limit);
+    return rows.map((row) => row.run);
+  };
+
+  return {
+    create: (params) => createRun(session, params),
+
+    async claim({ workerId, leaseMs, limit, threadId }) {
+      // An idle worker's poll must not take the write lock.
+      if ((await session.read(() => dueRuns(threadId, 1))).length === 0) return [];
+      return session.write(() =>
+        dueRuns(threadId, limit).map((runId): ClaimedRun => {
+          const row = findRun(session, runId);
+          if (row === undefined) throw new Error(`queued run ${runId} is missing`);
+          const started = startRun(session, row, { workerId, leaseMs });
+          refreshThread(started);
+          return {
+            run: fullRun(session, started),
+            lease: { runId, leaseToken: started.lease_token },
+            cancel: started.cancel_action,
+          };
+        }),
+      );
+    },
+
+    nextDueAt: () =>
+      session.read(() => {
+        const sql =
+          "SELECT min(due_at) AS due FROM runs WHERE status = 'pending' AND due_at > created_at AND due_at > ?";
+        return session.sql<{ due: number | null }>(sql).get(clock.now())?.due ?? null;
+      }),
+
+    heartbeat: ({ leases, leaseMs }) =>
+      session.write(() => {
+        const leaseUntil = clock.now() + leaseMs;
+        const extend = session.sql<{ cancel_action: CancelAction | null }>(
+          `UPDATE runs SET lease_until = ? WHERE run_id = ? AND status = 'running' AND lease_token = ?
+           RETURNING cancel_action`,
+        );
+        const rows = leases.map(({ runId, leaseToken }) => ({ runId, row: extend.get(leaseUntil, runId, leaseToken) }));
+        return {
+          lost: rows.filter(({ row }) => row === undefined).map(({ runId }) => runId),
+          cancelRequested: rows.flatMap(({ runId, row }) =>
+            row === undefined || row.cancel_action === null ? [] : [{ runId, action: row.cancel_action }],
+          ),
+        };
+      }),
+
+    finish: ({ lease, outcome, threadPatch, hasNext }) =>
+      session.write(() => {
+        const row = heldRun(session, lease);
+        if (row === null) return { accepted: false };
+        if (outcome.kind === "ended" && row.cancel_action === "rollback") {
+          return { accepted: false, cancelRequested: "rollback" };
+        }
+        if (outcome.kind === "ended") endRun(session, row, outcome.status, outcome.error ?? null);
+        else deleteRun(session, row);
+        settleThread(session, threadOfRun(row), {
+          status: settledStatusAfter(outcome.kind === "ended" ? outcome.status : outcome.kind, hasNext),
+          patch: threadPatch,
+          runError: outcome.kind === "ended" ? outcome.error : undefined,
+        });
+        return { accepted: true, nextPending: dueRuns(row.thread_id, 1).length > 0 };
+      }),
+
+    release: ({ lease }) =>
+      session.write(() => {
+        const row = heldRun(session, lease);
+        if (row === null) return { accepted: false };
+        requeueRun(session, row, row.attempt - 1);
+        refreshThread(row);
+        return { accepted: true };
+      }),
+
+    requestCancel: ({ runId, threadId, action, access }) =>
+      session.write(() => {
+        const row = visibleRun(session, runId, threadId, access);
+        if (row === null) return { kind: "not-found" };
+        const run = fullRun(session, row);
+        if (isTerminal(row.status)) return { kind: "finished", run };
+        // A run that a worker has held before may have left checkpoints: the next worker undoes or keeps them.
+        if (row.status === "running" || row.lease_token > 0) {
+          const stronger = strongerCancel(row.cancel_action, action);
+          session.sql("UPDATE runs SET cancel_action = ? WHERE id = ?").run(stronger, row.id);
+          return { kind: "requested", run };
+        }
+        if (action === "rollback") deleteRun(session, row);
+        const ended = action === "rollback" ? run : fullRun(session, endRun(session, row, "interrupted", null));
+        refreshThread(row);
+        return { kind: "cancelled", run: ended };
+      }),
+
+    reapExpired: ({ maxAttempts, isAlive }) => {
+      const sql = `SELECT ${RUN_COLUMNS} FROM runs r JOIN threads t ON t.id = r.thread WHERE r.status = 'running'`;
+      const expired = (): RunColumns[] => {
+        const now = clock.now();
+        return session
+          .sql<RunColumns>(sql)
+          .all()
+          .filter((row) => (row.lease_until ?? 0) <= now || !(isAlive?.(row.worker_id ?? "") ?? true));
+      };
+      return session.read(expired).then((found) => {
+        // Nothing to do is the rule, and must not take the write lock.
+        if (found.length === 0) return { requeued: [], failed: [] };
+        return session.write(() => {
+          const requeued: RunRef[] = [];
+          const failed: RunRef[] = [];
+          for (const row of expired()) {
+            const ref = { runId: row.run_id, threadId: row.thread_id };
+            // With a cancel requested no attempt will execute the graph again, so none is one too many.
+            const next = afterExpiredLease({ attempt: row.attempt, maxAttempts });
+            if (row.cancel_action !== null || next === "pending") {
+              requeueRun(session, row, row.attempt);
+              refreshThread(row);
+              requeued.push(ref);
+            } else {
+              const error = toJsonText(workerLostError(row.attempt));
+              endRun(session, row, "error", error);
+              settleThread(session, threadOfRun(row), { status: "error", patch: { error } });
+              failed.push(ref);
+            }
+          }
+          return { requeued, failed };
+        });
+      });
+    },
+
+    get: ({ runId, threadId, access }) =>
+      session.read(() => {
+        const row = visibleRun(session, runId, threadId, access);
+        return row === null ? null : fullRun(session, row);
+      }),
+
+    list: (params) => session.read(() => listRuns(session, params).map((row) => fullRun(session, row))),
+
+    delete: ({ runId, threadId, access }) =>
+      session.write(() => {
+        const row = visibleRun(session, runId, threadId, access);
+        if (row === null) return { kind: "not-found" };
+        if (row.status === "running") return { kind: "running" };
+        const run = fullRun(session, row);
+        deleteRun(session, row);
+        if (row.status === "pending") refreshThread(row);
+        return { kind: "deleted", run };
+      }),
+
+    abandonedTemporaryThreads: ({ limit, endedBeforeMs }) =>
+      session.read(() => {
+        const sql = `SELECT thread_id AS thread FROM threads
+          WHERE temporary = 1 AND updated_at <= ? AND status <> 'busy' ORDER BY updated_at LIMIT ?`;
+        return session
+          .sql<{ thread: string }>(sql)
+          .all(clock.now() - endedBeforeMs, limit)
+          .map((row) => row.thread);
+      }),
+  };
+}
