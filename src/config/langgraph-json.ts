@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
+import { lineOfJsonMistake } from "./json-mistake.js";
 import { lineOfJsonPath } from "./json-position.js";
 import { EDITOR_KEY, LANGGRAPH_JSON_KEYS } from "./langgraph-json-keys.js";
 import { type Manifest, manifestSchema } from "./langgraph-json-schema.js";
@@ -40,12 +41,10 @@ export function readManifest(path: string, cwd: string): ManifestFile | ConfigPr
   let document: unknown;
   try {
     document = JSON.parse(text);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const line = /line (\d+)/.exec(reason)?.[1];
-    // The parser quotes the text around the mistake, which may be a secret of `env`.
-    const message = `is not valid JSON${line === undefined ? "" : ` (line ${line})`}`;
-    return { code: "CONFIG_INVALID", field: MANIFEST_NAME, message, file, line: Number(line ?? 1) };
+  } catch {
+    // The parser's message quotes the text around the mistake, which may be a secret of `env`.
+    const message = "is not valid JSON (no comments, no comma before a closing bracket, names in double quotes)";
+    return { code: "CONFIG_INVALID", field: MANIFEST_NAME, message, file, line: lineOfJsonMistake(text) };
   }
   if (typeof document !== "object" || document === null || Array.isArray(document)) {
     return { code: "CONFIG_INVALID", field: MANIFEST_NAME, message: "must hold a JSON object", file, line: 1 };

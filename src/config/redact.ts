@@ -33,8 +33,10 @@ const OPEN_PARAMETERS = new Set([
 export function redactUri(uri: string): string {
   const head = /^[a-z][a-z0-9+.-]*:(?:\/\/)?/i.exec(uri)?.[0] ?? "";
   const rest = uri.slice(head.length);
-  // Unescaped `/`, `?`, `#` and `@` occur in passwords: whatever precedes the last `@` is taken for credentials.
+  // Unescaped `/` and `@` occur in passwords: whatever precedes the last `@` is taken for credentials.
   const at = /^(?:sqlite|memory|file):$/i.test(head) ? -1 : rest.lastIndexOf("@");
+  // An `@` behind `?` or `#` may as well belong to a query or fragment: no telling where the secret ends.
+  if (/[?#]/.test(rest.slice(0, at + 1))) return head + REDACTED;
   const credentials = at === -1 ? "" : `${redactCredentials(rest.slice(0, at))}@`;
   return head + credentials + redactQuery(rest.slice(at + 1));
 }

@@ -1,0 +1,207 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ENVIRONMENT_VARIABLES } from "../../src/config/env.js";
+import { LANGGRAPH_JSON_KEYS } from "../../src/config/langgraph-json-keys.js";
+import type { AppOptions } from "../../src/config/options.js";
+import { REFUSED_OPTIONS } from "../../src/config/options-schema.js";
+import { problemsOf } from "../../src/config/problem.js";
+import { resolveConfig } from "../../src/config/resolve.js";
+import type { ResolvedConfig } from "../../src/config/resolved-config.js";
+import { isHeddleError } from "../../src/core/errors.js";
+
+let dir: string;
+beforeAll(() => {
+  dir = mkdtempSync(join(tmpdir(), "heddle-keys-"));
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+/** The manifest with one more key, dotted. */
+async function withKey(key: string, value: unknown): Promise<ResolvedConfig> {
+  const path = key.split(".");
+  const section = path.reduceRight<unknown>((inner, name) => ({ [name]: inner }), value);
+  writeFileSync(
+    join(dir, "langgraph.json"),
+    JSON.stringify({ graphs: { agent: "./a.ts:graph" }, ...(section as object) }),
+  );
+  return resolveConfig({ flags: {}, options: { cwd: dir, env: {} } });
+}
+
+const keys = (status: string) => LANGGRAPH_JSON_KEYS.filter((row) => row.status === status).map(({ key }) => key);
+const refused = (field: string, message: RegExp) => ({ field, message: expect.stringMatching(message) as string });
+
+describe("the table of langgraph.json's keys", () => {
+  it("has every key that the wire reference names in part 5.1", () => {
+    const reference = readFileSync(new URL("../../docs/wire/langgraph-api.md", import.meta.url), "utf8");
+    const part = reference.slice(
+      reference.indexOf("## 5.1 Every key"),
+      reference.indexOf("## 5.2 Environment variables"),
+    );
+    const rows = part.split("\n").filter((line) => line.startsWith("| `"));
+    expect(rows.length).toBeGreaterThan(30);
+    // The key is what a backtick opens at the start or after a comma; `http.disable_a/b` stands for several.
+    const named = rows.flatMap((row) => {
+      const cell = row.replace(/^\| |\([^)]*\)|\{[^}]*\}/g, "").split(" | ")[0] ?? "";
+      return [...cell.matchAll(/`([^`:]+)[^`]*`/g)].flatMap(([, name = ""]) => {
+        const [first = "", ...others] = name.trim().split("/");
+        const prefix = first.slice(0, first.lastIndexOf("_") + 1);
+        return [first, ...others.map((other) => prefix + other)];
+      });
+    });
+    const table = LANGGRAPH_JSON_KEYS.map(({ key }) => key);
+    const known = (name: string) => table.some((key) => key === name || name.startsWith(`${key}.`));
+    expect(named).toContain("http.disable_webhooks");
+    expect(named).toContain("_INTERNAL_docker_tag");
+    expect(named.filter((name) => !known(name))).toEqual([]);
+    expect(new Set(table).size).toBe(table.length);
+  });
+
+  it.each(keys("refused"))("%s is refused by name, with a way out", async (key) => {
+    const error = await withKey(key, { some: "value" }).catch((caught: unknown) => caught);
+    if (!isHeddleError(error)) throw error;
+    expect(error.code).toBe("UNSUPPORTED_OPTION");
+    expect(problemsOf(error)).toEqual([expect.objectContaining({ ...refused(key, /\.$/), line: 1 })]);
+  });
+
+  it.each(keys("refused"))("%s: asking for nothing is no reason to refuse", async (key) => {
+    await expect(withKey(key, null)).resolves.toMatchObject({ warnings: [] });
+  });
+
+  it.each(keys("build-only"))("%s is ignored on purpose, without a warning", async (key) => {
+    await expect(withKey(key, ["x"])).resolves.toMatchObject({ warnings: [] });
+  });
+
+  const effects: Readonly<Record<string, readonly [value: unknown, effect: object]>> = {
+    graphs: [{ b: { path: "./b.ts", description: "B" } }, { graphs: { b: { path: "./b.ts", description: "B" } } }],
+    env: [{ NAME: "value" }, { graphEnv: { NAME: "value" } }],
+    node_version: ["1", { warnings: [expect.stringContaining("asks for Node 1")] }],
+    node_loader: ["tsx", { warnings: [] }],
+    "http.mount_prefix": ["/api/", { http: { basePath: "/api" } }],
+    "http.cors": [
+      {
+        allow_origins: ["https://a.example"],
+        allow_methods: ["GET"],
+        allow_headers: ["x-a"],
+        allow_credentials: true,
+        allow_origin_regex: "https://.*\\.b\\.example",
+        expose_headers: ["X-Mine"],
+        max_age: 5,
+      },
+      {
+        http: {
+          cors: {
+            allowOrigins: ["https://a.example"],
+            allowOriginRegex: /^(?:https:\/\/.*\.b\.example)$/,
+            allowMethods: ["GET"],
+            allowHeaders: ["x-a"],
+            allowCredentials: true,
+            exposeHeaders: ["content-location", "x-pagination-total", "location", "x-pagination-next", "x-mine"],
+            maxAgeSeconds: 5,
+          },
+        },
+      },
+    ],
+    ...Object.fromEntries(
+      ["assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "webhooks"].map((group) => [
+        `http.disable_${group}`,
+        [true, { http: { disabled: { [group]: true } } }],
+      ]),
+    ),
+  };
+
+  it.each(keys("honoured"))("%s is honoured", async (key) => {
+    const [value, effect] = effects[key] ?? [];
+    expect(effect, `a case for ${key}`).toBeDefined();
+    await expect(withKey(key, value)).resolves.toMatchObject(effect ?? {});
+  });
+
+  it("refuses another loader by name", async () => {
+    await expect(withKey("node_loader", "ts-node/esm")).rejects.toMatchObject({ code: "UNSUPPORTED_OPTION" });
+  });
+
+  it("keeps credentials off beside a wildcard, and says so", async () => {
+    const { http, warnings } = await withKey("http.cors", { allow_credentials: true });
+    expect(http.cors).toMatchObject({ allowOrigins: ["*"], allowCredentials: false });
+    expect(warnings.join()).toMatch(/credentials/);
+  });
+
+  it("allows only what a regular expression matches when it stands alone", async () => {
+    const { http } = await withKey("http.cors", { allow_origin_regex: "https://a" });
+    expect(http.cors?.allowOrigins).toEqual([]);
+    expect(http.cors?.allowOriginRegex?.test("https://a.evil.example")).toBe(false);
+    expect(http.cors?.allowOriginRegex?.test("https://a")).toBe(true);
+  });
+});
+
+describe("options of createApp", () => {
+  const resolve = (options: object) =>
+    resolveConfig({ options: { graphs: { agent: () => null }, env: {}, ...options } as AppOptions });
+
+  it.each(Object.keys(REFUSED_OPTIONS))("%s is refused by name", async (field) => {
+    const [first = "", second] = field.split(".");
+    const options = second === undefined ? { [first]: "x" } : { [first]: { [second]: "x" } };
+    const error = await resolve(options).catch((caught: unknown) => caught);
+    if (!isHeddleError(error)) throw error;
+    expect(error.code).toBe("UNSUPPORTED_OPTION");
+    expect(problemsOf(error)).toEqual([expect.objectContaining(refused(field, /\.$/))]);
+  });
+
+  it.each([
+    [{ storge: "memory:" }, "storge"],
+    [{ storage: 1 }, "storage"],
+    [{ storage: "./data.db" }, "storage"],
+    [{ storage: "C:\\data.db" }, "storage"],
+    [{ checkpointer: {} }, "checkpointer"],
+    [{ checkpointer: "data.db" }, "checkpointer"],
+    [{ graphs: { a: 1 } }, "graphs.a"],
+    [{ graphs: {} }, "graphs"],
+    [{ worker: { concurrency: -1 } }, "worker.concurrency"],
+    [{ worker: { leaseMs: 10 } }, "worker.leaseMs"],
+    [{ worker: { jobs: 1 } }, "worker.jobs"],
+    [{ http: { basePath: "agent" } }, "http.basePath"],
+    [{ http: { basePath: "/:id" } }, "http.basePath"],
+    [{ http: { cors: { allowOriginRegex: "(" } } }, "http.cors.allowOriginRegex"],
+    [{ http: { cors: { origins: [] } } }, "http.cors.origins"],
+    [{ http: { disable: ["everything"] } }, "http.disable.0"],
+    [{ streaming: { maxBytes: 0 } }, "streaming.maxBytes"],
+    [{ logger: { info() {} } }, "logger"],
+    [{ logLevel: "loud" }, "logLevel"],
+  ])("%j is refused and the field named", async (options, field) => {
+    const error = await resolve(options).catch((caught: unknown) => caught);
+    if (!isHeddleError(error)) throw error;
+    expect(error.code).toBe("CONFIG_INVALID");
+    expect(problemsOf(error).map((problem) => problem.field)).toEqual([field]);
+  });
+
+  it("all valid ones arrive", async () => {
+    const config = await resolve({
+      storage: "memory:",
+      worker: { concurrency: 0, leaseMs: 5_000, drainMs: 0, maxAttempts: 1, pollMs: 50 },
+      http: { basePath: "/a/b/", cors: false, disable: ["store"], maxBodyBytes: 10 },
+      streaming: { eventLogTtlMs: 0, unreadTtlMs: 0, maxBytes: 1, heartbeatMs: 1 },
+      logLevel: "silent",
+      allowEphemeral: true,
+    });
+    expect(config).toMatchObject({
+      worker: { concurrency: 0, leaseMs: 5_000, drainMs: 0, maxAttempts: 1, pollMs: 50 },
+      http: { basePath: "/a/b", cors: null, disabled: { store: true, runs: false }, maxBodyBytes: 10 },
+      streaming: { eventLogTtlMs: 0, unreadTtlMs: 0, maxBytes: 1, heartbeatMs: 1 },
+      logging: { level: "silent", format: "auto", logger: null },
+      allowEphemeral: true,
+    });
+  });
+});
+
+describe("the table of environment variables", () => {
+  it("has every variable that the wire reference names in part 5.2, but those of other servers", () => {
+    const reference = readFileSync(new URL("../../docs/wire/langgraph-api.md", import.meta.url), "utf8");
+    const part = reference.slice(reference.indexOf("## 5.2 Environment variables"), reference.indexOf("## 5.3 "));
+    const named = [...part.matchAll(/\b[A-Z]{3,}(?:_[A-Z0-9]+)*\b/g)]
+      .map(([name]) => name)
+      .filter((name) => name.includes("_") || name === "PORT");
+    const known = new Set(ENVIRONMENT_VARIABLES.map(({ name }) => name));
+    const foreign = new Set(["FF_V2_EVENT_STREAMING"]);
+    expect([...new Set(named)].filter((name) => !known.has(name) && !foreign.has(name))).toEqual([]);
+  });
+});
