@@ -15,7 +15,7 @@ import { deltaChannelHistory } from "./delta-history.js";
 import { blobOf, Lineage, type ChannelBlob, type MemoryCheckpoint } from "./memory-lineage.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
-import { headerText, toTuple, writeIndex, type CheckpointHeader } from "./stored-checkpoint.js";
+import { headerText, toTuple, versionOf, writeIndex, type CheckpointHeader } from "./stored-checkpoint.js";
 
 /** Open the memory checkpointer: everything is gone when the process ends. */
 export function createMemoryCheckpointer(): Checkpointer {
@@ -247,11 +247,6 @@ function* newestFirst(
   const all = rows.flatMap(({ rows: own, ...of }) => own.map((row) => ({ ...of, row })));
   all.sort((a, b) => (a.row.id < b.row.id ? 1 : a.row.id > b.row.id ? -1 : 0));
   yield* all;
-}
-
-/** A channel's version; 0 for one that has none, whatever its name. */
-function versionOf(versions: ChannelVersions, channel: string): string | number {
-  return (Object.hasOwn(versions, channel) ? versions[channel] : undefined) ?? 0;
 }
 
 /** Let equal texts at the same place of a growing list be one string. */

@@ -51,6 +51,11 @@ export function headerText(checkpoint: Checkpoint): string {
   return JSON.stringify({ v, ts, channel_versions: channel_versions ?? {}, versions_seen: versions_seen ?? {} });
 }
 
+/** A channel's version; 0 for one that has none, whatever its name. */
+export function versionOf(versions: ChannelVersions, channel: string): string | number {
+  return (Object.hasOwn(versions, channel) ? versions[channel] : undefined) ?? 0;
+}
+
 /** LangGraph's index of a write in its task. */
 export function writeIndex(channel: string, position: number): number {
   return (Object.hasOwn(WRITES_IDX_MAP, channel) ? WRITES_IDX_MAP[channel] : undefined) ?? position;

@@ -2,6 +2,7 @@ import * as vitest from "vitest";
 import { afterAll } from "vitest";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
+import { openSqliteCheckpointer } from "../../src/checkpointers/sqlite.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
 
 // LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
@@ -11,6 +12,7 @@ const { validate, deltaChannelHistoryTests } = await import("@langchain/langgrap
 
 const drivers: readonly { readonly name: string; open(): Promise<Checkpointer> }[] = [
   { name: "heddle memory:", open: async () => createMemoryCheckpointer() },
+  { name: "heddle sqlite:", open: () => openSqliteCheckpointer("sqlite::memory:", { cwd: "." }) },
 ];
 
 for (const { name, open } of drivers) {

@@ -16,6 +16,8 @@ export interface SqliteDatabase {
   readonly db: Database;
   /** Absolute path, or `:memory:`. */
   readonly path: string;
+  /** Whether another driver of this application has the same database open. */
+  isShared(): boolean;
   close(): void;
 }
 
@@ -45,6 +47,7 @@ export async function openSqlite(uri: string, context: DriverContext): Promise<S
   return {
     db: shared.db,
     path,
+    isShared: () => shared.users > 1,
     close() {
       if (!open) return;
       open = false;

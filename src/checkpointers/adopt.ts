@@ -1,0 +1,106 @@
+import type { RunnableConfig } from "@langchain/core/runnables";
+import type { BaseCheckpointSaver, CheckpointMetadata, CheckpointTuple, PendingWrite } from "@langchain/langgraph-checkpoint";
+import type { Checkpointer, Saver } from "../core/checkpointer.js";
+import { HeddleError } from "../core/errors.js";
+import { removableIds, runIdOf } from "./checkpoint-metadata.js";
+
+/** Methods of `BaseCheckpointSaver` that Heddle calls. */
+const METHODS = ["getTuple", "list", "put", "putWrites", "deleteThread", "getNextVersion"] as const;
+
+/**
+ * Use any LangGraph saver that a user made. LangGraph's interface has neither copy nor deletion of single checkpoints, so
+ * both are composed of `list`, `put`, `putWrites` and `deleteThread`:
+ * - `copyThread` reads the thread, replaces the target, and writes oldest first. LangGraph's interface does not show
+ *   `task_path`, so copied writes have none: their order among parallel tasks falls back to the task id.
+ * - `deleteRun` of the thread's only run is `deleteThread`. With survivors it is refused (`UNSUPPORTED_OPTION`) before
+ *   anything is changed: it would have to delete the thread and write the rest again, and a crash in between would lose
+ *   the rest.
+ * The caller keeps ownership: `close` leaves the saver open.
+ * @param options.durable whether checkpoints survive a restart; without it, true unless it is LangGraph's `MemorySaver`
+ * @throws HeddleError `CONFIG_INVALID` when `saver` lacks one of the methods.
+ */
+export function adoptSaver(saver: object, options: { readonly durable?: boolean } = {}): Checkpointer {
+  // A second copy of LangGraph makes savers that are no instances of ours.
+  const adopted = saver as BaseCheckpointSaver;
+  const missing = METHODS.filter((name) => typeof (adopted as Partial<BaseCheckpointSaver>)[name] !== "function");
+  if (missing.length > 0) {
+    throw new HeddleError("CONFIG_INVALID", {
+      message: `The checkpointer is not a LangGraph BaseCheckpointSaver: it lacks ${missing.join(", ")}. Pass a saver, or a URI.`,
+      details: { missing },
+    });
+  }
+  return {
+    saver: adopted as Saver,
+    durable: options.durable ?? adopted.constructor.name !== "MemorySaver",
+    deleteRun: ({ threadId, runId }) => deleteRun(adopted, threadId, runId),
+    deleteThread: (threadId) => adopted.deleteThread(threadId),
+    copyThread: ({ fromThreadId, toThreadId }) => copyThread(adopted, fromThreadId, toThreadId),
+    close: async () => {},
+  };
+}
+
+async function tuplesOf(saver: BaseCheckpointSaver, threadId: string): Promise<CheckpointTuple[]> {
+  const tuples: CheckpointTuple[] = [];
+  for await (const tuple of saver.list({ configurable: { thread_id: threadId } })) tuples.push(tuple);
+  return tuples;
+}
+
+async function deleteRun(saver: BaseCheckpointSaver, threadId: string, runId: string): Promise<void> {
+  const tuples = await tuplesOf(saver, threadId);
+  const rows = tuples.map((tuple) => ({
+    id: tuple.checkpoint.id,
+    parentId: addressOf(tuple.parentConfig).checkpointId,
+    delta: tuple.metadata !== undefined && "counters_since_delta_snapshot" in tuple.metadata,
+    doomed: runIdOf(tuple.metadata ?? {}) === runId,
+  }));
+  const doomed = removableIds(rows);
+  if (doomed.size === 0) return;
+  if (doomed.size === rows.length) return saver.deleteThread(threadId);
+  throw new HeddleError("UNSUPPORTED_OPTION", {
+    message:
+      `The checkpointer ${saver.constructor.name} can't delete single checkpoints, so run ${runId} can't be removed from a thread that has ` +
+      `others. Delete the thread, or use a checkpointer by URI (memory:, sqlite:).`,
+    details: { threadId, runId },
+  });
+}
+
+async function copyThread(saver: BaseCheckpointSaver, from: string, to: string): Promise<void> {
+  if (from === to) return;
+  const tuples = await tuplesOf(saver, from);
+  if (tuples.length === 0) return;
+  await saver.deleteThread(to);
+  for (const tuple of tuples.toSorted((a, b) => (a.checkpoint.id < b.checkpoint.id ? -1 : 1))) {
+    const { checkpointNs } = addressOf(tuple.config);
+    const metadata = renamed(tuple.metadata ?? {}, from, to) as CheckpointMetadata;
+    const parent = configOf(to, checkpointNs, addressOf(tuple.parentConfig).checkpointId);
+    const saved = await saver.put(parent, tuple.checkpoint, metadata, tuple.checkpoint.channel_versions);
+    for (const { taskId, writes } of byTask(tuple)) await saver.putWrites(saved, writes, taskId);
+  }
+}
+
+function byTask(tuple: CheckpointTuple): readonly { readonly taskId: string; readonly writes: PendingWrite[] }[] {
+  const tasks = new Map<string, PendingWrite[]>();
+  for (const [taskId, channel, value] of tuple.pendingWrites ?? []) {
+    const writes = tasks.get(taskId) ?? [];
+    tasks.set(taskId, [...writes, [channel, value]]);
+  }
+  return [...tasks].map(([taskId, writes]) => ({ taskId, writes }));
+}
+
+function addressOf(config: RunnableConfig | undefined): { readonly checkpointNs: string; readonly checkpointId: string | undefined } {
+  const configurable = config?.configurable as { checkpoint_ns?: string; checkpoint_id?: string } | undefined;
+  return { checkpointNs: configurable?.checkpoint_ns ?? "", checkpointId: configurable?.checkpoint_id };
+}
+
+function configOf(threadId: string, checkpointNs: string, id: string | undefined): RunnableConfig {
+  const key = { thread_id: threadId, checkpoint_ns: checkpointNs };
+  return { configurable: id === undefined ? key : { ...key, checkpoint_id: id } };
+}
+
+/** Metadata is plain JSON: every string that equals the old thread id becomes the new one. */
+function renamed(value: unknown, from: string, to: string): unknown {
+  if (value === from) return to;
+  if (Array.isArray(value)) return value.map((element) => renamed(element, from, to));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, field]) => [key, renamed(field, from, to)]));
+}

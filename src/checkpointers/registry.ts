@@ -1,0 +1,32 @@
+import type { Checkpointer } from "../core/checkpointer.js";
+import { createDriverRegistry, type Driver, type DriverRegistry } from "../core/driver.js";
+import { HeddleError } from "../core/errors.js";
+
+const memory: Driver<Checkpointer> = {
+  schemes: ["memory"],
+  requires: [],
+  async open(uri) {
+    if (!/^memory:(\/\/)?$/i.test(uri)) {
+      throw new HeddleError("CONFIG_INVALID", { message: `The memory checkpointer takes no options: use "memory:".` });
+    }
+    const { createMemoryCheckpointer } = await import("./memory.js");
+    return createMemoryCheckpointer();
+  },
+};
+
+const sqlite: Driver<Checkpointer> = {
+  schemes: ["sqlite"],
+  requires: ["better-sqlite3"],
+  async open(uri, context) {
+    const { openSqliteCheckpointer } = await import("./sqlite.js");
+    return openSqliteCheckpointer(uri, context);
+  },
+};
+
+/**
+ * Checkpointers by URI: `memory:`, `sqlite:` and what is added. Nothing is imported before it is opened.
+ * @param drivers registered after the built-in ones; for a built-in scheme use `register(driver, { override: true })`
+ */
+export function createCheckpointerRegistry(drivers: readonly Driver<Checkpointer>[] = []): DriverRegistry<Checkpointer> {
+  return createDriverRegistry({ kind: "checkpointer", drivers: [memory, sqlite, ...drivers] });
+}

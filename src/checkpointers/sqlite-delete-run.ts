@@ -1,0 +1,36 @@
+import { isDelta, removableIds } from "./checkpoint-metadata.js";
+import { decodeChannels } from "./sqlite-rows.js";
+import type { CheckpointStatements } from "./sqlite-statements.js";
+
+/**
+ * Remove a run's checkpoints and writes, in all namespaces, and the values that nothing refers to any more: later
+ * checkpoints may share a value that this run brought. Call it inside a transaction.
+ */
+export function deleteRun(sql: CheckpointStatements, threadId: string, runId: string): void {
+  for (const { checkpoint_ns: checkpointNs } of sql.namespaces.all(threadId)) {
+    const rows = sql.lineage.all(threadId, checkpointNs);
+    const doomed = removableIds(
+      rows.map((row) => ({
+        id: row.checkpoint_id,
+        parentId: row.parent_checkpoint_id ?? undefined,
+        delta: isDelta(row.metadata),
+        doomed: row.run_id === runId,
+      })),
+    );
+    if (doomed.size === 0) continue;
+    const shared = new Set<string>();
+    for (const row of rows) {
+      if (doomed.has(row.checkpoint_id)) continue;
+      for (const { channel, origin } of decodeChannels(row.channels, row.checkpoint_id)) {
+        if (doomed.has(origin)) shared.add(JSON.stringify([origin, channel]));
+      }
+    }
+    for (const id of doomed) {
+      sql.deleteCheckpoint.run(threadId, checkpointNs, id);
+      sql.deleteWrites.run(threadId, checkpointNs, id);
+      for (const { channel } of sql.blobKeys.all(threadId, checkpointNs, id)) {
+        if (!shared.has(JSON.stringify([id, channel]))) sql.deleteBlob.run(threadId, checkpointNs, id, channel);
+      }
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import { joinTexts, splitTexts, type Encoded } from "./serde.js";
+import type { StoredWrite } from "./stored-checkpoint.js";
+
+export interface CheckpointRow {
+  readonly thread_id: string;
+  readonly checkpoint_ns: string;
+  readonly checkpoint_id: string;
+  readonly parent_checkpoint_id: string | null;
+  readonly checkpoint: string;
+  readonly metadata: string;
+  readonly channels: string;
+}
+
+export interface WriteRow {
+  readonly task_id: string;
+  readonly idx: number;
+  readonly task_path: string;
+  readonly channel: string;
+  readonly data: Cell;
+}
+
+/** What a `data` column holds. */
+export type Cell = string | Buffer;
+
+/** A channel's value as a checkpoint refers to it. */
+export interface ChannelRef {
+  readonly channel: string;
+  readonly version: string | number;
+  /** The checkpoint that brought the value. */
+  readonly origin: string;
+}
+
+export function encodeChannels(refs: readonly ChannelRef[], checkpointId: string): string {
+  return JSON.stringify(
+    refs.map(({ channel, version, origin }) =>
+      origin === checkpointId ? [channel, version] : [channel, version, origin],
+    ),
+  );
+}
+
+export function decodeChannels(text: string, checkpointId: string): readonly ChannelRef[] {
+  const rows = JSON.parse(text) as readonly (readonly [string, string | number, string?])[];
+  return rows.map(([channel, version, origin]) => ({ channel, version, origin: origin ?? checkpointId }));
+}
+
+export function toCell(data: Encoded): Cell {
+  if (typeof data === "string") return data;
+  if (data instanceof Uint8Array) return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return joinTexts(data);
+}
+
+export function fromCell(cell: Cell): Encoded {
+  return typeof cell === "string" ? (splitTexts(cell) ?? cell) : new Uint8Array(cell);
+}
+
+export function toStoredWrite(row: WriteRow): StoredWrite {
+  const { task_id, idx, task_path, channel, data } = row;
+  return { taskId: task_id, idx, taskPath: task_path, channel, data: fromCell(data) };
+}

@@ -1,0 +1,321 @@
+import type { RunnableConfig } from "@langchain/core/runnables";
+import {
+  BaseCheckpointSaver,
+  type ChannelVersions,
+  type Checkpoint,
+  type CheckpointListOptions,
+  type CheckpointMetadata,
+  type CheckpointTuple,
+  type DeltaChannelHistory,
+  type PendingWrite,
+} from "@langchain/langgraph-checkpoint";
+import { leaseOf, type Checkpointer, type Saver } from "../core/checkpointer.js";
+import type { DriverContext } from "../core/driver.js";
+import { HeddleError } from "../core/errors.js";
+import { migrate } from "../databases/sqlite/migrate.js";
+import { openSqlite, type SqliteDatabase } from "../databases/sqlite/open.js";
+import { matchesFilter, metadataText, readMetadata, runIdOf } from "./checkpoint-metadata.js";
+import { deltaChannelHistory } from "./delta-history.js";
+import { beforeId, configOf, listKey, putKey, readKey, writesKey, type CheckpointKey } from "./saver-config.js";
+import { CheckpointSerde, type Encoded } from "./serde.js";
+import { LeaseGuard } from "./sqlite-lease.js";
+import { deleteRun } from "./sqlite-delete-run.js";
+import {
+  decodeChannels,
+  encodeChannels,
+  fromCell,
+  toCell,
+  toStoredWrite,
+  type Cell,
+  type ChannelRef,
+  type CheckpointRow,
+} from "./sqlite-rows.js";
+import { CHECKPOINT_MIGRATIONS } from "./sqlite-schema.js";
+import { CheckpointStatements } from "./sqlite-statements.js";
+import { headerText, toTuple, versionOf, writeIndex, type CheckpointHeader, type CheckpointParts } from "./stored-checkpoint.js";
+
+/** How many checkpoints a list reads at once: nothing is held open between two pages. */
+const MAX_PAGE_ROWS = 100;
+
+/**
+ * Open the SQLite checkpointer, making its tables. Several processes may open one file at the same time.
+ * @param uri as {@link openSqlite} takes it
+ * @throws HeddleError `CONFIG_INVALID`, `STORAGE_UNAVAILABLE`
+ */
+export async function openSqliteCheckpointer(uri: string, context: DriverContext): Promise<Checkpointer> {
+  const database = await openSqlite(uri, context);
+  try {
+    migrate(database.db, "checkpoints", CHECKPOINT_MIGRATIONS);
+    const saver = new HeddleSqliteSaver(database);
+    return {
+      saver: saver as Saver,
+      durable: database.path !== ":memory:",
+      deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
+      deleteThread: (threadId) => saver.deleteThread(threadId),
+      copyThread: async ({ fromThreadId, toThreadId }) => saver.copyThread(fromThreadId, toThreadId),
+      close: async () => database.close(),
+    };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/**
+ * Checkpoints in SQLite: a channel's value is kept once per version, as in PostgresSaver's tables; values are JSON text
+ * that JsonPlusSerializer reads. Every put is one transaction, which also checks the run's lease when the run row is in the
+ * same database ({@link LeaseGuard}).
+ */
+export class HeddleSqliteSaver extends BaseCheckpointSaver {
+  declare serde: CheckpointSerde;
+  readonly #sql: CheckpointStatements;
+  readonly #lease: LeaseGuard;
+  readonly #read: <T>(step: () => T) => T;
+  readonly #write: <T>(step: () => T) => T;
+
+  constructor(database: SqliteDatabase) {
+    super(new CheckpointSerde());
+    this.#sql = new CheckpointStatements(database.db);
+    this.#lease = new LeaseGuard(database);
+    const transaction = database.db.transaction((step: () => unknown) => step());
+    this.#read = guarded(transaction.deferred as <T>(step: () => T) => T);
+    this.#write = guarded(transaction.immediate as <T>(step: () => T) => T);
+  }
+
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const key = readKey(config);
+    if (key === undefined) return undefined;
+    const { threadId, checkpointNs, checkpointId } = key;
+    const parts = this.#read(() => {
+      const row =
+        checkpointId === undefined
+          ? this.#sql.latest.get(threadId, checkpointNs)
+          : this.#sql.byId.get(threadId, checkpointNs, checkpointId);
+      return row && this.#parts(row, new Map());
+    });
+    return parts && toTuple(this.serde, parts);
+  }
+
+  override async *list(config: RunnableConfig, options: CheckpointListOptions = {}): AsyncGenerator<CheckpointTuple> {
+    const narrow = { ...listKey(config), before: beforeId(options.before) };
+    let left = options.limit ?? Infinity;
+    let after: CheckpointRow | undefined;
+    while (left > 0) {
+      const limit = options.filter === undefined ? Math.min(left, MAX_PAGE_ROWS) : MAX_PAGE_ROWS;
+      const { last, found, rows } = this.#read(() => this.#page({ ...narrow, after, limit }, options.filter, left));
+      for (const parts of found) yield await toTuple(this.serde, parts);
+      left -= found.length;
+      after = last;
+      if (rows < limit) return;
+    }
+  }
+
+  override async put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    const key = putKey(config);
+    const { threadId, checkpointNs, checkpointId: parentId } = key;
+    const { id } = checkpoint;
+    // Serialised before the lock is taken.
+    const fresh: { readonly ref: ChannelRef; readonly cell: Cell }[] = [];
+    const carried: ChannelRef[] = [];
+    for (const [channel, value] of Object.entries(checkpoint.channel_values ?? {})) {
+      const ref = { channel, version: versionOf(checkpoint.channel_versions, channel), origin: id };
+      if (Object.hasOwn(newVersions, channel)) fresh.push({ ref, cell: toCell(this.serde.encode(value)) });
+      else carried.push(ref);
+    }
+    const header = headerText(checkpoint);
+    const metadataJson = metadataText(this.serde, metadata);
+    const runId = runIdOf(metadata) ?? null;
+    this.#write(() => {
+      this.#lease.assertHeld(leaseOf(config.configurable));
+      for (const { ref, cell } of fresh) this.#sql.putBlob.run(threadId, checkpointNs, id, ref.channel, cell);
+      const refs = fresh.map(({ ref }) => ref);
+      if (carried.length > 0) refs.push(...this.#carried(key, checkpoint, carried));
+      const channels = encodeChannels(refs, id);
+      this.#sql.putCheckpoint.run(threadId, checkpointNs, id, parentId ?? null, runId, header, metadataJson, channels);
+    });
+    return configOf(threadId, checkpointNs, id);
+  }
+
+  override async putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    taskId: string,
+    taskPath = "",
+  ): Promise<void> {
+    const { threadId, checkpointNs, checkpointId } = writesKey(config);
+    const cells = writes.map(([, value]) => toCell(this.serde.encode(value)));
+    this.#write(() => {
+      this.#lease.assertHeld(leaseOf(config.configurable));
+      writes.forEach(([channel], position) => {
+        const idx = writeIndex(channel, position);
+        const statement = idx >= 0 ? this.#sql.keepWrite : this.#sql.replaceWrite;
+        const cell = cells[position] ?? "null";
+        statement.run(threadId, checkpointNs, checkpointId, taskId, idx, taskPath, channel, cell);
+      });
+    });
+  }
+
+  override async deleteThread(threadId: string): Promise<void> {
+    this.#write(() => this.#sql.deleteThread(threadId));
+  }
+
+  override async getDeltaChannelHistory(options: {
+    config: RunnableConfig;
+    channels: string[];
+  }): Promise<Record<string, DeltaChannelHistory>> {
+    const key = readKey(options.config);
+    if (key === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, options.channels);
+    const { threadId, checkpointNs } = key;
+    const refs = new Map<string, readonly ChannelRef[]>();
+    const reader = {
+      parentOf: (id: string): string | null | undefined => {
+        const row = this.#sql.parentOf.get(threadId, checkpointNs, id);
+        return row === undefined ? undefined : row.parent_checkpoint_id;
+      },
+      value: (id: string, channel: string): Encoded | undefined => {
+        let channels = refs.get(id);
+        if (channels === undefined) refs.set(id, (channels = this.#refs({ ...key, checkpointId: id })));
+        const ref = channels.find((each) => each.channel === channel);
+        const row = ref && this.#sql.blob.get(threadId, checkpointNs, ref.origin, channel);
+        return row && fromCell(row.data);
+      },
+      writes: (id: string) => this.#sql.writes.all(threadId, checkpointNs, id).map(toStoredWrite),
+    };
+    const id = key.checkpointId ?? this.#sql.latest.get(threadId, checkpointNs)?.checkpoint_id;
+    return deltaChannelHistory(this.serde, reader, id, options.channels);
+  }
+
+  deleteRun(threadId: string, runId: string): void {
+    this.#write(() => deleteRun(this.#sql, threadId, runId));
+  }
+
+  /** The target is replaced. */
+  copyThread(fromThreadId: string, toThreadId: string): void {
+    if (fromThreadId === toThreadId) return;
+    this.#write(() => {
+      if (this.#sql.namespaces.get(fromThreadId) === undefined) return;
+      this.#sql.deleteThread(toThreadId);
+      this.#sql.copyThread(fromThreadId, toThreadId);
+    });
+  }
+
+  #page(
+    query: Parameters<CheckpointStatements["page"]>[0],
+    filter: Readonly<Record<string, unknown>> | undefined,
+    left: number,
+  ): { readonly last: CheckpointRow | undefined; readonly rows: number; readonly found: readonly CheckpointParts[] } {
+    const page = this.#sql.page(query);
+    const matching = filter === undefined ? page : page.filter((row) => matchesFilter(readMetadata(row.metadata), filter));
+    const blobs = new Map<string, Encoded>();
+    return {
+      last: page.at(-1),
+      rows: page.length,
+      found: matching.slice(0, left).map((row) => this.#parts(row, blobs)),
+    };
+  }
+
+  /** @param blobs values already read, by origin and channel: neighbours in a list share most of them */
+  #parts(row: CheckpointRow, blobs: Map<string, Encoded>): CheckpointParts {
+    const { thread_id: threadId, checkpoint_ns: checkpointNs, checkpoint_id: id } = row;
+    const channels: { readonly channel: string; readonly data: Encoded }[] = [];
+    for (const { channel, origin } of decodeChannels(row.channels, id)) {
+      const name = JSON.stringify([threadId, checkpointNs, origin, channel]);
+      let data = blobs.get(name);
+      if (data === undefined) {
+        const blob = this.#sql.blob.get(threadId, checkpointNs, origin, channel);
+        if (blob === undefined) throw damaged(row, channel);
+        blobs.set(name, (data = fromCell(blob.data)));
+      }
+      channels.push({ channel, data });
+    }
+    const writesOf = (of: string) => this.#sql.writes.all(threadId, checkpointNs, of).map(toStoredWrite);
+    const header = JSON.parse(row.checkpoint) as CheckpointHeader;
+    const parentId = row.parent_checkpoint_id ?? undefined;
+    const parentWrites = header.v < 4 && parentId !== undefined ? writesOf(parentId) : [];
+    return {
+      threadId,
+      checkpointNs,
+      id,
+      parentId,
+      header,
+      metadata: readMetadata(row.metadata),
+      channels,
+      writes: writesOf(id),
+      parentWrites: () => parentWrites,
+    };
+  }
+
+  #refs(key: CheckpointKey): readonly ChannelRef[] {
+    if (key.checkpointId === undefined) return [];
+    const row = this.#sql.channelsOf.get(key.threadId, key.checkpointNs, key.checkpointId);
+    return row === undefined ? [] : decodeChannels(row.channels, key.checkpointId);
+  }
+
+  /**
+   * References for values that did not change: the parent's. A value that is not the parent's is found by its version (a
+   * copied checkpoint); when a fork gave that version twice, by its content. A value whose version was never stored is
+   * not kept, as in PostgresSaver.
+   */
+  #carried(parent: CheckpointKey, checkpoint: Checkpoint, carried: readonly ChannelRef[]): readonly ChannelRef[] {
+    const inherited = new Map(this.#refs(parent).map((ref) => [ref.channel, ref]));
+    const refs: ChannelRef[] = [];
+    for (const wanted of carried) {
+      const own = inherited.get(wanted.channel);
+      const found = own?.version === wanted.version ? own : this.#byVersion(parent, checkpoint, wanted);
+      if (found !== undefined) refs.push(found);
+    }
+    return refs;
+  }
+
+  #byVersion(parent: CheckpointKey, checkpoint: Checkpoint, wanted: ChannelRef): ChannelRef | undefined {
+    const { threadId, checkpointNs } = parent;
+    const known = new Map<string, ChannelRef>();
+    for (const row of this.#sql.lineage.all(threadId, checkpointNs)) {
+      for (const ref of decodeChannels(row.channels, row.checkpoint_id)) {
+        if (ref.channel === wanted.channel && ref.version === wanted.version) known.set(ref.origin, ref);
+      }
+    }
+    if (known.size === 0) return undefined;
+    const cell = toCell(this.serde.encode(checkpoint.channel_values[wanted.channel]));
+    for (const ref of known.values()) {
+      const blob = this.#sql.blob.get(threadId, checkpointNs, ref.origin, ref.channel);
+      if (blob !== undefined && sameCell(blob.data, cell)) return ref;
+    }
+    this.#sql.putBlob.run(threadId, checkpointNs, wanted.origin, wanted.channel, cell);
+    return wanted;
+  }
+}
+
+const NOTHING = { parentOf: () => undefined, value: () => undefined, writes: () => [] };
+
+function sameCell(a: Cell, b: Cell): boolean {
+  return typeof a === "string" || typeof b === "string" ? a === b : a.equals(b);
+}
+
+function damaged(row: CheckpointRow, channel: string): HeddleError {
+  return new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `SQLite checkpointer: checkpoint ${row.checkpoint_id} of thread ${row.thread_id} has lost the value of channel "${channel}".`,
+    details: { threadId: row.thread_id, checkpointId: row.checkpoint_id, channel },
+  });
+}
+
+/** What better-sqlite3 throws, as `STORAGE_UNAVAILABLE`. */
+function guarded(run: <T>(step: () => T) => T): <T>(step: () => T) => T {
+  return (step) => {
+    try {
+      return run(step);
+    } catch (error) {
+      const failure = error instanceof Error && ("code" in error || error instanceof TypeError) ? error : null;
+      if (failure === null || error instanceof HeddleError) throw error;
+      throw new HeddleError("STORAGE_UNAVAILABLE", {
+        message: `SQLite checkpointer: ${failure.message}`,
+        cause: error,
+      });
+    }
+  };
+}
