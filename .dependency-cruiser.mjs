@@ -11,6 +11,7 @@ export const mayImport = {
   core: [],
   wire: ["core"],
   config: ["core"],
+  logging: ["core"],
   services: ["core"],
   runtime: ["core", "services"],
   databases: ["core"],
@@ -25,6 +26,7 @@ export const mayImport = {
   app: [
     "core",
     "config",
+    "logging",
     "services",
     "runtime",
     "http",
@@ -36,9 +38,9 @@ export const mayImport = {
     "streaming",
     "auth",
   ],
-  index: ["core", "config", "app"],
-  node: ["core", "config", "app", "index"],
-  cli: ["core", "config", "app", "index", "node"],
+  index: ["core", "config", "logging", "app"],
+  node: ["core", "config", "logging", "app", "index"],
+  cli: ["core", "config", "logging", "app", "index", "node"],
 };
 
 /** Packages bound to layers: only `layers` may import them; `typesIn` may import their types as well. */

@@ -3,5 +3,5 @@
  * @module heddle/node
  */
 export { type FetchServer, type Listener, type ListenOptions, isLoopbackHost, listen } from "./listen.js";
-export { type LoggerOptions, createLogger, isForPeople } from "./logger.js";
+export { type LoggerOptions, createLogger, isForPeople } from "../logging/logger.js";
 export { type StopSignal, runUntilSignal } from "./run-until-signal.js";
