@@ -185,7 +185,7 @@ function systemAssistants(
   }
   const seeds = Object.entries(value).map(([graphId, seed]): [string, SystemAssistantSeed] => {
     const { context, ...config } = seed as JsonObject;
-    return [graphId, { config, context }];
+    return [graphId, { config, ...(context !== undefined && { context }) }];
   });
   return Object.fromEntries(seeds);
 }

@@ -70,8 +70,8 @@ export interface ResolvedStreaming {
 /** What `LANGGRAPH_CONFIG` seeds a graph's system assistant with (docs/wire/langgraph-api.md §5.2). */
 export interface SystemAssistantSeed {
   readonly config: RunConfig;
-  /** `undefined` when the variable gives none. */
-  readonly context: JsonValue | undefined;
+  /** Absent when the variable gives none. */
+  readonly context?: JsonValue;
 }
 
 /** Every setting, decided; deeply frozen except what users own (graphs, saver, logger). */

@@ -33,7 +33,9 @@ describe("listen", () => {
 
   it("says that a port is in use, and the way out", async () => {
     const first = await start(() => new Response());
-    const error = await listen({ fetch: () => new Response() }, { port: first.port }).catch((caught: unknown) => caught);
+    const error = await listen({ fetch: () => new Response() }, { port: first.port }).catch(
+      (caught: unknown) => caught,
+    );
     expect(error).toBeInstanceOf(HeddleError);
     expect((error as HeddleError).code).toBe("CONFIG_INVALID");
     expect((error as HeddleError).message).toMatch(`Port ${first.port} on 127.0.0.1 is in use`);

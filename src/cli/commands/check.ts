@@ -1,0 +1,58 @@
+import pc from "picocolors";
+import { describeConfig } from "../../config/describe.js";
+import { populateEnv } from "../../config/env.js";
+import type { CliFlags } from "../../config/options.js";
+import { resolveConfig } from "../../config/resolve.js";
+import type { ResolvedConfig } from "../../config/resolved-config.js";
+import type { HeddleError } from "../../core/errors.js";
+import { createLogger } from "../../node/index.js";
+import { printError } from "../report.js";
+
+/**
+ * `heddle check`: load everything as `serve` would, print what was decided without secrets, and say what is wrong with
+ * file and line. The storage is opened, too; nothing is served or executed.
+ * @returns the exit code: 0 when `serve` would start
+ */
+export async function check(flags: CliFlags): Promise<number> {
+  let config: ResolvedConfig | undefined;
+  try {
+    config = await resolveConfig({ flags });
+    populateEnv(config.graphEnv);
+    print(settingLines(config));
+    const logger = await createLogger({ level: "silent", format: "line" });
+    const { openApp } = await import("../../app.js");
+    const app = await openApp(config, { logger, watch: false, allowGraphFailures: true });
+    const failures = new Map(app.graphFailures.map(({ graphId, error }) => [graphId, error]));
+    await app.close();
+    print(graphLines(config, failures));
+    for (const error of failures.values()) printError(error, config);
+    return failures.size === 0 ? 0 : 1;
+  } catch (error) {
+    printError(error, config);
+    return 1;
+  }
+}
+
+function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function settingLines(config: ResolvedConfig): readonly string[] {
+  const settings = describeConfig(config);
+  const width = Math.max(...settings.map(({ name }) => name.length));
+  return [
+    `${pc.bold("manifest")}  ${config.manifestPath ?? "none"}`,
+    pc.bold("settings"),
+    ...settings.map(({ name, value, origin }) => `  ${name.padEnd(width)}  ${value}  ${pc.dim(`(${origin})`)}`),
+    ...config.warnings.map((warning) => `${pc.yellow("warning:")} ${warning}`),
+  ];
+}
+
+function graphLines(config: ResolvedConfig, failures: ReadonlyMap<string, HeddleError>): readonly string[] {
+  const width = Math.max(...Object.keys(config.graphs).map((graphId) => graphId.length));
+  const lines = Object.entries(config.graphs).map(([graphId, graph]) => {
+    const mark = failures.has(graphId) ? pc.red("failed") : pc.green("ok    ");
+    return `  ${mark}  ${graphId.padEnd(width)}  ${graph.kind === "file" ? graph.path : ""}`;
+  });
+  return [pc.bold("graphs"), ...lines];
+}
