@@ -59,7 +59,6 @@ export class StoredEventLog implements EventLog {
     this.#unreadTtlMs = Math.min(unreadTtlMs, ttlMs);
     this.#maxBytes = maxBytes;
     this.#writer = new StoredLogWriter(options.storage, clock, {
-      maxBytes,
       hotBytes: Math.min(options.hotBytes ?? 1024 * 1024, maxBytes / 8),
       onError: (error) => options.logger.warn({ err: error }, "The event log could not be written; trying again"),
       onWritten: (log) => this.#forgetIfIdle(log),
@@ -181,6 +180,7 @@ export class StoredEventLog implements EventLog {
     const flushed = await Promise.allSettled(logs.map((log) => this.#flush(log)));
     this.#lingering.close();
     this.#writer.close();
+    await this.#writer.idle();
     for (const log of logs) {
       log.buffer.closeReaders();
       this.#logs.delete(log);

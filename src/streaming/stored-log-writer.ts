@@ -6,13 +6,11 @@ import type { StoredLog } from "./stored-log.js";
 const RETRY_MS = 1_000;
 
 export interface WriterOptions {
-  /** Bytes stored per run. */
-  readonly maxBytes: number;
   /** Bytes of a run that stay in memory when they are stored. */
   readonly hotBytes: number;
   /** The storage has all that `log` had when the write began. */
   readonly onWritten: (log: StoredLog) => void;
-  /** A write failed; it will be tried again. */
+  /** A write or an eviction failed; it will be tried again. */
   readonly onError: (error: unknown) => void;
 }
 
@@ -23,6 +21,7 @@ export class StoredLogWriter {
   readonly #options: WriterOptions;
   readonly #dirty = new Set<StoredLog>();
   #inFlight: Promise<void> | null = null;
+  readonly #evictions = new Set<Promise<void>>();
   #retry: Timer | null = null;
 
   constructor(storage: EventStorage, clock: Clock, options: WriterOptions) {
@@ -54,9 +53,11 @@ export class StoredLogWriter {
     }
   }
 
-  /** Resolves when no write is under way. */
+  /** Resolves when nothing is under way: neither a write nor an eviction. */
   async idle(): Promise<void> {
-    await this.#inFlight?.catch(() => undefined);
+    while (this.#inFlight !== null || this.#evictions.size > 0) {
+      await Promise.allSettled([this.#inFlight, ...this.#evictions]);
+    }
   }
 
   /** No more retries. */
@@ -98,7 +99,12 @@ export class StoredLogWriter {
   #wrote(log: StoredLog, write: LogWrite): void {
     log.wrote(write, this.#options.hotBytes);
     this.#options.onWritten(log);
-    log.evictStored(this.#storage, this.#options.maxBytes).catch(this.#options.onError);
+    if (!log.hasTooMuch) return;
+    const eviction = log
+      .evictStored(this.#storage)
+      .catch(this.#options.onError)
+      .finally(() => this.#evictions.delete(eviction));
+    this.#evictions.add(eviction);
   }
 
   /** A storage that fails is tried again each second; what it lacks stays in memory, within `maxBytes` per run. */

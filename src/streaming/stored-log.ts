@@ -20,6 +20,7 @@ export class StoredLog {
   cold = false;
   /** The newest writes, in portions: together at least an eighth of `maxBytes`. */
   readonly #recent: { readonly fromSeq: number; bytes: number }[] = [];
+  readonly #maxBytes: number;
   readonly #stepBytes: number;
   #storedBytes: number;
   #evictAboveBytes: number;
@@ -34,6 +35,7 @@ export class StoredLog {
     this.storedSeq = this.buffer.nextSeq;
     this.#storedBytes = head?.bytes ?? 0;
     this.#evictAboveBytes = options.maxBytes;
+    this.#maxBytes = options.maxBytes;
     this.#stepBytes = options.maxBytes / 8;
     if (head !== null) {
       this.buffer.sealed = head.sealed;
@@ -77,23 +79,31 @@ export class StoredLog {
     this.buffer.trim({ beforeSeq: this.storedSeq, keepBytes: 0 });
   }
 
+  /** More than `maxBytes` are stored. */
+  get hasTooMuch(): boolean {
+    return this.#storedBytes > this.#evictAboveBytes && !this.dropped;
+  }
+
   /** Bring the stored bytes below `maxBytes` again: token frames first, then state frames; never the newest eighth. */
-  async evictStored(storage: EventStorage, maxBytes: number): Promise<void> {
-    if (this.#storedBytes <= this.#evictAboveBytes || this.dropped) return;
+  async evictStored(storage: EventStorage): Promise<void> {
+    const maxBytes = this.#maxBytes;
     const step = this.#stepBytes;
     // Claimed before the first await, so that the writes meanwhile do not evict as well.
     this.#evictAboveBytes = Number.POSITIVE_INFINITY;
     const { run, evicted } = this.buffer;
     const beforeSeq = this.#recent[0]?.fromSeq ?? 0;
-    for (const kind of ["token", "state"] as const) {
-      const bytes = this.#storedBytes - (maxBytes - step);
-      if (bytes <= 0) break;
-      const { freedBytes, evictedToSeq } = await storage.evict({ run, kind, beforeSeq, bytes });
-      this.#storedBytes -= freedBytes;
-      if (kind === "token") evicted.tokensTo = Math.max(evicted.tokensTo, evictedToSeq);
-      else evicted.statesTo = Math.max(evicted.statesTo, evictedToSeq);
+    try {
+      for (const kind of ["token", "state"] as const) {
+        const bytes = this.#storedBytes - (maxBytes - step);
+        if (bytes <= 0) break;
+        const { freedBytes, evictedToSeq } = await storage.evict({ run, kind, beforeSeq, bytes });
+        this.#storedBytes -= freedBytes;
+        if (kind === "token") evicted.tokensTo = Math.max(evicted.tokensTo, evictedToSeq);
+        else evicted.statesTo = Math.max(evicted.statesTo, evictedToSeq);
+      }
+    } finally {
+      this.#evictAboveBytes = Math.max(maxBytes, this.#storedBytes + step);
     }
-    this.#evictAboveBytes = Math.max(maxBytes, this.#storedBytes + step);
   }
 
   /** Readers that keep up are within the newest eighth, and lose nothing. */

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as vitest from "vitest";
+import type { EventStorage } from "../../src/streaming/event-storage.js";
 import { MemoryEventLog } from "../../src/streaming/memory-event-log.js";
 import { openSqliteEventStorage } from "../../src/streaming/sqlite-event-storage.js";
 import { StoredEventLog, type StoredEventLogOptions } from "../../src/streaming/stored-event-log.js";
@@ -15,8 +16,23 @@ vitest.afterAll(async () => {
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 });
 
-/** @param hot small windows in memory make readers go to the storage. */
-function sqlite(name: string, hot: Pick<StoredEventLogOptions, "hotBytes" | "lingerMs">): void {
+/** A storage across a network: its writes take a few turns of the event loop. */
+function remote(storage: EventStorage): EventStorage {
+  return {
+    ...storage,
+    async write(writes) {
+      for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      storage.write(writes);
+    },
+  };
+}
+
+interface Variant extends Pick<StoredEventLogOptions, "hotBytes" | "lingerMs"> {
+  readonly storage?: (storage: EventStorage) => EventStorage;
+}
+
+/** @param variant small windows in memory make readers go to the storage. */
+function sqlite(name: string, { storage: wrap = (storage) => storage, ...hot }: Variant): void {
   testEventLog({
     name,
     vitest,
@@ -31,7 +47,7 @@ function sqlite(name: string, hot: Pick<StoredEventLogOptions, "hotBytes" | "lin
       };
       const open = async (): Promise<StoredEventLog> => {
         const storage = await openSqliteEventStorage("sqlite:./events.db", { cwd, clock: options.clock });
-        return new StoredEventLog({ ...options, ...hot, storage, logger });
+        return new StoredEventLog({ ...options, ...hot, storage: wrap(storage), logger });
       };
       return { log: await open(), reopen: open };
     },
@@ -40,3 +56,5 @@ function sqlite(name: string, hot: Pick<StoredEventLogOptions, "hotBytes" | "lin
 
 sqlite("SQLite", {});
 sqlite("SQLite, nothing stays in memory", { hotBytes: 0, lingerMs: 0 });
+sqlite("asynchronous storage", { storage: remote });
+sqlite("asynchronous storage, nothing stays in memory", { hotBytes: 0, lingerMs: 0, storage: remote });
