@@ -102,6 +102,7 @@ async function watchGraphs(
   },
 ): Promise<{ close(): Promise<void> }> {
   let current = first;
+  let inputs: ReadonlySet<string> = first.inputs;
   let count = 0;
   let reloading: Promise<void> | null = null;
   let again = false;
@@ -135,8 +136,12 @@ async function watchGraphs(
       reloading ??= loop().finally(() => (reloading = null));
     },
   });
-  const follow = async (version: GraphVersion, since: number): Promise<void> =>
-    watcher.follow(await watchedFiles(version.inputs), { since, anyFile: version.failures.length > 0 });
+  const follow = async (version: GraphVersion, since: number): Promise<void> => {
+    const failed = version.failures.length > 0;
+    // A failed build stops early: what it did not get to see still matters.
+    inputs = failed ? new Set([...inputs, ...version.inputs]) : version.inputs;
+    await watcher.follow(await watchedFiles(inputs), { since, anyFile: failed });
+  };
 
   await follow(current, options.startedAt);
   return {

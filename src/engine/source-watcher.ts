@@ -25,6 +25,7 @@ export function createSourceWatcher(options: {
   const { onChange, debounceMs = 50, logger } = options;
   const folders = new Map<string, FSWatcher>();
   let files: ReadonlySet<string> = new Set();
+  let modified: ReadonlyMap<string, number> = new Map();
   let anyFile = false;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -35,11 +36,17 @@ export function createSourceWatcher(options: {
     timer = setTimeout(onChange, debounceMs);
   };
 
+  /** A file of ours, a folder that one of them is to appear in, or any source while something is missing. */
+  const concerns = (changedPath: string): boolean =>
+    files.has(changedPath) ||
+    (anyFile && SOURCE.test(changedPath)) ||
+    [...files].some((file) => file.startsWith(changedPath + path.sep));
+
   // Folders are watched and not files: editors replace files by renaming, which ends the watch of a file.
   const watchFolder = (folder: string): void => {
     try {
       const watcher = watch(folder, { persistent: false }, (_, name) => {
-        if (name === null || files.has(path.join(folder, name)) || (anyFile && SOURCE.test(name))) changed();
+        if (name === null || concerns(path.join(folder, name))) changed();
       });
       watcher.on("error", () => {
         watcher.close();
@@ -66,10 +73,12 @@ export function createSourceWatcher(options: {
       }
       if (closed) return;
       for (const folder of wanted) if (!folders.has(folder)) watchFolder(folder);
-      for (const file of files) {
-        const { mtimeMs = 0 } = (await stat(file).catch(() => null)) ?? {};
-        if (mtimeMs > since) return changed();
-      }
+      const before = modified;
+      const now = new Map<string, number>();
+      for (const file of files) now.set(file, (await stat(file).catch(() => null))?.mtimeMs ?? 0);
+      modified = now;
+      // A time in the future (another machine's clock) counts once and not for ever.
+      if ([...now].some(([file, mtimeMs]) => mtimeMs > since && before.get(file) !== mtimeMs)) changed();
     },
     close() {
       closed = true;
