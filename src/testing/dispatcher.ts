@@ -1,0 +1,152 @@
+import type * as Vitest from "vitest";
+import type { Dispatcher } from "../core/dispatcher.js";
+import type { CancelAction, RunRef } from "../core/run.js";
+import { type FakeClock, fakeClock } from "./fake-clock.js";
+
+export interface DispatcherSuite {
+  readonly name: string;
+  readonly vitest: Pick<typeof Vitest, "describe" | "it" | "expect">;
+  /** A fresh dispatcher. `onError` takes what listeners throw. */
+  open(options: { readonly clock: FakeClock; readonly onError: (error: unknown) => void }): Promise<Dispatcher>;
+}
+
+type Signalled = readonly [RunRef, CancelAction];
+
+/** The contract of {@link Dispatcher}, on a transport that loses nothing. */
+export function testDispatcher({ name, vitest: { describe, it, expect }, open }: DispatcherSuite): void {
+  const withDispatcher =
+    (test: (fixture: { dispatcher: Dispatcher; clock: FakeClock; errors: unknown[] }) => Promise<void>) => async () => {
+      const clock = fakeClock();
+      const errors: unknown[] = [];
+      const dispatcher = await open({ clock, onError: (error) => errors.push(error) });
+      try {
+        await test({ dispatcher, clock, errors });
+      } finally {
+        await dispatcher.close();
+      }
+    };
+  const nextWork = (dispatcher: Dispatcher): Promise<string> =>
+    new Promise((resolve) => {
+      const stop = dispatcher.onWork((threadId) => {
+        stop();
+        resolve(threadId);
+      });
+    });
+  const run: RunRef = { runId: "run", threadId: "thread" };
+
+  describe(`Dispatcher: ${name}`, () => {
+    it(
+      "calls every listener for an announcement, never inside announce()",
+      withDispatcher(async ({ dispatcher }) => {
+        const heard: string[] = [];
+        dispatcher.onWork((threadId) => heard.push(`a ${threadId}`));
+        dispatcher.onWork((threadId) => heard.push(`b ${threadId}`));
+        const last = nextWork(dispatcher);
+        dispatcher.announce("t");
+        expect(heard).toEqual([]);
+        await last;
+        expect(heard.sort()).toEqual(["a t", "b t"]);
+      }),
+    );
+
+    it(
+      "announces a thread again after it was heard",
+      withDispatcher(async ({ dispatcher }) => {
+        for (let i = 0; i < 3; i += 1) {
+          const work = nextWork(dispatcher);
+          dispatcher.announce("t");
+          expect(await work).toBe("t");
+        }
+      }),
+    );
+
+    it(
+      "holds a delayed announcement back until it is due",
+      withDispatcher(async ({ dispatcher, clock }) => {
+        const heard: string[] = [];
+        dispatcher.onWork((threadId) => heard.push(threadId));
+        dispatcher.announce("late", { delayMs: 1_000 });
+        const first = nextWork(dispatcher);
+        dispatcher.announce("now");
+        await first;
+        clock.advance(999);
+        const second = nextWork(dispatcher);
+        dispatcher.announce("again");
+        await second;
+        expect(heard).toEqual(["now", "again"]);
+        const third = nextWork(dispatcher);
+        clock.advance(1);
+        expect(await third).toBe("late");
+      }),
+    );
+
+    it(
+      "carries each cancel with its run and action",
+      withDispatcher(async ({ dispatcher }) => {
+        const heard: Signalled[] = [];
+        const both = new Promise<void>((resolve) => {
+          dispatcher.onSignal((ref, action) => {
+            heard.push([ref, action]);
+            if (heard.length === 2) resolve();
+          });
+        });
+        dispatcher.signal(run, "interrupt");
+        dispatcher.signal({ ...run, runId: "other" }, "rollback");
+        expect(heard).toEqual([]);
+        await both;
+        expect(heard).toEqual([
+          [run, "interrupt"],
+          [{ ...run, runId: "other" }, "rollback"],
+        ]);
+      }),
+    );
+
+    it(
+      "stops calling a listener that has unsubscribed, and only that one",
+      withDispatcher(async ({ dispatcher }) => {
+        const heard: string[] = [];
+        const listener = (threadId: string): void => void heard.push(threadId);
+        const stop = dispatcher.onWork(listener);
+        dispatcher.onWork(listener);
+        stop();
+        stop();
+        const work = nextWork(dispatcher);
+        dispatcher.announce("t");
+        await work;
+        expect(heard).toEqual(["t"]);
+      }),
+    );
+
+    it(
+      "a listener that throws does not keep the others from hearing",
+      withDispatcher(async ({ dispatcher, errors }) => {
+        const error = new Error("listener");
+        dispatcher.onWork(() => {
+          throw error;
+        });
+        const work = nextWork(dispatcher);
+        dispatcher.announce("t");
+        expect(await work).toBe("t");
+        expect(errors).toEqual([error]);
+      }),
+    );
+
+    it(
+      "is silent after close, also about what was delayed",
+      withDispatcher(async ({ dispatcher, clock }) => {
+        const heard: unknown[] = [];
+        dispatcher.onWork((threadId) => heard.push(threadId));
+        dispatcher.onSignal((ref) => heard.push(ref));
+        dispatcher.announce("late", { delayMs: 10 });
+        await dispatcher.close();
+        await dispatcher.close();
+        dispatcher.announce("t");
+        dispatcher.signal(run, "interrupt");
+        clock.advance(100);
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(heard).toEqual([]);
+        expect(clock.pendingTimers).toBe(0);
+      }),
+    );
+  });
+}

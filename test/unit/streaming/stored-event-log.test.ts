@@ -1,0 +1,177 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { toJsonText } from "../../../src/core/json.js";
+import type { NewRunEvent } from "../../../src/core/run-event.js";
+import type { EventStorage } from "../../../src/streaming/event-storage.js";
+import { openSqliteEventStorage } from "../../../src/streaming/sqlite-event-storage.js";
+import { StoredEventLog, type StoredEventLogOptions } from "../../../src/streaming/stored-event-log.js";
+import { fakeClock } from "../../../src/testing/fake-clock.js";
+
+const run = { runId: "r", threadId: "t" };
+const events = (count: number): NewRunEvent[] =>
+  Array.from({ length: count }, (_, i) => ({ event: "values", data: toJsonText(i), kind: "state" }));
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const folders: string[] = [];
+afterAll(async () => {
+  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+});
+
+/** @param fails decides about each write; a storage that fails is real SQLite that refuses first. */
+async function opened(
+  options: Partial<StoredEventLogOptions> & { readonly fails?: () => boolean; readonly asynchronous?: boolean } = {},
+) {
+  const clock = fakeClock();
+  const cwd = await mkdtemp(join(tmpdir(), "heddle-events-"));
+  folders.push(cwd);
+  const sqlite = await openSqliteEventStorage("sqlite:./events.db", { cwd, clock });
+  const warnings: object[] = [];
+  let writes = 0;
+  const storage: EventStorage = {
+    ...sqlite,
+    write(batch) {
+      writes += 1;
+      const write = (): void => {
+        if (options.fails?.() === true) throw new Error("disk full");
+        void sqlite.write(batch);
+      };
+      return options.asynchronous === true ? turn().then(write) : void write();
+    },
+  };
+  const logger = { warn: (fields: object) => void warnings.push(fields) };
+  const log = new StoredEventLog({ clock, ...options, storage, logger });
+  return { log, clock, sqlite, warnings, writes: () => writes };
+}
+
+describe("StoredEventLog", () => {
+  it("writes what is appended in one turn as one batch, after a first one at once", async () => {
+    const { log, writes } = await opened();
+    await log.begin(run);
+    await turn();
+    const before = writes();
+    for (let i = 0; i < 100; i += 1) {
+      log.append(run, events(1));
+      await Promise.resolve();
+    }
+    await turn();
+    await turn();
+    expect(writes() - before).toBe(2);
+    await log.close();
+  });
+
+  it("shows no reader what SQLite does not have", async () => {
+    const { log, sqlite } = await opened();
+    await log.begin(run);
+    const cursor = await log.open(run, "start");
+    for (let round = 0; round < 20; round += 1) {
+      log.append(run, events(1 + (round % 3)));
+      const read = await cursor?.next();
+      const last = read?.kind === "events" ? read.events.at(-1) : undefined;
+      expect((await sqlite.head(run))?.nextSeq).toBeGreaterThan(last?.seq ?? Number.POSITIVE_INFINITY);
+    }
+    await log.close();
+  });
+
+  it.each([false, true])("outlives a storage that fails for a while (asynchronous: %s)", async (asynchronous) => {
+    let failing = true;
+    const { log, clock, sqlite, warnings } = await opened({ fails: () => failing, asynchronous });
+    await log.begin(run);
+    const cursor = await log.open(run, "start");
+    log.append(run, events(3));
+    const read = await cursor?.next();
+    expect(read?.kind === "events" && read.events.length).toBe(3);
+    await expect(log.flush(run)).rejects.toThrow("disk full");
+    await expect(log.seal(run)).rejects.toThrow("disk full");
+    expect(await cursor?.next()).toEqual({ kind: "end" });
+    expect(await sqlite.head(run)).toBeNull();
+    expect(warnings.length).toBeGreaterThan(0);
+
+    clock.advance(1_000);
+    await turn();
+    await turn();
+    failing = false;
+    clock.advance(1_000);
+    await log.seal(run);
+    expect(await sqlite.head(run)).toMatchObject({ nextSeq: 3, sealed: true });
+    cursor?.close();
+    clock.advance(10_000);
+    expect(log.size).toBe(0);
+    await log.close();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it("every third write fails: each event is stored once all the same", async () => {
+    let calls = 0;
+    const { log, sqlite } = await opened({
+      asynchronous: true,
+      fails: () => {
+        calls += 1;
+        return calls % 3 === 0;
+      },
+    });
+    await log.begin(run);
+    for (let i = 0; i < 50; i += 1) {
+      log.append(run, events(2));
+      await log.flush(run).catch(() => undefined);
+    }
+    await log.flush(run).catch(() => log.flush(run));
+    const stored = await sqlite.read({ run, fromSeq: 0, beforeSeq: 1_000, maxBytes: 1e9 });
+    expect(stored.map((event) => event.seq)).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    await log.close();
+  });
+
+  it("leaves memory after lingerMs, and serves later readers from the storage", async () => {
+    const { log, clock } = await opened({ lingerMs: 1_000 });
+    await log.begin(run, { resumable: true });
+    log.append(run, events(500));
+    const slow = await log.open(run, "start");
+    await log.seal(run);
+    expect(log.size).toBe(1);
+    clock.advance(2_001);
+    const seqs: number[] = [];
+    for (;;) {
+      const read = await slow?.next();
+      if (read?.kind !== "events") break;
+      seqs.push(...read.events.map((event) => event.seq));
+    }
+    expect(seqs).toEqual(Array.from({ length: 500 }, (_, i) => i));
+    slow?.close();
+    expect(log.size).toBe(0);
+    const late = await log.open(run, { afterSeq: 497 });
+    const read = await late?.next();
+    expect(read?.kind === "events" && read.events.map((event) => event.seq)).toEqual([498, 499]);
+    late?.close();
+    expect(log.size).toBe(0);
+    await log.close();
+  });
+
+  it("deletes a log of many events in portions, and leaves nothing behind", async () => {
+    const { log, sqlite } = await opened();
+    const other = { runId: "other", threadId: "t2" };
+    await log.begin(run);
+    await log.begin(other);
+    log.append(run, events(12_000));
+    log.append(other, events(3));
+    await log.flush(run);
+    let turns = 0;
+    const counting = setInterval(() => (turns += 1), 0);
+    await log.drop(run);
+    clearInterval(counting);
+    expect(turns).toBeGreaterThan(0);
+    expect(await sqlite.head(run)).toBeNull();
+    expect(await sqlite.read({ run: other, fromSeq: 0, beforeSeq: 10, maxBytes: 1e9 })).toHaveLength(3);
+    expect(await sqlite.unsealed(10)).toEqual([other]);
+    await log.close();
+  });
+
+  it("names itself when SQLite fails", async () => {
+    const { log, sqlite } = await opened();
+    await log.close();
+    await expect(sqlite.head(run)).rejects.toMatchObject({
+      code: "STORAGE_UNAVAILABLE",
+      message: expect.stringContaining("events.db") as string,
+    });
+  });
+});
