@@ -1,12 +1,12 @@
-import { readFileSync } from "node:fs";
 import { Command } from "commander";
+import { heddleVersion } from "../config/version.js";
 import { type ParsedFlags, checkOptions, serveOptions, toCliFlags } from "./flags.js";
 
 /** Run the command line; sets the exit code. Commands are imported when they are called, so that `--help` is quick. */
 export async function run(argv: readonly string[]): Promise<void> {
   const program = new Command("heddle")
     .description("Serve LangGraph graphs over HTTP.")
-    .version(version(), "-v, --version")
+    .version(heddleVersion(), "-v, --version")
     .showHelpAfterError("(see --help)");
 
   const serve = program
@@ -38,9 +38,4 @@ export async function run(argv: readonly string[]): Promise<void> {
   for (const option of checkOptions()) check.addOption(option);
 
   await program.parseAsync([...argv]);
-}
-
-function version(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { readonly version: string }).version;
 }

@@ -134,7 +134,9 @@ export function readEnv(env: Environment, problems: ConfigProblem[]): EnvSetting
 }
 
 function reader(env: Environment, problems: ConfigProblem[]) {
-  const invalid = (field: string, message: string) => void problems.push({ code: "CONFIG_INVALID", field, message });
+  const invalid = (field: string, message: string): void => {
+    problems.push({ code: "CONFIG_INVALID", field, message });
+  };
   const text = (name: string) => {
     const value = env[name]?.trim();
     return value === undefined || value === "" ? undefined : value;
@@ -146,19 +148,23 @@ function reader(env: Environment, problems: ConfigProblem[]) {
       if (value === undefined) return undefined;
       const number = /^\d+$/.test(value) ? Number(value) : Number.NaN;
       if (number >= min && number <= max) return number;
-      return invalid(name, `must be a whole number from ${min} to ${max}.`);
+      invalid(name, `must be a whole number from ${min} to ${max}.`);
+      return undefined;
     },
     boolean(name: string): boolean | undefined {
       const value = text(name)?.toLowerCase();
       if (value === undefined) return undefined;
       if (value === "true" || value === "1" || value === "yes") return true;
       if (value === "false" || value === "0" || value === "no") return false;
-      return invalid(name, "must be true or false.");
+      invalid(name, "must be true or false.");
+      return undefined;
     },
     logLevel(name: string): LogLevel | undefined {
       const value = text(name);
       if (value === undefined) return undefined;
-      return parseLogLevel(value) ?? invalid(name, "must be debug, info, warn, error or silent.");
+      const level = parseLogLevel(value);
+      if (level === undefined) invalid(name, "must be debug, info, warn, error or silent.");
+      return level;
     },
     json(name: string): JsonValue | undefined {
       const value = text(name);
@@ -167,7 +173,8 @@ function reader(env: Environment, problems: ConfigProblem[]) {
         return JSON.parse(value) as JsonValue;
       } catch {
         // The parser's message quotes the text, which may hold secrets.
-        return invalid(name, "must be JSON.");
+        invalid(name, "must be JSON.");
+        return undefined;
       }
     },
   };

@@ -17,7 +17,9 @@ export interface ConfigProblem {
 export function formatProblem(problem: ConfigProblem): string {
   const place =
     problem.file === undefined ? "" : `${problem.file}${problem.line === undefined ? "" : `:${problem.line}`}: `;
-  return `${place}${problem.field}: ${problem.message}`;
+  // A problem of the file as a whole is named by its place.
+  const field = problem.file?.endsWith(problem.field) === true ? "" : `${problem.field}: `;
+  return `${place}${field}${problem.message}`;
 }
 
 /**

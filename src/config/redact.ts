@@ -68,5 +68,5 @@ function redactQuery(rest: string): string {
 export function redactText(text: string, secrets: readonly string[] = []): string {
   const longestFirst = secrets.filter((secret) => secret.length >= 4).sort((a, b) => b.length - a.length);
   const withoutSecrets = longestFirst.reduce((result, secret) => result.replaceAll(secret, REDACTED), text);
-  return withoutSecrets.replace(/\b[a-z][a-z0-9+.-]*:\/\/[^\s"'`<>]+/gi, redactUri);
+  return withoutSecrets.replaceAll(/\b[a-z][a-z0-9+.-]*:\/\/[^\s"'`<>]+/gi, redactUri);
 }

@@ -1,16 +1,58 @@
+import type { EnvSettings } from "./env.js";
 import type { Manifest } from "./langgraph-json-schema.js";
-import type { CorsOptions, RouteGroup } from "./options.js";
-import { ROUTE_GROUPS } from "./options.js";
-import type { ResolvedConfig, ResolvedCors } from "./resolved-config.js";
+import { type AppOptions, type CorsOptions, ROUTE_GROUPS, type RouteGroup } from "./options.js";
+import type { ResolvedCors, ResolvedHttp } from "./resolved-config.js";
+import type { SettingPicker } from "./setting-picker.js";
 
 /** What clients read (docs/wire/langgraph-api.md §2.1.3); always exposed. */
 const CLIENT_HEADERS = ["content-location", "x-pagination-total", "location", "x-pagination-next"];
 const METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE", "PATCH", "QUERY"];
 
+/** As Platform has it (docs/wire/langgraph-api.md §2.1.1): 300 MB. */
+const MAX_BODY_BYTES = 300 * 2 ** 20;
+
 type ManifestHttp = NonNullable<Manifest["http"]>;
 
+/** Everything of `http`. */
+export function resolveHttp(params: {
+  readonly pick: SettingPicker["pick"];
+  readonly options: AppOptions;
+  readonly env: EnvSettings;
+  readonly manifest: Manifest;
+  readonly warnings: string[];
+}): ResolvedHttp {
+  const { pick, env, warnings } = params;
+  const option = params.options.http;
+  const section = params.manifest.http;
+  const basePath = pick("http.basePath", {
+    option: option?.basePath,
+    "langgraph.json": section?.mount_prefix,
+    default: "",
+  });
+  const cors = pick<CorsOptions | false>("http.cors", {
+    option: option?.cors,
+    "langgraph.json": corsOfManifest(section),
+    default: {},
+  });
+  const disabled = pick("http.disable", {
+    option: option?.disable,
+    "langgraph.json": disabledOfManifest(section),
+    default: [],
+  });
+  return {
+    basePath: normaliseBasePath(basePath),
+    cors: resolveCors(cors, warnings),
+    disabled: disabledGroups(disabled),
+    maxBodyBytes: pick("http.maxBodyBytes", {
+      option: option?.maxBodyBytes,
+      environment: env.maxBodyBytes,
+      default: MAX_BODY_BYTES,
+    }),
+  };
+}
+
 /** `http.cors` of `langgraph.json` in the words of `createApp`. */
-export function corsOfManifest(http: ManifestHttp | undefined): CorsOptions | undefined {
+function corsOfManifest(http: ManifestHttp | undefined): CorsOptions | undefined {
   const cors = http?.cors;
   if (cors === undefined) return undefined;
   return {
@@ -25,7 +67,7 @@ export function corsOfManifest(http: ManifestHttp | undefined): CorsOptions | un
 }
 
 /** The groups that `http.disable_*` of `langgraph.json` names; `undefined` when it has no such key. */
-export function disabledOfManifest(http: ManifestHttp | undefined): readonly RouteGroup[] | undefined {
+function disabledOfManifest(http: ManifestHttp | undefined): readonly RouteGroup[] | undefined {
   const disabled = ROUTE_GROUPS.filter((group) => http?.[`disable_${group}`] === true);
   return disabled.length === 0 ? undefined : disabled;
 }
@@ -34,7 +76,7 @@ export function disabledOfManifest(http: ManifestHttp | undefined): readonly Rou
  * Complete cross-origin rules (docs/wire/langgraph-api.md §2.1.3).
  * A regular expression must match the whole origin, or `https://example.com.evil.org` would pass for `example.com`.
  */
-export function resolveCors(cors: CorsOptions | false, warnings: string[]): ResolvedCors | null {
+function resolveCors(cors: CorsOptions | false, warnings: string[]): ResolvedCors | null {
   if (cors === false) return null;
   const allowOriginRegex = cors.allowOriginRegex === undefined ? null : new RegExp(`^(?:${cors.allowOriginRegex})$`);
   // With a regular expression alone, nothing else is allowed.
@@ -58,13 +100,13 @@ export function resolveCors(cors: CorsOptions | false, warnings: string[]): Reso
 }
 
 /** `agent/` → `/agent`; `/` → `""`. */
-export function normaliseBasePath(path: string): string {
+function normaliseBasePath(path: string): string {
   const segments = path.split("/").filter((segment) => segment !== "");
   return segments.map((segment) => `/${segment}`).join("");
 }
 
 /** Every group, switched off or not. */
-export function disabledGroups(groups: readonly string[]): ResolvedConfig["http"]["disabled"] {
+function disabledGroups(groups: readonly RouteGroup[]): ResolvedHttp["disabled"] {
   const entries = ROUTE_GROUPS.map((group) => [group, groups.includes(group)]);
-  return Object.fromEntries(entries) as ResolvedConfig["http"]["disabled"];
+  return Object.fromEntries(entries) as ResolvedHttp["disabled"];
 }

@@ -1,14 +1,15 @@
 import { resolve } from "node:path";
-import { DEFAULT_MAX_ATTEMPTS } from "../core/run-lifecycle.js";
 import { processEnvironment, readEnv } from "./env.js";
 import { parseManifest } from "./langgraph-json.js";
 import { checkOptions } from "./options-schema.js";
 import type { AppOptions, CliFlags } from "./options.js";
 import { type ConfigProblem, configError } from "./problem.js";
-import { corsOfManifest, disabledGroups, disabledOfManifest, normaliseBasePath, resolveCors } from "./resolve-http.js";
+import { resolveHttp } from "./resolve-http.js";
 import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs } from "./resolve-manifest.js";
 import { guardSplitBrain, resolveCheckpointer, storageDir, storageField, storageLocation } from "./resolve-storage.js";
-import type { ResolvedConfig, SettingOrigin } from "./resolved-config.js";
+import { resolveStreaming, resolveWorker } from "./resolve-worker.js";
+import type { ResolvedConfig } from "./resolved-config.js";
+import { createSettingPicker } from "./setting-picker.js";
 
 /** Beside `langgraph.json`, or in the working folder. */
 const DEFAULT_STORAGE = "sqlite:.heddle/heddle.db";
@@ -48,18 +49,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     warnings.push("REDIS_URI is set but not used yet: run a single process on this storage");
   }
 
-  const origins: Record<string, SettingOrigin> = {};
-  const pick = <T>(
-    name: string,
-    values: Partial<Record<SettingOrigin, T | undefined>> & { readonly default: T },
-  ): T => {
-    const order = ["option", "flag", "environment", "langgraph.json"] as const;
-    const origin = order.find((candidate) => values[candidate] !== undefined) ?? "default";
-    origins[name] = origin;
-    return values[origin] ?? values.default;
-  };
-
-  const { worker, http, streaming } = options;
+  const { pick, origins } = createSettingPicker();
   const storageUri = pick("storage", {
     option: options.storage,
     flag: flags?.storage,
@@ -72,7 +62,11 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     field: storageField(origins["storage"], env),
     problems,
   });
-  const checkpointer = resolveCheckpointer(options.checkpointer, cwd, problems);
+  const checkpointer = resolveCheckpointer(
+    pick("checkpointer", { option: options.checkpointer, default: undefined }),
+    cwd,
+    problems,
+  );
   const resolved: ResolvedConfig = {
     rootDir,
     manifestPath: file?.path ?? null,
@@ -84,41 +78,10 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     systemAssistants: env.systemAssistants,
     storage,
     checkpointer,
-    allowEphemeral: options.allowEphemeral ?? false,
-    worker: {
-      concurrency: pick("worker.concurrency", { option: worker?.concurrency, flag: flags?.workers, default: 10 }),
-      leaseMs: pick("worker.leaseMs", { option: worker?.leaseMs, default: 30_000 }),
-      drainMs: pick("worker.drainMs", { option: worker?.drainMs, default: 10_000 }),
-      maxAttempts: pick("worker.maxAttempts", { option: worker?.maxAttempts, default: DEFAULT_MAX_ATTEMPTS }),
-      pollMs: pick("worker.pollMs", { option: worker?.pollMs, default: 1_000 }),
-    },
-    http: {
-      basePath: normaliseBasePath(
-        pick("http.basePath", { option: http?.basePath, "langgraph.json": manifest.http?.mount_prefix, default: "" }),
-      ),
-      cors: resolveCors(
-        pick("http.cors", { option: http?.cors, "langgraph.json": corsOfManifest(manifest.http), default: {} }),
-        warnings,
-      ),
-      disabled: disabledGroups(
-        pick("http.disable", {
-          option: http?.disable,
-          "langgraph.json": disabledOfManifest(manifest.http),
-          default: [],
-        }),
-      ),
-      maxBodyBytes: pick("http.maxBodyBytes", {
-        option: http?.maxBodyBytes,
-        environment: env.maxBodyBytes,
-        default: 300 * 2 ** 20,
-      }),
-    },
-    streaming: {
-      eventLogTtlMs: pick("streaming.eventLogTtlMs", { option: streaming?.eventLogTtlMs, default: 120_000 }),
-      unreadTtlMs: pick("streaming.unreadTtlMs", { option: streaming?.unreadTtlMs, default: 10_000 }),
-      maxBytes: pick("streaming.maxBytes", { option: streaming?.maxBytes, default: 64 * 2 ** 20 }),
-      heartbeatMs: pick("streaming.heartbeatMs", { option: streaming?.heartbeatMs, default: 15_000 }),
-    },
+    allowEphemeral: pick("allowEphemeral", { option: options.allowEphemeral, default: false }),
+    worker: resolveWorker(pick, options, flags),
+    http: resolveHttp({ pick, options, env, manifest, warnings }),
+    streaming: resolveStreaming(pick, options),
     listen: {
       host: pick("host", { flag: flags?.host, environment: env.host, default: "127.0.0.1" }),
       port: pick("port", { flag: flags?.port, environment: env.port, default: 2024 }),
@@ -157,8 +120,8 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
 function freeze(config: ResolvedConfig): ResolvedConfig {
   const { worker, http, streaming, listen, logging, langsmith, warnings, origins, storage, checkpointer } = config;
   const parts = [worker, http, http.disabled, streaming, listen, logging, langsmith, warnings, origins, storage];
-  for (const part of [...parts, checkpointer, config.graphs, config.graphEnv, ...Object.values(config.graphs)])
-    Object.freeze(part);
-  if (http.cors !== null) for (const list of [http.cors, ...Object.values(http.cors)]) Object.freeze(list);
+  const cors: readonly unknown[] = http.cors === null ? [] : [http.cors, ...Object.values<unknown>({ ...http.cors })];
+  const graphs = [config.graphs, config.graphEnv, ...Object.values(config.graphs)];
+  for (const part of [...parts, checkpointer, ...graphs, ...cors]) Object.freeze(part);
   return Object.freeze(config);
 }

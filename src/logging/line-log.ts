@@ -25,7 +25,7 @@ export function createLineLogger(params: {
   now?(): Date;
 }): Logger {
   const paint = (colour: keyof typeof COLOURS, text: string) =>
-    params.colour ? `\u001b[${COLOURS[colour]}m${text}\u001b[0m` : text;
+    params.colour ? `\u001B[${COLOURS[colour]}m${text}\u001B[0m` : text;
   const dim = (text: string) => paint("dim", text);
   const at = (level: Level) => (fields: object, message: string) => {
     if (SEVERITY[level] < SEVERITY[params.level]) return;

@@ -87,11 +87,11 @@ describe("listen", () => {
       return new Response();
     });
     const client = new AbortController();
-    const call = fetch(url, { method: "POST", body: "{}", signal: client.signal }).catch(() => {});
+    const call = fetch(url, { method: "POST", body: "{}", signal: client.signal }).catch(() => "aborted");
     await arrived.promise;
     client.abort();
     await aborted.promise;
-    await call;
+    expect(await call).toBe("aborted");
   });
 
   it("sends the head of a stream before its first event", async () => {
@@ -163,7 +163,7 @@ describe("close", () => {
     const slow = fetch(`${listener.url}/slow`);
     await arrived.promise;
     const closing = listener.close({ graceMs: 10_000 });
-    await expect(fetch(`${listener.url}/new`)).rejects.toThrow();
+    await expect(fetch(`${listener.url}/new`)).rejects.toThrow("fetch failed");
     go.resolve();
     expect(await (await slow).text()).toBe("finished");
     await closing;
@@ -181,14 +181,14 @@ describe("close", () => {
     const body = response.text();
     body.catch(() => {});
     await listener.close({ graceMs: 1 });
-    await expect(body).rejects.toThrow();
+    await expect(body).rejects.toThrow("terminated");
     await cancelled.promise;
   });
 
   it("may be called twice", async () => {
     const listener = await start(() => new Response());
     await Promise.all([listener.close(), listener.close()]);
-    await listener.close();
+    await expect(listener.close()).resolves.toBeUndefined();
   });
 });
 

@@ -49,7 +49,7 @@ describe("line logger", () => {
   it("colours only when asked to", () => {
     const { lines, logger } = collect("info", true);
     logger.error({ a: 1 }, "x");
-    expect(lines.join("")).toContain("\u001b[31mERROR\u001b[0m");
+    expect(lines.join("")).toContain("\u001B[31mERROR\u001B[0m");
   });
 });
 

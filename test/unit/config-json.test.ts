@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { lineOfJsonMistake } from "../../src/config/json-mistake.js";
 import { lineOfJsonPath } from "../../src/config/json-position.js";
@@ -19,7 +19,7 @@ describe("lineOfJsonMistake", () => {
     ["", 1],
     ['{"a": {\n\n', 3],
   ])("%j: line %i", (text, line) => {
-    expect(() => JSON.parse(text) as unknown).toThrow();
+    expect(() => JSON.parse(text) as unknown).toThrow(SyntaxError);
     expect(lineOfJsonMistake(text)).toBe(line);
   });
 
@@ -43,7 +43,7 @@ describe("lineOfJsonPath", () => {
         const keys = Object.keys(value);
         const found = keys.map((name) => lineOfJsonPath(lines.join("\n"), [name]));
         // At one space of indent stand the keys of the first level, in order.
-        const wanted = lines.flatMap((line, index) => (/^ "/.test(line) ? [index + 1] : []));
+        const wanted = lines.flatMap((line, index) => (line.startsWith(' "') ? [index + 1] : []));
         expect(found).toEqual(wanted);
       }),
     );

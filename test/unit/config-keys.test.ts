@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ENVIRONMENT_VARIABLES } from "../../src/config/env.js";
 import { LANGGRAPH_JSON_KEYS } from "../../src/config/langgraph-json-keys.js";
-import type { AppOptions } from "../../src/config/options.js";
 import { REFUSED_OPTIONS } from "../../src/config/options-schema.js";
 import { problemsOf } from "../../src/config/problem.js";
 import { resolveConfig } from "../../src/config/resolve.js";
@@ -42,11 +41,11 @@ describe("the table of langgraph.json's keys", () => {
     expect(rows.length).toBeGreaterThan(30);
     // The key is what a backtick opens at the start or after a comma; `http.disable_a/b` stands for several.
     const named = rows.flatMap((row) => {
-      const cell = row.replace(/^\| |\([^)]*\)|\{[^}]*\}/g, "").split(" | ")[0] ?? "";
+      const cell = row.replaceAll(/^\| |\([^)]*\)|\{[^}]*\}/g, "").split(" | ")[0] ?? "";
       return [...cell.matchAll(/`([^`:]+)[^`]*`/g)].flatMap(([, name = ""]) => {
         const [first = "", ...others] = name.trim().split("/");
         const prefix = first.slice(0, first.lastIndexOf("_") + 1);
-        return [first, ...others.map((other) => prefix + other)];
+        return [first].concat(others.map((other) => prefix + other));
       });
     });
     const table = LANGGRAPH_JSON_KEYS.map(({ key }) => key);
@@ -136,7 +135,7 @@ describe("the table of langgraph.json's keys", () => {
 
 describe("options of createApp", () => {
   const resolve = (options: object) =>
-    resolveConfig({ options: { graphs: { agent: () => null }, env: {}, ...options } as AppOptions });
+    resolveConfig({ options: { graphs: { agent: () => null }, env: {}, ...options } });
 
   it.each(Object.keys(REFUSED_OPTIONS))("%s is refused by name", async (field) => {
     const [first = "", second] = field.split(".");

@@ -42,7 +42,7 @@ export async function dev(flags: CliFlags, options: { readonly reload: boolean }
 /** Serves, and starts over on a change of `langgraph.json` or its env file; one start at a time, none is lost. */
 async function createReloader(params: {
   readonly first: ResolvedConfig;
-  resolve(): Promise<ResolvedConfig>;
+  readonly resolve: () => Promise<ResolvedConfig>;
   readonly logger: Logger;
   readonly watch: boolean;
 }): Promise<{ close(): Promise<void> }> {
