@@ -100,7 +100,12 @@ export function schemeOf(uri: string): string | null {
 }
 
 /** A failed import of one of the driver's optional packages as one sentence with the way out. */
-function missingDependency(error: unknown, driver: { readonly requires: readonly string[] }, scheme: string, kind: string): HeddleError | null {
+function missingDependency(
+  error: unknown,
+  driver: { readonly requires: readonly string[] },
+  scheme: string,
+  kind: string,
+): HeddleError | null {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   if (!(error instanceof Error) || (code !== "ERR_MODULE_NOT_FOUND" && code !== "MODULE_NOT_FOUND")) return null;
   const missing = driver.requires.filter((name) => mentionsPackage(error.message, name));

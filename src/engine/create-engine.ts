@@ -82,7 +82,8 @@ export function createEngine(options: EngineOptions): Engine {
   };
 }
 
-function installedLanggraphVersion(): string {
+/** Of the @langchain/langgraph beside Heddle. */
+export function installedLanggraphVersion(): string {
   const { version } = createRequire(import.meta.url)("@langchain/langgraph/package.json") as {
     readonly version: string;
   };

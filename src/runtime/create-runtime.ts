@@ -7,6 +7,7 @@ import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import { executeRun } from "./execute-run.js";
+import { reconcileLogs } from "./reconcile-logs.js";
 import { createSweeper } from "./sweeper.js";
 import type { WorkerOptions } from "./worker.js";
 import { createWorker } from "./worker.js";
@@ -38,6 +39,7 @@ export function createRuntime(
   return {
     launcher: worker.launcher,
     async start() {
+      await reconcileLogs(deps.store, deps.eventLog);
       await worker.start();
       sweeper.start();
     },

@@ -12,6 +12,8 @@ export function createRunCancellation(deps: RunsDeps) {
 
   /** A run that never started has ended: tell its readers, and remove the thread of a stateless one. */
   const endPending = async (run: RunRef, action: CancelAction, temporary: boolean): Promise<void> => {
+    // Its creator may not have come to this yet.
+    await eventLog.begin(run);
     eventLog.append(run, [endEvent(run.runId, action === "rollback" ? "rollback" : "interrupted")]);
     await eventLog.seal(run);
     if (temporary) await store.threads.delete({ threadId: run.threadId, access: { kind: "all" } });

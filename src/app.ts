@@ -1,0 +1,185 @@
+import type { Hono } from "hono";
+import type { AppOptions } from "./config/options.js";
+import { resolveConfig } from "./config/resolve.js";
+import type { ResolvedConfig } from "./config/resolved-config.js";
+import { heddleVersion } from "./config/version.js";
+import { ANONYMOUS } from "./core/auth.js";
+import { HeddleError } from "./core/errors.js";
+import type { Logger } from "./core/logger.js";
+import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
+import type { GraphFailure } from "./engine/load-graph.js";
+import { createLoopback } from "./engine/loopback.js";
+import { createHttpApp } from "./http/create-http-app.js";
+import { createLogger } from "./logging/logger.js";
+import { openGraphs, type OpenGraphs } from "./open-graphs.js";
+import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
+import { createRuntime } from "./runtime/create-runtime.js";
+import { createLifecycle } from "./runtime/lifecycle.js";
+import { systemClock } from "./runtime/system-clock.js";
+import { createWorkerId, mayBeAlive } from "./runtime/worker-identity.js";
+import { createServices, type Services } from "./services/create-services.js";
+import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
+import { InProcessDispatcher } from "./streaming/in-process-dispatcher.js";
+import { waitResponse } from "./streaming/wait-response.js";
+import type { ServerInfo } from "./wire/system.js";
+
+/** How often expired event logs and leftovers of stateless runs are removed. */
+const SWEEP_EVERY_MS = 5_000;
+
+/** A server: an ordinary Hono app, with what executes its runs. */
+export interface HeddleServer {
+  /** Mount it with `parent.route("/agent", server.app)`, or serve {@link HeddleServer.fetch}. */
+  readonly app: Hono;
+  readonly fetch: (request: Request, env?: object) => Response | Promise<Response>;
+  /** The policy behind the routes, for code in the same process. */
+  readonly services: Services;
+  /** Start executing runs. The first request does it too. */
+  start(): Promise<void>;
+  /** Drain runs, hand back what is unfinished, end streams, close everything. The only stop. */
+  close(): Promise<void>;
+}
+
+/** A {@link HeddleServer} whose graph files may have failed to load. */
+export interface OpenedApp extends HeddleServer {
+  readonly graphFailures: readonly GraphFailure[];
+}
+
+/**
+ * Open a server: checks everything, executes nothing until the first request or `start()`.
+ * @example
+ * const server = await createApp({ graphs: { agent }, storage: "sqlite:./heddle.db" });
+ * parent.route("/agent", server.app);
+ * @throws HeddleError `CONFIG_INVALID` or `UNSUPPORTED_OPTION` (names the fields), `GRAPH_LOAD_FAILED`, and what opening
+ * the storage throws
+ */
+export async function createApp(options: AppOptions = {}): Promise<HeddleServer> {
+  const config = await resolveConfig({ options });
+  const logger = config.logging.logger ?? (await createLogger(config.logging));
+  for (const warning of config.warnings) logger.warn({}, warning);
+  const { graphFailures: _, ...server } = await openApp(config, { logger });
+  return server;
+}
+
+/**
+ * Open a server from a resolved configuration.
+ * @param options.watch reload graph files when their sources change
+ * @param options.allowGraphFailures serve although some graph files failed to load
+ */
+export async function openApp(
+  config: ResolvedConfig,
+  options: {
+    readonly logger: Logger;
+    readonly watch?: boolean;
+    readonly allowGraphFailures?: boolean;
+    readonly drivers?: StorageDrivers;
+  },
+): Promise<OpenedApp> {
+  const { logger } = options;
+  const clock = systemClock;
+  const { graphs, storage } = await openParts(config, options);
+  const dispatcher = new InProcessDispatcher({
+    clock,
+    onError: (error) => logger.error({ err: error }, "a notification failed"),
+  });
+  const engine = createEngine({
+    graphs: graphs.source,
+    checkpointer: storage.checkpointer,
+    clock,
+    logger,
+    server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },
+    langsmith: config.langsmith.hasApiKey,
+    runInContext: createLoopback((request) => server.fetch(request), config.http.basePath),
+  });
+  const { metadata: store, items, checkpointer, eventLog } = storage;
+  const runtime = createRuntime(
+    { store, engine, checkpointer, eventLog, dispatcher, clock, logger },
+    {
+      ...config.worker,
+      workerId: createWorkerId(),
+      mayBeAlive,
+      sweepEveryMs: SWEEP_EVERY_MS,
+      eventLogTtlMs: config.streaming.eventLogTtlMs,
+    },
+  );
+  const services = createServices({
+    store,
+    items,
+    checkpointer,
+    engine,
+    eventLog,
+    dispatcher,
+    launcher: runtime.launcher,
+    authorizer: null,
+  });
+  const closing = new AbortController();
+  const lifecycle = createLifecycle({
+    start: () => runtime.start(),
+    stop: async () => {
+      await runtime.stop({ drainMs: config.worker.drainMs });
+      closing.abort();
+      await dispatcher.close();
+      await engine.close();
+      await storage.close();
+    },
+  });
+  const app = createHttpApp({
+    services,
+    streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
+    clock,
+    logger,
+    settings: { ...config.http, heartbeatMs: config.streaming.heartbeatMs },
+    info: serverInfo(config),
+    authenticate: () => ANONYMOUS,
+    onRequest: () => lifecycle.start(),
+    isDraining: () => lifecycle.isStopping(),
+    checkStorage: () => store.ping(),
+    closing: closing.signal,
+  });
+  await services.assistants.seedSystemAssistants(config.systemAssistants);
+  const server: OpenedApp = {
+    app,
+    fetch: (request, env) => app.fetch(request, env),
+    services,
+    start: () => lifecycle.start(),
+    close: () => lifecycle.stop(),
+    graphFailures: graphs.failures,
+  };
+  return server;
+}
+
+/** Graphs and storage, side by side: neither needs the other. If one fails the other is closed again. */
+async function openParts(
+  config: ResolvedConfig,
+  options: Parameters<typeof openApp>[1],
+): Promise<{ readonly graphs: OpenGraphs; readonly storage: OpenStorage }> {
+  const { logger, watch = false, drivers = {} } = options;
+  const [graphs, storage] = await Promise.allSettled([
+    openGraphs(config, { watch, logger }),
+    openStorage(config, { clock: systemClock, logger, drivers }),
+  ]);
+  if (graphs.status === "fulfilled" && storage.status === "fulfilled") {
+    const [failure] = graphs.value.failures;
+    if (failure === undefined || options.allowGraphFailures === true) {
+      return { graphs: graphs.value, storage: storage.value };
+    }
+  }
+  if (graphs.status === "fulfilled") await graphs.value.source.close();
+  if (storage.status === "fulfilled") await storage.value.close();
+  if (graphs.status === "rejected") throw graphs.reason;
+  if (storage.status === "rejected") throw storage.reason;
+  throw graphsError(graphs.value.failures);
+}
+
+function graphsError(failures: readonly GraphFailure[]): HeddleError {
+  const [first] = failures;
+  if (first !== undefined && failures.length === 1) return first.error;
+  return new HeddleError("GRAPH_LOAD_FAILED", { message: failures.map(({ error }) => error.message).join("\n") });
+}
+
+function serverInfo(config: ResolvedConfig): ServerInfo {
+  return {
+    version: heddleVersion(),
+    langgraphVersion: installedLanggraphVersion(),
+    flags: { assistants: !config.http.disabled.assistants, crons: false, langsmith: config.langsmith.tracing },
+  };
+}

@@ -1,0 +1,14 @@
+/** Heddle: serve LangGraph graphs over HTTP. @module */
+export { createApp, type HeddleServer } from "./app.js";
+export type {
+  AppOptions,
+  CorsOptions,
+  HttpOptions,
+  LogLevel,
+  StreamingOptions,
+  WorkerOptions,
+} from "./config/options.js";
+export { HeddleError, isHeddleError, type ErrorCode } from "./core/errors.js";
+export type { Driver, DriverContext } from "./core/driver.js";
+export type { StorageDrivers } from "./open-storage.js";
+export type { Services } from "./services/create-services.js";

@@ -1,0 +1,89 @@
+import { adoptSaver } from "./checkpointers/adopt.js";
+import { createCheckpointerRegistry } from "./checkpointers/registry.js";
+import type { ResolvedConfig } from "./config/resolved-config.js";
+import { configError } from "./config/problem.js";
+import { splitBrainProblem } from "./config/split-brain.js";
+import type { Checkpointer } from "./core/checkpointer.js";
+import type { Clock } from "./core/clock.js";
+import type { Driver } from "./core/driver.js";
+import type { EventLog } from "./core/event-log.js";
+import type { ItemStore } from "./core/item-store.js";
+import type { Logger } from "./core/logger.js";
+import type { MetadataStore } from "./core/metadata-store.js";
+import { createStoreRegistry, type OpenedStore } from "./stores/registry.js";
+import { createEventLogRegistry, type EventLogContext } from "./streaming/registry.js";
+
+/** Drivers beside the built-in ones, for URI schemes of your own. */
+export interface StorageDrivers {
+  readonly stores?: readonly Driver<OpenedStore>[];
+  readonly checkpointers?: readonly Driver<Checkpointer>[];
+  readonly eventLogs?: readonly Driver<EventLog, EventLogContext>[];
+}
+
+/** Everything that a server keeps data in. */
+export interface OpenStorage {
+  readonly metadata: MetadataStore;
+  readonly items: ItemStore;
+  readonly checkpointer: Checkpointer;
+  readonly eventLog: EventLog;
+  /** In reverse order of opening. */
+  close(): Promise<void>;
+}
+
+/**
+ * Open what the URIs name. What was opened before a failure is closed again.
+ * @throws HeddleError `SCHEME_UNKNOWN`, `DEPENDENCY_MISSING`, `STORAGE_UNAVAILABLE`, `CONFIG_INVALID` (a durable part
+ * beside one that a restart forgets)
+ */
+export async function openStorage(
+  config: ResolvedConfig,
+  deps: { readonly clock: Clock; readonly logger: Logger; readonly drivers?: StorageDrivers },
+): Promise<OpenStorage> {
+  const { clock, logger, drivers = {} } = deps;
+  const shared = new Map<string, unknown>();
+  const { storage, streaming } = config;
+  const context = { cwd: storage.cwd, shared };
+  const closers: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.reverse().splice(0)) await closer();
+  };
+  try {
+    const { metadata, items } = await createStoreRegistry(drivers.stores ?? []).open(storage.uri, context);
+    closers.push(
+      () => metadata.close(),
+      () => items.close(),
+    );
+    const checkpointer = await openCheckpointer(config, shared, drivers.checkpointers ?? []);
+    closers.push(() => checkpointer.close());
+    // Asked of the URIs when the configuration was resolved; only opened drivers know for sure.
+    const problem = splitBrainProblem({
+      storageDurable: metadata.durable,
+      checkpointerDurable: checkpointer.durable,
+      allowEphemeral: config.allowEphemeral,
+    });
+    if (problem !== null) throw configError([problem]);
+    const limits = {
+      ttlMs: streaming.eventLogTtlMs,
+      unreadTtlMs: streaming.unreadTtlMs,
+      maxBytes: streaming.maxBytes,
+    };
+    const logs = createEventLogRegistry(drivers.eventLogs ?? []);
+    const eventLog = await logs.open(storage.uri, { ...context, clock, logger, limits });
+    closers.push(() => eventLog.close());
+    return { metadata, items, checkpointer, eventLog, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openCheckpointer(
+  config: ResolvedConfig,
+  shared: Map<string, unknown>,
+  drivers: readonly Driver<Checkpointer>[],
+): Promise<Checkpointer> {
+  const { checkpointer, storage } = config;
+  if (checkpointer.kind === "instance") return adoptSaver(checkpointer.saver);
+  const { uri, cwd } = checkpointer.kind === "uri" ? checkpointer : storage;
+  return createCheckpointerRegistry(drivers).open(uri, { cwd, shared });
+}

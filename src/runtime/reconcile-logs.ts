@@ -1,0 +1,20 @@
+import { ALL_ROWS } from "../core/auth.js";
+import type { EventLog } from "../core/event-log.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+import { endEvent, errorEvent } from "../core/run-event.js";
+import { isTerminal } from "../core/run-lifecycle.js";
+
+/**
+ * At start: end the logs of runs that had ended, or were deleted, when the process died before it could say so. Logs of
+ * other runs wait for their next attempt.
+ */
+export async function reconcileLogs(store: MetadataStore, eventLog: EventLog): Promise<void> {
+  for (const ref of await eventLog.unsealed()) {
+    const run = await store.runs.get({ ...ref, access: ALL_ROWS });
+    if (run !== null && !isTerminal(run.status)) continue;
+    await eventLog.begin(ref);
+    if (run?.error) eventLog.append(ref, [errorEvent(run.error)]);
+    else eventLog.append(ref, [endEvent(ref.runId, run !== null && isTerminal(run.status) ? run.status : "rollback")]);
+    await eventLog.seal(ref);
+  }
+}
