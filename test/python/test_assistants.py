@@ -1,7 +1,10 @@
 """docs/wire/langgraph-api.md §2.3."""
 
+import httpx
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
+
+from conftest import say
 
 
 @pytest.fixture
@@ -101,3 +104,20 @@ def test_subgraphs(client):
     assert set(client.assistants.get_subgraphs("research", recurse=True)) == {"investigate"}
     assert set(client.assistants.get_subgraphs("research", namespace="investigate")) == {"investigate"}
     assert client.assistants.get_subgraphs("agent") == {}
+
+
+def test_context_of_an_assistant(client, tag):
+    made = client.assistants.create("memory", context={"user": tag}, metadata={"tag": tag})
+    assert made["context"] == {"user": tag}
+    client.runs.wait(None, made["assistant_id"], input=say("Remember that I like tea."))
+    [item] = client.store.search_items(["memories", tag])["items"]
+    assert item["value"] == {"fact": "I like tea"}
+    moved = client.assistants.update(made["assistant_id"], graph_id="slow", context={}, description="moved")
+    assert (moved["graph_id"], moved["context"], moved["description"]) == ("slow", {}, "moved")
+    assert client.runs.wait(None, made["assistant_id"], input={"steps": 1, "step_ms": 1})["done"] == 1
+
+
+def test_latest_by_query(server, client, assistant):
+    client.assistants.update(assistant["assistant_id"], name="Second")
+    url = f"{server.url}/assistants/{assistant['assistant_id']}/latest"
+    assert httpx.post(url, params={"version": 1}).json()["name"] == "First"

@@ -122,3 +122,32 @@ def test_context_reaches_the_graph(client, thread_id, tag):
     client.runs.wait(thread_id, "memory", input=say("Remember that I like tea."), context={"user": tag})
     result = client.runs.wait(thread_id, "memory", input=say("What do you know?"), context={"user": tag})
     assert result["messages"][-1]["content"] == "I know: I like tea."
+
+
+def test_checkpoint_during_is_durability(client, thread_id):
+    client.runs.wait(thread_id, "slow", input={"steps": 2, "step_ms": 1}, checkpoint_during=False)
+    assert len(client.threads.get_history(thread_id, limit=100)) == 1
+
+
+def test_langsmith_tracer_reaches_the_configurable(client, thread_id):
+    client.runs.wait(thread_id, "slow", input=SHORT, langsmith_tracing={"project_name": "p", "example_id": "e"})
+    metadata = client.threads.get_state(thread_id)["metadata"]
+    assert (metadata["langsmith_project"], metadata["langsmith_example_id"]) == ("p", "e")
+
+
+def test_cancel_many_by_status(client, thread_id):
+    runs = [client.runs.create(thread_id, "slow", input=LONG)["run_id"] for _ in range(2)]
+    client.runs.cancel_many(status="all")
+    for run_id in runs:
+        client.runs.join(thread_id, run_id)
+    assert {r["status"] for r in client.runs.list(thread_id)} == {"interrupted"}
+
+
+def test_cancel_many_with_rollback(client, thread_id):
+    run_id = client.runs.create(thread_id, "slow", input=LONG)["run_id"]
+    client.runs.cancel_many(thread_id=thread_id, run_ids=[run_id], action="rollback")
+    deadline = time.monotonic() + 10
+    while client.runs.list(thread_id):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert client.threads.get_history(thread_id) == []

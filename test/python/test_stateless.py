@@ -1,5 +1,6 @@
 """docs/wire/langgraph-api.md §2.7: runs without a thread of one's own."""
 
+import httpx
 import pytest
 from langgraph_sdk.errors import NotFoundError
 
@@ -43,3 +44,12 @@ def test_batch(client):
         [{"assistant_id": "slow", "input": {"steps": n, "step_ms": 1}, "on_completion": "keep"} for n in (1, 2, 3)]
     )
     assert [client.runs.join(run["thread_id"], run["run_id"])["done"] for run in runs] == [1, 2, 3]
+
+
+def test_join_without_the_thread(server, client):
+    run = client.runs.create(None, "slow", input={"steps": 3, "step_ms": 30}, stream_mode="custom")
+    url = f"{server.url}/runs/{run['run_id']}/stream"
+    with httpx.stream("GET", url, headers={"last-event-id": "-1"}) as answer:
+        assert answer.headers["content-location"] == f"/runs/{run['run_id']}"
+        body = answer.read().decode()
+    assert body.count("event: custom\n") == 3

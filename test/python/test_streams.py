@@ -103,6 +103,22 @@ def test_leaving_changes_nothing_by_default(client, thread_id):
     assert client.runs.join(thread_id, run_id)["done"] == 5
 
 
+def test_leaving_a_join_cancels_when_asked(client, thread_id):
+    run_id = client.runs.create(thread_id, "slow", input={"steps": 100, "step_ms": 100})["run_id"]
+    stream = client.runs.join_stream(thread_id, run_id, cancel_on_disconnect=True, last_event_id="-1")
+    next(stream)
+    stream.close()
+    wait_for_status(client, thread_id, run_id, "interrupted")
+
+
+def test_last_event_id_in_the_query(server, client, thread_id):
+    run_id = client.runs.create(thread_id, "slow", input=SLOW, stream_mode="custom")["run_id"]
+    whole = list(client.runs.join_stream(thread_id, run_id, last_event_id="-1"))
+    url = f"{server.url}/threads/{thread_id}/runs/{run_id}/stream"
+    body = httpx.get(url, params={"last_event_id": whole[1].id}).text
+    assert body.count("event: custom\n") == 2
+
+
 def test_headers_of_a_stream(server, thread_id):
     url = f"{server.url}/threads/{thread_id}/runs/stream"
     with httpx.stream("POST", url, json={"assistant_id": "slow", "input": SLOW}) as answer:

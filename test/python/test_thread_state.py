@@ -1,5 +1,6 @@
 """docs/wire/langgraph-api.md §2.4.8–2.4.11: state, history, time travel."""
 
+import httpx
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError
 
@@ -87,3 +88,34 @@ def test_busy_thread_refuses_state_updates(client, thread_id):
 def test_missing_thread(client):
     with pytest.raises(NotFoundError):
         client.threads.get_state("00000000-0000-4000-8000-000000000000")
+
+
+def test_history_by_get(server, client, thread_id):
+    client.runs.wait(thread_id, "slow", input={"steps": 2, "step_ms": 1})
+    history = client.threads.get_history(thread_id, limit=100)
+    url = f"{server.url}/threads/{thread_id}/history"
+    assert httpx.get(url).json() == history
+    by_id = history[0]["checkpoint"]["checkpoint_id"]
+    assert httpx.get(url, params={"limit": 2, "before": by_id}).json() == history[1:3]
+
+
+def test_update_at_a_checkpoint_id(client, thread_id):
+    client.runs.wait(thread_id, "slow", input={"steps": 3, "step_ms": 1})
+    older = next(s for s in client.threads.get_history(thread_id, limit=100) if s["values"].get("done") == 1)
+    id = older["checkpoint"]["checkpoint_id"]
+    fork = client.threads.update_state(thread_id, {"done": 2}, as_node="work", checkpoint_id=id)
+    made = client.threads.get_state(thread_id, checkpoint=fork["checkpoint"])
+    assert made["values"]["done"] == 2 and made["parent_checkpoint"]["checkpoint_id"] == id
+
+
+def test_select(server, client, thread_id):
+    client.runs.wait(thread_id, "slow", input={"steps": 1, "step_ms": 1})
+    url = f"{server.url}/threads/{thread_id}"
+    select = ["next", "values.done"]
+    wanted = {"next": [], "values": {"done": 1}}
+    assert httpx.get(f"{url}/state", params={"select": select}).json() == wanted
+    id = client.threads.get_state(thread_id)["checkpoint"]["checkpoint_id"]
+    assert httpx.get(f"{url}/state/{id}", params={"select": select}).json() == wanted
+    body = {"checkpoint": {"checkpoint_id": id}, "select": select}
+    assert httpx.post(f"{url}/state/checkpoint", json=body).json() == wanted
+    assert httpx.post(f"{url}/history", json={"limit": 1, "select": select}).json() == [wanted]

@@ -1,0 +1,38 @@
+"""What is not there yet is refused by an error that names it: never accepted and ignored."""
+
+import uuid
+
+import httpx
+import pytest
+
+RUN = {"assistant_id": "slow", "input": {"steps": 1, "step_ms": 1}}
+ID = str(uuid.uuid4())
+
+
+@pytest.mark.parametrize(
+    "method, path, body, query, named",
+    [
+        ("POST", "/threads", {"ttl": 5}, {}, "ttl"),
+        ("PATCH", "/threads/{thread_id}", {"ttl": 5}, {}, "ttl"),
+        ("GET", "/threads/{thread_id}", None, {"include": "ttl"}, "include"),
+        ("POST", "/threads/{thread_id}/runs", {**RUN, "webhook": "https://example.com"}, {}, "webhook"),
+        ("POST", "/threads/{thread_id}/runs", {**RUN, "feedback_keys": ["a"]}, {}, "feedback_keys"),
+        ("POST", "/threads/{thread_id}/runs", {**RUN, "strict_resume": True}, {}, "strict_resume"),
+        ("POST", "/threads/{thread_id}/runs", {**RUN, "stream_mode": ["tools"]}, {}, "tools"),
+        ("POST", "/threads/{thread_id}/runs", {**RUN, "stream_mode": "lifecycle"}, {}, "lifecycle"),
+        ("POST", "/threads/{thread_id}/runs/stream", RUN, {"namespace": "a"}, "namespace"),
+        ("GET", "/threads/{thread_id}/runs/{run_id}/stream", None, {"namespace": "a"}, "namespace"),
+        ("GET", "/threads/{thread_id}/runs/{run_id}/stream", None, {"checkpoint_id": ID}, "checkpoint_id"),
+        ("POST", "/threads/{thread_id}/runs/{run_id}/cancel", None, {"reason": "taken"}, "reason"),
+        ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}, "ttl": 5}, {}, "ttl"),
+        ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}, "index": ["a"]}, {}, "index"),
+        ("GET", "/store/items", None, {"namespace": "a", "key": "k", "refresh_ttl": "true"}, "refresh_ttl"),
+        ("POST", "/store/items/search", {"namespace_prefix": [], "query": "tea"}, {}, "query"),
+        ("POST", "/store/items/search", {"namespace_prefix": [], "refresh_ttl": True}, {}, "refresh_ttl"),
+    ],
+)
+def test_refused_by_name(server, client, thread_id, method, path, body, query, named):
+    run_id = client.runs.create(thread_id, **RUN)["run_id"] if "run_id" in path else ""
+    url = server.url + path.format(thread_id=thread_id, run_id=run_id)
+    answer = httpx.request(method, url, json=body, params=query)
+    assert answer.status_code == 422 and named in answer.json()["detail"]
