@@ -150,26 +150,28 @@ export class RunBuffer {
   /** Down to seven eighths: one pass then pays for an eighth of the bytes appended, not for each event. */
   #evict(): void {
     const step = this.#maxBytes / 8;
-    const limit = this.#recentIndex(step);
-    this.#evictKind("token", limit, this.#maxBytes - step);
-    this.#evictKind("state", this.#recentIndex(step), this.#maxBytes - step);
+    for (const kind of ["token", "state"] as const) this.#evictKind(kind, this.#maxBytes - step);
     this.#evictAboveBytes = Math.max(this.#maxBytes, this.bytes + step);
   }
 
-  #evictKind(kind: "token" | "state", limit: number, targetBytes: number): void {
+  #evictKind(kind: "token" | "state", targetBytes: number): void {
     if (this.bytes <= targetBytes) return;
+    const limit = this.#recentIndex(this.#maxBytes / 8);
     const kept: RunEvent[] = [];
-    this.#events.forEach((event, index) => {
-      const evictable = event.kind === kind && index < limit && event.seq !== this.#newestStateSeq;
-      if (!evictable || this.bytes <= targetBytes) {
+    let index = 0;
+    let lastEvicted = -1;
+    for (; index < limit && this.bytes > targetBytes; index += 1) {
+      const event = this.#events[index] as RunEvent;
+      if (event.kind === kind && event.seq !== this.#newestStateSeq) {
+        this.bytes -= eventBytes(event);
+        lastEvicted = event.seq;
+      } else {
         kept.push(event);
-        return;
       }
-      this.bytes -= eventBytes(event);
-      if (kind === "token") this.evicted.tokensTo = Math.max(this.evicted.tokensTo, event.seq);
-      else this.evicted.statesTo = Math.max(this.evicted.statesTo, event.seq);
-    });
-    this.#events = kept;
+    }
+    this.#events = kept.concat(this.#events.slice(index));
+    if (kind === "token") this.evicted.tokensTo = Math.max(this.evicted.tokensTo, lastEvicted);
+    else this.evicted.statesTo = Math.max(this.evicted.statesTo, lastEvicted);
   }
 
   /** Index from which on the newest `bytes` begin: readers that keep up are there, and lose nothing. */
