@@ -1,5 +1,5 @@
 import { hasOption, tsconfigFiles } from "./tsconfig-files.js";
-import { findTypeScript } from "./find-typescript.js";
+import { findTypeScript, loadTypeScript } from "./find-typescript.js";
 
 /**
  * `emitDecoratorMetadata`, which esbuild does not have: where tsconfig asks for it and a file has decorators, TypeScript
@@ -21,7 +21,7 @@ export async function withDecoratorMetadata(
       error: "tsconfig.json sets emitDecoratorMetadata, which needs TypeScript 5.9 or 6: npm install -D typescript@6",
     };
   }
-  const { ts } = found;
+  const ts = loadTypeScript(found);
   const { outputText } = ts.transpileModule(source, {
     fileName: file,
     compilerOptions: {

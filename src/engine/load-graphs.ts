@@ -61,12 +61,14 @@ export async function loadGraphs(options: LoadGraphsOptions): Promise<LoadedGrap
   const startedAt = Date.now();
   const first = await load(0);
   let entries: ReadonlyMap<string, RegistryEntry> = first.entries;
+  let swaps = 0;
   const watching = options.watch
     ? await watchGraphs(first, {
         startedAt,
         load,
         swap: (version) => {
           const before = entries;
+          swaps += 1;
           entries = merged(Object.keys(graphs), version.entries, before);
           return [...entries].filter(([graphId, entry]) => before.get(graphId) !== entry).map(([graphId]) => graphId);
         },
@@ -80,7 +82,7 @@ export async function loadGraphs(options: LoadGraphsOptions): Promise<LoadedGrap
       const spec = graphs[graphId];
       if (spec === undefined) return null;
       const { file, exportName } = locateGraph(graphId, spec, cwd);
-      return { file, exportName, cwd };
+      return { file, exportName, cwd, version: swaps };
     },
     ...(options.schemaTimeoutMs !== undefined && { schemaTimeoutMs: options.schemaTimeoutMs }),
     ...(logger && { logger }),
