@@ -124,7 +124,11 @@ export function decodeJoin(query: Query, lastEventIdHeader: string | undefined) 
   if (sent.checkpoint_id) unsupported("checkpoint_id", "join with Last-Event-ID instead");
   return {
     cancelOnDisconnect: sent.cancel_on_disconnect ?? false,
-    streamModes: knownModes("stream_mode", sent.stream_mode ?? []),
+    // The Python langgraph_sdk 0.4.3 sends `stream_mode=` when no mode is chosen.
+    streamModes: knownModes(
+      "stream_mode",
+      (sent.stream_mode ?? []).filter((name) => name !== ""),
+    ),
     position: eventPosition(lastEventIdHeader ?? sent.last_event_id),
   };
 }
