@@ -80,7 +80,8 @@ export class InProcessDispatcher implements Dispatcher {
   }
 
   #call<L>(listeners: ReadonlySet<L>, call: (listener: L) => void): void {
-    for (const listener of [...listeners]) {
+    const current = [...listeners];
+    for (const listener of current) {
       if (!listeners.has(listener)) continue;
       try {
         call(listener);

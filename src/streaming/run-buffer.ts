@@ -103,7 +103,7 @@ export class RunBuffer {
   }
 
   closeReaders(): void {
-    for (const reader of [...this.readers]) reader.close();
+    for (const reader of this.readers) reader.close();
   }
 
   /** Let go of the oldest events, those before `beforeSeq`, while more than `keepBytes` are held. A storage has them. */

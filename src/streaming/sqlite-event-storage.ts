@@ -234,12 +234,15 @@ function rowsOf(logId: number | undefined, events: readonly RunEvent[], from: nu
 
 /** The storage, with errors that say who speaks. */
 function reporting(storage: EventStorage, path: string): EventStorage {
-  const call = <A extends unknown[], R>(method: (...args: A) => Promise<R>) => {
-    return (...args: A): Promise<R> =>
-      method.apply(storage, args).catch((error: unknown) => Promise.reject(unavailable(path, error)));
+  const call = async <R>(work: () => Promise<R>): Promise<R> => {
+    try {
+      return await work();
+    } catch (error) {
+      throw unavailable(path, error);
+    }
   };
   return {
-    head: call(storage.head),
+    head: (run) => call(() => storage.head(run)),
     write(writes) {
       try {
         return storage.write(writes);
@@ -247,14 +250,14 @@ function reporting(storage: EventStorage, path: string): EventStorage {
         throw unavailable(path, error);
       }
     },
-    read: call(storage.read),
-    evict: call(storage.evict),
-    keep: call(storage.keep),
-    delete: call(storage.delete),
-    deleteThread: call(storage.deleteThread),
-    deleteExpired: call(storage.deleteExpired),
-    unsealed: call(storage.unsealed),
-    close: call(storage.close),
+    read: (params) => call(() => storage.read(params)),
+    evict: (params) => call(() => storage.evict(params)),
+    keep: (run, ms) => call(() => storage.keep(run, ms)),
+    delete: (run) => call(() => storage.delete(run)),
+    deleteThread: (threadId) => call(() => storage.deleteThread(threadId)),
+    deleteExpired: (limit) => call(() => storage.deleteExpired(limit)),
+    unsealed: (limit) => call(() => storage.unsealed(limit)),
+    close: () => call(() => storage.close()),
   };
 }
 

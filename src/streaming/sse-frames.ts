@@ -37,7 +37,7 @@ export function errorFrame(error: string, message: string): string {
 
 /** A line break would end the field early, and a NUL makes decoders drop an id. */
 function oneLine(text: string): string {
-  return text.replace(/[\r\n\0]/g, "");
+  return text.replaceAll(/[\r\n\0]/g, "");
 }
 
 /**

@@ -94,9 +94,9 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
       while (text === "" && !this.#over) {
         const read = await this.#nextOrBeat();
         if (this.#over) return;
-        if (read?.kind === "end") return this.#close(controller);
-        if (read?.kind === "gap" && this.#isFatal(read)) return this.#fail(controller, read);
-        text = read === null ? HEARTBEAT : this.#encode(read);
+        if (read?.kind === "end") this.#close(controller);
+        else if (read?.kind === "gap" && this.#isFatal(read)) this.#fail(controller, read);
+        else text = read === null ? HEARTBEAT : this.#encode(read);
       }
       if (text !== "") this.#send(controller, text);
     } catch (error) {

@@ -78,10 +78,10 @@ export class StoredLogWriter {
       logs.forEach((log, index) => this.#wrote(log, writes[index] as LogWrite));
       this.start();
     };
-    const failed = (error: unknown): Promise<never> => {
+    const failed = async (error: unknown): Promise<never> => {
       this.#inFlight = null;
       for (const log of logs) this.#dirty.add(log);
-      return Promise.reject(error as Error);
+      throw error;
     };
     try {
       const writing = this.#storage.write(writes);

@@ -13,12 +13,13 @@ export interface DispatcherSuite {
 type Signalled = readonly [RunRef, CancelAction];
 
 /** The contract of {@link Dispatcher}, on a transport that loses nothing. */
-export function testDispatcher({ name, vitest: { describe, it, expect }, open }: DispatcherSuite): void {
+export function testDispatcher(suite: DispatcherSuite): void {
+  const { describe, it, expect } = suite.vitest;
   const withDispatcher =
     (test: (fixture: { dispatcher: Dispatcher; clock: FakeClock; errors: unknown[] }) => Promise<void>) => async () => {
       const clock = fakeClock();
       const errors: unknown[] = [];
-      const dispatcher = await open({ clock, onError: (error) => errors.push(error) });
+      const dispatcher = await suite.open({ clock, onError: (error) => errors.push(error) });
       try {
         await test({ dispatcher, clock, errors });
       } finally {
@@ -34,7 +35,7 @@ export function testDispatcher({ name, vitest: { describe, it, expect }, open }:
     });
   const run: RunRef = { runId: "run", threadId: "thread" };
 
-  describe(`Dispatcher: ${name}`, () => {
+  describe(`Dispatcher: ${suite.name}`, () => {
     it(
       "calls every listener for an announcement, never inside announce()",
       withDispatcher(async ({ dispatcher }) => {

@@ -1,6 +1,6 @@
 import { getRequestListener } from "@hono/node-server";
 import { once } from "node:events";
-import { type Server, createServer, get } from "node:http";
+import { type IncomingMessage, type Server, createServer, get } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { toJsonText } from "../../src/core/json.js";
@@ -41,18 +41,37 @@ async function serve(options: Partial<SseOptions> = {}) {
   return { log, cursor, reads, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/` };
 }
 
+/** The next chunk as text; `null` at the end. */
+function readChunks(response: Response): () => Promise<string | null> {
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  return async () => {
+    const { done, value } = await reader.read();
+    return done ? null : Buffer.from(value).toString();
+  };
+}
+
+/** Let the loop turn until `count` stands still: socket buffers are then full. */
+async function settled(count: () => number): Promise<number> {
+  let before = -1;
+  for (let round = 0; round < 500 && before !== count(); round += 1) {
+    before = count();
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  }
+  return count();
+}
+
 describe("sseStream behind @hono/node-server", () => {
   it("sends head and opening comment at once, and keeps the connection", async () => {
     const { log, url } = await serve();
     const response = await fetch(url);
     expect(response.headers.get("connection")).toBe("keep-alive");
     expect(response.headers.get("content-type")).toBe("text/event-stream");
-    const reader = response.body?.getReader();
-    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe(": heartbeat\n\n");
+    const chunks = readChunks(response);
+    expect(await chunks()).toBe(": heartbeat\n\n");
     log.append(run, [{ event: "values", data: toJsonText(1), kind: "state" }]);
-    expect(Buffer.from((await reader?.read())?.value ?? []).toString()).toBe("event: values\ndata: 1\nid: 0\n\n");
+    expect(await chunks()).toBe("event: values\ndata: 1\nid: 0\n\n");
     await log.seal(run);
-    expect((await reader?.read())?.done).toBe(true);
+    expect(await chunks()).toBeNull();
   });
 
   it("a client that vanishes closes the cursor and is reported", async () => {
@@ -72,15 +91,9 @@ describe("sseStream behind @hono/node-server", () => {
     for (let i = 0; i < 800; i += 1) log.append(run, [{ event: "values", data: toJsonText(chunk), kind: "state" }]);
     await log.seal(run);
     const request = get(url);
-    const [response] = (await once(request, "response")) as [import("node:http").IncomingMessage];
+    const [response] = (await once(request, "response")) as [IncomingMessage];
     response.pause();
-    let before = -1;
-    // Socket buffers fill within a few turns; then the count stands still.
-    for (let turn = 0; turn < 500 && before !== reads.count; turn += 1) {
-      before = reads.count;
-      for (let i = 0; i < 20; i += 1) await new Promise((resolve) => setImmediate(resolve));
-    }
-    expect(reads.count).toBeLessThan(150);
+    expect(await settled(() => reads.count)).toBeLessThan(150);
     let bytes = 0;
     response.on("data", (data: Buffer) => (bytes += data.length));
     response.resume();

@@ -3,6 +3,7 @@ import { toJsonText } from "../../../src/core/json.js";
 import type { NewRunEvent } from "../../../src/core/run-event.js";
 import type { RunRef } from "../../../src/core/run.js";
 import { MemoryEventLog } from "../../../src/streaming/memory-event-log.js";
+import { drain, eventsOf, mustOpen, range } from "../../../src/testing/event-log/fixture.js";
 import { fakeClock } from "../../../src/testing/fake-clock.js";
 
 const runOf = (name: string): RunRef => ({ runId: name, threadId: `thread of ${name}` });
@@ -45,14 +46,14 @@ describe("MemoryEventLog", () => {
   it("keeps nothing of runs whose time is over, without being swept", async () => {
     const clock = fakeClock();
     const log = new MemoryEventLog({ clock });
-    for (let i = 0; i < 1_000; i += 1) {
+    for (const i of range(0, 1_000)) {
       const run = { runId: `run ${i}`, threadId: `thread ${i % 10}` };
       await log.begin(run, { resumable: i % 3 === 0 });
       log.append(run, [sized(10)]);
-      if (i % 2 === 0) (await log.open(run, "start"))?.close();
       await log.seal(run);
       clock.advance(50);
     }
+    for (const i of range(0, 100)) (await log.open({ runId: `run ${i * 10}`, threadId: "thread 0" }, "start"))?.close();
     expect(log.size).toBeGreaterThan(200);
     clock.advance(121_000);
     expect(log.size).toBe(0);
@@ -64,14 +65,9 @@ describe("MemoryEventLog", () => {
     const run = runOf("long");
     await log.begin(run);
     for (let i = 0; i < 10_000; i += 1) log.append(run, [{ ...sized(100), kind: "token" }]);
-    const cursor = await log.open(run, "start");
     await log.seal(run);
-    let bytes = 0;
-    for (;;) {
-      const read = await cursor?.next();
-      if (read?.kind !== "events") break;
-      bytes += read.events.reduce((sum, event) => sum + event.data.length + event.event.length + 64, 0);
-    }
+    const kept = await drain(await mustOpen(log, run, "start"));
+    const bytes = kept.data.reduce((sum, data) => sum + data.length + "values".length + 64, 0);
     expect(bytes).toBeGreaterThan(80_000);
     expect(bytes).toBeLessThanOrEqual(100_000);
   });
@@ -81,7 +77,7 @@ describe("MemoryEventLog", () => {
     const run = runOf("long");
     await log.begin(run);
     for (let i = 0; i < 100; i += 1) log.append(run, [sized(10_000)]);
-    const read = await (await log.open(run, "start"))?.next();
-    expect(read?.kind === "events" && read.events.length).toBe(27);
+    const read = await (await mustOpen(log, run, "start")).next();
+    expect(eventsOf(read)).toHaveLength(27);
   });
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { CursorRead, EventCursor } from "../../../src/core/event-log.js";
 import { asJsonText, toJsonText } from "../../../src/core/json.js";

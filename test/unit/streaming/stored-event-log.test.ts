@@ -7,6 +7,7 @@ import type { NewRunEvent } from "../../../src/core/run-event.js";
 import type { EventStorage } from "../../../src/streaming/event-storage.js";
 import { openSqliteEventStorage } from "../../../src/streaming/sqlite-event-storage.js";
 import { StoredEventLog, type StoredEventLogOptions } from "../../../src/streaming/stored-event-log.js";
+import { drain, eventsOf, mustOpen, range, seqsOf } from "../../../src/testing/event-log/fixture.js";
 import { fakeClock } from "../../../src/testing/fake-clock.js";
 
 const run = { runId: "r", threadId: "t" };
@@ -35,9 +36,11 @@ async function opened(
       writes += 1;
       const write = (): void => {
         if (options.fails?.() === true) throw new Error("disk full");
-        void sqlite.write(batch);
+        sqlite.write(batch)?.catch(() => undefined);
       };
-      return options.asynchronous === true ? turn().then(write) : void write();
+      if (options.asynchronous === true) return turn().then(write);
+      write();
+      return undefined;
     },
   };
   const logger = { warn: (fields: object) => void warnings.push(fields) };
@@ -64,12 +67,11 @@ describe("StoredEventLog", () => {
   it("shows no reader what SQLite does not have", async () => {
     const { log, sqlite } = await opened();
     await log.begin(run);
-    const cursor = await log.open(run, "start");
+    const cursor = await mustOpen(log, run, "start");
     for (let round = 0; round < 20; round += 1) {
       log.append(run, events(1 + (round % 3)));
-      const read = await cursor?.next();
-      const last = read?.kind === "events" ? read.events.at(-1) : undefined;
-      expect((await sqlite.head(run))?.nextSeq).toBeGreaterThan(last?.seq ?? Number.POSITIVE_INFINITY);
+      const shown = seqsOf(await cursor.next());
+      expect((await sqlite.head(run))?.nextSeq).toBeGreaterThan(Math.max(...shown));
     }
     await log.close();
   });
@@ -78,13 +80,12 @@ describe("StoredEventLog", () => {
     let failing = true;
     const { log, clock, sqlite, warnings } = await opened({ fails: () => failing, asynchronous });
     await log.begin(run);
-    const cursor = await log.open(run, "start");
+    const cursor = await mustOpen(log, run, "start");
     log.append(run, events(3));
-    const read = await cursor?.next();
-    expect(read?.kind === "events" && read.events.length).toBe(3);
+    expect(eventsOf(await cursor.next())).toHaveLength(3);
     await expect(log.flush(run)).rejects.toThrow("disk full");
     await expect(log.seal(run)).rejects.toThrow("disk full");
-    expect(await cursor?.next()).toEqual({ kind: "end" });
+    expect(await cursor.next()).toEqual({ kind: "end" });
     expect(await sqlite.head(run)).toBeNull();
     expect(warnings.length).toBeGreaterThan(0);
 
@@ -95,7 +96,7 @@ describe("StoredEventLog", () => {
     clock.advance(1_000);
     await log.seal(run);
     expect(await sqlite.head(run)).toMatchObject({ nextSeq: 3, sealed: true });
-    cursor?.close();
+    cursor.close();
     clock.advance(10_000);
     expect(log.size).toBe(0);
     await log.close();
@@ -126,23 +127,16 @@ describe("StoredEventLog", () => {
     const { log, clock } = await opened({ lingerMs: 1_000 });
     await log.begin(run, { resumable: true });
     log.append(run, events(500));
-    const slow = await log.open(run, "start");
+    const slow = await mustOpen(log, run, "start");
     await log.seal(run);
     expect(log.size).toBe(1);
     clock.advance(2_001);
-    const seqs: number[] = [];
-    for (;;) {
-      const read = await slow?.next();
-      if (read?.kind !== "events") break;
-      seqs.push(...read.events.map((event) => event.seq));
-    }
-    expect(seqs).toEqual(Array.from({ length: 500 }, (_, i) => i));
-    slow?.close();
+    expect((await drain(slow)).seqs).toEqual(range(0, 500));
+    slow.close();
     expect(log.size).toBe(0);
-    const late = await log.open(run, { afterSeq: 497 });
-    const read = await late?.next();
-    expect(read?.kind === "events" && read.events.map((event) => event.seq)).toEqual([498, 499]);
-    late?.close();
+    const late = await mustOpen(log, run, { afterSeq: 497 });
+    expect(seqsOf(await late.next())).toEqual([498, 499]);
+    late.close();
     expect(log.size).toBe(0);
     await log.close();
   });
