@@ -76,7 +76,8 @@ export async function openApp(
 ): Promise<OpenedApp> {
   const { logger } = options;
   const clock = systemClock;
-  const { graphs, storage } = await openParts(config, options);
+  let seed = (): Promise<void> => Promise.resolve();
+  const { graphs, storage } = await openParts(config, { ...options, onReload: () => seed() });
   const dispatcher = new InProcessDispatcher({
     clock,
     onError: (error) => logger.error({ err: error }, "a notification failed"),
@@ -135,7 +136,9 @@ export async function openApp(
     checkStorage: () => store.ping(),
     closing: closing.signal,
   });
-  await services.assistants.seedSystemAssistants(config.systemAssistants);
+  // A graph that loads for the first time after a reload gets its system assistant then.
+  seed = () => services.assistants.seedSystemAssistants(config.systemAssistants);
+  await seed();
   const server: OpenedApp = {
     app,
     fetch: (request, env) => app.fetch(request, env),
@@ -150,11 +153,11 @@ export async function openApp(
 /** Graphs and storage, side by side: neither needs the other. If one fails the other is closed again. */
 async function openParts(
   config: ResolvedConfig,
-  options: Parameters<typeof openApp>[1],
+  options: Parameters<typeof openApp>[1] & { readonly onReload: () => Promise<void> },
 ): Promise<{ readonly graphs: OpenGraphs; readonly storage: OpenStorage }> {
-  const { logger, watch = false, drivers = {} } = options;
+  const { logger, watch = false, drivers = {}, onReload } = options;
   const [graphs, storage] = await Promise.allSettled([
-    openGraphs(config, { watch, logger }),
+    openGraphs(config, { watch, logger, onReload }),
     openStorage(config, { clock: systemClock, logger, drivers }),
   ]);
   if (graphs.status === "fulfilled" && storage.status === "fulfilled") {

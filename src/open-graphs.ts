@@ -4,6 +4,7 @@ import { createGraphRegistry } from "./engine/graph-registry.js";
 import type { GraphSource } from "./engine/graph-source.js";
 import { combineSources } from "./engine/combine-sources.js";
 import type { GraphFailure } from "./engine/load-graph.js";
+import type { ReloadResult } from "./engine/load-graphs.js";
 
 export interface OpenGraphs {
   readonly source: GraphSource;
@@ -14,11 +15,12 @@ export interface OpenGraphs {
 /**
  * The graphs of a configuration: those given as objects, and those in files.
  * @param options.watch reload files when their sources change
+ * @param options.onReload called, and awaited before the reload is logged, when graphs have a new version
  * @throws HeddleError `GRAPH_LOAD_FAILED` for a graph given as an object; files that fail are in `failures`
  */
 export async function openGraphs(
   config: ResolvedConfig,
-  options: { readonly watch: boolean; readonly logger: Logger },
+  options: { readonly watch: boolean; readonly logger: Logger; readonly onReload?: () => Promise<void> },
 ): Promise<OpenGraphs> {
   const { logger, watch } = options;
   const values: Record<string, object> = {};
@@ -38,6 +40,21 @@ export async function openGraphs(
     watch,
     schemaTimeoutMs: config.schemaTimeoutMs,
     logger,
+    onReload: (result) => void reloaded(result, options),
   });
   return { source: combineSources([...sources, source]), failures };
+}
+
+async function reloaded(
+  { reloaded: graphs, failures, durationMs }: ReloadResult,
+  options: Parameters<typeof openGraphs>[1],
+): Promise<void> {
+  const { logger, onReload } = options;
+  try {
+    if (graphs.length > 0) await onReload?.();
+  } catch (error) {
+    logger.error({ err: error }, "the system assistants of reloaded graphs could not be brought up to date");
+  }
+  if (graphs.length > 0) logger.info({ graphs, durationMs }, `Reloaded ${graphs.join(", ")}`);
+  for (const { graphId, error } of failures) logger.error({ graphId }, error.message);
 }

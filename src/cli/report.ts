@@ -33,12 +33,12 @@ export function logWarnings(config: ResolvedConfig, logger: Logger): void {
 export function printStart(params: {
   readonly config: ResolvedConfig;
   readonly logger: Logger;
+  /** With the base path. */
   readonly url: string;
   /** Ids of the graphs that are served. */
   readonly graphs: readonly string[];
 }): void {
-  const { config, logger, graphs } = params;
-  const url = params.url + config.http.basePath;
+  const { config, logger, url, graphs } = params;
   const storage = redactUri(config.storage.uri);
   const docs = config.http.disabled.meta ? null : `${url}/docs`;
   if (!isForPeople(config.logging.format)) {

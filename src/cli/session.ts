@@ -1,11 +1,11 @@
 import { announceUrl, populateEnv } from "../config/env.js";
 import type { ResolvedConfig } from "../config/resolved-config.js";
 import type { Logger } from "../core/logger.js";
-import { type Listener, listen } from "../node/index.js";
+import { type FetchServer, type Listener, listen } from "../node/index.js";
 
 /** An app that is served. */
 export interface Session {
-  readonly config: ResolvedConfig;
+  /** With the base path. */
   readonly url: string;
   /** Ids of the graphs that are served. */
   readonly graphs: readonly string[];
@@ -17,9 +17,10 @@ export interface Session {
 const ANSWER_GRACE_MS = 1_000;
 
 /**
- * Open an app and serve it. What was opened before a failure is closed again.
+ * Listen, then open an app: a taken port is noticed before graphs are loaded, and graphs know the server's address while
+ * they load. Requests that come early wait. What was opened before a failure is closed again.
  * @param params.watch reload graphs when their sources change, and serve although some fail to load
- * @throws HeddleError of the configuration, of graphs (not with `watch`), storage or address
+ * @throws HeddleError of the address, of graphs (not with `watch`), or of the storage
  */
 export async function openSession(params: {
   readonly config: ResolvedConfig;
@@ -27,26 +28,35 @@ export async function openSession(params: {
   readonly watch: boolean;
 }): Promise<Session> {
   const { config, logger, watch } = params;
-  const { openApp } = await import("../app.js");
-  const forgetEnv = populateEnv(config.graphEnv);
-  let app: Awaited<ReturnType<typeof openApp>> | undefined;
-  let listener: Listener | undefined;
+  const opened = Promise.withResolvers<FetchServer>();
+  opened.promise.catch(() => {});
+  let server: FetchServer = { fetch: async (request, env) => (await opened.promise).fetch(request, env) };
+  const listener: Listener = await listen({ fetch: (request, env) => server.fetch(request, env) }, config.listen);
+  const url = `${listener.url}${config.http.basePath}`;
+  const forgetEnv = [populateEnv(config.graphEnv), announceUrl(url, listener.port)];
+  let closeApp = (): Promise<void> => Promise.resolve();
   const close = async () => {
-    listener?.stopAccepting();
-    await app?.close();
-    await listener?.close({ graceMs: ANSWER_GRACE_MS });
-    forgetEnv();
+    listener.stopAccepting();
+    await closeApp();
+    await listener.close({ graceMs: ANSWER_GRACE_MS });
+    for (const forget of forgetEnv) forget();
   };
   try {
-    app = await openApp(config, { logger, watch, allowGraphFailures: watch });
-    listener = await listen(app, config.listen);
-    announceUrl(`${listener.url}${config.http.basePath}`, listener.port);
+    const { openApp } = await import("../app.js");
+    const app = await openApp(
+      { ...config, apiUrl: config.apiUrl ?? url },
+      { logger, watch, allowGraphFailures: watch },
+    );
+    closeApp = () => app.close();
     await app.start();
+    server = app;
+    opened.resolve(app);
+    const failed = new Set(app.graphFailures.map(({ graphId }) => graphId));
+    for (const { graphId, error } of app.graphFailures) logger.error({ graphId }, error.message);
+    return { url, graphs: Object.keys(config.graphs).filter((id) => !failed.has(id)), close };
   } catch (error) {
+    opened.reject(error);
     await close();
     throw error;
   }
-  const failed = new Set(app.graphFailures.map(({ graphId }) => graphId));
-  for (const { graphId, error } of app.graphFailures) logger.error({ graphId }, error.message);
-  return { config, url: listener.url, graphs: Object.keys(config.graphs).filter((id) => !failed.has(id)), close };
 }

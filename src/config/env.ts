@@ -24,9 +24,12 @@ export function populateEnv(values: Readonly<Record<string, string>>): () => voi
   };
 }
 
-/** Tell graphs the address of this server (docs/wire/langgraph-api.md §5.2 `LANGGRAPH_API_URL`, `PORT`). */
-export function announceUrl(url: string, port: number): void {
-  populateEnv({ LANGGRAPH_API_URL: url, PORT: String(port) });
+/**
+ * Tell graphs the address of this server (docs/wire/langgraph-api.md §5.2 `LANGGRAPH_API_URL`, `PORT`).
+ * @returns as {@link populateEnv}
+ */
+export function announceUrl(url: string, port: number): () => void {
+  return populateEnv({ LANGGRAPH_API_URL: url, PORT: String(port) });
 }
 
 /** Sections of `langgraph.json` that a variable may replace (docs/wire/langgraph-api.md §5.2). */
