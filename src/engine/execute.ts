@@ -13,6 +13,7 @@ import { EventQueue } from "./event-queue.js";
 import type { ExecutionScope } from "./execution-scope.js";
 import { finalState, storedState } from "./final-state.js";
 import type { GraphSource, PregelLike } from "./graph-source.js";
+import { guardAbort } from "./guard-abort.js";
 import { runStream, type StreamOptions } from "./open-stream.js";
 import { recoverRun } from "./recover-run.js";
 import { checkpointMetadata, isInternalKey, runConfigurable, runMetadata, type ServerInfo } from "./run-config.js";
@@ -38,11 +39,17 @@ export interface ExecuteParts {
 /** How the graph stopped. */
 type Stop = { readonly kind: "ended" } | { readonly kind: "failed"; readonly error: unknown };
 
+/** What is known of a run before its graph is. */
+interface Prepared {
+  readonly configurable: Readonly<Record<string, unknown>>;
+  readonly metadata: JsonObject;
+  readonly saver: RunSaver;
+}
+
 /** One run as it is executed. */
-interface Execution {
+interface Execution extends Prepared {
   readonly graph: PregelLike;
   readonly parts: StreamParts;
-  readonly saver: RunSaver;
 }
 
 /** Executes claimed runs: docs/wire/langgraph-api.md §2.9.1, part 3. */
@@ -58,20 +65,22 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
     };
     let execution: Execution | undefined;
     let stop: Stop | undefined;
-    const saver = new RunSaver(run.kwargs.temporary ? new MemorySaver() : context.saver, metadataOf(context, request));
+    const prepared = prepare(context, request);
     if (request.signal.aborted) onAbort();
     else request.signal.addEventListener("abort", onAbort, { once: true });
 
     const work = context.scope(async (): Promise<Stop> => {
       try {
-        const graph = await resolveGraph(context, request);
+        const graph = await resolveGraph(context, request, prepared);
         const plan = planStream(run.kwargs.streamModes, run.kwargs.streamSubgraphs);
         const parts = createStreamParts({
           asked: run.kwargs.streamModes,
           streamSubgraphs: run.kwargs.streamSubgraphs,
           plan,
         });
-        execution = { graph: bindGraph(graph, { saver, store: context.store }), parts, saver };
+        execution = { ...prepared, graph: bindGraph(graph, { saver: prepared.saver, store: context.store }), parts };
+        // Cancelled before it began: not even its input is applied.
+        if (abort.signal.aborted) return { kind: "ended" };
         await runGraph(context, request, execution, plan, abort.signal, queue);
         return { kind: "ended" };
       } catch (error) {
@@ -96,7 +105,7 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
       request.signal.removeEventListener("abort", onAbort);
       // Nothing is left to stop when the graph has ended; a reader that went away stops it.
       if (stop === undefined) onAbort();
-      saver.seal();
+      prepared.saver.seal();
     }
     return outcomeOf(context, request, execution, abort.signal.aborted ? "aborted" : stop);
   };
@@ -112,19 +121,28 @@ async function settled(clock: Clock, stopped: Promise<void>): Promise<void> {
   timer?.cancel();
 }
 
-function metadataOf(context: ExecuteParts, request: ExecuteRequest): JsonObject {
-  const metadata = runMetadata(request.claimed.run, context.server);
-  return checkpointMetadata(runConfigurable(request), { ...metadata, ls_integration: "langgraph" });
+function prepare(context: ExecuteParts, request: ExecuteRequest): Prepared {
+  const { run } = request.claimed;
+  const configurable = runConfigurable(request);
+  const metadata = runMetadata(run, context.server);
+  // Of a temporary run nothing is kept; it has a saver all the same, because interrupts need one (Appendix A26).
+  const saver = new RunSaver(
+    run.kwargs.temporary ? new MemorySaver() : context.saver,
+    checkpointMetadata(configurable, { ...metadata, ls_integration: "langgraph" }),
+  );
+  return { configurable, metadata, saver };
 }
 
-async function resolveGraph(context: ExecuteParts, request: ExecuteRequest): Promise<PregelLike> {
+async function resolveGraph(
+  context: ExecuteParts,
+  request: ExecuteRequest,
+  { configurable }: Prepared,
+): Promise<PregelLike> {
   const { graphId, kwargs } = request.claimed.run;
-  const configurable = Object.fromEntries(
-    Object.entries(runConfigurable(request)).filter(([key]) => !isInternalKey(key)),
-  );
+  const visible = Object.fromEntries(Object.entries(configurable).filter(([key]) => !isInternalKey(key)));
   const graph = await context.graphs.resolve(
     graphId,
-    { ...kwargs.config, configurable: configurable as JsonObject },
+    { ...kwargs.config, configurable: visible as JsonObject },
     { accessContext: "threads.create_run", executionRuntime: { context: kwargs.context } },
   );
   context.notice(graphId, graph);
@@ -134,18 +152,19 @@ async function resolveGraph(context: ExecuteParts, request: ExecuteRequest): Pro
 async function runGraph(
   context: ExecuteParts,
   request: ExecuteRequest,
-  { graph, parts, saver }: Execution,
+  execution: Execution,
   plan: StreamPlan,
   signal: AbortSignal,
   queue: EventQueue,
 ): Promise<void> {
   const { run } = request.claimed;
+  const { graph, parts, saver } = execution;
   const recovery = await recoverRun(graph, saver, run);
   if (recovery === "stopped") {
     saver.interrupted = true;
     return;
   }
-  const options = streamOptions(context, request, signal);
+  const options = streamOptions(context, request, execution, signal);
   if (recovery === "continue") {
     for (const key of ["checkpoint_id", "checkpoint_ns", "checkpoint_map"]) delete options.configurable[key];
   }
@@ -169,13 +188,14 @@ function inputOf(kwargs: RunKwargs): unknown {
 function streamOptions(
   context: ExecuteParts,
   request: ExecuteRequest,
+  prepared: Prepared,
   signal: AbortSignal,
 ): StreamOptions & { readonly configurable: Record<string, unknown> } {
   const { run } = request.claimed;
   const { kwargs } = run;
   const { config } = kwargs;
-  const configurable = runConfigurable(request);
-  const metadata: Record<string, unknown> = { ...runMetadata(run, context.server) };
+  const configurable: Record<string, unknown> = { ...prepared.configurable, ...guardAbort(signal) };
+  const metadata: Record<string, unknown> = { ...prepared.metadata };
   // What `Runnable.stream` does to every config (@langchain/core 1.4.0, `ensureConfig`), which the direct way passes by.
   if (typeof configurable["model"] === "string") metadata["model"] ??= configurable["model"];
   return {

@@ -1,4 +1,4 @@
-import { Pregel } from "@langchain/langgraph";
+import { CompiledStateGraph } from "@langchain/langgraph";
 import type { NewRunEvent } from "../core/run-event.js";
 import type { PregelLike } from "./graph-source.js";
 import type { StreamParts, StreamPlan } from "./stream-parts.js";
@@ -35,7 +35,11 @@ export async function runStream(params: {
   const options = { ...params.options, streamMode: plan.modes, subgraphs: plan.subgraphs };
   if (plan.events) {
     let rootRunId: string | undefined;
-    for await (const event of graph.streamEvents(input, { ...options, version: "v2" } as never)) {
+    const events = graph.streamEvents(input, {
+      ...options,
+      version: "v2",
+    } as never) as unknown as AsyncIterable<unknown>;
+    for await (const event of events) {
       const { event: name, run_id: runId, data } = event as StreamEvent;
       rootRunId ??= runId;
       if (name === "on_chain_stream" && runId === rootRunId) parts.push(data.chunk, out());
@@ -61,7 +65,8 @@ async function chunks(graph: PregelLike, input: unknown, options: StreamOptions)
 }
 
 function hasStockStream(graph: PregelLike): boolean {
-  const stock = Pregel.prototype as unknown as PregelLike & Iterable;
+  // Pregel itself is not exported; a compiled graph inherits both methods from it.
+  const stock = CompiledStateGraph.prototype as unknown as PregelLike & Iterable;
   return (
     sameFunction(graph.stream, stock.stream) &&
     sameFunction((graph as unknown as Partial<Iterable>)._streamIterator, stock._streamIterator)

@@ -12,7 +12,7 @@ type Task = StateSnapshot["tasks"][number];
 export function toThreadState(snapshot: StateSnapshot): ThreadState {
   return {
     values: serialize(snapshot.values),
-    next: snapshot.next,
+    next: nextNodes(snapshot),
     tasks: snapshot.tasks.map(toTask),
     metadata: metadataText(snapshot.metadata),
     createdAt: snapshot.createdAt ?? null,
@@ -32,8 +32,20 @@ export function toFinalState(snapshot: StateSnapshot): FinalState {
   return {
     values: serialize(snapshot.values),
     interrupts: serialize(Object.fromEntries(snapshot.tasks.map((task) => [task.id, task.interrupts ?? []]))),
-    hasNext: snapshot.next.length > 0,
+    hasNext: nextNodes(snapshot).length > 0,
   };
+}
+
+/**
+ * Names of the nodes to run next. LangGraph takes a node that was answered once and asked again for done, because the
+ * answer is stored as one of its writes (langgraph 1.7.3, `_prepareStateSnapshot` with a RESUME write): the thread would
+ * look idle while it waits.
+ */
+function nextNodes(snapshot: StateSnapshot): readonly string[] {
+  if (snapshot.next.length > 0) return snapshot.next;
+  return snapshot.tasks
+    .filter((task) => task.interrupts.length > 0 && task.result === undefined)
+    .map(({ name }) => name);
 }
 
 /** `{thread_id, checkpoint_ns, checkpoint_id, checkpoint_map?}` of a config: what `updateState` answers. */
