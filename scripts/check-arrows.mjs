@@ -10,10 +10,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { cruise } from "dependency-cruiser";
 import extractTSConfig from "dependency-cruiser/config-utl/extract-ts-config";
-import config, { boundPackages, mayImport } from "../.dependency-cruiser.mjs";
+import config, { boundPackages, mayImport, rootFiles } from "../.dependency-cruiser.mjs";
 
 const root = join(import.meta.dirname, "..");
-const rootFiles = new Set(["app", "index"]);
 const problems = [];
 
 /** @returns {Promise<import("dependency-cruiser").ICruiseResult>} */
@@ -44,12 +43,9 @@ function seeds() {
     made[`direction-${name}`] = { [file]: `import "${importOf(file, target, "seed-target")}";\n` };
   }
   for (const [name, { packages, typesIn = [] }] of Object.entries(boundPackages)) {
-    const [wanted] = packages;
-    made[`package-${name}`] = { [`src/services/seed-${name}.ts`]: `import "${wanted.replace("[^/]+", "core")}";\n` };
-    for (const layer of typesIn) {
-      const file = `src/${layer}/seed-${name}-types.ts`;
-      made[`package-${name}-types`] = { [file]: `import "${wanted.replace("[^/]+", "core/messages")}";\n` };
-    }
+    const statement = `import "${packages[0].replace("[^/]+", "core/messages")}";\n`;
+    made[`package-${name}`] = { [`src/services/seed-${name}.ts`]: statement };
+    for (const layer of typesIn) made[`package-${name}-types`] = { [`src/${layer}/seed-${name}-types.ts`]: statement };
   }
   for (const kind of ["stores", "databases", "protocols"]) {
     made[`drivers-apart-${kind}`] = {
