@@ -1,4 +1,4 @@
-/** Heddle: serve LangGraph graphs over HTTP. @module */
+/** Serve LangGraph graphs over HTTP. @module heddle */
 export { createApp, type HeddleServer } from "./app.js";
 export type {
   AppOptions,
