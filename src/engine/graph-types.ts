@@ -19,17 +19,22 @@ export interface GraphTypes {
   readonly files: readonly string[];
 }
 
+/** Source files parsed before, by the options they were parsed with and their name: a second graph costs a fraction. */
+export type ParsedFiles = Map<string, Map<string, ts.SourceFile | undefined>>;
+
 /**
  * Read the types of an exported graph with TypeScript's checker: `Annotation` graphs have their state nowhere else
  * (docs/wire/langgraph-api.md part 6, 4). Takes seconds; run it in a worker.
  * @param target.file absolute
+ * @param parsed shared between calls while no file changes
  * @throws Error with a sentence for the reader of the schemas
  */
 export function graphTypes(
   compiler: TypeScript,
   target: { readonly file: string; readonly exportName: string },
+  parsed: ParsedFiles = new Map(),
 ): GraphTypes {
-  const program = createProgram(compiler, target.file);
+  const program = createProgram(compiler, target.file, parsed);
   const checker = program.getTypeChecker();
   const source = program.getSourceFile(target.file);
   const moduleSymbol = source && checker.getSymbolAtLocation(source);
@@ -127,7 +132,7 @@ class GraphTypeReader {
 }
 
 /** As the project's tsconfig says, except what would only cost time or refuse a file that runs. */
-function createProgram(compiler: TypeScript, file: string): ts.Program {
+function createProgram(compiler: TypeScript, file: string, parsed: ParsedFiles): ts.Program {
   const configPath = compiler.findConfigFile(path.dirname(file), (name) => compiler.sys.fileExists(name));
   const forced: ts.CompilerOptions = {
     strict: true,
@@ -156,7 +161,22 @@ function createProgram(compiler: TypeScript, file: string): ts.Program {
       : compiler.parseJsonConfigFileContent(config ?? {}, compiler.sys, path.dirname(configPath)).options;
   delete options["incremental"];
   delete options["tsBuildInfoFile"];
-  return compiler.createProgram({ rootNames: [file], options: { ...options, ...forced } });
+  const merged = { ...options, ...forced };
+  return compiler.createProgram({ rootNames: [file], options: merged, host: cachingHost(compiler, merged, parsed) });
+}
+
+function cachingHost(compiler: TypeScript, options: ts.CompilerOptions, parsed: ParsedFiles): ts.CompilerHost {
+  const host = compiler.createCompilerHost(options);
+  const key = JSON.stringify(options);
+  const files = parsed.get(key) ?? new Map<string, ts.SourceFile | undefined>();
+  parsed.set(key, files);
+  return {
+    ...host,
+    getSourceFile: (name, languageVersion, onError) => {
+      if (!files.has(name)) files.set(name, host.getSourceFile(name, languageVersion, onError));
+      return files.get(name);
+    },
+  };
 }
 
 function decidingFiles(compiler: TypeScript, program: ts.Program): readonly string[] {

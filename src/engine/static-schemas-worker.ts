@@ -1,8 +1,8 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import { loadTypeScript } from "./find-typescript.js";
-import { graphTypes, type GraphTypes } from "./graph-types.js";
+import { graphTypes, type GraphTypes, type ParsedFiles } from "./graph-types.js";
 
-/** What the worker is started with. */
+/** What the worker is asked. */
 export interface StaticSchemasJob {
   /** Absolute path of TypeScript's compiler. */
   readonly typescriptPath: string;
@@ -12,13 +12,18 @@ export interface StaticSchemasJob {
 
 export type StaticSchemasAnswer = { readonly types: GraphTypes } | { readonly error: string };
 
-/** A thread of its own: TypeScript's checker is synchronous, takes seconds and can be stopped only with its thread. */
+/*
+ * A thread of its own: TypeScript's checker is synchronous, takes seconds and can be stopped only with its thread. The
+ * thread lives as long as there are jobs, so that they share what is parsed, and not longer than that.
+ */
+const parsed: ParsedFiles = new Map();
+
 function answer(job: StaticSchemasJob): StaticSchemasAnswer {
   try {
-    return { types: graphTypes(loadTypeScript({ path: job.typescriptPath }), job) };
+    return { types: graphTypes(loadTypeScript({ path: job.typescriptPath }), job, parsed) };
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) };
   }
 }
 
-parentPort?.postMessage(answer(workerData as StaticSchemasJob));
+parentPort?.on("message", (job: StaticSchemasJob) => parentPort?.postMessage(answer(job)));

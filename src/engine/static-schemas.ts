@@ -1,10 +1,7 @@
-import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
 import { findTypeScript } from "./find-typescript.js";
 import type { GraphTypes } from "./graph-types.js";
 import { createStaticSchemasCache, type StaticSchemasCache } from "./static-schemas-cache.js";
-import type { StaticSchemasAnswer, StaticSchemasJob } from "./static-schemas-worker.js";
+import { createStaticSchemasThread } from "./static-schemas-thread.js";
 import { tsconfigFiles } from "./tsconfig-files.js";
 
 /** The types of a graph, or a sentence that says why there are none. */
@@ -29,9 +26,9 @@ export interface StaticAnalysis {
 
 const NO_TYPESCRIPT =
   "These schemas allow anything: reading the types of this graph needs TypeScript 5.9 or 6 (npm install -D typescript@6). Or define the state with zod or StateSchema.";
-const MEMORY_LIMIT_MB = 2048;
+const STOPPING = "The server is stopping.";
 
-/** @param options.timeoutMs time limit of one analysis, its start included */
+/** @param options.timeoutMs time limit of one analysis */
 export function createStaticAnalysis(options: {
   readonly timeoutMs: number;
   /** Where TypeScript is looked for. */
@@ -41,40 +38,7 @@ export function createStaticAnalysis(options: {
   const caches = new Map<string, StaticSchemasCache>();
   const running = new Map<string, Promise<StaticAnswer>>();
   const failed = new Map<string, { readonly version: number; readonly answer: StaticAnswer }>();
-  let last: Promise<unknown> = Promise.resolve();
-  let stop: (() => Promise<void>) | null = null;
-  let closed = false;
-
-  const analyzeNow = async (job: StaticSchemasJob): Promise<StaticAnswer> => {
-    if (closed) return { note: "The server is stopping." };
-    const worker = await startWorker(job);
-    const answer = new Promise<StaticAnswer>((resolve) => {
-      const timer = setTimeout(() => {
-        resolve({ note: `These schemas allow anything: reading the types took longer than ${String(timeoutMs)} ms.` });
-      }, timeoutMs);
-      const settle = (given: StaticAnswer): void => {
-        clearTimeout(timer);
-        resolve(given);
-      };
-      stop = async () => {
-        settle({ note: "The server is stopping." });
-        await worker.terminate();
-      };
-      worker.once("message", (message: StaticSchemasAnswer) =>
-        settle("types" in message ? message : { note: failureNote(message.error) }),
-      );
-      worker.once("error", (error: unknown) =>
-        settle({ note: failureNote(error instanceof Error ? error.message : String(error)) }),
-      );
-      worker.once("exit", () => settle({ note: failureNote("the analysis ended without an answer") }));
-    });
-    try {
-      return await answer;
-    } finally {
-      stop = null;
-      await worker.terminate();
-    }
-  };
+  const thread = createStaticSchemasThread(timeoutMs);
 
   const analyze = async (target: StaticTarget): Promise<StaticAnswer> => {
     const compiler = await find(target.file);
@@ -85,13 +49,11 @@ export function createStaticAnalysis(options: {
     caches.set(target.cwd, cache);
     const cached = await cache.get(key);
     if (cached !== null) return { types: cached };
-    const turn = last.then(() =>
-      analyzeNow({ typescriptPath: compiler.path, file: target.file, exportName: target.exportName }),
-    );
-    last = turn.catch(() => undefined);
-    const answer = await turn;
-    if ("types" in answer) await cache.set(key, answer.types);
-    return answer;
+    const given = await thread.run({ typescriptPath: compiler.path, file: target.file, exportName: target.exportName });
+    if ("stopped" in given) return { note: given.stopped === "late" ? lateNote(timeoutMs) : STOPPING };
+    if ("error" in given) return { note: failureNote(given.error) };
+    await cache.set(key, given.types);
+    return given;
   };
 
   return {
@@ -103,6 +65,7 @@ export function createStaticAnalysis(options: {
       const before = running.get(versioned);
       if (before !== undefined) return before;
       const answer = analyze(target)
+        .catch((error: unknown) => ({ note: failureNote(error instanceof Error ? error.message : String(error)) }))
         .then((given) => {
           if ("note" in given) failed.set(key, { version: target.version, answer: given });
           return given;
@@ -111,11 +74,7 @@ export function createStaticAnalysis(options: {
       running.set(versioned, answer);
       return answer;
     },
-    async close() {
-      closed = true;
-      await stop?.();
-      await last;
-    },
+    close: () => thread.close(),
   };
 }
 
@@ -123,21 +82,6 @@ function failureNote(reason: string): string {
   return `These schemas allow anything: reading the types failed: ${reason}`;
 }
 
-async function startWorker(job: StaticSchemasJob): Promise<Worker> {
-  const options = { workerData: job, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: MEMORY_LIMIT_MB } };
-  const here = fileURLToPath(import.meta.url);
-  const extension = path.extname(here);
-  const file = path.join(path.dirname(here), `static-schemas-worker${extension}`);
-  if (extension !== ".ts") return new Worker(file, options);
-  // Run from source (tests): a worker thread has nobody to translate its imports.
-  const { build } = await import("esbuild");
-  const built = await build({
-    entryPoints: [file],
-    bundle: true,
-    write: false,
-    platform: "node",
-    format: "cjs",
-    packages: "external",
-  });
-  return new Worker(built.outputFiles[0]?.text ?? "", { ...options, eval: true });
+function lateNote(timeoutMs: number): string {
+  return `These schemas allow anything: reading the types took longer than ${String(timeoutMs)} ms.`;
 }
