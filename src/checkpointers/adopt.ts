@@ -1,5 +1,10 @@
 import type { RunnableConfig } from "@langchain/core/runnables";
-import type { BaseCheckpointSaver, CheckpointMetadata, CheckpointTuple, PendingWrite } from "@langchain/langgraph-checkpoint";
+import type {
+  BaseCheckpointSaver,
+  CheckpointMetadata,
+  CheckpointTuple,
+  PendingWrite,
+} from "@langchain/langgraph-checkpoint";
 import type { Checkpointer, Saver } from "../core/checkpointer.js";
 import { HeddleError } from "../core/errors.js";
 import { removableIds, runIdOf } from "./checkpoint-metadata.js";
@@ -87,7 +92,10 @@ function byTask(tuple: CheckpointTuple): readonly { readonly taskId: string; rea
   return [...tasks].map(([taskId, writes]) => ({ taskId, writes }));
 }
 
-function addressOf(config: RunnableConfig | undefined): { readonly checkpointNs: string; readonly checkpointId: string | undefined } {
+function addressOf(config: RunnableConfig | undefined): {
+  readonly checkpointNs: string;
+  readonly checkpointId: string | undefined;
+} {
   const configurable = config?.configurable as { checkpoint_ns?: string; checkpoint_id?: string } | undefined;
   return { checkpointNs: configurable?.checkpoint_ns ?? "", checkpointId: configurable?.checkpoint_id };
 }

@@ -72,14 +72,23 @@ export function isDelta(stepText: string): boolean {
  * one of them (docs/wire/langgraph-api.md §2.9.2: no checkpoint removal for graphs with delta channels).
  */
 export function removableIds(
-  rows: readonly { readonly id: string; readonly parentId: string | undefined; readonly delta: boolean; readonly doomed: boolean }[],
+  rows: readonly {
+    readonly id: string;
+    readonly parentId: string | undefined;
+    readonly delta: boolean;
+    readonly doomed: boolean;
+  }[],
 ): ReadonlySet<string> {
   const byId = new Map(rows.map((row) => [row.id, row]));
   const doomed = new Set(rows.filter((row) => row.doomed).map(({ id }) => id));
   const safe = new Set<string>();
   for (const row of rows) {
     if (row.doomed || !row.delta) continue;
-    for (let at = byId.get(row.parentId ?? ""); at !== undefined && !safe.has(at.id); at = byId.get(at.parentId ?? "")) {
+    for (
+      let at = byId.get(row.parentId ?? "");
+      at !== undefined && !safe.has(at.id);
+      at = byId.get(at.parentId ?? "")
+    ) {
       if (at.doomed) return new Set();
       safe.add(at.id);
     }

@@ -21,7 +21,9 @@ export async function deltaChannelHistory(
   channels: readonly string[],
 ): Promise<Record<string, DeltaChannelHistory>> {
   const remaining = new Set(channels);
-  const found = new Map(channels.map((channel) => [channel, { newestFirst: [] as StoredWrite[], seed: undefined as unknown }]));
+  const found = new Map(
+    channels.map((channel) => [channel, { newestFirst: [] as StoredWrite[], seed: undefined as unknown }]),
+  );
   let at = id === undefined ? undefined : reader.parentOf(id);
   while (typeof at === "string" && remaining.size > 0) {
     const parent = reader.parentOf(at);

@@ -139,7 +139,9 @@ export class JsonWriter {
     const found = this.#classes.get(Object.getPrototypeOf(value) as object);
     if (found === undefined) return undefined;
     const message = value as MessageLike;
-    return message.toJSON === found.toJSON && message.lc_serializable && isRecord(message.lc_kwargs) ? found : undefined;
+    return message.toJSON === found.toJSON && message.lc_serializable && isRecord(message.lc_kwargs)
+      ? found
+      : undefined;
   }
 
   #writeMessage(message: MessageLike, known: MessageClass, key: string, depth: number): string {

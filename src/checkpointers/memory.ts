@@ -10,7 +10,15 @@ import {
   type PendingWrite,
 } from "@langchain/langgraph-checkpoint";
 import type { Checkpointer, Saver } from "../core/checkpointer.js";
-import { isDelta, matchesFilter, metadataText, readMetadata, removableIds, runIdOf, splitMetadata } from "./checkpoint-metadata.js";
+import {
+  isDelta,
+  matchesFilter,
+  metadataText,
+  readMetadata,
+  removableIds,
+  runIdOf,
+  splitMetadata,
+} from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { blobOf, Lineage, type ChannelBlob, type MemoryCheckpoint } from "./memory-lineage.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";

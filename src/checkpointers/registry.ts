@@ -27,6 +27,8 @@ const sqlite: Driver<Checkpointer> = {
  * Checkpointers by URI: `memory:`, `sqlite:` and what is added. Nothing is imported before it is opened.
  * @param drivers registered after the built-in ones; for a built-in scheme use `register(driver, { override: true })`
  */
-export function createCheckpointerRegistry(drivers: readonly Driver<Checkpointer>[] = []): DriverRegistry<Checkpointer> {
+export function createCheckpointerRegistry(
+  drivers: readonly Driver<Checkpointer>[] = [],
+): DriverRegistry<Checkpointer> {
   return createDriverRegistry({ kind: "checkpointer", drivers: [memory, sqlite, ...drivers] });
 }

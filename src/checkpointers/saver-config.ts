@@ -32,7 +32,11 @@ export function readKey(config: RunnableConfig): CheckpointKey | undefined {
   const configurable = config.configurable as Configurable;
   const threadId = text(configurable, "thread_id");
   if (threadId === undefined) return undefined;
-  return { threadId, checkpointNs: text(configurable, "checkpoint_ns") ?? "", checkpointId: checkpointId(configurable) };
+  return {
+    threadId,
+    checkpointNs: text(configurable, "checkpoint_ns") ?? "",
+    checkpointId: checkpointId(configurable),
+  };
 }
 
 /** What to list: absent fields don't narrow. */

@@ -4,8 +4,7 @@ import type { Cell, CheckpointRow, WriteRow } from "./sqlite-rows.js";
 type Key = readonly [threadId: string, checkpointNs: string];
 type CheckpointId = readonly [...Key, checkpointId: string];
 
-const COLUMNS =
-  "thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata, channels";
+const COLUMNS = "thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata, channels";
 const IN_LINEAGE = "thread_id = ? AND checkpoint_ns = ?";
 const ONE = `${IN_LINEAGE} AND checkpoint_id = ?`;
 
@@ -45,7 +44,9 @@ export class CheckpointStatements {
     [...CheckpointId, parent: string | null, run: string | null, checkpoint: string, metadata: string, channels: string]
   >;
   readonly putBlob: Statement<[...CheckpointId, channel: string, data: Cell]>;
-  readonly keepWrite: Statement<[...CheckpointId, task: string, idx: number, path: string, channel: string, data: Cell]>;
+  readonly keepWrite: Statement<
+    [...CheckpointId, task: string, idx: number, path: string, channel: string, data: Cell]
+  >;
   readonly replaceWrite: CheckpointStatements["keepWrite"];
   readonly deleteCheckpoint: Statement<[...CheckpointId]>;
   readonly deleteWrites: Statement<[...CheckpointId]>;

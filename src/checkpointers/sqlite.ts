@@ -32,7 +32,14 @@ import {
 } from "./sqlite-rows.js";
 import { CHECKPOINT_MIGRATIONS } from "./sqlite-schema.js";
 import { CheckpointStatements } from "./sqlite-statements.js";
-import { headerText, toTuple, versionOf, writeIndex, type CheckpointHeader, type CheckpointParts } from "./stored-checkpoint.js";
+import {
+  headerText,
+  toTuple,
+  versionOf,
+  writeIndex,
+  type CheckpointHeader,
+  type CheckpointParts,
+} from "./stored-checkpoint.js";
 
 /** How many checkpoints a list reads at once: nothing is held open between two pages. */
 const MAX_PAGE_ROWS = 100;
@@ -210,7 +217,8 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     left: number,
   ): { readonly last: CheckpointRow | undefined; readonly rows: number; readonly found: readonly CheckpointParts[] } {
     const page = this.#sql.page(query);
-    const matching = filter === undefined ? page : page.filter((row) => matchesFilter(readMetadata(row.metadata), filter));
+    const matching =
+      filter === undefined ? page : page.filter((row) => matchesFilter(readMetadata(row.metadata), filter));
     const blobs = new Map<string, Encoded>();
     return {
       last: page.at(-1),
