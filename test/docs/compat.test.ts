@@ -50,7 +50,7 @@ describe("docs/compat.md", () => {
     const fields = new Set<string>();
     for (const { body } of ROUTES) {
       if (body === undefined) continue;
-      const { id, fields: names } = objectOf(body as unknown as Schema);
+      const { id, fields: names } = objectOf(body);
       expect(names).not.toEqual([]);
       for (const name of names) fields.add(`Fields/${id} ${name}`);
     }
