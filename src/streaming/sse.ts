@@ -107,7 +107,6 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   cancel(): void {
-    if (this.#over) return;
     this.#release();
     this.#options.onCancel?.();
   }

@@ -80,6 +80,20 @@ export function evictionCases({ vitest: { it, expect } }: EventLogSuite, withLog
   );
 
   it(
+    "keeps the newest state frame, however many control frames follow it",
+    withLog({ maxBytes }, async ({ log }) => {
+      const run = newRun();
+      await log.begin(run);
+      for (const i of range(0, 600)) {
+        log.append(run, [newEvent(`${i} ${TEXT}`, i < 5 ? "state" : "control")]);
+        await log.flush(run);
+      }
+      await log.seal(run);
+      expect((await drain(await mustOpen(log, run, "start"))).seqs).toEqual(range(4, 600));
+    }),
+  );
+
+  it(
     "a reader that keeps up loses nothing, however much is evicted behind it",
     withLog({ maxBytes }, async ({ log }) => {
       const run = newRun();

@@ -94,6 +94,9 @@ describe("StoredEventLog", () => {
     await turn();
     failing = false;
     clock.advance(1_000);
+    await turn();
+    await turn();
+    expect(await sqlite.head(run)).toMatchObject({ nextSeq: 3, sealed: true });
     await log.seal(run);
     expect(await sqlite.head(run)).toMatchObject({ nextSeq: 3, sealed: true });
     cursor.close();
@@ -157,6 +160,18 @@ describe("StoredEventLog", () => {
     expect(await sqlite.head(run)).toBeNull();
     expect(await sqlite.read({ run: other, fromSeq: 0, beforeSeq: 10, maxBytes: 1e9 })).toHaveLength(3);
     expect(await sqlite.unsealed(10)).toEqual([other]);
+    await log.close();
+  });
+
+  it("a dropped log does not come back with a write that was under way", async () => {
+    const { log, sqlite } = await opened({ asynchronous: true });
+    await log.begin(run);
+    log.append(run, events(10));
+    await Promise.resolve();
+    log.append(run, events(10));
+    await log.drop(run);
+    for (let i = 0; i < 5; i += 1) await turn();
+    expect(await sqlite.head(run)).toBeNull();
     await log.close();
   });
 
