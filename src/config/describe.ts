@@ -38,10 +38,18 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
   return values.map(([name, value]) => ({ name, value: String(value), origin: config.origins[name] ?? "default" }));
 }
 
+/** Names of variables that hold secrets, by the words in use. */
+const SECRET_NAME = /key|token|secret|passw|credential|auth|cookie|dsn|uri|url/i;
+/** Shorter values of other variables are words like `true` and `production`, which a message may well contain. */
+const MIN_SECRET_LENGTH = 20;
+
 /** Everything in a configuration that must not be printed, for `redactText`. */
 export function secretsOf(config: ResolvedConfig): readonly string[] {
   const uris = [config.storage.uri, ...(config.checkpointer.kind === "uri" ? [config.checkpointer.uri] : [])];
-  return [...Object.values(config.graphEnv), ...uris.filter((uri) => redactUri(uri) !== uri)];
+  const variables = Object.entries(config.graphEnv)
+    .filter(([name, value]) => SECRET_NAME.test(name) || value.length >= MIN_SECRET_LENGTH)
+    .map(([, value]) => value);
+  return [...variables, ...uris.filter((uri) => redactUri(uri) !== uri)];
 }
 
 function describeCheckpointer({ checkpointer }: ResolvedConfig): string {

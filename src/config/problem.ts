@@ -14,7 +14,7 @@ export interface ConfigProblem {
 }
 
 /** `langgraph.json:12: http.cors.max_age: must be …` */
-export function formatProblem(problem: ConfigProblem): string {
+function formatProblem(problem: ConfigProblem): string {
   const place =
     problem.file === undefined ? "" : `${problem.file}${problem.line === undefined ? "" : `:${problem.line}`}: `;
   // A problem of the file as a whole is named by its place.

@@ -110,6 +110,9 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
       ...(file !== null && { file: file.path, line: 1 }),
     });
   }
+  for (const graphId of Object.keys(env.systemAssistants)) {
+    if (!Object.hasOwn(resolved.graphs, graphId)) warnings.push(`LANGGRAPH_CONFIG: there is no graph "${graphId}"`);
+  }
   const splitBrain = guardSplitBrain(resolved);
   if (splitBrain !== null) problems.push(splitBrain);
   if (problems.length > 0) throw configError(problems);

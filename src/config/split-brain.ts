@@ -1,4 +1,4 @@
-import { type ConfigProblem, configError } from "./problem.js";
+import type { ConfigProblem } from "./problem.js";
 
 /** True for a URI whose data ends with the process: `memory:`, `sqlite:` and `sqlite::memory:`. */
 export function isEphemeralUri(uri: string): boolean {
@@ -21,13 +21,4 @@ export function splitBrainProblem(params: {
     ? "is durable, but `storage` is in memory: a restart would keep checkpoints and forget their threads. Give `storage` a durable URI, or set allowEphemeral: true."
     : "is in memory, but `storage` is durable: a restart would keep threads and forget their state. Leave it out to use `storage`, or set allowEphemeral: true.";
   return { code: "CONFIG_INVALID", field: "checkpointer", message };
-}
-
-/**
- * {@link splitBrainProblem} for opened drivers, as an exception.
- * @throws HeddleError `CONFIG_INVALID`
- */
-export function assertOneFate(params: Parameters<typeof splitBrainProblem>[0]): void {
-  const problem = splitBrainProblem(params);
-  if (problem !== null) throw configError([problem]);
 }

@@ -283,6 +283,11 @@ describe("environment", () => {
     expect((await library({ env })).langsmith).toEqual({ hasApiKey, tracing });
   });
 
+  it("warns when LANGGRAPH_CONFIG names a graph that is not there", async () => {
+    const { warnings } = await library({ env: { LANGGRAPH_CONFIG: '{"agnet": {}, "agent": {}}' } });
+    expect(warnings).toEqual(['LANGGRAPH_CONFIG: there is no graph "agnet"']);
+  });
+
   it("warns that REDIS_URI is not used", async () => {
     expect((await library({ env: { REDIS_URI: "redis://h" } })).warnings.join()).toMatch("REDIS_URI");
   });
