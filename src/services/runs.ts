@@ -7,6 +7,7 @@ import { HeddleError } from "../core/errors.js";
 import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
 import type { JsonText } from "../core/json.js";
 import type { MetadataStore } from "../core/metadata-store.js";
+import { isTerminal } from "../core/run-lifecycle.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import type { Run, RunRef, RunStatus } from "../core/run.js";
 import type { AssistantsService } from "./assistants.js";
@@ -144,6 +145,10 @@ export function createRunsService(deps: RunsDeps) {
       position: EventPosition,
     ): Promise<AttachedRun> {
       const run = await find(caller, ref);
+      const cursor = await eventLog.open(run, position);
+      if (cursor !== null || isTerminal(run.status)) return { run, cursor };
+      // Created by a process that died before the log knew of it.
+      await eventLog.begin(run, { resumable: run.kwargs.streamResumable });
       return { run, cursor: await eventLog.open(run, position) };
     },
 
