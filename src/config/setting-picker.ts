@@ -4,7 +4,7 @@ import type { SettingOrigin } from "./resolved-config.js";
 const ORDER = ["option", "flag", "environment", "langgraph.json"] as const;
 
 /** What each source says of one setting. */
-export type Candidates<T> = Partial<Record<SettingOrigin, T | undefined>> & { readonly default: T };
+type Candidates<T> = Partial<Record<SettingOrigin, T | undefined>> & { readonly default: T };
 
 /** Chooses among sources, and remembers who won. */
 export interface SettingPicker {

@@ -27,7 +27,7 @@ export async function dev(flags: CliFlags, options: { readonly reload: boolean }
     const reloader = await createReloader({ first: config, resolve, logger, watch: options.reload });
     await runUntilSignal({
       async stop(signal) {
-        logger.info({ signal }, "stopping; press again to stop at once");
+        logger.info({ signal }, "stopping; a second signal ends the process at once");
         await reloader.close();
       },
     });

@@ -27,7 +27,7 @@ export async function serve(flags: CliFlags): Promise<number> {
     const reason = await runUntilSignal({
       until: errors.fatal,
       async stop(signal) {
-        logger.info({ signal }, "stopping: runs may end or are handed back; press again to stop at once");
+        logger.info({ signal }, "stopping: runs may end or are handed back; a second signal ends the process at once");
         await session.close();
       },
     });
