@@ -56,16 +56,17 @@ interface Execution extends Prepared {
 export function createExecute(context: ExecuteParts): Engine["execute"] {
   return async function* execute(request) {
     const { run } = request.claimed;
+    const prepared = prepare(context, request);
     const queue = new EventQueue();
     const abort = new AbortController();
     const onAbort = (): void => {
+      prepared.saver.stopping = true;
       // Nodes expect an error as reason, and LangGraph writes to what is thrown.
       abort.abort(new DOMException("The run was stopped.", "AbortError"));
       queue.wake();
     };
     let execution: Execution | undefined;
     let stop: Stop | undefined;
-    const prepared = prepare(context, request);
     if (request.signal.aborted) onAbort();
     else request.signal.addEventListener("abort", onAbort, { once: true });
 

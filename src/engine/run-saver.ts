@@ -1,7 +1,9 @@
 import type { RunnableConfig } from "@langchain/core/runnables";
 import {
   BaseCheckpointSaver,
+  ERROR,
   INTERRUPT,
+  WRITES_IDX_MAP,
   type ChannelVersions,
   type Checkpoint,
   type CheckpointListOptions,
@@ -12,6 +14,9 @@ import {
 import { HeddleError } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
 
+/** Marks a failed task whose error a handler node takes over (langgraph 1.7.3, `constants.js`). */
+const ERROR_SOURCE_NODE = "__error_source_node__";
+
 /**
  * The saver as one run or one state update sees it: adds metadata to every checkpoint (LangGraph's own has `source`,
  * `step` and `parents` only; docs/wire/langgraph-api.md §3.7), notices interrupts, and refuses writes once the run has
@@ -20,6 +25,8 @@ import type { JsonObject } from "../core/json.js";
 export class RunSaver extends BaseCheckpointSaver {
   /** True once a task of this run, at whatever depth, has stored an interrupt. */
   interrupted = false;
+  /** The run was told to stop: what its tasks throw from here on is no error of theirs. */
+  stopping = false;
   readonly #saver: BaseCheckpointSaver;
   readonly #metadata: JsonObject;
   #sealed = false;
@@ -57,7 +64,19 @@ export class RunSaver extends BaseCheckpointSaver {
   ): Promise<void> {
     this.#assertOpen();
     if (writes.some(([channel]) => channel === INTERRUPT)) this.interrupted = true;
-    return this.#saver.putWrites(config, writes, taskId, taskPath);
+    const stored = writes.some(([channel]) => channel === ERROR) ? this.#failed(writes) : writes;
+    if (stored.length > 0) await this.#saver.putWrites(config, stored, taskId, taskPath);
+  }
+
+  /**
+   * What to store of a failed task. LangGraph stores what it had written before it failed, too, and then takes it for done
+   * when the run is continued (langgraph 1.7.3, `_reapplyWritesToSucceededNodes`): a node that was stopped between its
+   * update and its edge would end the graph there.
+   */
+  #failed(writes: PendingWrite[]): PendingWrite[] {
+    if (this.stopping) return [];
+    if (writes.some(([channel]) => channel === ERROR_SOURCE_NODE)) return writes;
+    return writes.filter(([channel]) => channel in WRITES_IDX_MAP);
   }
 
   override getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {

@@ -2,7 +2,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Annotation, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { InMemoryCache } from "@langchain/langgraph-checkpoint";
 import { randomUUID } from "node:crypto";
-import type { PregelLike } from "../../src/engine/graph-source.js";
 import { hello, stubborn } from "./graphs.js";
 import { claimed, execute, harness } from "./harness.js";
 
@@ -177,6 +176,8 @@ describe("abort", () => {
     abort.abort(cancelled);
     await running;
     until.open();
+    const { tasks } = await engine.getState({ graphId: "stubborn", threadId, config: {}, subgraphs: false });
+    expect(tasks).toMatchObject([{ name: "wait", error: null, result: null }]);
     const rest = await execute(engine, { graphId: "stubborn", threadId, input: null });
     expect(rest.values).toMatchObject({ log: ["first", "waited", "never"] });
   });
@@ -184,7 +185,7 @@ describe("abort", () => {
 
 describe("a registered graph", () => {
   it("is never changed", async () => {
-    const graph = Object.freeze(stubborn(Promise.resolve())) as PregelLike;
+    const graph = Object.freeze(stubborn(Promise.resolve()));
     const { engine } = await harness({ graph });
     expect((await execute(engine, { graphId: "graph", input: hello })).outcome.kind).toBe("success");
     expect(graph.checkpointer).toBeUndefined();

@@ -155,7 +155,7 @@ export const failing = (thrown: unknown) =>
 /** Shows what a node sees of its run. */
 export const inspect = (look: (config: RunnableConfig) => unknown) =>
   new StateGraph(Annotation.Root({ seen: Annotation<unknown>() }))
-    .addNode("look", () => ({ seen: look(getConfig() as RunnableConfig) }))
+    .addNode("look", async () => ({ seen: await look(getConfig() as RunnableConfig) }))
     .addEdge(START, "look")
     .compile();
 

@@ -8,6 +8,7 @@ import type { Logger } from "../../src/core/logger.js";
 import type { ClaimedRun, RunKwargs } from "../../src/core/run.js";
 import { createEngine, type EngineOptions } from "../../src/engine/create-engine.js";
 import { createGraphRegistry, type RegisteredGraph } from "../../src/engine/graph-registry.js";
+import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/runtime/system-clock.js";
 
 export interface Logged {
@@ -49,6 +50,7 @@ export async function harness(
     logger,
     ...options,
   });
+  onTestFinished(() => engine.close());
   return { engine, saver, logs };
 }
 

@@ -8,6 +8,7 @@ import {
   RemoveMessage,
   SystemMessage,
   ToolMessage,
+  type AIMessageFields,
   type BaseMessage,
 } from "@langchain/core/messages";
 import { Command, Send } from "@langchain/langgraph";
@@ -66,21 +67,19 @@ const message: fc.Arbitrary<BaseMessage> = fc.oneof(
   fc.tuple(content, id, fc.array(toolCall, { maxLength: 2 })).map(
     ([c, i, calls]) =>
       new AIMessage({
-        content: c,
+        content: c as string,
         ...(i && { id: i }),
         tool_calls: calls,
         usage_metadata: { input_tokens: 1, output_tokens: 2, total_tokens: 3 },
+      } as AIMessageFields),
+  ),
+  fc.tuple(text, text).map(
+    ([c, args]) =>
+      new AIMessageChunk({
+        content: c,
+        tool_call_chunks: [{ name: "t", args, index: 0, type: "tool_call_chunk" as const }],
       }),
   ),
-  fc
-    .tuple(text, text)
-    .map(
-      ([c, args]) =>
-        new AIMessageChunk({
-          content: c,
-          tool_call_chunks: [{ name: "t", args, index: 0, type: "tool_call_chunk" as const }],
-        }),
-    ),
   fc
     .tuple(text, json)
     .map(
