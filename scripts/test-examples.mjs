@@ -103,10 +103,20 @@ const checks = {
   async "a client that leaves cancels its run"(client) {
     const { thread_id } = await client.threads.create();
     let runId;
-    const stream = client.runs.stream(thread_id, "countdown", { input: { from: 1000 }, onDisconnect: "cancel" });
-    for await (const { event, data } of stream) {
-      if (event === "metadata") runId = data.run_id;
-      if (event === "values") break;
+    const leaving = new AbortController();
+    const options = {
+      input: { from: 1000 },
+      config: { recursion_limit: 2000 },
+      onDisconnect: "cancel",
+      signal: leaving.signal,
+    };
+    try {
+      for await (const { event, data } of client.runs.stream(thread_id, "countdown", options)) {
+        if (event === "metadata") runId = data.run_id;
+        if (event === "values") leaving.abort();
+      }
+    } catch (error) {
+      if (!leaving.signal.aborted) throw error;
     }
     const deadline = performance.now() + CANCEL_MS;
     for (;;) {
