@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Assistant, AssistantVersion } from "../core/assistant.js";
 import type { GraphSchemas } from "../core/engine.js";
-import type { JsonText } from "../core/json.js";
+import type { JsonObject, JsonText } from "../core/json.js";
 import { decode, invalid, present } from "./decode.js";
 import type { FieldEncoders } from "./json.js";
 import { encodeFields, isoText, quote, toJsonText } from "./json.js";
@@ -208,7 +208,7 @@ export function encodeSubgraphs(subgraphs: Readonly<Record<string, GraphSchemas>
       note: schemas.note,
     },
   ]);
-  return toJsonText(Object.fromEntries(encoded));
+  return toJsonText(Object.fromEntries(encoded) as JsonObject);
 }
 
 function schemaSet(schemas: GraphSchemas) {

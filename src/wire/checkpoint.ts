@@ -1,4 +1,3 @@
-import type { JsonObject } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import type { CheckpointRef } from "../core/run.js";
 import type { z } from "zod";
@@ -42,7 +41,7 @@ export function beforeRef(before: unknown): CheckpointRef | undefined {
   if (before === undefined || before === null) return undefined;
   if (typeof before === "string") return before === "" ? undefined : { checkpointId: before };
   if (!isJsonObject(before)) return invalid("before", "expected a checkpoint id, a checkpoint or a config");
-  const ref = checkpointRef(decode(checkpointSchema, unwrapConfigurable(before as JsonObject)));
+  const ref = checkpointRef(decode(checkpointSchema, unwrapConfigurable(before)));
   if (ref?.checkpointId === undefined) return invalid("before", "has no checkpoint_id");
   return ref;
 }

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import type { JsonText, JsonValue } from "../core/json.js";
 import { isJsonObject, parseJsonText, toJsonText } from "../core/json.js";
 import type { Thread } from "../core/thread.js";

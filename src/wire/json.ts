@@ -57,7 +57,7 @@ const NUL_ESCAPE = /(?<!\\)((?:\\\\)*)\\u0000/g;
  * @throws SyntaxError
  */
 export function parseBody(text: string): unknown {
-  return JSON.parse(text.includes("\\u0000") ? text.replace(NUL_ESCAPE, "$1\\ufffd") : text);
+  return JSON.parse(text.includes("\\u0000") ? text.replaceAll(NUL_ESCAPE, "$1\\ufffd") : text);
 }
 
 export { asJsonText, toJsonText };

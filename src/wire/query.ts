@@ -1,5 +1,3 @@
-import { invalid } from "./decode.js";
-
 /** A parsed query: a string, or all of them where a name is repeated. */
 export type Query = Readonly<Record<string, string | readonly string[]>>;
 
@@ -16,10 +14,4 @@ export function readQuery(search: string): Query {
     else before.push(value);
   }
   return query;
-}
-
-/** Refuse names that are not in `allowed`, or a repetition of a parameter that has one value. */
-export function oneOf<Name extends string>(field: string, value: string, allowed: readonly Name[]): Name {
-  const found = allowed.find((name) => name === value);
-  return found ?? invalid(field, `expected one of ${allowed.join(", ")}`);
 }

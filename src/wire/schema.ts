@@ -26,6 +26,8 @@ export const sortOrder = z.enum(["asc", "desc"]);
 const isStrings = (value: unknown): value is readonly string[] =>
   Array.isArray(value) && value.every((entry) => typeof entry === "string");
 
+const isPositiveInteger = (value: unknown): boolean => Number.isInteger(value) && Number(value) > 0;
+
 export const strings = z
   .custom<readonly string[]>(isStrings, "expected an array of strings")
   .meta({ type: "array", items: { type: "string" } });
@@ -54,10 +56,8 @@ function configProblem(value: JsonObject): { readonly path: readonly string[]; r
   if (tags !== undefined && tags !== null && !isStrings(tags)) {
     return { path: ["tags"], message: "expected an array of strings" };
   }
-  if (recursionLimit !== undefined && recursionLimit !== null) {
-    if (typeof recursionLimit !== "number" || !Number.isInteger(recursionLimit) || recursionLimit < 1) {
-      return { path: ["recursion_limit"], message: "expected an integer of at least 1" };
-    }
+  if (recursionLimit !== undefined && recursionLimit !== null && !isPositiveInteger(recursionLimit)) {
+    return { path: ["recursion_limit"], message: "expected an integer of at least 1" };
   }
   if (configurable === undefined || configurable === null) return null;
   if (!isJsonObject(configurable)) return { path: ["configurable"], message: "expected an object" };

@@ -69,7 +69,7 @@ function pickKeys(values: JsonText, keys: readonly string[]): JsonText {
   const parsed = parseJsonText(values);
   if (!isJsonObject(parsed)) return values;
   const kept = keys.filter((key) => Object.hasOwn(parsed, key)).map((key) => [key, parsed[key]]);
-  return toJsonText(Object.fromEntries(kept));
+  return toJsonText(Object.fromEntries(kept) as JsonObject);
 }
 
 function encodeTask(task: StateTask): string {

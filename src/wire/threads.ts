@@ -24,7 +24,7 @@ const FIELDS = [
 ] as const;
 type ThreadField = (typeof FIELDS)[number];
 /** Columns that hold state: left out of a search's rows unless somebody wants them. */
-const STATE_FIELDS: readonly string[] = ["values", "interrupts", "error"];
+const STATE_FIELDS: ReadonlySet<string> = new Set(["values", "interrupts", "error"]);
 
 const ENCODERS: FieldEncoders<Thread, ThreadField> = {
   thread_id: (thread) => quote(thread.threadId),
@@ -148,7 +148,7 @@ export function decodeThreadSearch(body: unknown) {
       sortBy: sent.sort_by ?? ("updated_at" as const),
       sortOrder: sent.sort_order ?? ("desc" as const),
       withState:
-        fields.some((name) => STATE_FIELDS.includes(name)) ||
+        fields.some((name) => STATE_FIELDS.has(name)) ||
         extract.some(({ root }) => root === "values" || root === "interrupts"),
     },
   };
