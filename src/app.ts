@@ -85,6 +85,7 @@ export async function openApp(
   const engine = createEngine({
     graphs: graphs.source,
     checkpointer: storage.checkpointer,
+    items: storage.items,
     clock,
     logger,
     server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },

@@ -45,7 +45,7 @@ export async function openStorage(
   const context = { cwd: storage.cwd, shared };
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
-    for (const closer of closers.reverse().splice(0)) await closer();
+    for (const closer of closers.splice(0).toReversed()) await closer();
   };
   try {
     const { metadata, items } = await createStoreRegistry(drivers.stores ?? []).open(storage.uri, context);

@@ -17,31 +17,33 @@ export async function runResult(params: {
   readonly signal?: AbortSignal;
 }): Promise<JsonText> {
   const { store, run, cursor } = params;
-  let last: JsonText | null = null;
-  if (cursor !== null) {
-    try {
-      for (;;) {
-        const read = await cursor.next(params.signal);
-        if (read.kind === "end") break;
-        if (read.kind === "gap") continue;
-        for (const event of read.events) {
-          if (event.event === "values") last = event.data;
-          else if (event.event === "error") return asJsonText(`{"__error__":${event.data}}`);
-        }
-      }
-    } finally {
-      cursor.close();
-    }
-  }
-  if (last !== null) return last;
+  const streamed = cursor === null ? null : await lastResult(cursor, params.signal);
+  if (streamed !== null) return streamed;
   return run.kwargs.temporary ? asJsonText("null") : storedResult(store, run);
+}
+
+/** The error or the last `values` of what a cursor has yet to give; `null` when there is neither. */
+async function lastResult(cursor: EventCursor, signal: AbortSignal | undefined): Promise<JsonText | null> {
+  let last: JsonText | null = null;
+  try {
+    for (;;) {
+      const read = await cursor.next(signal);
+      if (read.kind === "end") return last;
+      for (const { event, data } of read.kind === "events" ? read.events : []) {
+        if (event === "values") last = data;
+        else if (event === "error") return asJsonText(`{"__error__":${data}}`);
+      }
+    }
+  } finally {
+    cursor.close();
+  }
 }
 
 async function storedResult(store: MetadataStore, run: Run): Promise<JsonText> {
   const ended = await store.runs.get({ runId: run.runId, threadId: run.threadId, access: ALL_ROWS });
   if (ended?.error) return asJsonText(`{"__error__":${ended.error}}`);
   const thread = await store.threads.get({ threadId: run.threadId, access: ALL_ROWS });
-  if (thread?.values == null) return asJsonText("null");
+  if (thread === null || thread.values === null) return asJsonText("null");
   if (thread.status !== "interrupted" || thread.interrupts === null) return thread.values;
   const values = parseJsonText(thread.values);
   const interrupts = Object.values(parseJsonText(thread.interrupts) ?? {}).flat() as JsonValue[];

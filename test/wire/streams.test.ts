@@ -32,7 +32,7 @@ describe.each(STORAGES)("run streams by the JS SDK on %s", (storage) => {
   it("streams updates, tasks, checkpoints and debug in their order", async () => {
     const events = await stream("ask", { input: { question: "?" }, streamMode: ["updates", "tasks", "checkpoints"] });
     expect(new Set(names(events))).toEqual(new Set(["metadata", "updates", "tasks", "checkpoints", "end"]));
-    expect(events.filter((e) => e.event === "updates").at(-1)!.data).toMatchObject({
+    expect(events.findLast((e) => e.event === "updates")!.data).toMatchObject({
       __interrupt__: [{ value: { q: "?" } }],
     });
     const debug = await stream("counter", { input: { n: 0 }, streamMode: "debug" });
@@ -53,7 +53,7 @@ describe.each(STORAGES)("run streams by the JS SDK on %s", (storage) => {
     expect(new Set(names(parts))).toEqual(
       new Set(["metadata", "messages/metadata", "messages/partial", "messages/complete", "end"]),
     );
-    const last = parts.filter((e) => e.event === "messages/partial").at(-1)!.data as { content: string }[];
+    const last = parts.findLast((e) => e.event === "messages/partial")!.data as { content: string }[];
     expect(last[0]!.content).toBe("Hello from the model");
   });
 
