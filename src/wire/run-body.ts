@@ -54,9 +54,6 @@ type RunBody = z.output<typeof runBody>;
 
 export const runBatchBody = z.array(runBody).min(1).max(1000);
 
-/** A run body, decoded, and what only the connection cares for. */
-export type DecodedRun = ReturnType<typeof decodeRun>;
-
 /**
  * Decode a run body once. Defaults are the Platform's (Appendix B): multitask `enqueue`, durability `async`, stream mode
  * `values`.

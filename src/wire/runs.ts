@@ -11,7 +11,7 @@ import type { Query } from "./query.js";
 import { knownModes } from "./run-body.js";
 import { queryBoolean, queryInteger, queryStrings, select, uuid } from "./schema.js";
 
-export const RUN_FIELDS = [
+const RUN_FIELDS = [
   "run_id",
   "thread_id",
   "assistant_id",
