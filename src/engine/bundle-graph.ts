@@ -106,7 +106,7 @@ function externalPackages(externals: ExternalModule[], cwd: string): Plugin {
         if (args.kind === "entry-point" || args.pluginData === RESOLVING || /^([a-zA-Z]:[\\/]|data:)/.test(args.path))
           return null;
         if (isBuiltin(args.path)) return add(args, args.path.startsWith("node:") ? args.path : `node:${args.path}`);
-        return await packageOrSource(build, args, add);
+        return packageOrSource(build, args, add);
       });
     },
   };

@@ -20,7 +20,7 @@ type Run = (
   exports: (starts: readonly Start[]) => void,
   module: (url: string, file: string) => object,
   externals: readonly unknown[],
-  dynamicImport: (specifier: string, options?: ImportCallOptions) => Promise<unknown>,
+  dynamicImport: (specifier: string | URL, options?: ImportCallOptions) => Promise<unknown>,
   require: NodeJS.Require,
 ) => Promise<void>;
 
@@ -38,7 +38,7 @@ export async function evaluateBundle(bundle: Bundle, options: { readonly version
   await init;
   const { code, imports } = asFunction(bundle, options.version);
   const externals = await loadExternals(bundle, imports);
-  // oxlint-disable-next-line no-eval, typescript/no-implied-eval -- `vm.Script` ignores source maps (Node 24) and warns when it may import; indirect eval of the user's own code does neither
+  // oxlint-disable-next-line no-eval -- `vm.Script` ignores source maps (Node 24) and warns when it may import; indirect eval of the user's own code does neither
   const run = (0, eval)(code) as Run;
   let starts: readonly Start[] = [];
   await run((given) => (starts = given), moduleMeta, externals, dynamicImport(bundle), requireFor(bundle));
@@ -131,10 +131,10 @@ function withNames(external: ExternalModule, loaded: ModuleExports, names: reado
   return { ...loaded, ...Object.fromEntries(missing.map((name) => [name, (common as ModuleExports)[name]])) };
 }
 
-function dynamicImport(bundle: Bundle): (specifier: string, options?: ImportCallOptions) => Promise<unknown> {
+function dynamicImport(bundle: Bundle): (specifier: string | URL, options?: ImportCallOptions) => Promise<unknown> {
   const require = createRequire(bundle.outputFile);
   return async (given, options) => {
-    const specifier = String(given);
+    const specifier = given.toString();
     const external = externalOf(bundle, specifier);
     if (external !== undefined) return importExternal(external, external.url ?? external.specifier, options);
     return (await import(urlOf(specifier, bundle.outputFile, require), options)) as unknown;

@@ -24,7 +24,7 @@ export type ParsedFiles = Map<string, Map<string, ts.SourceFile | undefined>>;
 
 /**
  * Read the types of an exported graph with TypeScript's checker: `Annotation` graphs have their state nowhere else
- * (docs/wire/langgraph-api.md part 6, 4). Takes seconds; run it in a worker.
+ * (docs/wire/langgraph-api.md part 6, 4). Takes seconds; run it in a process of its own.
  * @param target.file absolute
  * @param parsed shared between calls while no file changes
  * @throws Error with a sentence for the reader of the schemas
@@ -153,7 +153,7 @@ function createProgram(compiler: TypeScript, file: string, parsed: ParsedFiles):
     resolveJsonModule: true,
     types: [],
   };
-  const config =
+  const config: unknown =
     configPath === undefined ? null : compiler.readConfigFile(configPath, (name) => compiler.sys.readFile(name)).config;
   const options =
     configPath === undefined

@@ -41,19 +41,18 @@ export function runtimeSchemas(graphId: string, graph: PregelLike): GraphSchemas
 }
 
 /**
- * What can be told of any graph: the names of its channels, and which of them hold messages.
- * @param note why there is no more, for the reader of the schemas
+ * What can be told of any graph: the names of its channels, and which of them hold messages; anything is allowed in them.
  */
-export function permissiveSchemas(graphId: string, graph: PregelLike, note: string): GraphSchemas {
+export function permissiveSchemas(graphId: string, graph: PregelLike): GraphSchemas {
   const builder = builderOf(graph);
   if (builder === null) {
     const anything: JsonObject = {};
-    return { ...named(graphId, anything, anything, anything, { type: "object" }), note };
+    return named(graphId, anything, anything, anything, { type: "object" });
   }
   const state = channelsSchema(builder._schemaDefinition);
   const input = channelsSchema(builder._inputDefinition ?? builder._schemaDefinition);
   const output = channelsSchema(builder._outputDefinition ?? builder._schemaDefinition);
-  return { ...named(graphId, state, input, output, channelsSchema(builder._configSchema)), note };
+  return named(graphId, state, input, output, channelsSchema(builder._configSchema));
 }
 
 function stateSchemas(graphId: string, graph: PregelLike, builder: Builder): GraphSchemas | null {

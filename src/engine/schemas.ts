@@ -61,11 +61,11 @@ export function createSchemaExtractor(options: SchemaExtractorOptions): SchemaEx
     const answer = await analyze(graphId);
     if ("note" in answer) {
       logger?.debug({ graphId, note: answer.note }, "Schemas are permissive");
-      return permissiveSchemas(graphId, graph, answer.note);
+      return { ...permissiveSchemas(graphId, graph), note: answer.note };
     }
     const types = node === null ? answer.types.graph : answer.types.nodes[node];
-    if (types === undefined) return permissiveSchemas(graphId, graph, NO_NODE_TYPE);
-    return fromTypes(permissiveSchemas(graphId, graph, ""), types);
+    if (types === undefined) return { ...permissiveSchemas(graphId, graph), note: NO_NODE_TYPE };
+    return fromTypes(permissiveSchemas(graphId, graph), types);
   };
 
   const remembered = async (graphId: string, graph: PregelLike, node: string | null): Promise<GraphSchemas> => {
@@ -94,7 +94,7 @@ export function createSchemaExtractor(options: SchemaExtractorOptions): SchemaEx
 }
 
 /** What types say, and the names of channels where they say nothing (`any`). */
-function fromTypes({ note: _, ...permissive }: GraphSchemas, types: TypeSchemas): GraphSchemas {
+function fromTypes(permissive: GraphSchemas, types: TypeSchemas): GraphSchemas {
   const configSchema = schemaOf(types.config) ?? permissive.configSchema;
   return {
     ...permissive,

@@ -49,5 +49,5 @@ function withOwnLocation(file: string, source: string): string {
 function loaderOf(file: string): Loader {
   if (file.endsWith(".tsx")) return "tsx";
   if (/\.[cm]?ts$/.test(file)) return "ts";
-  return /\.jsx$/.test(file) ? "jsx" : "js";
+  return file.endsWith(".jsx") ? "jsx" : "js";
 }

@@ -1,4 +1,3 @@
-import { parentPort } from "node:worker_threads";
 import { loadTypeScript } from "./find-typescript.js";
 import { graphTypes, type GraphTypes, type ParsedFiles } from "./graph-types.js";
 
@@ -13,8 +12,8 @@ export interface StaticSchemasJob {
 export type StaticSchemasAnswer = { readonly types: GraphTypes } | { readonly error: string };
 
 /*
- * A thread of its own: TypeScript's checker is synchronous, takes seconds and can be stopped only with its thread. The
- * thread lives as long as there are jobs, so that they share what is parsed, and not longer than that.
+ * A process of its own: TypeScript's checker is synchronous, takes seconds and can be stopped only from outside. It lives
+ * as long as there are jobs, so that they share what is parsed, and not longer than that.
  */
 const parsed: ParsedFiles = new Map();
 
@@ -26,4 +25,5 @@ function answer(job: StaticSchemasJob): StaticSchemasAnswer {
   }
 }
 
-parentPort?.on("message", (job: StaticSchemasJob) => parentPort?.postMessage(answer(job)));
+process.on("message", (job: StaticSchemasJob) => process.send?.(answer(job)));
+process.once("disconnect", () => process.exit());

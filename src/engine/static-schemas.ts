@@ -1,7 +1,7 @@
 import { findTypeScript } from "./find-typescript.js";
 import type { GraphTypes } from "./graph-types.js";
 import { createStaticSchemasCache, type StaticSchemasCache } from "./static-schemas-cache.js";
-import { createStaticSchemasThread } from "./static-schemas-thread.js";
+import { createStaticSchemasProcess } from "./static-schemas-process.js";
 import { tsconfigFiles } from "./tsconfig-files.js";
 
 /** The types of a graph, or a sentence that says why there are none. */
@@ -17,10 +17,10 @@ export interface StaticTarget {
   readonly version: number;
 }
 
-/** Reads graphs' types in a thread of its own, one at a time, at most so long. */
+/** Reads graphs' types in a process of its own, one at a time, at most so long. */
 export interface StaticAnalysis {
   analyze(target: StaticTarget): Promise<StaticAnswer>;
-  /** Stops the thread. */
+  /** Stops the process. */
   close(): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export function createStaticAnalysis(options: {
   const caches = new Map<string, StaticSchemasCache>();
   const running = new Map<string, Promise<StaticAnswer>>();
   const failed = new Map<string, { readonly version: number; readonly answer: StaticAnswer }>();
-  const thread = createStaticSchemasThread(timeoutMs);
+  const worker = createStaticSchemasProcess(timeoutMs);
 
   const analyze = async (target: StaticTarget): Promise<StaticAnswer> => {
     const compiler = await find(target.file);
@@ -49,7 +49,7 @@ export function createStaticAnalysis(options: {
     caches.set(target.cwd, cache);
     const cached = await cache.get(key);
     if (cached !== null) return { types: cached };
-    const given = await thread.run({ typescriptPath: compiler.path, file: target.file, exportName: target.exportName });
+    const given = await worker.run({ typescriptPath: compiler.path, file: target.file, exportName: target.exportName });
     if ("stopped" in given) return { note: given.stopped === "late" ? lateNote(timeoutMs) : STOPPING };
     if ("error" in given) return { note: failureNote(given.error) };
     await cache.set(key, given.types);
@@ -74,7 +74,7 @@ export function createStaticAnalysis(options: {
       running.set(versioned, answer);
       return answer;
     },
-    close: () => thread.close(),
+    close: () => worker.close(),
   };
 }
 

@@ -70,7 +70,7 @@ function withJson(file: string): string {
 
 /** JSON with comments, without them; strings are left alone. */
 function withoutComments(text: string): string {
-  return text.replace(
+  return text.replaceAll(
     /("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
     (_, string: string | undefined) => string ?? "",
   );

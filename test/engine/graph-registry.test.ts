@@ -11,7 +11,7 @@ const builder = () => new StateGraph(State).addNode("n", () => ({ value: "done" 
 test("compiled graphs, builders, promises, agents and entrypoints are the same shared object for every use", async () => {
   const compiled = builder().compile({ description: "from compile" });
   const agent = createAgent({ model: fakeModel(), tools: [] });
-  const workflow = entrypoint("workflow", async (text: string) => Promise.resolve(text.toUpperCase()));
+  const workflow = entrypoint("workflow", async (text: string) => text.toUpperCase());
   const source = await createGraphRegistry({
     graphs: {
       compiled,
@@ -52,7 +52,7 @@ test("factories are called for every use, with config and runtime, and their res
         calls.push([config, runtime]);
         return builder();
       },
-      async: async () => Promise.resolve({ graph: builder().compile() }),
+      async: async () => ({ graph: builder().compile() }),
       empty: () => undefined,
       nested: () => () => builder(),
       throws: () => {

@@ -4,6 +4,7 @@ import type { GraphUse } from "../../src/engine/graph-source.js";
 import { loadGraphs, type LoadedGraphs, type ReloadResult } from "../../src/engine/load-graphs.js";
 import { type GraphProject, graphProject, graphSourceText } from "./graph-project.js";
 
+const AGENT = { agent: "./src/agent.ts:graph" };
 const use: GraphUse = { accessContext: "threads.create_run", executionRuntime: null };
 const open: { project: GraphProject; loaded: LoadedGraphs }[] = [];
 
@@ -25,7 +26,7 @@ interface Watched {
 
 async function watched(
   files: Readonly<Record<string, string>>,
-  graphs: Readonly<Record<string, string>> = { agent: "./src/agent.ts:graph" },
+  graphs: Readonly<Record<string, string>> = AGENT,
 ): Promise<Watched> {
   const project = await graphProject(files);
   const reloads: ReloadResult[] = [];

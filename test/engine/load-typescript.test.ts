@@ -3,6 +3,7 @@ import type { GraphUse } from "../../src/engine/graph-source.js";
 import { loadGraphs, type LoadedGraphs } from "../../src/engine/load-graphs.js";
 import { type GraphProject, graphProject, graphSourceText } from "./graph-project.js";
 
+const AGENT = { agent: "./src/agent.ts:graph" };
 const use: GraphUse = { accessContext: "threads.create_run", executionRuntime: null };
 const open: { project: GraphProject; loaded: LoadedGraphs }[] = [];
 
@@ -15,7 +16,7 @@ afterEach(async () => {
 
 async function load(
   files: Readonly<Record<string, string>>,
-  graphs: Readonly<Record<string, string>> = { agent: "./src/agent.ts:graph" },
+  graphs: Readonly<Record<string, string>> = AGENT,
 ): Promise<LoadedGraphs & { project: GraphProject }> {
   const project = await graphProject(files);
   const specs = Object.fromEntries(Object.entries(graphs).map(([id, spec]) => [id, { path: spec }]));

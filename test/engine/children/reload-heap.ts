@@ -31,11 +31,13 @@ async function heapMb(): Promise<number> {
   return process.memoryUsage().heapUsed / 1024 / 1024;
 }
 
+const nextReload = (): Promise<void> => new Promise((resolve) => (reloaded = resolve));
+
 let value: unknown;
 let early = 0;
 const startedAt = performance.now();
 for (let version = 1; version <= RELOADS; version += 1) {
-  const next = new Promise<void>((resolve) => (reloaded = resolve));
+  const next = nextReload();
   await project.write("src/agent.ts", source(version));
   await next;
   const graph = await graphs.resolve("agent", {}, { accessContext: "threads.read", executionRuntime: null });
