@@ -18,19 +18,19 @@ export function deleteRun(sql: CheckpointStatements, threadId: string, runId: st
       })),
     );
     if (doomed.size === 0) continue;
-    const shared = new Set<string>();
-    for (const row of rows) {
-      if (doomed.has(row.checkpoint_id)) continue;
-      for (const { channel, origin } of decodeChannels(row.channels, row.checkpoint_id)) {
-        if (doomed.has(origin)) shared.add(JSON.stringify([origin, channel]));
-      }
-    }
     for (const id of doomed) {
       sql.deleteCheckpoint.run(threadId, checkpointNs, id);
       sql.deleteWrites.run(threadId, checkpointNs, id);
-      for (const { channel } of sql.blobKeys.all(threadId, checkpointNs, id)) {
-        if (!shared.has(JSON.stringify([id, channel]))) sql.deleteBlob.run(threadId, checkpointNs, id, channel);
+    }
+    const used = new Set<string>();
+    for (const row of rows) {
+      if (doomed.has(row.checkpoint_id)) continue;
+      for (const { channel, origin } of decodeChannels(row.channels, row.checkpoint_id)) {
+        used.add(JSON.stringify([origin, channel]));
       }
+    }
+    for (const { checkpoint_id: origin, channel } of sql.blobKeys.all(threadId, checkpointNs)) {
+      if (!used.has(JSON.stringify([origin, channel]))) sql.deleteBlob.run(threadId, checkpointNs, origin, channel);
     }
   }
 }

@@ -38,7 +38,7 @@ export class CheckpointStatements {
   >;
   readonly namespaces: Statement<[threadId: string], { readonly checkpoint_ns: string }>;
   readonly blob: Statement<[...CheckpointId, channel: string], { readonly data: Cell }>;
-  readonly blobKeys: Statement<[...CheckpointId], { readonly channel: string }>;
+  readonly blobKeys: Statement<[...Key], { readonly checkpoint_id: string; readonly channel: string }>;
   readonly writes: Statement<[...CheckpointId], WriteRow>;
   readonly putCheckpoint: Statement<
     [...CheckpointId, parent: string | null, run: string | null, checkpoint: string, metadata: string, channels: string]
@@ -68,7 +68,7 @@ export class CheckpointStatements {
     );
     this.namespaces = db.prepare(`SELECT DISTINCT checkpoint_ns ${from} thread_id = ?`);
     this.blob = db.prepare(`SELECT data FROM heddle_checkpoint_blobs WHERE ${ONE} AND channel = ?`);
-    this.blobKeys = db.prepare(`SELECT channel FROM heddle_checkpoint_blobs WHERE ${ONE}`);
+    this.blobKeys = db.prepare(`SELECT checkpoint_id, channel FROM heddle_checkpoint_blobs WHERE ${IN_LINEAGE}`);
     this.writes = db.prepare(
       `SELECT task_id, idx, task_path, channel, data FROM heddle_checkpoint_writes WHERE ${ONE}`,
     );
