@@ -4,7 +4,7 @@ import { SortedRows } from "./sorted-rows.js";
 import { TermIndex } from "./term-index.js";
 
 /** Up to this many candidates are filtered and sorted at once; beyond, the order is walked in time slices. */
-const FEW_ROWS = 2_000;
+export const FEW_ROWS = 2_000;
 
 /** How many rows are decided between two looks at the clock; parsing one thread's state may take a millisecond. */
 const ROWS_PER_LOOK = 8;
@@ -16,6 +16,8 @@ export interface RowQuery<Row> {
   readonly residual: ((row: Row) => boolean) | null;
   /** When given, all matches are among these. */
   readonly candidates?: ReadonlySet<Row>;
+  /** How many rows match, where the caller knows. */
+  readonly total?: number;
 }
 
 export interface RowPage<Field extends string> {
@@ -82,12 +84,19 @@ export class IndexedRows<Row extends object, Field extends string> {
       return { rows: rows.slice(offset, offset + limit), total: rows.length };
     }
     const matches = decide ?? ((row: Row) => rarest?.has(row) ?? true);
-    const enough = decide === null ? offset + limit : Number.POSITIVE_INFINITY;
+    const known = query.total ?? (decide === null ? rarest?.size : undefined);
+    const enough = known === undefined ? Number.POSITIVE_INFINITY : offset + limit;
     const { rows, seen } = await this.#walk(order.rows.toArray(sortOrder), matches, { offset, limit, enough });
-    return { rows, total: decide === null ? (rarest?.size ?? 0) : seen };
+    return { rows, total: known ?? seen };
+  }
+
+  /** A range of an order; see {@link SortedRows.range}. */
+  range(field: Field, isBefore: (row: Row) => boolean, isInside: (row: Row) => boolean): Iterable<Row> {
+    return this.#orders.get(field)?.rows.range(isBefore, isInside) ?? [];
   }
 
   async count(query: RowQuery<Row>): Promise<number> {
+    if (query.total !== undefined) return query.total;
     const { rarest, decide } = this.#plan(query);
     if (decide === null) return (rarest ?? this.#all).size;
     const everyMatch = { offset: 0, limit: 0, enough: Number.POSITIVE_INFINITY };

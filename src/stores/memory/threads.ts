@@ -2,10 +2,10 @@ import { planFilter } from "../../core/filter-terms.js";
 import { copyJson, parseJsonText } from "../../core/json.js";
 import { jsonContains } from "../../core/metadata-filter.js";
 import type { ThreadQuery, ThreadStore } from "../../core/metadata-store.js";
-import type { RowQuery } from "./indexed-rows.js";
+import { FEW_ROWS, type RowQuery } from "./indexed-rows.js";
 import type { ThreadRow } from "./rows.js";
 import { threadOf } from "./rows.js";
-import { statusTerm, type Tables } from "./tables.js";
+import type { Tables } from "./tables.js";
 
 /** Threads in memory. */
 export function createMemoryThreads(tables: Tables): ThreadStore {
@@ -51,11 +51,11 @@ export function createMemoryThreads(tables: Tables): ThreadStore {
 
     async search({ limit, offset, sortBy, sortOrder, withState, ...query }) {
       const page = { limit, offset, sortBy, sortOrder };
-      const { rows, total } = await threadIndex.search(plan(query, threads), page);
+      const { rows, total } = await threadIndex.search(plan(query, tables), page);
       return { rows: rows.map((row) => threadOf(row, withState)), total };
     },
 
-    count: async (query) => threadIndex.count(plan(query, threads)),
+    count: async (query) => threadIndex.count(plan(query, tables)),
 
     async patchState({ threadId, patch, hasNext, metadata }) {
       const row = threads.get(threadId);
@@ -72,21 +72,27 @@ export function createMemoryThreads(tables: Tables): ThreadStore {
   };
 }
 
-function plan(
-  { ids, status, metadata, values, access }: ThreadQuery,
-  threads: ReadonlyMap<string, ThreadRow>,
-): RowQuery<ThreadRow> {
+function plan({ ids, status, metadata, values, access }: ThreadQuery, tables: Tables): RowQuery<ThreadRow> {
   const { terms, residual } = planFilter({ ...(metadata === undefined ? {} : { metadata }), access });
   const conditions: ((row: ThreadRow) => boolean)[] = [];
+  if (status !== undefined) conditions.push((row) => row.status === status);
   if (residual !== null) conditions.push((row) => residual(row.metadata));
   // Last: parsing a state is the most expensive question.
   if (values !== undefined) {
     conditions.push((row) => row.values !== null && jsonContains(parseJsonText(row.values), values));
   }
-  const candidates = ids?.map((id) => threads.get(id)).filter((row) => row !== undefined);
+  const statusAlone = status !== undefined && conditions.length === 1 && terms.length === 0 && ids === undefined;
+  const few = candidates(tables, ids, status);
   return {
-    terms: status === undefined ? terms : [...terms, statusTerm(status)],
+    terms,
     residual: conditions.length === 0 ? null : (row) => conditions.every((holds) => holds(row)),
-    ...(candidates === undefined ? {} : { candidates: new Set(candidates) }),
+    ...(few === null ? {} : { candidates: few }),
+    ...(statusAlone ? { total: tables.statusCount(status) } : {}),
   };
+}
+
+function candidates(tables: Tables, ids: ThreadQuery["ids"], status: ThreadQuery["status"]): Set<ThreadRow> | null {
+  if (ids !== undefined) return new Set(ids.map((id) => tables.threads.get(id)).filter((row) => row !== undefined));
+  if (status === undefined || tables.statusCount(status) > FEW_ROWS) return null;
+  return new Set(tables.withStatus(status));
 }

@@ -5,7 +5,7 @@ import { decideMultitask } from "../../core/multitask.js";
 import type { CancelAction } from "../../core/run.js";
 import { runMetadata, strongerCancel, withRunIds } from "../run-rules.js";
 import { parseObject, runOf, type RunColumns, type ThreadColumns } from "./rows.js";
-import { deleteRun, endRun, inflightRuns, startRun } from "./run-rows.js";
+import { deleteRun, endRun, inflightRuns } from "./run-rows.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, insertThread, showsMetadata } from "./thread-rows.js";
 
@@ -42,10 +42,12 @@ export function createRun(
     const left =
       superseded.filter((run) => run.was === "running").length + (cancelInflight === null ? inflight.length : 0);
 
-    const inserted = insertRun(session, thread, draft, toJsonText(runMetadata(metadata, draft)));
-    session.sql("INSERT INTO run_kwargs (run, kwargs) VALUES (?, ?)").run(inserted.id, kwargs);
     const leased = claim !== undefined && left === 0 && draft.delayMs === 0;
-    const row = leased ? startRun(session, inserted, claim) : inserted;
+    const row = insertRun(session, thread, draft, {
+      metadata: toJsonText(runMetadata(metadata, draft)),
+      claim: leased ? claim : null,
+    });
+    session.sql("INSERT INTO run_kwargs (run, kwargs) VALUES (?, ?)").run(row.id, kwargs);
     changeThread(session, thread, {
       queueChanged: true,
       updatedAt: row.created_at,
@@ -75,47 +77,58 @@ function supersede(session: Session, row: RunColumns, action: CancelAction): Sup
   return { ...ref, action, was: "pending" };
 }
 
-function insertRun(session: Session, thread: ThreadColumns, draft: NewRun, metadata: string): RunColumns {
+/** Insert a run: pending, or already running for the worker that claims it. */
+function insertRun(
+  session: Session,
+  thread: ThreadColumns,
+  draft: NewRun,
+  made: { readonly metadata: string; readonly claim: ClaimRequest | null },
+): RunColumns {
+  const { metadata, claim } = made;
   const now = session.clock.now();
-  const temporary = draft.kwargs.temporary ? 1 : 0;
-  const dueAt = now + draft.delayMs;
-  const { lastInsertRowid } = session
-    .sql(
-      `INSERT INTO runs (run_id, thread, assistant_id, graph_id, created_at, updated_at, due_at, status, metadata,
-         multitask_strategy, temporary) VALUES (?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?)`,
-    )
-    .run(
-      draft.runId,
-      thread.id,
-      draft.assistantId,
-      draft.graphId,
-      now,
-      now,
-      dueAt,
-      metadata,
-      draft.multitaskStrategy,
-      temporary,
-    );
-  return {
-    id: Number(lastInsertRowid),
+  const columns = {
     run_id: draft.runId,
     thread: thread.id,
-    thread_id: thread.thread_id,
-    thread_metadata: thread.metadata,
     assistant_id: draft.assistantId,
     graph_id: draft.graphId,
     created_at: now,
     updated_at: now,
-    due_at: dueAt,
-    status: "pending",
+    due_at: now + draft.delayMs,
+    status: claim === null ? ("pending" as const) : ("running" as const),
     metadata,
     multitask_strategy: draft.multitaskStrategy,
-    temporary,
-    attempt: 0,
+    temporary: draft.kwargs.temporary ? (1 as const) : (0 as const),
+    attempt: claim === null ? 0 : 1,
+    lease_token: claim === null ? 0 : 1,
+    worker_id: claim?.workerId ?? null,
+    lease_until: claim === null ? null : now + claim.leaseMs,
+  };
+  const { lastInsertRowid } = session.sql(INSERT_RUN).run(columns);
+  return {
+    id: Number(lastInsertRowid),
+    ...columns,
+    thread_id: thread.thread_id,
+    thread_metadata: thread.metadata,
     error: null,
-    lease_token: 0,
-    worker_id: null,
-    lease_until: null,
     cancel_action: null,
   };
 }
+
+const INSERTED = [
+  "run_id",
+  "thread",
+  "assistant_id",
+  "graph_id",
+  "created_at",
+  "updated_at",
+  "due_at",
+  "status",
+  "metadata",
+  "multitask_strategy",
+  "temporary",
+  "attempt",
+  "lease_token",
+  "worker_id",
+  "lease_until",
+];
+const INSERT_RUN = `INSERT INTO runs (${INSERTED.join(", ")}) VALUES (${INSERTED.map((name) => `@${name}`).join(", ")})`;

@@ -25,7 +25,10 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
     threads: createSqliteThreads(session),
     runs: createSqliteRuns(session),
     ping: () => session.read(() => void session.sql("SELECT 1").get()),
-    close: async () => opened.close(),
+    async close() {
+      session.flush();
+      opened.close();
+    },
   };
 }
 
@@ -36,5 +39,9 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
  */
 export function createSqliteItemStore(opened: SqliteDatabase, clock: StoreClock): ItemStore {
   migrate(opened.db, "items", ITEM_MIGRATIONS);
-  return createSqliteItems(createSession(opened.db, clock), () => opened.close());
+  const session = createSession(opened.db, clock);
+  return createSqliteItems(session, () => {
+    session.flush();
+    opened.close();
+  });
 }

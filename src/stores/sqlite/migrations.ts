@@ -96,7 +96,6 @@ CREATE TABLE runs (
 );
 CREATE UNIQUE INDEX runs_one_running_per_thread ON runs (thread) WHERE status = 'running';
 CREATE INDEX runs_by_thread ON runs (thread, created_at, run_id);
-CREATE INDEX runs_by_assistant ON runs (assistant_id);
 CREATE INDEX runs_pending ON runs (thread, due_at, run_id) WHERE status = 'pending';
 CREATE INDEX runs_delayed ON runs (due_at) WHERE status = 'pending' AND due_at > created_at;
 

@@ -39,27 +39,35 @@ export async function scan<Row extends Entry>(
   visit: (row: Row) => boolean,
 ): Promise<void> {
   const slice: TimeSlice = startTimeSlice();
-  const { first, next } = statements(query);
+  const { first, ties, beyond } = statements(query);
+  const { parameters } = query;
+  const read = (last: Row | undefined): readonly Row[] => {
+    if (last === undefined) return session.sql<Row>(first).all(...parameters);
+    const tied = session.sql<Row>(ties).all(...parameters, last.position, last.id);
+    return tied.length > 0 ? tied : session.sql<Row>(beyond).all(...parameters, last.position);
+  };
   let last: Row | undefined;
   for (;;) {
     const from = last;
-    const rows = guarded(() =>
-      from === undefined
-        ? session.sql<Row>(first).all(...query.parameters)
-        : session.sql<Row>(next).all(from.position, from.position, from.id, ...query.parameters),
-    );
+    const rows = guarded(() => read(from));
     for (const row of rows) {
       if (row.holds === 1 && !visit(row)) return;
       // Deciding one row may mean parsing a large state.
       if (slice.isOver()) await slice.next();
     }
     last = rows.at(-1);
-    if (last === undefined || rows.length < ENTRIES_PER_STATEMENT) return;
+    if (last === undefined) return;
   }
 }
 
-function statements({ table, column, order, condition, columns = [] }: Scan): { first: string; next: string } {
-  const [direction, beyond] = order === "asc" ? ["ASC", ">"] : ["DESC", "<"];
+function statements({
+  table,
+  column,
+  order,
+  condition,
+  columns = [],
+}: Scan): Record<"first" | "ties" | "beyond", string> {
+  const [direction, compare] = order === "asc" ? ["ASC", ">"] : ["DESC", "<"];
   const extra = columns.map((name) => `, t.${name}`).join("");
   const walk = (where: string): string =>
     `SELECT entries.id, entries.position, (${condition}) AS holds${extra} FROM (` +
@@ -68,7 +76,8 @@ function statements({ table, column, order, condition, columns = [] }: Scan): { 
     `) AS entries CROSS JOIN ${table} AS t ON t.id = entries.id ORDER BY entries.position ${direction}, entries.id ${direction}`;
   return {
     first: walk(""),
-    // Not a row value: SQLite would use its first column alone for the range.
-    next: walk(`WHERE ${column} ${beyond}= ? AND (${column} ${beyond} ? OR id ${beyond} ?)`),
+    // Not one comparison of row values: SQLite would start at the first tie again and again.
+    ties: walk(`WHERE ${column} = ? AND id ${compare} ?`),
+    beyond: walk(`WHERE ${column} ${compare} ?`),
   };
 }
