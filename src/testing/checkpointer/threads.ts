@@ -118,12 +118,13 @@ export function threadCases(suite: CheckpointerSuite, withSaver: WithCheckpointe
     withSaver(async ({ saver, checkpointer }) => {
       const chain = chainOf(saver);
       await chain.put({ a: 1 }, { metadata: { run_id: "run-1" } });
+      await saver.putWrites(chain.config(), [["a", 1]], "task-1");
       const toThreadId = randomUUID();
       await checkpointer.copyThread({ fromThreadId: chain.threadId, toThreadId });
-      await saver.putWrites(chain.config(), [["a", 2]], "task");
+      await saver.putWrites(chain.config(), [["a", 2]], "task-2");
       await chain.put({ a: 2 });
       const [copy] = await listOf(saver, threadConfig(toThreadId));
-      expect(copy?.pendingWrites).toEqual([]);
+      expect(copy?.pendingWrites).toEqual([["task-1", "a", 1]]);
       expect(copy?.checkpoint.channel_values).toEqual({ a: 1 });
       await checkpointer.deleteRun({ threadId: toThreadId, runId: "run-1" });
       expect(await listOf(saver, threadConfig(toThreadId))).toEqual([]);
