@@ -1,8 +1,9 @@
-import type { BaseCheckpointSaver, BaseStore } from "@langchain/langgraph-checkpoint";
+import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { createRequire } from "node:module";
 import type { Checkpointer } from "../core/checkpointer.js";
 import type { Clock } from "../core/clock.js";
 import type { Engine } from "../core/engine.js";
+import type { ItemStore } from "../core/item-store.js";
 import type { Logger } from "../core/logger.js";
 import { createBindingNotice } from "./bind-graph.js";
 import { drawGraph } from "./draw-graph.js";
@@ -11,14 +12,15 @@ import { createExecutionScope, type ExecutionScope } from "./execution-scope.js"
 import { installFastPaths } from "./fast-paths.js";
 import type { GraphSource, PregelLike } from "./graph-source.js";
 import { type ServerInfo, userConfigurable } from "./run-config.js";
+import { createStoreAdapter } from "./store-adapter.js";
 import { createThreadState } from "./thread-state.js";
 
 export interface EngineOptions {
   /** Closed with the engine. */
   readonly graphs: GraphSource;
   readonly checkpointer: Checkpointer;
-  /** The long-term store as graphs see it (`config.store`); graphs keep their own without one. */
-  readonly store?: BaseStore;
+  /** The long-term store, which graphs see as `config.store`; they keep their own without one. */
+  readonly items?: ItemStore;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly server?: ServerInfo;
@@ -32,7 +34,9 @@ export interface EngineOptions {
 
 /** LangGraph behind core's {@link Engine}. */
 export function createEngine(options: EngineOptions): Engine {
-  const { graphs, logger, clock, store } = options;
+  const { graphs, logger, clock, items } = options;
+  const onNotice = (message: string): void => logger.warn({}, message);
+  const store = items === undefined ? undefined : createStoreAdapter({ items, onNotice });
   const saver = options.checkpointer.saver as BaseCheckpointSaver;
   const scope = createExecutionScope(options.runInContext);
   const notice = createBindingNotice(logger);

@@ -6,9 +6,12 @@ import { AsyncLocalStorageProviderSingleton } from "@langchain/core/singletons";
 import { getContextVariable, setContextVariable } from "@langchain/core/context";
 import { RunnableLambda } from "@langchain/core/runnables";
 import { afterEach, describe, expect, it } from "vitest";
+import { ALL_ROWS } from "../../src/core/auth.js";
 import { LEASE_KEY, leaseOf } from "../../src/core/checkpointer.js";
 import type { PregelLike } from "../../src/engine/graph-source.js";
 import { installFastPaths } from "../../src/engine/fast-paths.js";
+import { systemClock } from "../../src/runtime/system-clock.js";
+import { createMemoryItems } from "../../src/stores/memory/index.js";
 import { hello, inspect, steps } from "./graphs.js";
 import { execute, harness } from "./harness.js";
 
@@ -73,7 +76,7 @@ describe("what a graph sees of its run", () => {
   });
 
   it("has the engine's store, and factories get the run's config and context", async () => {
-    const store = new InMemoryStore();
+    const items = createMemoryItems(systemClock);
     const uses: unknown[] = [];
     const { engine } = await harness(
       {
@@ -82,7 +85,7 @@ describe("what a graph sees of its run", () => {
           return inspect((node) => (node as { store?: InMemoryStore }).store?.put(["a"], "k", { v: 1 }));
         },
       },
-      { store },
+      { items },
     );
     const { run } = await execute(engine, {
       graphId: "factory",
@@ -96,7 +99,7 @@ describe("what a graph sees of its run", () => {
       config: { configurable: { k: "t" } },
       subgraphs: false,
     });
-    expect(await store.get(["a"], "k")).toMatchObject({ value: { v: 1 } });
+    expect(await items.get({ namespace: ["a"], key: "k", access: ALL_ROWS })).toMatchObject({ item: { value: { v: 1 } } });
     expect(uses).toMatchObject([
       [
         { k: "v", thread_id: run.threadId },
@@ -134,7 +137,7 @@ describe("one shared graph", () => {
       .addNode("a", () => ({}))
       .addEdge(START, "a")
       .compile({ checkpointer: own, store: new InMemoryStore() });
-    const { engine, saver, logs } = await harness({ graph }, { store: new InMemoryStore() });
+    const { engine, saver, logs } = await harness({ graph }, { items: createMemoryItems(systemClock) });
     const first = await execute(engine, { graphId: "graph", input: hello });
     await execute(engine, { graphId: "graph", input: hello });
     expect(Object.keys(own.storage)).toEqual([]);
