@@ -33,7 +33,7 @@ export interface SchemaExtractorOptions {
   readonly findTypeScript?: Parameters<typeof createStaticAnalysis>[0]["find"];
 }
 
-export const SCHEMA_TIMEOUT_MS = 30_000;
+const SCHEMA_TIMEOUT_MS = 30_000;
 
 const NO_SOURCE =
   "These schemas allow anything: the graph was given as an object, so there are no types to read. Define its state with zod or StateSchema, or name its file in langgraph.json.";
