@@ -16,7 +16,7 @@ import type { GraphSource, PregelLike } from "./graph-source.js";
 import { guardAbort } from "./guard-abort.js";
 import { runStream, type StreamOptions } from "./open-stream.js";
 import { recoverRun } from "./recover-run.js";
-import { checkpointMetadata, isInternalKey, runConfigurable, runMetadata, type ServerInfo } from "./run-config.js";
+import { checkpointMetadata, leaseConfigurable, runConfigurable, runMetadata, type ServerInfo } from "./run-config.js";
 import { RunSaver } from "./run-saver.js";
 import { createStreamParts, planStream, type StreamParts, type StreamPlan } from "./stream-parts.js";
 
@@ -140,10 +140,9 @@ async function resolveGraph(
   { configurable }: Prepared,
 ): Promise<PregelLike> {
   const { graphId, kwargs } = request.claimed.run;
-  const visible = Object.fromEntries(Object.entries(configurable).filter(([key]) => !isInternalKey(key)));
   const graph = await context.graphs.resolve(
     graphId,
-    { ...kwargs.config, configurable: visible as JsonObject },
+    { ...kwargs.config, configurable: configurable as JsonObject },
     { accessContext: "threads.create_run", executionRuntime: { context: kwargs.context } },
   );
   context.notice(graphId, graph);
@@ -195,7 +194,11 @@ function streamOptions(
   const { run } = request.claimed;
   const { kwargs } = run;
   const { config } = kwargs;
-  const configurable: Record<string, unknown> = { ...prepared.configurable, ...guardAbort(signal) };
+  const configurable: Record<string, unknown> = {
+    ...prepared.configurable,
+    ...leaseConfigurable(request),
+    ...guardAbort(signal),
+  };
   const metadata: Record<string, unknown> = { ...prepared.metadata };
   // What `Runnable.stream` does to every config (@langchain/core 1.4.0, `ensureConfig`), which the direct way passes by.
   if (typeof configurable["model"] === "string") metadata["model"] ??= configurable["model"];

@@ -37,9 +37,12 @@ export function checkpointKeys(ref: CheckpointRef | undefined): JsonObject {
   };
 }
 
-/** `configurable` of a run: what was merged when it was created, then what the server alone decides (§2.9.1 step 2). */
+/**
+ * `configurable` of a run as graph factories see it: what was merged when it was created, then what the server alone
+ * decides (§2.9.1 step 2). The graph itself gets the lease as well, see {@link leaseConfigurable}.
+ */
 export function runConfigurable(request: ExecuteRequest): Record<string, unknown> {
-  const { run, lease } = request.claimed;
+  const { run } = request.claimed;
   const configurable: Record<string, unknown> = { ...userConfigurable(run.kwargs.config), ...request.configurable };
   configurable["user_id"] ??= configurable["langgraph_auth_user_id"];
   if (configurable["user_id"] === undefined) delete configurable["user_id"];
@@ -51,8 +54,12 @@ export function runConfigurable(request: ExecuteRequest): Record<string, unknown
     thread_id: run.threadId,
     graph_id: run.graphId,
     assistant_id: run.assistantId,
-    [LEASE_KEY]: lease,
   });
+}
+
+/** What brings a run's lease to the saver. */
+export function leaseConfigurable(request: ExecuteRequest): Readonly<Record<string, unknown>> {
+  return { [LEASE_KEY]: request.claimed.lease };
 }
 
 /** Metadata of a run's callbacks, traces and message events (§3.7). */

@@ -1,5 +1,5 @@
 import type { JsonText } from "../core/json.js";
-import { isStockMessage } from "./stock-message.js";
+import { flattenStockMessage } from "./stock-message.js";
 
 /**
  * Deeper values are cut off with a marker: JSON.stringify itself overflows the stack some thousand levels down, and a
@@ -8,12 +8,6 @@ import { isStockMessage } from "./stock-message.js";
 const MAX_DEPTH = 400;
 const TOO_DEEP = "[Truncated: nested too deeply]";
 const CIRCULAR = "[Circular]";
-
-/** A message as far as its wire form needs it. */
-interface MessageLike {
-  readonly lc_kwargs: Readonly<Record<string, unknown>>;
-  _getType(): string;
-}
 
 interface WithToDict {
   toDict(): { readonly type: unknown; readonly data: object };
@@ -67,6 +61,8 @@ function plain(value: unknown, depth: number): unknown {
   if (Array.isArray(value)) return plainArray(value, depth);
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
+    const message = flattenStockMessage(value, (field) => plain(field, depth + 1));
+    if (message !== null) return message;
     const special = fromInstance(value);
     if (special !== value) return plain(special, depth + 1);
   } else if (typeof (value as { toJSON?: unknown }).toJSON === "function") {
@@ -100,7 +96,6 @@ function plainRecord(value: Readonly<Record<string, unknown>>, depth: number): u
 
 /** One step towards plain JSON for an object that is not a plain one; the object itself when its fields speak for it. */
 function fromInstance(value: object): unknown {
-  if (isStockMessage(value)) return flatten(value as unknown as MessageLike);
   if (typeof (value as Partial<WithToDict>).toDict === "function") {
     const { type, data } = (value as WithToDict).toDict();
     return { ...data, type };
@@ -116,22 +111,6 @@ function fromInstance(value: object): unknown {
   // A boxed primitive has to lose its box here, because its keys would be taken for fields.
   if (value instanceof Number || value instanceof String || value instanceof Boolean) return value.valueOf();
   return value;
-}
-
-/**
- * What `toDict()` and flattening give, without the several copies that they make (@langchain/core 1.4.0). Unlike it,
- * dates in `additional_kwargs` survive, and objects with a key `lc` are not wrapped in `__lc_escaped__`.
- */
-function flatten(message: MessageLike): Record<string, unknown> {
-  const fields = message as unknown as Readonly<Record<string, unknown>>;
-  const flat: Record<string, unknown> = {};
-  for (const key of Object.keys(message.lc_kwargs)) {
-    flat[key] = key in message ? fields[key] : message.lc_kwargs[key];
-  }
-  // A message may carry a `type` of its own; it goes last, as in `{...data, type}`.
-  if ("type" in flat) delete flat["type"];
-  flat["type"] = message._getType();
-  return flat;
 }
 
 function fromMap(map: ReadonlyMap<unknown, unknown>): unknown {
@@ -155,7 +134,8 @@ function plainAcyclic(value: unknown, ancestors: readonly object[]): unknown {
   try {
     const prototype: unknown = Object.getPrototypeOf(value);
     const hasToJson = typeof (value as { toJSON?: unknown }).toJSON === "function";
-    special = (prototype === Object.prototype || prototype === null) && !hasToJson ? value : fromInstance(value);
+    const isPlain = (prototype === Object.prototype || prototype === null) && !hasToJson;
+    special = isPlain ? value : (flattenStockMessage(value, (field) => field) ?? fromInstance(value));
   } catch (error) {
     return `[Unserializable: ${error instanceof Error ? error.message : "unknown"}]`;
   }

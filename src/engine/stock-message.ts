@@ -28,10 +28,34 @@ type MessageClass = Readonly<
 >;
 
 /**
- * True for a message whose `toDict()` is LangChain's own, also when it comes from another copy of @langchain/core: the
- * serializer may then read its fields directly. Others go through their `toDict()`.
+ * A LangChain message as `{...data, type}` of its `toDict()`, without the several copies that makes (@langchain/core
+ * 1.4.0). Unlike it, dates in `additional_kwargs` survive, and objects with a key `lc` are not wrapped in
+ * `__lc_escaped__`.
+ * @param convert applied to fields that are objects or bigints
+ * @returns `null` for anything else, and for messages with a `toDict()` of their own or keys that LangChain would rename
  */
-export function isStockMessage(value: object): boolean {
+export function flattenStockMessage(
+  value: object,
+  convert: (field: unknown) => unknown,
+): Record<string, unknown> | null {
+  if (!isStockMessage(value)) return null;
+  const fields = (value as MessageClass).lc_kwargs;
+  if (typeof fields !== "object" || fields === null) return null;
+  const message = value as Readonly<Record<string, unknown>> & { _getType(): string };
+  const flat: Record<string, unknown> = {};
+  for (const key of Object.keys(fields)) {
+    if (!KNOWN_FIELDS.has(key) && !SNAKE_CASE.test(key)) return null;
+    // The type goes last.
+    if (key === "type") continue;
+    const field = key in message ? message[key] : (fields as Readonly<Record<string, unknown>>)[key];
+    flat[key] = (typeof field === "object" && field !== null) || typeof field === "bigint" ? convert(field) : field;
+  }
+  flat["type"] = message._getType();
+  return flat;
+}
+
+/** Its `toDict()` is LangChain's own, also when it comes from another copy of @langchain/core. */
+function isStockMessage(value: object): boolean {
   const message = value as MessageClass;
   if (typeof message.toDict !== "function") return false;
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -41,10 +65,7 @@ export function isStockMessage(value: object): boolean {
     stock = serialisesAsStock(message);
     stockPrototypes.set(prototype, stock);
   }
-  if (!stock) return false;
-  const fields = message.lc_kwargs;
-  if (typeof fields !== "object" || fields === null) return false;
-  return Object.keys(fields).every((key) => KNOWN_FIELDS.has(key) || SNAKE_CASE.test(key));
+  return stock;
 }
 
 function serialisesAsStock(message: MessageClass): boolean {
