@@ -25,6 +25,6 @@ function toGoto(goto: JsonValue): string | Send | (string | Send)[] {
 }
 
 function toDestination(destination: JsonValue): string | Send {
-  if (!isJsonObject(destination)) return String(destination);
-  return new Send(String(destination["node"]), destination["input"] ?? {});
+  if (!isJsonObject(destination)) return destination as string;
+  return new Send(destination["node"] as string, destination["input"] ?? {});
 }

@@ -1,11 +1,12 @@
-import { types } from "node:util";
 import type { JsonText } from "../core/json.js";
 import { serialize } from "./serialize.js";
 
 /** What LangGraph's runner makes of a thrown primitive: it tries to set `pregelTaskId` on it (langgraph 1.7.3, retry.js). */
 const THROWN_PRIMITIVE = /^Cannot create property 'pregelTaskId' on (string|number|boolean|bigint) '([^]*)'$/;
 
-const isError = (value: unknown): value is Error => value instanceof Error || types.isNativeError(value);
+/** Also of another realm, and of classes that only inherit from Error. */
+const isError = (value: unknown): value is Error =>
+  value instanceof Error || Object.prototype.toString.call(value) === "[object Error]";
 
 /** Class name of an error: `name` where it says something, otherwise the name of its class. */
 export function errorName(error: Error): string {
@@ -25,7 +26,8 @@ export function describeError(thrown: unknown): JsonText {
     const [, type, text = ""] = primitive;
     return serialize({ error: "Error", message: type === "string" ? serialize(text) : text });
   }
-  return serialize({ error: errorName(thrown), message: String(thrown.message) });
+  const { message } = thrown as { readonly message: unknown };
+  return serialize({ error: errorName(thrown), message: typeof message === "string" ? message : serialize(message) });
 }
 
 /** LangGraph marks what a node threw with the id of its task. */

@@ -68,7 +68,7 @@ function fastRunWithConfig(provider: Provider): RunWithConfig | null {
     }
     const variables = previous?.[CONTEXT_VARIABLES];
     let store: object | undefined;
-    if (avoidCreatingRootRunTree !== true) store = untraced({ ...(template.extra ?? {}), [CHILD_CONFIG]: config });
+    if (avoidCreatingRootRunTree !== true) store = untraced({ ...template.extra, [CHILD_CONFIG]: config });
     if (variables !== undefined) store = Object.assign(store ?? {}, { [CONTEXT_VARIABLES]: variables });
     return storage.run(store, callback);
   };

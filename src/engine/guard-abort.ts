@@ -4,6 +4,9 @@ const ABORT_SIGNALS = "__pregel_abort_signals";
 /** The listener by which the runner's race learns of an abort, as its source has it. */
 const RACE_LISTENER = 'new Error("Abort")';
 
+const isRace = (listener: unknown): boolean =>
+  typeof listener === "function" && Function.prototype.toString.call(listener).includes(RACE_LISTENER);
+
 type Listener = Parameters<AbortSignal["addEventListener"]>[1];
 
 /**
@@ -27,7 +30,7 @@ export function guardAbort(signal: AbortSignal): Readonly<Record<string, unknown
     addEventListener(type: string, listener: Listener, options?: unknown): void {
       add(type, listener, options);
       if (type !== "abort") return;
-      if (latest !== undefined && String(listener).includes(RACE_LISTENER)) races.set(latest, listener);
+      if (latest !== undefined && isRace(listener)) races.set(latest, listener);
       else latest = listener;
     },
     removeEventListener(type: string, listener: Listener, options?: unknown): void {

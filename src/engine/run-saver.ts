@@ -93,7 +93,7 @@ export class RunSaver extends BaseCheckpointSaver {
   }
 
   override getNextVersion(current: number | undefined): number {
-    return this.#saver.getNextVersion(current) as number;
+    return this.#saver.getNextVersion(current);
   }
 
   override getDeltaChannelHistory(

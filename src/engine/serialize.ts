@@ -45,7 +45,7 @@ function carefully(value: unknown): string | undefined {
 /** `\u` appears in JSON.stringify's output for control characters and lone surrogates only. */
 function sanitize(text: string): string {
   if (!text.includes("\\u")) return text;
-  return text.replace(/\\(?:u0000|ud[89a-f][0-9a-f]{2}|[^])/g, (escape) =>
+  return text.replaceAll(/\\(?:u0000|ud[89a-f][0-9a-f]{2}|[^])/g, (escape) =>
     escape.length === 6 && escape !== "\\u" ? "\uFFFD" : escape,
   );
 }
@@ -106,7 +106,7 @@ function fromInstance(value: object): unknown {
     return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("base64");
   if (value instanceof ArrayBuffer) return Buffer.from(value).toString("base64");
   if (typeof (value as { toJSON?: unknown }).toJSON === "function") return (value as { toJSON(): unknown }).toJSON();
-  if (value instanceof Error) return { ...value, name: value.name, message: value.message };
+  if (value instanceof Error) return Object.assign({}, value, { name: value.name, message: value.message });
   if (value instanceof RegExp) return String(value);
   // A boxed primitive has to lose its box here, because its keys would be taken for fields.
   if (value instanceof Number || value instanceof String || value instanceof Boolean) return value.valueOf();

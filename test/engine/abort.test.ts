@@ -161,7 +161,7 @@ describe("abort", () => {
     await events.next();
     await events.next();
     await events.return({ kind: "aborted", hasNext: false });
-    await stopped.promise;
+    await expect(stopped.promise).resolves.toBeUndefined();
   });
 
   it("leaves the thread so that it can go on", async () => {

@@ -1,6 +1,8 @@
 import fc from "fast-check";
-import { MemorySaver } from "@langchain/langgraph-checkpoint";
+import { MemorySaver, type BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { describe, expect, it } from "vitest";
+import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
+import type { Checkpointer } from "../../src/core/checkpointer.js";
 import { parseJsonText } from "../../src/core/json.js";
 import { STREAM_MODES } from "../../src/core/run.js";
 import type { PregelLike } from "../../src/engine/graph-source.js";
@@ -21,7 +23,7 @@ import {
   steps,
   whole,
 } from "./graphs.js";
-import { execute, harness } from "./harness.js";
+import { execute, harness, stockCheckpointer } from "./harness.js";
 
 const graphs = {
   ask,
@@ -43,8 +45,8 @@ type GraphId = keyof typeof graphs;
 const inputs: Readonly<Partial<Record<GraphId, unknown>>> = { functional: 20, fleeting: { kept: "x" } };
 
 /** What LangGraph itself says of the thread, without the engine. */
-async function truth(graphId: GraphId, saver: MemorySaver, threadId: string) {
-  const graph = Object.create(graphs[graphId], { checkpointer: { value: saver } }) as PregelLike;
+async function truth(graphId: GraphId, { saver }: Checkpointer, threadId: string) {
+  const graph = Object.create(graphs[graphId], { checkpointer: { value: saver as BaseCheckpointSaver } }) as PregelLike;
   const snapshot = await graph.getState({ configurable: { thread_id: threadId } });
   return {
     values: JSON.parse(serialize(snapshot.values)) as unknown,
@@ -55,47 +57,56 @@ async function truth(graphId: GraphId, saver: MemorySaver, threadId: string) {
 }
 
 describe("the final state of a run", () => {
-  it("is what getState says, whatever was streamed and however the run ended", { timeout: 60_000 }, async () => {
-    const action = fc.record({
-      kind: fc.constantFrom("input" as const, "resume" as const, "null" as const, "goto" as const),
-      modes: fc.uniqueArray(fc.constantFrom(...STREAM_MODES.filter((mode) => mode !== "events")), { minLength: 1 }),
-      subgraphs: fc.boolean(),
-      interruptBefore: fc.option(fc.constantFrom("*" as const, ["two"], ["after"]), { nil: undefined }),
-      durability: fc.constantFrom("sync" as const, "async" as const, "exit" as const),
-    });
-    await fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom(...(Object.keys(graphs) as GraphId[])),
-        fc.array(action, { minLength: 1, maxLength: 4 }),
-        async (graphId, actions) => {
-          const { engine, saver } = await harness(graphs);
-          let threadId: string | undefined;
-          for (const { kind, modes, subgraphs, interruptBefore, durability } of actions) {
-            const run = await execute(engine, {
-              graphId,
-              ...(threadId === undefined ? {} : { threadId }),
-              ...(kind === "input" ? { input: (inputs[graphId] ?? hello) as never } : {}),
-              ...(kind === "resume" ? { command: { resume: "answer" } } : {}),
-              ...(kind === "goto" ? { command: { goto: "one", update: { topic: "moved" } } } : {}),
-              ...(interruptBefore === undefined ? {} : { interruptBefore }),
-              streamModes: modes,
-              streamSubgraphs: subgraphs,
-              durability,
-            });
-            ({ threadId } = run.run);
-            const expected = await truth(graphId, saver, threadId);
-            const { values, interrupts, hasNext } = run.outcome;
-            if (values !== undefined) {
-              expect(parseJsonText(values)).toEqual(expected.values);
-              expect(interrupts === undefined ? undefined : parseJsonText(interrupts)).toEqual(expected.interrupts);
-            } else expect(expected.values).toEqual({});
-            expect(hasNext).toBe(expected.hasNext);
-          }
-        },
-      ),
-      { numRuns: 150 },
-    );
-  });
+  it.each([
+    ["LangGraph's memory saver", () => stockCheckpointer(new MemorySaver())],
+    ["our memory saver", createMemoryCheckpointer],
+  ])(
+    "is what getState says, whatever was streamed and however the run ended: %s",
+    { timeout: 60_000 },
+    async (_name, open) => {
+      const action = fc.record({
+        kind: fc.constantFrom("input" as const, "resume" as const, "null" as const, "goto" as const),
+        modes: fc.uniqueArray(fc.constantFrom(...STREAM_MODES.filter((mode) => mode !== "events")), { minLength: 1 }),
+        subgraphs: fc.boolean(),
+        interruptBefore: fc.option(fc.constantFrom("*" as const, ["two"], ["after"]), { nil: undefined }),
+        durability: fc.constantFrom("sync" as const, "async" as const, "exit" as const),
+      });
+      await fc.assert(
+        fc.asyncProperty(
+          fc.constantFrom(...(Object.keys(graphs) as GraphId[])),
+          fc.array(action, { minLength: 1, maxLength: 4 }),
+          async (graphId, actions) => {
+            const checkpointer = open();
+            const { engine } = await harness(graphs, { checkpointer });
+            let threadId: string | undefined;
+            for (const { kind, modes, subgraphs, interruptBefore, durability } of actions) {
+              const run = await execute(engine, {
+                graphId,
+                ...(threadId === undefined ? {} : { threadId }),
+                ...(kind === "input" ? { input: (inputs[graphId] ?? hello) as never } : {}),
+                ...(kind === "resume" ? { command: { resume: "answer" } } : {}),
+                ...(kind === "goto" ? { command: { goto: "one", update: { topic: "moved" } } } : {}),
+                ...(interruptBefore === undefined ? {} : { interruptBefore }),
+                streamModes: modes,
+                streamSubgraphs: subgraphs,
+                durability,
+              });
+              ({ threadId } = run.run);
+              const expected = await truth(graphId, checkpointer, threadId);
+              const { values, interrupts, hasNext } = run.outcome;
+              // A thread without any checkpoint has nothing to say.
+              expect({
+                values: values === undefined ? {} : parseJsonText(values),
+                interrupts: interrupts === undefined ? {} : parseJsonText(interrupts),
+                hasNext,
+              }).toEqual(expected);
+            }
+          },
+        ),
+        { numRuns: 150 },
+      );
+    },
+  );
 
   it("is not read again after a run that ended by itself over lasting channels", async () => {
     const { engine, saver } = await harness(graphs);

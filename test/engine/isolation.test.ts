@@ -99,7 +99,9 @@ describe("what a graph sees of its run", () => {
       config: { configurable: { k: "t" } },
       subgraphs: false,
     });
-    expect(await items.get({ namespace: ["a"], key: "k", access: ALL_ROWS })).toMatchObject({ item: { value: { v: 1 } } });
+    expect(await items.get({ namespace: ["a"], key: "k", access: ALL_ROWS })).toMatchObject({
+      item: { value: { v: 1 } },
+    });
     expect(uses).toMatchObject([
       [
         { k: "v", thread_id: run.threadId },
@@ -249,7 +251,7 @@ describe("fast paths", () => {
     const nested = RunnableLambda.from(async () => {
       await Promise.resolve();
       return {
-        variable: getContextVariable("inside") as unknown,
+        variable: getContextVariable<unknown>("inside"),
         thread: getConfig()?.configurable?.["thread_id"] as unknown,
       };
     });

@@ -241,7 +241,7 @@ describe("checkpoints and debug", () => {
       checkpoint_id: wire[0]?.id,
       checkpoint_map: null,
     });
-    const configurable = (checkpoints[0]?.["config"] as { configurable: object }).configurable;
+    const configurable = checkpoints[0]?.["config"]?.["configurable"] as object;
     expect(configurable).toMatchObject({ flavour: "x", run_id: run.run.runId });
     expect(Object.keys(configurable).filter((key) => key.startsWith("__"))).toEqual([]);
     expect(run.text.join("\n")).not.toContain("secret");
@@ -261,13 +261,13 @@ describe("checkpoints and debug", () => {
   it("gives a subgraph's task a checkpoint reference instead of its state", async () => {
     const { engine } = await harness(graphs);
     const run = await execute(engine, { graphId: "outer", input: hello, streamModes: ["debug"] });
-    const tasks = (named(run, "debug") as { payload: { tasks?: Record<string, unknown>[] } }[])
+    const task = (named(run, "debug") as { payload: { tasks?: Record<string, unknown>[] } }[])
       .flatMap((event) => event.payload.tasks ?? [])
-      .filter((task) => task["name"] === "talk");
-    expect(tasks[0]).not.toHaveProperty("state");
-    expect(tasks[0]?.["checkpoint"]).toEqual({
+      .find(({ name }) => name === "talk");
+    expect(task).not.toHaveProperty("state");
+    expect(task?.["checkpoint"]).toEqual({
       thread_id: run.run.threadId,
-      checkpoint_ns: `talk:${String(tasks[0]?.["id"])}`,
+      checkpoint_ns: `talk:${String(task?.["id"])}`,
       checkpoint_id: null,
       checkpoint_map: null,
     });
