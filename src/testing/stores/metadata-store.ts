@@ -1,0 +1,23 @@
+import type { MetadataStore } from "../../core/metadata-store.js";
+import { testAssistantStore } from "./assistant-store.js";
+import { testRunStore } from "./run-store.js";
+import { type StoreSuite, withStoreOf } from "./suite.js";
+import { testThreadStore } from "./thread-store.js";
+
+/** The contract of a {@link MetadataStore}: its three parts, and itself. */
+export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
+  const { describe, it, expect } = suite.vitest;
+  const withStore = withStoreOf(suite);
+  describe(`MetadataStore: ${suite.name}`, () => {
+    it(
+      "answers a ping",
+      withStore(async ({ store }) => {
+        await store.ping();
+        expect(typeof store.durable).toBe("boolean");
+      }),
+    );
+  });
+  testAssistantStore(suite);
+  testThreadStore(suite);
+  testRunStore(suite);
+}

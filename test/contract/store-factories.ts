@@ -1,0 +1,36 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { StoreClock } from "../../src/core/clock.js";
+import { createStoreRegistry, type OpenedStore } from "../../src/stores/registry.js";
+
+/** A storage that the contract suites run on. */
+export interface StoreFactory {
+  readonly name: string;
+  open(clock: StoreClock): Promise<OpenedStore & { close(): Promise<void> }>;
+}
+
+async function open(uri: string, cwd: string, clock: StoreClock, cleanUp: () => void) {
+  const opened = await createStoreRegistry().open(uri, { cwd, clock });
+  return {
+    ...opened,
+    async close() {
+      await opened.items.close();
+      await opened.metadata.close();
+      cleanUp();
+    },
+  };
+}
+
+/** Every built-in storage. */
+export const STORES: readonly StoreFactory[] = [
+  { name: "memory", open: (clock) => open("memory:", "/", clock, () => {}) },
+  { name: "SQLite in memory", open: (clock) => open("sqlite::memory:", "/", clock, () => {}) },
+  {
+    name: "SQLite file",
+    async open(clock) {
+      const cwd = mkdtempSync(join(tmpdir(), "heddle-store-"));
+      return open("sqlite:./heddle.db", cwd, clock, () => rmSync(cwd, { recursive: true, force: true }));
+    },
+  },
+];
