@@ -195,7 +195,7 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
   /**
    * The values of a checkpoint: new ones serialised, the others shared with the parent. A value that neither is new nor
    * the parent's is found by its version (a copied checkpoint); when a fork gave that version twice, by its content.
-   * A value whose version was never stored is not kept, as in PostgresSaver.
+   * A value without a version, or whose version was never stored, is not kept, as in PostgresSaver.
    */
   #channels(
     lineage: Lineage,
@@ -206,6 +206,8 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
     const blobs: ChannelBlob[] = [];
     for (const [channel, value] of Object.entries(checkpoint.channel_values ?? {})) {
       const version = versionOf(checkpoint.channel_versions, channel);
+      // Defaults that no task has written yet.
+      if (version === undefined) continue;
       const inherited = blobOf(parent, channel);
       if (Object.hasOwn(newVersions, channel)) {
         blobs.push({ channel, version, data: sharing(this.serde.encode(value), inherited?.data) });

@@ -7,8 +7,8 @@ import type { CheckpointStatements } from "./sqlite-statements.js";
  * checkpoints may share a value that this run brought. Call it inside a transaction.
  */
 export function deleteRun(sql: CheckpointStatements, threadId: string, runId: string): void {
-  for (const { checkpoint_ns: checkpointNs } of sql.namespaces.all(threadId)) {
-    const rows = sql.lineage.all(threadId, checkpointNs);
+  for (const lineage of sql.lineagesOf(threadId)) {
+    const rows = sql.lineage.all(lineage);
     const doomed = removableIds(
       rows.map((row) => ({
         id: row.checkpoint_id,
@@ -19,8 +19,8 @@ export function deleteRun(sql: CheckpointStatements, threadId: string, runId: st
     );
     if (doomed.size === 0) continue;
     for (const id of doomed) {
-      sql.deleteCheckpoint.run(threadId, checkpointNs, id);
-      sql.deleteWrites.run(threadId, checkpointNs, id);
+      sql.deleteCheckpoint.run(lineage, id);
+      sql.deleteWrites.run(lineage, id);
     }
     const used = new Set<string>();
     for (const row of rows) {
@@ -29,8 +29,8 @@ export function deleteRun(sql: CheckpointStatements, threadId: string, runId: st
         used.add(JSON.stringify([origin, channel]));
       }
     }
-    for (const { checkpoint_id: origin, channel } of sql.blobKeys.all(threadId, checkpointNs)) {
-      if (!used.has(JSON.stringify([origin, channel]))) sql.deleteBlob.run(threadId, checkpointNs, origin, channel);
+    for (const { checkpoint_id: origin, channel } of sql.blobKeys.all(lineage)) {
+      if (!used.has(JSON.stringify([origin, channel]))) sql.deleteBlob.run(lineage, origin, channel);
     }
   }
 }

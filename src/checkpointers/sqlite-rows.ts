@@ -2,13 +2,18 @@ import { joinTexts, splitTexts, type Encoded } from "./serde.js";
 import type { StoredWrite } from "./stored-checkpoint.js";
 
 export interface CheckpointRow {
-  readonly thread_id: string;
-  readonly checkpoint_ns: string;
+  readonly lineage: number;
   readonly checkpoint_id: string;
   readonly parent_checkpoint_id: string | null;
   readonly checkpoint: string;
   readonly metadata: string;
   readonly channels: string;
+}
+
+/** A checkpoint with the thread and namespace that it belongs to. */
+export interface ListedRow extends CheckpointRow {
+  readonly thread_id: string;
+  readonly checkpoint_ns: string;
 }
 
 export interface WriteRow {

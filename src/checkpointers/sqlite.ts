@@ -16,7 +16,7 @@ import { migrate } from "../databases/sqlite/migrate.js";
 import { openSqlite, type SqliteDatabase } from "../databases/sqlite/open.js";
 import { matchesFilter, metadataText, readMetadata, runIdOf } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
-import { beforeId, configOf, listKey, putKey, readKey, writesKey, type CheckpointKey } from "./saver-config.js";
+import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
 import { LeaseGuard } from "./sqlite-lease.js";
 import { deleteRun } from "./sqlite-delete-run.js";
@@ -29,6 +29,7 @@ import {
   type Cell,
   type ChannelRef,
   type CheckpointRow,
+  type ListedRow,
 } from "./sqlite-rows.js";
 import { CHECKPOINT_MIGRATIONS } from "./sqlite-schema.js";
 import { CheckpointStatements } from "./sqlite-statements.js";
@@ -94,11 +95,11 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     if (key === undefined) return undefined;
     const { threadId, checkpointNs, checkpointId } = key;
     const parts = this.#read(() => {
+      const lineage = this.#sql.lineageOf(threadId, checkpointNs);
+      if (lineage === undefined) return undefined;
       const row =
-        checkpointId === undefined
-          ? this.#sql.latest.get(threadId, checkpointNs)
-          : this.#sql.byId.get(threadId, checkpointNs, checkpointId);
-      return row && this.#parts(row, new Map());
+        checkpointId === undefined ? this.#sql.latest.get(lineage) : this.#sql.byId.get(lineage, checkpointId);
+      return row && this.#parts({ ...row, thread_id: threadId, checkpoint_ns: checkpointNs }, new Map());
     });
     return parts && toTuple(this.serde, parts);
   }
@@ -123,14 +124,16 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     metadata: CheckpointMetadata,
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
-    const key = putKey(config);
-    const { threadId, checkpointNs, checkpointId: parentId } = key;
+    const { threadId, checkpointNs, checkpointId: parentId } = putKey(config);
     const { id } = checkpoint;
     // Serialised before the lock is taken.
     const fresh: { readonly ref: ChannelRef; readonly cell: Cell }[] = [];
     const carried: ChannelRef[] = [];
     for (const [channel, value] of Object.entries(checkpoint.channel_values ?? {})) {
-      const ref = { channel, version: versionOf(checkpoint.channel_versions, channel), origin: id };
+      const version = versionOf(checkpoint.channel_versions, channel);
+      // Defaults that no task has written yet.
+      if (version === undefined) continue;
+      const ref = { channel, version, origin: id };
       if (Object.hasOwn(newVersions, channel)) fresh.push({ ref, cell: toCell(this.serde.encode(value)) });
       else carried.push(ref);
     }
@@ -139,11 +142,12 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     const runId = runIdOf(metadata) ?? null;
     this.#write(() => {
       this.#lease.assertHeld(leaseOf(config.configurable));
-      for (const { ref, cell } of fresh) this.#sql.putBlob.run(threadId, checkpointNs, id, ref.channel, cell);
+      const lineage = this.#sql.ensureLineage(threadId, checkpointNs);
+      for (const { ref, cell } of fresh) this.#sql.putBlob.run(lineage, id, ref.channel, cell);
       const refs = fresh.map(({ ref }) => ref);
-      if (carried.length > 0) refs.push(...this.#carried(key, checkpoint, carried));
+      if (carried.length > 0) refs.push(...this.#carried(lineage, parentId, checkpoint, carried));
       const channels = encodeChannels(refs, id);
-      this.#sql.putCheckpoint.run(threadId, checkpointNs, id, parentId ?? null, runId, header, metadataJson, channels);
+      this.#sql.putCheckpoint.run(lineage, id, parentId ?? null, runId, header, metadataJson, channels);
     });
     return configOf(threadId, checkpointNs, id);
   }
@@ -158,11 +162,12 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     const cells = writes.map(([, value]) => toCell(this.serde.encode(value)));
     this.#write(() => {
       this.#lease.assertHeld(leaseOf(config.configurable));
+      const lineage = this.#sql.ensureLineage(threadId, checkpointNs);
       writes.forEach(([channel], position) => {
         const idx = writeIndex(channel, position);
         const statement = idx >= 0 ? this.#sql.keepWrite : this.#sql.replaceWrite;
         const cell = cells[position] ?? "null";
-        statement.run(threadId, checkpointNs, checkpointId, taskId, idx, taskPath, channel, cell);
+        statement.run(lineage, checkpointId, taskId, idx, taskPath, channel, cell);
       });
     });
   }
@@ -176,24 +181,24 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     channels: string[];
   }): Promise<Record<string, DeltaChannelHistory>> {
     const key = readKey(options.config);
-    if (key === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, options.channels);
-    const { threadId, checkpointNs } = key;
+    const lineage = key && this.#sql.lineageOf(key.threadId, key.checkpointNs);
+    if (lineage === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, options.channels);
     const refs = new Map<string, readonly ChannelRef[]>();
     const reader = {
       parentOf: (id: string): string | null | undefined => {
-        const row = this.#sql.parentOf.get(threadId, checkpointNs, id);
+        const row = this.#sql.parentOf.get(lineage, id);
         return row === undefined ? undefined : row.parent_checkpoint_id;
       },
       value: (id: string, channel: string): Encoded | undefined => {
         let channels = refs.get(id);
-        if (channels === undefined) refs.set(id, (channels = this.#refs({ ...key, checkpointId: id })));
+        if (channels === undefined) refs.set(id, (channels = this.#refs(lineage, id)));
         const ref = channels.find((each) => each.channel === channel);
-        const row = ref && this.#sql.blob.get(threadId, checkpointNs, ref.origin, channel);
+        const row = ref && this.#sql.blob.get(lineage, ref.origin, channel);
         return row && fromCell(row.data);
       },
-      writes: (id: string) => this.#sql.writes.all(threadId, checkpointNs, id).map(toStoredWrite),
+      writes: (id: string) => this.#sql.writes.all(lineage, id).map(toStoredWrite),
     };
-    const id = key.checkpointId ?? this.#sql.latest.get(threadId, checkpointNs)?.checkpoint_id;
+    const id = key?.checkpointId ?? this.#sql.latest.get(lineage)?.checkpoint_id;
     return deltaChannelHistory(this.serde, reader, id, options.channels);
   }
 
@@ -205,7 +210,7 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
   copyThread(fromThreadId: string, toThreadId: string): void {
     if (fromThreadId === toThreadId) return;
     this.#write(() => {
-      if (this.#sql.namespaces.get(fromThreadId) === undefined) return;
+      if (this.#sql.lineagesOf(fromThreadId).length === 0) return;
       this.#sql.deleteThread(toThreadId);
       this.#sql.copyThread(fromThreadId, toThreadId);
     });
@@ -228,20 +233,20 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
   }
 
   /** @param blobs values already read, by origin and channel: neighbours in a list share most of them */
-  #parts(row: CheckpointRow, blobs: Map<string, Encoded>): CheckpointParts {
-    const { thread_id: threadId, checkpoint_ns: checkpointNs, checkpoint_id: id } = row;
+  #parts(row: ListedRow, blobs: Map<string, Encoded>): CheckpointParts {
+    const { thread_id: threadId, checkpoint_ns: checkpointNs, lineage, checkpoint_id: id } = row;
     const channels: { readonly channel: string; readonly data: Encoded }[] = [];
     for (const { channel, origin } of decodeChannels(row.channels, id)) {
-      const name = JSON.stringify([threadId, checkpointNs, origin, channel]);
+      const name = `${lineage} ${origin} ${channel}`;
       let data = blobs.get(name);
       if (data === undefined) {
-        const blob = this.#sql.blob.get(threadId, checkpointNs, origin, channel);
+        const blob = this.#sql.blob.get(lineage, origin, channel);
         if (blob === undefined) throw damaged(row, channel);
         blobs.set(name, (data = fromCell(blob.data)));
       }
       channels.push({ channel, data });
     }
-    const writesOf = (of: string) => this.#sql.writes.all(threadId, checkpointNs, of).map(toStoredWrite);
+    const writesOf = (of: string) => this.#sql.writes.all(lineage, of).map(toStoredWrite);
     const header = JSON.parse(row.checkpoint) as CheckpointHeader;
     const parentId = row.parent_checkpoint_id ?? undefined;
     const parentWrites = header.v < 4 && parentId !== undefined ? writesOf(parentId) : [];
@@ -258,32 +263,36 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     };
   }
 
-  #refs(key: CheckpointKey): readonly ChannelRef[] {
-    if (key.checkpointId === undefined) return [];
-    const row = this.#sql.channelsOf.get(key.threadId, key.checkpointNs, key.checkpointId);
-    return row === undefined ? [] : decodeChannels(row.channels, key.checkpointId);
+  #refs(lineage: number, id: string): readonly ChannelRef[] {
+    const row = this.#sql.channelsOf.get(lineage, id);
+    return row === undefined ? [] : decodeChannels(row.channels, id);
   }
 
   /**
    * References for values that did not change: the parent's. A value that is not the parent's is found by its version (a
-   * copied checkpoint); when a fork gave that version twice, by its content. A value whose version was never stored is
-   * not kept, as in PostgresSaver.
+   * copied checkpoint); when a fork gave that version twice, by its content. A value without a version, or whose version
+   * was never stored, is not kept, as in PostgresSaver.
    */
-  #carried(parent: CheckpointKey, checkpoint: Checkpoint, carried: readonly ChannelRef[]): readonly ChannelRef[] {
-    const inherited = new Map(this.#refs(parent).map((ref) => [ref.channel, ref]));
+  #carried(
+    lineage: number,
+    parentId: string | undefined,
+    checkpoint: Checkpoint,
+    carried: readonly ChannelRef[],
+  ): readonly ChannelRef[] {
+    const parent = parentId === undefined ? [] : this.#refs(lineage, parentId);
+    const inherited = new Map(parent.map((ref) => [ref.channel, ref]));
     const refs: ChannelRef[] = [];
     for (const wanted of carried) {
       const own = inherited.get(wanted.channel);
-      const found = own?.version === wanted.version ? own : this.#byVersion(parent, checkpoint, wanted);
+      const found = own?.version === wanted.version ? own : this.#byVersion(lineage, checkpoint, wanted);
       if (found !== undefined) refs.push(found);
     }
     return refs;
   }
 
-  #byVersion(parent: CheckpointKey, checkpoint: Checkpoint, wanted: ChannelRef): ChannelRef | undefined {
-    const { threadId, checkpointNs } = parent;
+  #byVersion(lineage: number, checkpoint: Checkpoint, wanted: ChannelRef): ChannelRef | undefined {
     const known = new Map<string, ChannelRef>();
-    for (const row of this.#sql.lineage.all(threadId, checkpointNs)) {
+    for (const row of this.#sql.lineage.all(lineage)) {
       for (const ref of decodeChannels(row.channels, row.checkpoint_id)) {
         if (ref.channel === wanted.channel && ref.version === wanted.version) known.set(ref.origin, ref);
       }
@@ -291,10 +300,10 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     if (known.size === 0) return undefined;
     const cell = toCell(this.serde.encode(checkpoint.channel_values[wanted.channel]));
     for (const ref of known.values()) {
-      const blob = this.#sql.blob.get(threadId, checkpointNs, ref.origin, ref.channel);
+      const blob = this.#sql.blob.get(lineage, ref.origin, ref.channel);
       if (blob !== undefined && sameCell(blob.data, cell)) return ref;
     }
-    this.#sql.putBlob.run(threadId, checkpointNs, wanted.origin, wanted.channel, cell);
+    this.#sql.putBlob.run(lineage, wanted.origin, wanted.channel, cell);
     return wanted;
   }
 }
@@ -305,7 +314,7 @@ function sameCell(a: Cell, b: Cell): boolean {
   return typeof a === "string" || typeof b === "string" ? a === b : a.equals(b);
 }
 
-function damaged(row: CheckpointRow, channel: string): HeddleError {
+function damaged(row: ListedRow, channel: string): HeddleError {
   return new HeddleError("STORAGE_UNAVAILABLE", {
     message: `SQLite checkpointer: checkpoint ${row.checkpoint_id} of thread ${row.thread_id} has lost the value of channel "${channel}".`,
     details: { threadId: row.thread_id, checkpointId: row.checkpoint_id, channel },

@@ -51,9 +51,9 @@ export function headerText(checkpoint: Checkpoint): string {
   return JSON.stringify({ v, ts, channel_versions: channel_versions ?? {}, versions_seen: versions_seen ?? {} });
 }
 
-/** A channel's version; 0 for one that has none, whatever its name. */
-export function versionOf(versions: ChannelVersions, channel: string): string | number {
-  return (Object.hasOwn(versions, channel) ? versions[channel] : undefined) ?? 0;
+/** A channel's version, whatever its name; `undefined` for one that was never written. */
+export function versionOf(versions: ChannelVersions, channel: string): string | number | undefined {
+  return Object.hasOwn(versions, channel) ? versions[channel] : undefined;
 }
 
 /** LangGraph's index of a write in its task. */

@@ -57,22 +57,22 @@ describe("the SQLite checkpointer", () => {
     const checkpointer = await openSqliteCheckpointer("sqlite:./rows.db", context);
     const { db, close } = await openSqlite("sqlite:./rows.db", context);
     const rows = () =>
-      ["heddle_checkpoints", "heddle_checkpoint_blobs", "heddle_checkpoint_writes"].map((table) =>
-        db.prepare(`SELECT count(*) FROM ${table}`).pluck().get(),
+      ["checkpoints", "checkpoint_blobs", "checkpoint_writes", "checkpoint_lineages"].map((table) =>
+        db.prepare(`SELECT count(*) FROM heddle_${table}`).pluck().get(),
       );
     const saver = checkpointer.saver as BaseCheckpointSaver;
     const chain = chainOf(saver, "t");
     await chain.put({ big: "x".repeat(100_000), n: 0 }, { metadata: { run_id: "run-1" } });
     for (let n = 1; n < 10; n += 1) await chain.put({ n }, { metadata: { run_id: "run-2" } });
     await saver.putWrites(chain.config(), [["n", 1]], "task");
-    expect(rows()).toEqual([10, 11, 1]);
+    expect(rows()).toEqual([10, 11, 1, 1]);
     await checkpointer.deleteRun({ threadId: "t", runId: "run-1" });
-    expect(rows()).toEqual([9, 10, 1]);
+    expect(rows()).toEqual([9, 10, 1, 1]);
     await checkpointer.deleteRun({ threadId: "t", runId: "run-2" });
-    expect(rows()).toEqual([0, 0, 0]);
+    expect(rows()).toEqual([0, 0, 0, 1]);
     await chain.put({ n: 11 });
     await checkpointer.deleteThread("t");
-    expect(rows()).toEqual([0, 0, 0]);
+    expect(rows()).toEqual([0, 0, 0, 0]);
     close();
     await checkpointer.close();
   });
