@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hello, inspect, steps } from "./graphs.js";
+import { hello, inspect, outer, steps } from "./graphs.js";
 import { execute, harness } from "./harness.js";
 
 /** Stands in for LangSmith: collects what is sent to it. */
@@ -60,5 +60,25 @@ describe("langsmith_tracer", () => {
     expect(names).not.toContain("langchain_tracer");
     expect(bodies.join("\n")).not.toContain(traced.run.runId);
     expect(bodies.join("\n")).not.toContain(plain.run.runId);
+  });
+});
+
+describe("tracing by environment", () => {
+  it("works as without a server, with the fast paths installed: the run is the trace, its nodes are in it", async () => {
+    process.env["LANGSMITH_TRACING"] = "true";
+    try {
+      const { engine } = await harness({ outer });
+      const { run } = await execute(engine, { graphId: "outer", input: hello });
+      const sent = (): string => bodies.join("\n");
+      const inTrace = (name: string) =>
+        expect.poll(sent, { timeout: 10_000, interval: 20 }).toContain(`"name":"${name}"`);
+      await expect.poll(sent, { timeout: 10_000, interval: 20 }).toContain(`"trace_id":"${run.runId}"`);
+      await inTrace("talk");
+      await inTrace("a");
+      await inTrace("ScriptedModel");
+      expect(sent()).not.toContain("__heddle_lease");
+    } finally {
+      delete process.env["LANGSMITH_TRACING"];
+    }
   });
 });

@@ -354,4 +354,26 @@ describe("mixing", () => {
       "approve",
     ]);
   });
+
+  it("is the same for a graph with a `stream` of its own, which is honoured", async () => {
+    let calls = 0;
+    const own = Object.create(outer, {
+      stream: {
+        value(this: typeof outer, ...args: Parameters<typeof outer.stream>) {
+          calls += 1;
+          return outer.stream.apply(this, args);
+        },
+      },
+    }) as typeof outer;
+    const { engine } = await harness({ outer, own });
+    const params = {
+      input: hello,
+      streamModes: ["values", "updates", "messages-tuple"] as const,
+      streamSubgraphs: true,
+    };
+    const names = async (graphId: string) =>
+      (await execute(engine, { graphId, ...params })).frames.map((frame) => frame.event.replace(UUID, "*"));
+    expect(await names("own")).toEqual(await names("outer"));
+    expect(calls).toBe(1);
+  });
 });
