@@ -90,7 +90,7 @@ export function createSqliteAssistants(session: Session): AssistantStore {
   };
 
   return {
-    create: ({ draft, access }) => {
+    async create({ draft, access }) {
       const texts = {
         config: toJsonText(draft.config),
         context: toJsonText(draft.context),

@@ -10,7 +10,7 @@ import type { Session } from "./session.js";
 import { changeThread, findThread, insertThread, showsMetadata } from "./thread-rows.js";
 
 /** `runs.create` of the SQLite store: one transaction. */
-export function createRun(
+export async function createRun(
   session: Session,
   params: { readonly draft: NewRun; readonly claim?: ClaimRequest; readonly access: AccessFilter },
 ): Promise<CreateRunOutcome> {

@@ -39,7 +39,7 @@ export function createSqliteItems(session: Session, close: () => void): ItemStor
   };
 
   return {
-    put: ({ namespace, key, value, access }) => {
+    async put({ namespace, key, value, access }) {
       const text = toJsonText(value);
       return session.write(() => {
         const existing = find(namespace, key);

@@ -31,7 +31,7 @@ export function createSqliteThreads(session: Session): ThreadStore {
   };
 
   return {
-    create: ({ threadId, metadata, config, access }) => {
+    async create({ threadId, metadata, config, access }) {
       const texts = { metadata: toJsonText(metadata), config: toJsonText(config ?? {}) };
       return session.write(() => {
         const existing = findThread(session, threadId);

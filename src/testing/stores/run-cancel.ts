@@ -25,7 +25,11 @@ function pendingCases(
       clock.advance(5);
       const first = await store.runs.requestCancel({ runId: interrupted.runId, action: "interrupt", access: ALL });
       expect(first).toMatchObject({ kind: "cancelled", run: { status: "interrupted", updatedAt: clock.now() } });
-      expect(await rows.threadStatusOf(threadId)).toBe("busy");
+      const createdAt = clock.now() - 5;
+      expect(await store.threads.get({ threadId, access: ALL })).toMatchObject({
+        status: "busy",
+        updatedAt: createdAt,
+      });
       const second = await store.runs.requestCancel({
         runId: removed.runId,
         threadId,
@@ -35,7 +39,8 @@ function pendingCases(
       expect(second).toMatchObject({ kind: "cancelled", run: { runId: removed.runId, threadId } });
       expect(await rows.statusOf(interrupted.runId)).toBe("interrupted");
       expect(await rows.statusOf(removed.runId)).toBeNull();
-      expect(await rows.threadStatusOf(threadId)).toBe("interrupted");
+      const thread = await store.threads.get({ threadId, access: ALL });
+      expect(thread).toMatchObject({ status: "interrupted", updatedAt: clock.now(), stateUpdatedAt: createdAt });
       expect(await rows.claim()).toEqual([]);
     }),
   );

@@ -217,6 +217,10 @@ function finishCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, with
       const next = await rows.leased(threadId);
       await rows.finish(next.lease);
       expect(await store.threads.get({ threadId, access: ALL })).toMatchObject({ status: "idle", error: null });
+      const late = await rows.leased(threadId);
+      const timeout = { kind: "ended", status: "timeout" } as const;
+      await store.runs.finish({ lease: late.lease, outcome: timeout, threadPatch: { error: null }, hasNext: false });
+      expect(await store.threads.get({ threadId, access: ALL })).toMatchObject({ status: "error", error: null });
     }),
   );
 
