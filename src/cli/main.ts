@@ -13,5 +13,7 @@ if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1
 }
 // Compiled code is kept between starts, in the folder for temporary files or in NODE_COMPILE_CACHE.
 module.enableCompileCache();
+// Errors of TypeScript graphs name their own lines. Maps of installed packages would only cost time. Node 22.14 and later.
+module.setSourceMapsSupport?.(true, { nodeModules: false, generatedCode: true });
 const { run } = await import("./program.js");
 await run(process.argv);

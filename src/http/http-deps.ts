@@ -32,6 +32,7 @@ export interface StreamBodies {
     options: {
       readonly clock: Clock;
       readonly keepAliveMs?: number;
+      readonly graceMs?: number;
       readonly headers?: Readonly<Record<string, string>>;
       readonly signal?: AbortSignal;
       readonly onCancel?: () => void;

@@ -11,6 +11,12 @@ import { runPath } from "../wire/runs.js";
 import type { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
 
+/**
+ * A run that ends this soon is answered in one piece; only then the head is sent before the result. A stream costs more
+ * than a short run.
+ */
+const WAIT_GRACE_MS = 250;
+
 export interface FollowOptions {
   /** The run is addressed without its thread. */
   readonly stateless: boolean;
@@ -65,6 +71,7 @@ export function awaitRun(
   return deps.streaming.waitResponse(deps.services.runs.result(attached, stop.signal), {
     clock: deps.clock,
     keepAliveMs: deps.settings.heartbeatMs,
+    graceMs: WAIT_GRACE_MS,
     signal: exchange.request.signal,
     headers: {
       ...exchange.headers,

@@ -6,6 +6,7 @@ import { resolveConfig } from "../../config/resolve.js";
 import type { ResolvedConfig } from "../../config/resolved-config.js";
 import type { HeddleError } from "../../core/errors.js";
 import { createLogger } from "../../node/index.js";
+import { shareLanggraph } from "../../node/share-langgraph.js";
 import { printError } from "../report.js";
 
 /**
@@ -16,6 +17,7 @@ import { printError } from "../report.js";
 export async function check(flags: CliFlags): Promise<number> {
   let config: ResolvedConfig | undefined;
   try {
+    shareLanggraph(flags.config);
     config = await resolveConfig({ flags });
     populateEnv(config.graphEnv);
     print(settingLines(config));

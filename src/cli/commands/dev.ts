@@ -3,6 +3,7 @@ import { resolveConfig } from "../../config/resolve.js";
 import type { ResolvedConfig } from "../../config/resolved-config.js";
 import type { Logger } from "../../core/logger.js";
 import { createLogger, runUntilSignal } from "../../node/index.js";
+import { shareLanggraph } from "../../node/share-langgraph.js";
 import { processEnvironment } from "../../config/env.js";
 import { watchFatalErrors } from "../fatal-errors.js";
 import { logWarnings, printError, printStart } from "../report.js";
@@ -18,6 +19,7 @@ import { watchFiles } from "../watch-files.js";
 export async function dev(flags: CliFlags, options: { readonly reload: boolean }): Promise<number> {
   let config: ResolvedConfig | undefined;
   try {
+    shareLanggraph(flags.config);
     // Graphs may change the environment: each new start reads what this process was given.
     const env = { ...processEnvironment() };
     const resolve = () => resolveConfig({ flags, options: { env } });

@@ -3,6 +3,7 @@ import type { CliFlags } from "../../config/options.js";
 import { resolveConfig } from "../../config/resolve.js";
 import type { ResolvedConfig } from "../../config/resolved-config.js";
 import { createLogger, runUntilSignal } from "../../node/index.js";
+import { shareLanggraph } from "../../node/share-langgraph.js";
 import { watchFatalErrors } from "../fatal-errors.js";
 import { logWarnings, printError, printStart } from "../report.js";
 import { openSession } from "../session.js";
@@ -14,6 +15,7 @@ import { openSession } from "../session.js";
 export async function serve(flags: CliFlags): Promise<number> {
   let config: ResolvedConfig | undefined;
   try {
+    shareLanggraph(flags.config);
     // The app's modules are read from disk while the configuration is.
     const appModules = import("../../app.js");
     appModules.catch(() => {});
