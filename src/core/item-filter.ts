@@ -64,7 +64,11 @@ function isOperators(condition: JsonValue): condition is JsonObject {
 function equal(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
   if (a === b) return true;
   if (Array.isArray(a)) {
-    return Array.isArray(b) && a.length === b.length && a.every((element: JsonValue, i) => equal(element, b[i]));
+    return (
+      Array.isArray(b) &&
+      a.length === b.length &&
+      (a as readonly JsonValue[]).every((element, i) => equal(element, (b as readonly JsonValue[])[i]))
+    );
   }
   if (!isJsonObject(a) || !isJsonObject(b)) return false;
   const keys = Object.keys(a);

@@ -53,7 +53,7 @@ function matchesValue(condition: JsonValue, stored: JsonValue | undefined): bool
     const wanted = condition["$contains"];
     return Array.isArray(wanted)
       ? wanted.every((element: JsonValue) => stored.includes(element))
-      : stored.includes(wanted as JsonValue);
+      : stored.includes(wanted);
   }
   return false;
 }

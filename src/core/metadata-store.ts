@@ -102,6 +102,7 @@ export interface AssistantStore {
 }
 
 export interface ThreadQuery {
+  /** Only these; an empty list matches nothing. */
   readonly ids?: readonly string[];
   readonly status?: ThreadStatus;
   /** Containment (core/metadata-filter). */
@@ -186,7 +187,10 @@ export type CreateRunOutcome =
 
 export interface SupersededRun extends RunRef {
   readonly action: CancelAction;
-  /** What it was: a `pending` one is already `interrupted`, or deleted by `rollback`. */
+  /**
+   * What it was: a `pending` one is already `interrupted`, or deleted by `rollback`. One that is pending again after a
+   * worker held it counts as `running`: the next worker ends it.
+   */
   readonly was: "pending" | "running";
   readonly temporary: boolean;
 }
@@ -209,7 +213,10 @@ export type CancelOutcome =
   | { readonly kind: "not-found" }
   /** It was pending: now `interrupted`, or deleted by `rollback`. */
   | { readonly kind: "cancelled"; readonly run: Run }
-  /** It is running: its worker will see the request. */
+  /**
+   * Its worker will see the request: it is running, or it is pending again after a worker held it, which may have left
+   * checkpoints; then the next claim carries the request.
+   */
   | { readonly kind: "requested"; readonly run: Run }
   | { readonly kind: "finished"; readonly run: Run };
 
@@ -227,7 +234,7 @@ export interface RunStore {
   }): Promise<CreateRunOutcome>;
   /** Oldest due first by (dueAt, runId), at most one running run per thread; threads go to `busy`. */
   claim(params: ClaimRequest & { readonly limit: number; readonly threadId?: string }): Promise<readonly ClaimedRun[]>;
-  /** When the next delayed pending run becomes due; `null` when there is none. */
+  /** When the next delayed pending run becomes due, later than now; `null` when there is none. */
   nextDueAt(): Promise<EpochMs | null>;
   /** Extend leases, one statement for all runs of a worker; cancels ride back on it. */
   heartbeat(params: { readonly leases: readonly RunLease[]; readonly leaseMs: number }): Promise<{
@@ -245,6 +252,7 @@ export interface RunStore {
     readonly threadPatch: ThreadStatePatch;
     readonly hasNext: boolean;
   }): Promise<
+    /** `nextPending`: the thread has another run that is due now. */
     | { readonly accepted: true; readonly nextPending: boolean }
     | { readonly accepted: false; readonly cancelRequested?: "rollback" }
   >;

@@ -9,8 +9,16 @@ import type { ThreadStatus } from "../core/thread.js";
 /** A thread's status without runs in flight: what the last run or state update left. */
 export type SettledStatus = Exclude<ThreadStatus, "busy">;
 
-/** What an ended run leaves a thread in, once nothing else is in flight. */
-export function settledStatusAfter(status: TerminalRunStatus | "rolled-back", hasNext: boolean): SettledStatus {
+/**
+ * What an ended run leaves a thread in, once nothing else is in flight.
+ * @param before what the thread was in before the run: a rollback leaves a failed thread failed (Appendix A3)
+ */
+export function settledStatusAfter(
+  status: TerminalRunStatus | "rolled-back",
+  hasNext: boolean,
+  before: SettledStatus,
+): SettledStatus {
+  if (status === "rolled-back" && before === "error") return "error";
   const after = threadStatusAfter({ status, hasNext, hasInflight: false });
   return after === "busy" ? "idle" : after;
 }

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ALL_ROWS } from "../../src/core/auth.js";
 import { fakeClock } from "../../src/testing/fake-clock.js";
 import { uuid } from "../../src/testing/stores/suite.js";
@@ -13,7 +13,7 @@ describe("the run queue does what its model does", () => {
   // A file differs from SQLite in memory in nothing that this test can see.
   for (const { name, open } of STORES.filter((store) => store.name !== "SQLite file")) {
     it(`on ${name}`, { timeout: 120_000 }, async () => {
-      await fc.assert(
+      const checked = fc.assert(
         fc.asyncProperty(queueCommands({ maxCommands: 60 }), async (commands) => {
           const clock = fakeClock();
           const { metadata: store, close } = await open(clock);
@@ -27,6 +27,7 @@ describe("the run queue does what its model does", () => {
         }),
         { numRuns: name === "memory" ? 300 : 150 },
       );
+      await expect(checked).resolves.toBeUndefined();
     });
   }
 });

@@ -94,7 +94,7 @@ export function createMemoryAssistants(tables: Tables): AssistantStore {
       if (row === null) return null;
       assistants.delete(assistantId);
       assistantIndex.remove(row, tags(row));
-      for (const run of [...tables.runs.values()]) {
+      for (const run of tables.runs.values()) {
         if (run.assistantId !== assistantId || run.status === "running") continue;
         tables.removeRun(run);
         tables.refreshStatus(run.thread);
@@ -114,7 +114,7 @@ export function createMemoryAssistants(tables: Tables): AssistantStore {
       if (row === null) return [];
       return row.versions
         .filter((version) => jsonContains(version.metadata, metadata))
-        .reverse()
+        .toReversed()
         .slice(offset, offset + limit)
         .map(versionOf);
     },

@@ -141,7 +141,9 @@ export function createMemoryItems(clock: StoreClock): ItemStore {
       const slice = startTimeSlice();
       const listing = createNamespaceListing(query);
       let looked = 0;
-      for (const place of [...under(literalPrefix(query.prefix ?? []))]) {
+      // A snapshot: namespaces may come and go while the walk pauses.
+      const places = [...under(literalPrefix(query.prefix ?? []))];
+      for (const place of places) {
         looked += 1;
         if (looked % ROWS_PER_LOOK === 0 && slice.isOver()) await slice.next();
         if (!listing.wants(place.namespace)) continue;

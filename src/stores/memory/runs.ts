@@ -77,7 +77,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
       else tables.removeRun(row);
       const status = outcome.kind === "ended" ? outcome.status : outcome.kind;
       tables.settleThread(thread, {
-        status: settledStatusAfter(status, hasNext),
+        status: settledStatusAfter(status, hasNext, thread.settledStatus),
         patch: threadPatch,
         runError: outcome.kind === "ended" ? outcome.error : undefined,
       });
@@ -111,7 +111,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
       const requeued: RunRef[] = [];
       const failed: RunRef[] = [];
       const now = clock.now();
-      for (const row of [...inflight]) {
+      for (const row of inflight) {
         if (row.status !== "running") continue;
         if (row.leaseUntil > now && (isAlive?.(row.workerId ?? "") ?? true)) continue;
         const ref = { runId: row.runId, threadId: row.thread.threadId };

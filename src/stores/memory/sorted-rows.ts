@@ -53,7 +53,7 @@ export class SortedRows<Row> {
 
   toArray(order: "asc" | "desc"): Row[] {
     const rows = this.#buckets.flat();
-    return order === "asc" ? rows : rows.reverse();
+    return order === "asc" ? rows : rows.toReversed();
   }
 
   /** A page, without visiting the rows before it. */
@@ -68,7 +68,7 @@ export class SortedRows<Row> {
       if (end > from) rows.push(...bucket.slice(Math.max(0, from - start), Math.min(bucket.length, to - start)));
       start = end;
     }
-    return order === "asc" ? rows : rows.reverse();
+    return order === "asc" ? rows : rows.toReversed();
   }
 
   /** The rows from the first that `isBefore` denies, while `isInside`: a range of the order. */

@@ -116,7 +116,7 @@ export class Tables {
   }
 
   removeThread(row: ThreadRow): void {
-    for (const run of [...row.runs]) this.removeRun(run);
+    for (let run = row.runs.at(-1); run !== undefined; run = row.runs.at(-1)) this.removeRun(run);
     this.threads.delete(row.threadId);
     this.threadIndex.remove(row, termsOf(row.metadata));
     this.#statusCounts[row.status] -= 1;

@@ -99,9 +99,9 @@ export function threadOf(row: ThreadColumns, state?: StateColumns): Thread {
     metadata: parseObject(row.metadata),
     config: parseObject(row.config),
     status: row.status,
-    values: text(state?.state_values),
-    interrupts: text(state?.interrupts),
-    error: row.status === "error" ? text(state?.error) : null,
+    values: jsonText(state?.state_values),
+    interrupts: jsonText(state?.interrupts),
+    error: row.status === "error" ? jsonText(state?.error) : null,
   };
 }
 
@@ -119,10 +119,10 @@ export function runOf(row: RunColumns, kwargs: RunKwargs): Run {
     kwargs,
     multitaskStrategy: row.multitask_strategy,
     attempt: row.attempt,
-    error: text(row.error),
+    error: jsonText(row.error),
   };
 }
 
-function text(column: string | null | undefined): JsonText | null {
+function jsonText(column: string | null | undefined): JsonText | null {
   return column === null || column === undefined ? null : asJsonText(column);
 }

@@ -97,8 +97,10 @@ export function createSqliteRuns(session: Session): RunStore {
         }
         if (outcome.kind === "ended") endRun(session, row, outcome.status, outcome.error ?? null);
         else deleteRun(session, row);
-        settleThread(session, threadOfRun(row), {
-          status: settledStatusAfter(outcome.kind === "ended" ? outcome.status : outcome.kind, hasNext),
+        const thread = threadOfRun(row);
+        const status = outcome.kind === "ended" ? outcome.status : outcome.kind;
+        settleThread(session, thread, {
+          status: settledStatusAfter(status, hasNext, thread.settled_status),
           patch: threadPatch,
           runError: outcome.kind === "ended" ? outcome.error : undefined,
         });

@@ -9,7 +9,7 @@ import { guarded, type Session } from "./session.js";
 const ENTRIES_PER_STATEMENT = 500;
 
 /** A walk along an index. Every column is a name of ours, never a caller's. */
-export interface Scan {
+export interface Scan<Row extends Entry> {
   readonly table: "assistants" | "threads" | "items";
   /** Indexed column to walk along; ties go by `id`. */
   readonly column: string;
@@ -18,7 +18,7 @@ export interface Scan {
   readonly condition: string;
   readonly parameters: readonly (string | number)[];
   /** More columns of `t` that `visit` needs. */
-  readonly columns?: readonly string[];
+  readonly columns?: readonly Exclude<keyof Row & string, keyof Entry>[];
 }
 
 /** The entry that a walk visits. */
@@ -35,7 +35,7 @@ export interface Entry {
  */
 export async function scan<Row extends Entry>(
   session: Session,
-  query: Scan,
+  query: Scan<Row>,
   visit: (row: Row) => boolean,
 ): Promise<void> {
   const slice: TimeSlice = startTimeSlice();
@@ -60,13 +60,13 @@ export async function scan<Row extends Entry>(
   }
 }
 
-function statements({
+function statements<Row extends Entry>({
   table,
   column,
   order,
   condition,
   columns = [],
-}: Scan): Record<"first" | "ties" | "beyond", string> {
+}: Scan<Row>): Record<"first" | "ties" | "beyond", string> {
   const [direction, compare] = order === "asc" ? ["ASC", ">"] : ["DESC", "<"];
   const extra = columns.map((name) => `, t.${name}`).join("");
   const walk = (where: string): string =>

@@ -21,7 +21,7 @@ interface Plan {
   readonly parameters: readonly string[];
   /** Decides what SQL can't; `null` when SQL says everything. */
   readonly decide: ((row: Candidate) => boolean) | null;
-  readonly columns: readonly string[];
+  readonly columns: readonly "metadata"[];
 }
 
 /**

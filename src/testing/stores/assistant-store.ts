@@ -6,6 +6,7 @@ import {
   ASSISTANT_ID,
   newAssistant,
   owner,
+  pushTag,
   Rows,
   type StoreSuite,
   uuid,
@@ -77,10 +78,10 @@ function rowCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
       const created = await store.assistants.create({ draft: newAssistant(1, { metadata }), access: ALL });
       metadata.tags.push("changed by the caller");
       if (created.kind !== "created") throw new Error("not created");
-      (created.assistant.metadata["tags"] as string[]).push("changed by the reader");
+      pushTag(created.assistant.metadata, "changed by the reader");
       const read = await store.assistants.get({ assistantId: uuid(1), access: ALL });
       expect(read?.metadata).toEqual({ tags: ["a"] });
-      (read?.metadata["tags"] as string[]).push("changed again");
+      pushTag(read?.metadata, "changed again");
       const [version] = await store.assistants.versions({ assistantId: uuid(1), limit: 1, offset: 0, access: ALL });
       expect(version?.metadata).toEqual({ tags: ["a"] });
     }),
@@ -281,7 +282,7 @@ function searchCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, with
           expect(new Set(rows.map((row) => row.assistantId)).size).toBe(12);
           const keys = rows.map(key);
           const sorted = [...keys].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-          expect(keys).toEqual(sortOrder === "asc" ? sorted : sorted.reverse());
+          expect(keys).toEqual(sortOrder === "asc" ? sorted : sorted.toReversed());
         }
       }
       expect(await search(store, { offset: 12 })).toEqual({ rows: [], total: 12 });

@@ -2,7 +2,7 @@ import type { AccessFilter } from "../../core/auth.js";
 import type { ItemStore } from "../../core/item-store.js";
 import type { JsonObject } from "../../core/json.js";
 import { AWKWARD_JSON } from "./json-cases.js";
-import { ALL, type StoreSuite, type WithStore, withStoreOf } from "./suite.js";
+import { ALL, pushTag, type StoreSuite, type WithStore, withStoreOf } from "./suite.js";
 
 /** The contract of an {@link ItemStore}. */
 export function testItemStore(suite: StoreSuite<ItemStore>): void {
@@ -87,10 +87,10 @@ function rowCases({ vitest: { it, expect } }: StoreSuite<ItemStore>, withStore: 
         const found = await store.get({ namespace: ["n"], key: "k", access: ALL });
         if (found.kind !== "found") throw new Error(found.kind);
         expect(found.item).toMatchObject({ namespace: ["n"], value: { tags: ["a"] } });
-        (found.item.value["tags"] as string[]).push("changed by the reader");
+        pushTag(found.item.value, "changed by the reader");
         (found.item.namespace as string[]).push("changed by the reader");
         const [searched] = await store.search({ namespacePrefix: [], limit: 1, offset: 0, access: ALL });
-        (searched?.value["tags"] as string[]).push("changed by the reader");
+        pushTag(searched?.value, "changed by the reader");
       }
     }),
   );
@@ -262,7 +262,8 @@ function searchCases({ vitest: { it, expect } }: StoreSuite<ItemStore>, withStor
         offset: 0,
         access: ALL,
       });
-      await expect(search).rejects.toMatchObject({ code: "ITEM_INVALID", message: expect.stringContaining("$regex") });
+      await expect(search).rejects.toMatchObject({ code: "ITEM_INVALID" });
+      await expect(search).rejects.toThrow('"$regex" in the filter on "n"');
     }),
   );
 }
@@ -272,7 +273,7 @@ function namespaceCases({ vitest: { it, expect } }: StoreSuite<ItemStore>, withS
     "lists namespaces sorted, by prefix, suffix, wildcard, depth and pages",
     withStore(async ({ store }) => {
       const all = [["a"], ["a", "b"], ["a", "b", "c"], ["a", "x", "c"], ["ab"], ["b", "b", "c"], ["*", "c"]];
-      for (const namespace of [...all].reverse()) for (const key of ["1", "2"]) await put(store, namespace, key);
+      for (const namespace of all.toReversed()) for (const key of ["1", "2"]) await put(store, namespace, key);
       const list = async (query: object = {}): Promise<readonly (readonly string[])[]> =>
         store.listNamespaces({ limit: 100, offset: 0, access: ALL, ...query });
       expect(await list()).toEqual([["*", "c"], ...all.slice(0, 6)]);

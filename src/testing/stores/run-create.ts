@@ -1,7 +1,19 @@
 import type { CreateRunOutcome, MetadataStore } from "../../core/metadata-store.js";
 import type { MultitaskStrategy } from "../../core/run.js";
 import { AWKWARD_JSON } from "./json-cases.js";
-import { ALL, CLAIM, KWARGS, LEASE_MS, newRun, owner, Rows, type StoreSuite, uuid, type WithStore } from "./suite.js";
+import {
+  ALL,
+  CLAIM,
+  KWARGS,
+  LEASE_MS,
+  newRun,
+  owner,
+  pushTag,
+  Rows,
+  type StoreSuite,
+  uuid,
+  type WithStore,
+} from "./suite.js";
 
 type Created = Extract<CreateRunOutcome, { readonly kind: "created" }>;
 
@@ -61,7 +73,7 @@ function rowCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
       metadata.tags.push("changed by the caller");
       const run = await store.runs.get({ runId: uuid(2), access: ALL });
       expect(run).toMatchObject({ kwargs: { input: { messages: ["hi"] } }, metadata: { tags: ["a"] } });
-      (run?.metadata["tags"] as string[]).push("changed by the reader");
+      pushTag(run?.metadata, "changed by the reader");
       expect((await store.runs.get({ runId: uuid(2), access: ALL }))?.metadata["tags"]).toEqual(["a"]);
     }),
   );
@@ -167,9 +179,9 @@ function multitaskCases(
       expect(refused).toEqual({ kind: "busy", inflight: [{ runId: pending.runId, threadId }] });
       expect(await store.threads.get({ threadId, access: ALL })).toEqual(before);
       clock.advance(1_000);
-      const [claimed] = await rows.claim();
+      const claimed = await rows.claimOne();
       expect((await rows.create(threadId, { multitaskStrategy: "reject" })).kind).toBe("busy");
-      expect(await rows.finish(claimed!.lease)).toBe(true);
+      expect(await rows.finish(claimed.lease)).toBe(true);
       expect((await rows.create(threadId, { multitaskStrategy: "reject" })).kind).toBe("created");
     }),
   );

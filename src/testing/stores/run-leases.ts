@@ -129,9 +129,9 @@ function fencingCases(
       await store.runs.reapExpired({ maxAttempts: 3 });
       expect(await rows.finish(slow.lease)).toBe(false);
       expect(await store.runs.release({ lease: slow.lease })).toEqual({ accepted: false });
-      const [next] = await rows.claim(1, "worker-2");
-      expect(next?.lease.leaseToken).toBeGreaterThan(slow.lease.leaseToken);
-      expect(next?.run.attempt).toBe(2);
+      const next = await rows.claimOne("worker-2");
+      expect(next.lease.leaseToken).toBeGreaterThan(slow.lease.leaseToken);
+      expect(next.run.attempt).toBe(2);
       const late = {
         lease: slow.lease,
         outcome: { kind: "ended", status: "error", error: toJsonText({}) },
@@ -141,8 +141,8 @@ function fencingCases(
       expect((await store.runs.finish(late)).accepted).toBe(false);
       expect(await store.runs.release({ lease: slow.lease })).toEqual({ accepted: false });
       expect(await store.threads.get({ threadId, access: ALL })).toMatchObject({ status: "busy", values: null });
-      expect(await rows.finish(next!.lease)).toBe(true);
-      expect(await rows.finish(next!.lease)).toBe(false);
+      expect(await rows.finish(next.lease)).toBe(true);
+      expect(await rows.finish(next.lease)).toBe(false);
       expect(await rows.threadStatusOf(threadId)).toBe("idle");
     }),
   );

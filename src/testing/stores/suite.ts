@@ -44,6 +44,13 @@ export function uuid(n: number): string {
   return `00000000-0000-7000-8000-${n.toString(16).padStart(12, "0")}`;
 }
 
+/** Change a row's JSON in place, as a careless caller might: adds to its list `tags`. */
+export function pushTag(json: JsonObject | undefined, tag: string): void {
+  const tags = json?.["tags"];
+  if (!Array.isArray(tags)) throw new TypeError("there is no list of tags to change");
+  tags.push(tag);
+}
+
 export const ASSISTANT_ID = uuid(0xa55);
 
 export function newAssistant(n: number, draft: Partial<NewAssistant> = {}): NewAssistant {
@@ -136,6 +143,13 @@ export class Rows {
 
   async claim(limit = 100, workerId = CLAIM.workerId): Promise<readonly ClaimedRun[]> {
     return this.#store.runs.claim({ workerId, leaseMs: LEASE_MS, limit });
+  }
+
+  /** The one run that must be due. */
+  async claimOne(workerId = CLAIM.workerId): Promise<ClaimedRun> {
+    const [claimed] = await this.claim(1, workerId);
+    if (claimed === undefined) throw new Error("no run is due");
+    return claimed;
   }
 
   /** End a run successfully; says whether the store took it. */

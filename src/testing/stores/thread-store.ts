@@ -3,7 +3,7 @@ import { isVisible, jsonContains } from "../../core/metadata-filter.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import type { Thread, ThreadSortField } from "../../core/thread.js";
 import { ACCESS_CASES, AWKWARD_JSON, CONTAINMENT_CASES } from "./json-cases.js";
-import { ALL, newRun, owner, Rows, type StoreSuite, uuid, type WithStore, withStoreOf } from "./suite.js";
+import { ALL, newRun, owner, pushTag, Rows, type StoreSuite, uuid, type WithStore, withStoreOf } from "./suite.js";
 
 /** The contract of `MetadataStore.threads`. */
 export function testThreadStore(suite: StoreSuite<MetadataStore>): void {
@@ -85,12 +85,12 @@ function rowCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
       metadata.tags.push("changed by the caller");
       config.tags.push("changed by the caller");
       if (created.kind !== "created") throw new Error("not created");
-      (created.thread.metadata["tags"] as string[]).push("changed by the reader");
+      pushTag(created.thread.metadata, "changed by the reader");
       const read = await store.threads.get({ threadId: uuid(1), access: ALL });
-      (read?.metadata["tags"] as string[]).push("changed by the reader");
-      (read?.config["tags"] as string[]).push("changed by the reader");
+      pushTag(read?.metadata, "changed by the reader");
+      pushTag(read?.config, "changed by the reader");
       const found = await search(store, { metadata: { tags: ["a"] } });
-      (found.rows[0]?.metadata["tags"] as string[]).push("changed by the reader");
+      pushTag(found.rows[0]?.metadata, "changed by the reader");
       const again = await store.threads.get({ threadId: uuid(1), access: ALL });
       expect(again?.metadata).toEqual({ tags: ["a"] });
       expect(again?.config).toEqual({ tags: ["a"] });
@@ -231,7 +231,7 @@ function orderCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withS
   const sorted = (rows: readonly Thread[], sortBy: ThreadSortField, sortOrder: "asc" | "desc"): void => {
     const keys = rows.map(SORT_KEYS[sortBy]);
     const expected = [...keys].sort((a, b) => (a < b ? -1 : a > b ? 1 : 0));
-    expect(keys).toEqual(sortOrder === "asc" ? expected : expected.reverse());
+    expect(keys).toEqual(sortOrder === "asc" ? expected : expected.toReversed());
   };
 
   it(

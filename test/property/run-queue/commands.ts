@@ -1,5 +1,5 @@
+import { deepEqual, equal, ok } from "node:assert/strict";
 import fc from "fast-check";
-import { expect } from "vitest";
 import { ALL_ROWS } from "../../../src/core/auth.js";
 import type { MetadataStore } from "../../../src/core/metadata-store.js";
 import type { CancelAction, MultitaskStrategy } from "../../../src/core/run.js";
@@ -44,19 +44,17 @@ async function compare(model: QueueModel, { store }: Real): Promise<void> {
   const seen = runs.map(({ runId, status, attempt, dueAt }) => ({ runId, status, attempt, dueAt }));
   const expected = model.runs.map(({ runId, status, attempt, dueAt }) => ({ runId, status, attempt, dueAt }));
   const byId = (a: { runId: string }, b: { runId: string }): number => (a.runId < b.runId ? -1 : 1);
-  expect(seen.sort(byId)).toEqual(expected.sort(byId));
+  deepEqual(seen.sort(byId), expected.sort(byId));
   for (const thread of model.threads) {
     const row = await store.threads.get({ threadId: thread.threadId, access: ALL_ROWS });
-    expect([thread.threadId, row?.status]).toEqual([thread.threadId, model.statusOf(thread)]);
-    expect(
-      model.runs.filter((run) => run.threadId === thread.threadId && run.status === "running").length,
-    ).toBeLessThan(2);
+    deepEqual([thread.threadId, row?.status], [thread.threadId, model.statusOf(thread)]);
+    ok(model.runs.filter((run) => run.threadId === thread.threadId && run.status === "running").length < 2);
   }
   for (const status of ["idle", "busy", "interrupted", "error"] as const) {
-    const expected = model.threads.filter((thread) => model.statusOf(thread) === status).length;
-    expect([status, await store.threads.count({ status, access: ALL_ROWS })]).toEqual([status, expected]);
+    const matching = model.threads.filter((thread) => model.statusOf(thread) === status).length;
+    deepEqual([status, await store.threads.count({ status, access: ALL_ROWS })], [status, matching]);
   }
-  expect(await store.runs.nextDueAt()).toBe(model.nextDueAt());
+  equal(await store.runs.nextDueAt(), model.nextDueAt());
 }
 
 function pick<T>(list: readonly T[], index: number): T | undefined {
@@ -90,15 +88,15 @@ const create = fc
           ...(claimBy === null ? {} : { claim: { workerId: claimBy, leaseMs: LEASE_MS } }),
           access: ALL_ROWS,
         });
-        expect(outcome.kind).toBe(expected.kind);
-        if (outcome.kind === "busy") expect(outcome.inflight.map((run) => run.runId).sort()).toEqual(inflight.sort());
+        equal(outcome.kind, expected.kind);
+        if (outcome.kind === "busy") deepEqual(outcome.inflight.map((run) => run.runId).sort(), inflight.sort());
         if (outcome.kind !== "created" || expected.kind !== "created") return;
-        expect(outcome.lease !== null).toBe(expected.leased);
+        equal(outcome.lease !== null, expected.leased);
         const cancelling = strategy === "interrupt" || strategy === "rollback";
-        expect(outcome.superseded.map((run) => run.runId).sort()).toEqual(cancelling ? inflight.sort() : []);
+        deepEqual(outcome.superseded.map((run) => run.runId).sort(), cancelling ? inflight.sort() : []);
         for (const run of outcome.superseded) {
           const left = model.runs.find((one) => one.runId === run.runId);
-          expect(run.was).toBe(left?.status === "running" || left?.status === "pending" ? "running" : "pending");
+          equal(run.was, left?.status === "running" || left?.status === "pending" ? "running" : "pending");
         }
       }),
   );
@@ -108,10 +106,13 @@ const claim = fc.record({ by: worker, limit: fc.integer({ min: 1, max: 3 }) }).m
     new Step(`claim(${by}, ${limit})`, async (model, { store }) => {
       const expected = model.claim(by, LEASE_MS, limit);
       const claimed = await store.runs.claim({ workerId: by, leaseMs: LEASE_MS, limit });
-      expect(claimed.map(({ run }) => run.runId)).toEqual(expected);
+      deepEqual(
+        claimed.map(({ run }) => run.runId),
+        expected,
+      );
       for (const { run, lease, cancel } of claimed) {
         const row = model.runs.find((one) => one.runId === run.runId) as ModelRun;
-        expect({ token: lease.leaseToken, cancel }).toEqual({ token: row.token, cancel: row.cancel });
+        deepEqual({ token: lease.leaseToken, cancel }, { token: row.token, cancel: row.cancel });
       }
     }),
 );
@@ -132,7 +133,7 @@ const heartbeat = fc.array(index, { maxLength: 4 }).map(
         leases: leases.map(({ runId, token }) => ({ runId, leaseToken: token })),
         leaseMs: LEASE_MS,
       });
-      expect(beat).toEqual({ lost, cancelRequested });
+      deepEqual(beat, { lost, cancelRequested });
     }),
 );
 
@@ -157,13 +158,13 @@ const finish = fc
           hasNext,
         });
         if (!accepted) {
-          expect(result).toEqual({ accepted: false, ...(refusedFor ? { cancelRequested: "rollback" } : {}) });
+          deepEqual(result, { accepted: false, ...(refusedFor ? { cancelRequested: "rollback" } : {}) });
           return;
         }
         const waiting = model.runs.some(
           (one) => one.threadId === run.threadId && one.status === "pending" && one.dueAt <= model.now,
         );
-        expect(result).toEqual({ accepted: true, nextPending: waiting });
+        deepEqual(result, { accepted: true, nextPending: waiting });
       }),
   );
 
@@ -175,7 +176,7 @@ const release = index.map(
       const run = model.held(picked);
       if (run !== undefined) model.release(run);
       const lease = { runId: picked.runId, leaseToken: picked.token };
-      expect(await store.runs.release({ lease })).toEqual({ accepted: run !== undefined });
+      deepEqual(await store.runs.release({ lease }), { accepted: run !== undefined });
     }),
 );
 
@@ -186,7 +187,7 @@ const cancel = fc.record({ run: index, action: fc.constantFrom(...actions) }).ma
       if (run === undefined) return;
       const expected = model.cancel(run, action);
       const outcome = await store.runs.requestCancel({ runId: run.runId, action, access: ALL_ROWS });
-      expect(outcome.kind).toBe(expected);
+      equal(outcome.kind, expected);
     }),
 );
 
@@ -195,8 +196,8 @@ const reap = fc.record({ dead: fc.option(worker), maxAttempts: fc.integer({ min:
     new Step(`reap(${dead} is dead, ${maxAttempts})`, async (model, { store }) => {
       const expected = model.reap(maxAttempts, dead);
       const reaped = await store.runs.reapExpired({ maxAttempts, isAlive: (workerId) => workerId !== dead });
-      expect(reaped.requeued.map((run) => run.runId).sort()).toEqual(expected.requeued.sort());
-      expect(reaped.failed.map((run) => run.runId).sort()).toEqual(expected.failed.sort());
+      deepEqual(reaped.requeued.map((run) => run.runId).sort(), expected.requeued.sort());
+      deepEqual(reaped.failed.map((run) => run.runId).sort(), expected.failed.sort());
     }),
 );
 
@@ -207,7 +208,7 @@ const remove = index.map(
       if (run === undefined) return;
       const expected = model.delete(run) ? "deleted" : "running";
       const { runId, threadId } = run;
-      expect((await store.runs.delete({ runId, threadId, access: ALL_ROWS })).kind).toBe(expected);
+      equal((await store.runs.delete({ runId, threadId, access: ALL_ROWS })).kind, expected);
     }),
 );
 

@@ -92,7 +92,10 @@ export class QueueModel {
     if (status !== "rolled-back" && run.cancel === "rollback") return false;
     if (status === "rolled-back") this.#remove(run);
     else run.status = status;
-    this.#thread(run).settled = status === "error" ? "error" : hasNext ? "interrupted" : "idle";
+    const thread = this.#thread(run);
+    // What is undone leaves a failed thread as it was.
+    if (status === "rolled-back" && thread.settled === "error") return true;
+    thread.settled = status === "error" ? "error" : hasNext ? "interrupted" : "idle";
     return true;
   }
 

@@ -44,7 +44,8 @@ describe("createDriverRegistry", () => {
   });
 
   it("names the install command when an optional package is missing", async () => {
-    const missing = driver("a", async () => import("some-client" as string));
+    const name: string = "some-client";
+    const missing = driver("a", async () => (await import(name)) as string);
     const error = await failure(createDriverRegistry({ kind: "storage", drivers: [missing] }).open("a:", context));
     expect(error.code).toBe("DEPENDENCY_MISSING");
     expect(error.message).toContain("npm install some-client @scope/other");
@@ -52,7 +53,9 @@ describe("createDriverRegistry", () => {
 
   it("passes on every other failure, a missing module of someone else too", async () => {
     const other = Object.assign(new Error("Cannot find package 'else'"), { code: "ERR_MODULE_NOT_FOUND" });
-    const broken = driver("a", async () => Promise.reject(other));
+    const broken = driver("a", async () => {
+      throw other;
+    });
     expect(await failure(createDriverRegistry({ kind: "storage", drivers: [broken] }).open("a:", context))).toBe(other);
   });
 });

@@ -57,6 +57,6 @@ describe("item namespaces", () => {
 
   it("orders label by label, a prefix first", () => {
     const sorted = [["a"], ["a", "b"], ["a,"], ["ab"], ["b"]];
-    expect([...sorted].reverse().sort(compareNamespaces)).toEqual(sorted);
+    expect(sorted.toReversed().sort(compareNamespaces)).toEqual(sorted);
   });
 });
