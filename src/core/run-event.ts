@@ -1,6 +1,7 @@
 import type { JsonText } from "./json.js";
 import { toJsonText } from "./json.js";
-import type { TerminalRunStatus } from "./run.js";
+import { isTerminal } from "./run-lifecycle.js";
+import type { Run, TerminalRunStatus } from "./run.js";
 
 /**
  * What an event is to the log when space runs out: `token` frames are evicted before `state` frames, `control` frames
@@ -35,4 +36,15 @@ export function errorEvent(error: JsonText): NewRunEvent {
 /** Last event of a run that did not fail (§3.9). */
 export function endEvent(runId: string, status: TerminalRunStatus | "rollback"): NewRunEvent {
   return { event: "end", data: toJsonText({ run_id: runId, status }), kind: "control" };
+}
+
+/**
+ * Last event of a run that has ended, as its row tells it.
+ * @param run `null` when the row is gone: the run was rolled back
+ */
+export function lastEvent(runId: string, run: Pick<Run, "status" | "error"> | null): NewRunEvent {
+  if (run === null) return endEvent(runId, "rollback");
+  if (run.error !== null) return errorEvent(run.error);
+  if (isTerminal(run.status) && run.status !== "error") return endEvent(runId, run.status);
+  return errorEvent(toJsonText({ error: "RunFailed", message: "The run failed." }));
 }

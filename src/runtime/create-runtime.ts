@@ -7,6 +7,7 @@ import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import { executeRun } from "./execute-run.js";
+import { createLifecycle } from "./lifecycle.js";
 import { reconcileLogs } from "./reconcile-logs.js";
 import { createSweeper } from "./sweeper.js";
 import type { WorkerOptions } from "./worker.js";
@@ -36,8 +37,7 @@ export function createRuntime(
     everyMs: options.sweepEveryMs,
     temporaryThreadTtlMs: options.eventLogTtlMs,
   });
-  return {
-    launcher: worker.launcher,
+  const { start, stop } = createLifecycle<[{ readonly drainMs: number }]>({
     async start() {
       await reconcileLogs(deps.store, deps.eventLog);
       await worker.start();
@@ -47,5 +47,6 @@ export function createRuntime(
       await sweeper.stop();
       await worker.stop({ drainMs });
     },
-  };
+  });
+  return { launcher: worker.launcher, start, stop };
 }

@@ -6,9 +6,11 @@ import type { EventLog } from "../core/event-log.js";
 import { toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore, RunOutcome } from "../core/metadata-store.js";
-import { endEvent, errorEvent, metadataEvent } from "../core/run-event.js";
+import type { NewRunEvent } from "../core/run-event.js";
+import { endEvent, errorEvent, lastEvent, metadataEvent } from "../core/run-event.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
-import type { CancelAction, ClaimedRun, Run } from "../core/run.js";
+import { isTerminal } from "../core/run-lifecycle.js";
+import type { CancelAction, ClaimedRun } from "../core/run.js";
 import { retry } from "./retry.js";
 
 export interface ExecuteRunDeps {
@@ -29,52 +31,74 @@ export type ExecutionEnd =
   /** Given back unfinished at shutdown. */
   | { readonly kind: "released" };
 
+/** One claimed run of this worker, on its way. */
+interface Execution extends ExecuteRunDeps {
+  readonly claimed: ClaimedRun;
+  readonly signal: AbortSignal;
+  /** Repeat a storage call, for long only while the run is this worker's. */
+  readonly retrying: <T>(call: () => Promise<T>) => Promise<T>;
+}
+
 /** Events, outcome, end of one claimed run (design §5, steps 6–9): persist first, publish second. */
 export async function executeRun(
   deps: ExecuteRunDeps,
   claimed: ClaimedRun,
   signal: AbortSignal,
 ): Promise<ExecutionEnd> {
+  const isStopping = (): boolean => signal.aborted && (signal.reason as AbortReason).kind !== "cancel";
+  const execution: Execution = {
+    ...deps,
+    claimed,
+    signal,
+    retrying: (call) => retry(deps, call, isStopping),
+  };
   const { run, lease } = claimed;
-  const { eventLog } = deps;
-  await eventLog.begin(run, { resumable: run.kwargs.streamResumable });
-  const outcome = claimed.cancel === null ? await execute(deps, claimed, signal) : await untouched(deps, run);
+  await execution.retrying(() => deps.eventLog.begin(run, { resumable: run.kwargs.streamResumable }));
+  const outcome = claimed.cancel === null ? await execute(execution) : await untouched(execution);
   const cancel = claimed.cancel ?? cancelOf(outcome, signal);
   if (outcome.kind === "aborted" && cancel === null) {
-    await eventLog.flush(run);
-    if ((signal.reason as AbortReason).kind !== "shutdown") return { kind: "lost" };
-    await deps.store.runs.release({ lease });
+    await deps.eventLog.flush(run);
+    if ((signal.reason as AbortReason).kind !== "shutdown") return afterLoss(execution);
+    await execution.retrying(() => deps.store.runs.release({ lease }));
     return { kind: "released" };
   }
-  return end(deps, claimed, outcome, cancel);
+  return end(execution, outcome, cancel);
 }
 
-async function execute(deps: ExecuteRunDeps, claimed: ClaimedRun, signal: AbortSignal): Promise<ExecutionOutcome> {
+async function execute({ claimed, signal, engine, eventLog, logger }: Execution): Promise<ExecutionOutcome> {
   const { run } = claimed;
-  deps.eventLog.append(run, [metadataEvent(run.runId, run.attempt)]);
+  eventLog.append(run, [metadataEvent(run.runId, run.attempt)]);
   try {
-    const events = deps.engine.execute({ claimed, signal });
+    const events = engine.execute({ claimed, signal });
     for (;;) {
       const next = await events.next();
       if (next.done) return next.value;
-      deps.eventLog.append(run, next.value);
+      eventLog.append(run, next.value);
     }
   } catch (error) {
-    deps.logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "run failed outside its graph");
+    // Told to stop, it stopped.
+    if (signal.aborted) return { kind: "aborted", hasNext: false };
+    logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "run failed outside its graph");
     const text = toJsonText({ error: "InternalError", message: "The server failed to execute this run." });
     return { kind: "error", error: text, hasNext: false };
   }
 }
 
 /** A run that was cancelled while nobody held it: its state is what its last worker left. */
-async function untouched(deps: ExecuteRunDeps, run: Run): Promise<ExecutionOutcome> {
-  return { kind: "aborted", ...(await storedState(deps, run)) };
+async function untouched(execution: Execution): Promise<ExecutionOutcome> {
+  return { kind: "aborted", ...(await storedState(execution)) };
 }
 
-async function storedState(deps: ExecuteRunDeps, run: Run): Promise<FinalState> {
+async function storedState({ claimed: { run }, store, engine, logger, retrying }: Execution): Promise<FinalState> {
   if (run.kwargs.temporary) return { hasNext: false };
-  const thread = await deps.store.threads.get({ threadId: run.threadId, access: ALL_ROWS });
-  return deps.engine.finalState({ graphId: run.graphId, threadId: run.threadId, config: thread?.config ?? {} });
+  const thread = await retrying(() => store.threads.get({ threadId: run.threadId, access: ALL_ROWS }));
+  try {
+    return await engine.finalState({ graphId: run.graphId, threadId: run.threadId, config: thread?.config ?? {} });
+  } catch (error) {
+    // A graph that does not load any more must not keep its cancelled run, and with it the thread, for ever.
+    logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "state of a cancelled run can't be read");
+    return { hasNext: false };
+  }
 }
 
 function cancelOf(outcome: ExecutionOutcome, signal: AbortSignal): CancelAction | null {
@@ -84,21 +108,20 @@ function cancelOf(outcome: ExecutionOutcome, signal: AbortSignal): CancelAction 
 }
 
 async function end(
-  deps: ExecuteRunDeps,
-  claimed: ClaimedRun,
+  execution: Execution,
   outcome: ExecutionOutcome,
   cancel: CancelAction | null,
 ): Promise<ExecutionEnd> {
+  const { store, checkpointer, claimed, retrying } = execution;
   const { run, lease } = claimed;
-  const { store, eventLog } = deps;
   let final: FinalState = outcome;
   if (cancel === "rollback" && !run.kwargs.temporary) {
     // Before the row: a crash in between finds the run still cancelled, and does this again.
-    await deps.checkpointer.deleteRun({ threadId: run.threadId, runId: run.runId });
-    final = await storedState(deps, run);
+    await retrying(() => checkpointer.deleteRun({ threadId: run.threadId, runId: run.runId }));
+    final = await storedState(execution);
   }
   const result = runOutcome(outcome, cancel);
-  const finished = await retry(deps, () =>
+  const finished = await retrying(() =>
     store.runs.finish({
       lease,
       outcome: result,
@@ -110,19 +133,53 @@ async function end(
       hasNext: final.hasNext,
     }),
   );
-  if (!finished.accepted) {
-    if (finished.cancelRequested === undefined || cancel !== null) return { kind: "lost" };
-    return end(deps, claimed, outcome, finished.cancelRequested);
+  if (finished.accepted) {
+    const failed = outcome.kind === "error" && cancel === null;
+    const status = result.kind === "rolled-back" ? "rollback" : result.status;
+    await publishEnd(execution, failed ? errorEvent(outcome.error) : endEvent(run.runId, status));
+    return { kind: "finished", nextPending: finished.nextPending };
   }
-  const status = result.kind === "rolled-back" ? "rollback" : result.status;
-  eventLog.append(run, [
-    outcome.kind === "error" && cancel === null ? errorEvent(outcome.error) : endEvent(run.runId, status),
-  ]);
-  await eventLog.seal(run);
-  if (run.kwargs.temporary && !run.kwargs.streamResumable) {
-    await store.threads.delete({ threadId: run.threadId, access: ALL_ROWS });
+  if (finished.cancelRequested === undefined || cancel === "rollback") return afterLoss(execution);
+  return end(execution, outcome, finished.cancelRequested);
+}
+
+/** The run has ended in the store, so nothing that fails here may give it to another worker. */
+async function publishEnd({ claimed, store, eventLog, logger }: Execution, last: NewRunEvent): Promise<void> {
+  const { run } = claimed;
+  eventLog.append(run, [last]);
+  try {
+    await eventLog.seal(run);
+    // What stays behind when this fails is the sweeper's.
+    if (run.kwargs.temporary && !run.kwargs.streamResumable) {
+      await store.threads.delete({ threadId: run.threadId, access: ALL_ROWS });
+    }
+  } catch (error) {
+    logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "the end of a run could not be tidied up");
   }
-  return { kind: "finished", nextPending: finished.nextPending };
+}
+
+/**
+ * The lease is gone: another worker has the run; or an earlier try of `finish` was carried out and only its answer was
+ * lost; or the run was deleted, with its thread or without, while it was running.
+ */
+async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
+  const { claimed, store, eventLog, checkpointer, retrying } = execution;
+  const { run } = claimed;
+  const { runId, threadId } = run;
+  const row = await retrying(() => store.runs.get({ runId, access: ALL_ROWS }));
+  if (row !== null) {
+    if (!isTerminal(row.status) || row.attempt !== run.attempt) return { kind: "lost" };
+    await publishEnd(execution, lastEvent(runId, row));
+    return { kind: "finished", nextPending: true };
+  }
+  if ((await retrying(() => store.threads.get({ threadId, access: ALL_ROWS }))) !== null) {
+    await publishEnd(execution, lastEvent(runId, null));
+    return { kind: "finished", nextPending: true };
+  }
+  // What was written after the deletion would stay for ever, and so would readers of the log.
+  await eventLog.drop(run);
+  if (!run.kwargs.temporary) await retrying(() => checkpointer.deleteThread(threadId));
+  return { kind: "lost" };
 }
 
 function runOutcome(outcome: ExecutionOutcome, cancel: CancelAction | null): RunOutcome {

@@ -1,7 +1,7 @@
 import { ALL_ROWS } from "../core/auth.js";
 import type { EventLog } from "../core/event-log.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import { endEvent, errorEvent } from "../core/run-event.js";
+import { lastEvent } from "../core/run-event.js";
 import { isTerminal } from "../core/run-lifecycle.js";
 
 /**
@@ -9,12 +9,16 @@ import { isTerminal } from "../core/run-lifecycle.js";
  * other runs wait for their next attempt.
  */
 export async function reconcileLogs(store: MetadataStore, eventLog: EventLog): Promise<void> {
-  for (const ref of await eventLog.unsealed()) {
-    const run = await store.runs.get({ ...ref, access: ALL_ROWS });
-    if (run !== null && !isTerminal(run.status)) continue;
-    await eventLog.begin(ref);
-    if (run?.error) eventLog.append(ref, [errorEvent(run.error)]);
-    else eventLog.append(ref, [endEvent(ref.runId, run !== null && isTerminal(run.status) ? run.status : "rollback")]);
-    await eventLog.seal(ref);
+  // A log names only so many at once: the next ones come when these are sealed.
+  for (let sealed = 1; sealed > 0;) {
+    sealed = 0;
+    for (const ref of await eventLog.unsealed()) {
+      const run = await store.runs.get({ ...ref, access: ALL_ROWS });
+      if (run !== null && !isTerminal(run.status)) continue;
+      await eventLog.begin(ref);
+      eventLog.append(ref, [lastEvent(ref.runId, run)]);
+      await eventLog.seal(ref);
+      sealed += 1;
+    }
   }
 }

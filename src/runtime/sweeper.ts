@@ -5,6 +5,8 @@ import type { MetadataStore } from "../core/metadata-store.js";
 
 /** How many threads one round removes, so that a round never holds up traffic. */
 const THREADS_PER_ROUND = 200;
+/** Pause before the next round when this one has left something. */
+const BACKLOG_PAUSE_MS = 50;
 
 /** Removes what has outlived its use: expired event logs, threads of finished stateless runs. */
 export interface Sweeper {
@@ -28,7 +30,8 @@ export function createSweeper(
   let timer: Timer | null = null;
   let round: Promise<void> = Promise.resolve();
 
-  const sweep = async (): Promise<void> => {
+  /** @returns whether there may be more. */
+  const sweep = async (): Promise<boolean> => {
     await deps.eventLog.sweep();
     const threads = await deps.store.runs.abandonedTemporaryThreads({
       limit: THREADS_PER_ROUND,
@@ -38,21 +41,25 @@ export function createSweeper(
       await deps.store.threads.delete({ threadId, access: { kind: "all" } });
       await deps.eventLog.dropThread(threadId);
     }
+    return threads.length === THREADS_PER_ROUND;
   };
 
-  const schedule = (): void => {
+  const schedule = (delayMs: number): void => {
     timer = deps.clock.setTimer(() => {
       round = sweep()
-        .catch((error: unknown) => deps.logger.error({ err: error }, "sweeping failed"))
-        .finally(() => {
-          if (timer !== null) schedule();
+        .catch((error: unknown) => {
+          deps.logger.error({ err: error }, "sweeping failed");
+          return false;
+        })
+        .then((hasMore) => {
+          if (timer !== null) schedule(hasMore ? Math.min(BACKLOG_PAUSE_MS, options.everyMs) : options.everyMs);
         });
-    }, options.everyMs);
+    }, delayMs);
   };
 
   return {
     start() {
-      if (timer === null) schedule();
+      if (timer === null) schedule(options.everyMs);
     },
     async stop() {
       timer?.cancel();

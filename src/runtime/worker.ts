@@ -1,14 +1,15 @@
+import { ALL_ROWS } from "../core/auth.js";
 import type { Clock, Timer } from "../core/clock.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { EventLog } from "../core/event-log.js";
-import { toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import { errorEvent } from "../core/run-event.js";
+import { lastEvent } from "../core/run-event.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
 import type { ClaimedRun, RunLease, RunRef } from "../core/run.js";
 import type { ExecutionEnd } from "./execute-run.js";
+import { retry } from "./retry.js";
 
 export interface WorkerOptions {
   readonly workerId: string;
@@ -37,15 +38,15 @@ export interface Worker {
   readonly launcher: RunLauncher;
   /** Runs executing now. */
   readonly active: () => number;
+  /** Called once. */
   start(): Promise<void>;
-  /** Claim nothing more, wait up to `drainMs` for what runs, then give it back. */
+  /** Claim nothing more, wait up to `drainMs` for what runs, then give it back. Called once, after `start`. */
   stop(options: { readonly drainMs: number }): Promise<void>;
 }
 
 interface Slot {
   readonly claimed: ClaimedRun;
   readonly abort: AbortController;
-  readonly done: Promise<void>;
 }
 
 export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
@@ -53,18 +54,38 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   const slots = new Map<string, Slot>();
   const unsubscribe: (() => void)[] = [];
   const timers = new Set<Timer>();
-  let state: "new" | "running" | "draining" | "stopped" = "new";
+  /** What a stop has to wait for beside runs. */
+  const background = new Set<Promise<void>>();
+  let state: "new" | "running" | "draining" | "handing-back" | "stopped" = "new";
   let reserved = 0;
+  /** Called when nothing runs and nothing is about to. */
+  let onIdle: () => void = () => {};
   /** The queue may hold due work that no claim has looked for yet. */
   let mayHaveWork = true;
   let pumping: Promise<void> | null = null;
 
+  const isStopping = (): boolean => state === "handing-back" || state === "stopped";
+
   const free = (): number => (state === "running" ? options.concurrency - slots.size - reserved : 0);
+
+  const track = (task: Promise<void>): void => {
+    const tracked = task.finally(() => background.delete(tracked));
+    background.add(tracked);
+  };
+
+  const checkIdle = (): void => {
+    if (slots.size === 0 && reserved === 0) onIdle();
+  };
 
   const launch = (claimed: ClaimedRun): void => {
     const abort = new AbortController();
     const { run } = claimed;
-    const done = deps
+    // This worker has lost it without knowing, and got it back.
+    abortRun(run.runId, { kind: "lease-lost" });
+    // Created while the worker was stopping: handed back like the others.
+    if (state === "handing-back") abort.abort({ kind: "shutdown" } satisfies AbortReason);
+    slots.set(run.runId, { claimed, abort });
+    void deps
       .execute(claimed, abort.signal)
       .catch((error: unknown): ExecutionEnd => {
         // The row stays leased: the reaper gives it to the next worker.
@@ -74,8 +95,8 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       .then((end) => {
         if (slots.get(run.runId)?.claimed === claimed) slots.delete(run.runId);
         if (mayHaveWork || (end.kind === "finished" && end.nextPending)) wake();
+        checkIdle();
       });
-    slots.set(run.runId, { claimed, abort, done });
   };
 
   const wake = (): void => {
@@ -111,7 +132,7 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   const abortRun = (runId: string, reason: AbortReason): void => slots.get(runId)?.abort.abort(reason);
 
   const heartbeat = async (): Promise<void> => {
-    const leases: RunLease[] = [...slots.values()].map((slot) => slot.claimed.lease);
+    const leases: readonly RunLease[] = [...slots.values()].map((slot) => slot.claimed.lease);
     if (leases.length === 0) return;
     const { lost, cancelRequested } = await store.runs.heartbeat({ leases, leaseMs: options.leaseMs });
     for (const runId of lost) abortRun(runId, { kind: "lease-lost" });
@@ -123,18 +144,21 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       maxAttempts: options.maxAttempts,
       isAlive: options.mayBeAlive,
     });
-    for (const run of failed) await publishFailure(run);
     for (const run of [...requeued, ...failed]) dispatcher.announce(run.threadId);
+    for (const run of failed) track(publishFailure(run));
     if (requeued.length > 0) logger.warn({ runs: requeued.length }, "took back runs whose worker is gone");
   };
 
   const publishFailure = async (ref: RunRef): Promise<void> => {
-    const run = await store.runs.get({ ...ref, access: { kind: "all" } });
-    await deps.eventLog.begin(ref, { resumable: run?.kwargs.streamResumable ?? false });
-    deps.eventLog.append(ref, [
-      errorEvent(run?.error ?? toJsonText({ error: "RunFailed", message: "The run failed." })),
-    ]);
-    await deps.eventLog.seal(ref);
+    try {
+      const run = await retry(deps, () => store.runs.get({ ...ref, access: ALL_ROWS }), isStopping);
+      const resumable = run?.kwargs.streamResumable ?? false;
+      await retry(deps, () => deps.eventLog.begin(ref, { resumable }), isStopping);
+      deps.eventLog.append(ref, [lastEvent(ref.runId, run)]);
+      await deps.eventLog.seal(ref);
+    } catch (error) {
+      logger.error({ err: error, ...ref }, "the end of a lost run could not be published");
+    }
   };
 
   /** Run `task` every `everyMs`, one at a time; a failure is logged and does not end the loop. */
@@ -142,11 +166,12 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
     let timer: Timer;
     const tick = (): void => {
       timers.delete(timer);
-      void task()
+      const ended = task()
         .catch((error: unknown) => logger.error({ err: error }, `${what} failed`))
-        .finally(() => {
+        .then(() => {
           if (state !== "stopped") schedule();
         });
+      track(ended);
     };
     const schedule = (): void => {
       timer = clock.setTimer(tick, everyMs);
@@ -155,15 +180,16 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
     schedule();
   };
 
+  /** Also waits for runs that are being created with a reserved slot. */
   const drain = async (drainMs: number): Promise<void> => {
-    const all = Promise.all([...slots.values()].map((slot) => slot.done));
-    let timer: Timer | undefined;
-    const limit = new Promise<"late">((resolve) => (timer = clock.setTimer(() => resolve("late"), drainMs)));
-    const first = await Promise.race([all, limit]);
-    timer?.cancel();
-    if (first !== "late") return;
-    for (const slot of slots.values()) slot.abort.abort({ kind: "shutdown" } satisfies AbortReason);
-    await all;
+    const idle = new Promise<void>((resolve) => (onIdle = resolve));
+    checkIdle();
+    const timer = clock.setTimer(() => {
+      state = "handing-back";
+      for (const slot of slots.values()) slot.abort.abort({ kind: "shutdown" } satisfies AbortReason);
+    }, drainMs);
+    await idle;
+    timer.cancel();
   };
 
   return {
@@ -180,35 +206,36 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       unreserve() {
         reserved -= 1;
         if (mayHaveWork) wake();
+        checkIdle();
       },
     },
     active: () => slots.size,
     async start() {
-      if (state !== "new") return;
       state = "running";
       if (options.concurrency === 0) return;
       unsubscribe.push(
         dispatcher.onWork(wake),
         dispatcher.onSignal((run, action) => abortRun(run.runId, { kind: "cancel", action })),
       );
-      await reap();
+      await reap().catch((error: unknown) => logger.error({ err: error }, "looking for lost runs failed"));
       // Own leases first: after a long blockage of the event loop they must not be reaped as expired.
       every(options.leaseMs / 3, "heartbeat", async () => {
+        const sentAt = clock.now();
         await heartbeat();
-        await reap();
+        // Blocked again since: what was just renewed may have expired.
+        if (clock.now() - sentAt < options.leaseMs / 3) await reap();
       });
       every(options.pollMs, "polling for runs", async () => wake());
       wake();
     },
     async stop({ drainMs }) {
-      if (state === "draining" || state === "stopped") return;
       // Heartbeats and cancels go on until the last run has ended.
       state = "draining";
-      await pumping;
       await drain(drainMs);
       state = "stopped";
       for (const off of unsubscribe) off();
       for (const timer of timers) timer.cancel();
+      await Promise.all([pumping, ...background]);
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, R
 import type { Engine, GraphSchemas } from "../core/engine.js";
 import { HeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
+import { isJsonObject } from "../core/json.js";
 import type { MetadataStore, Page, PageRequest } from "../core/metadata-store.js";
 import type { Authorize } from "./authorization.js";
 import { grantedMetadata } from "./authorization.js";
@@ -110,13 +111,14 @@ export function createAssistantsService(deps: {
         description: patch.description,
       });
       const metadata = patch.metadata === undefined ? undefined : grantedMetadata(grant, patch.metadata);
-      const mirrored =
-        patch.config === undefined && patch.context === undefined ? {} : mirrorPatch(patch.config, patch.context);
+      const { access } = grant;
+      // A context alone changes `configurable` only: tags, limits and the rest of the config stay.
+      const kept = mirrorsContext(patch) ? found(await store.assistants.get({ assistantId: id, access })).config : null;
       return found(
         await store.assistants.update({
           assistantId: id,
-          patch: { ...patch, ...mirrored, ...(metadata === undefined ? {} : { metadata }) },
-          access: grant.access,
+          patch: { ...patch, ...mirrorPatch(patch, kept), ...(metadata === undefined ? {} : { metadata }) },
+          access,
         }),
       );
     },
@@ -258,10 +260,16 @@ export function createAssistantsService(deps: {
   };
 }
 
-function mirrorPatch(config: RunConfig | undefined, context: JsonValue | undefined): AssistantPatch {
-  const mirrored = mirrorContext(config ?? {}, context);
-  return {
-    config: mirrored.config,
-    ...(mirrored.context === undefined ? {} : { context: mirrored.context }),
-  };
+/** Only a context is given, and it is one that `configurable` can hold. */
+function mirrorsContext(patch: AssistantPatch): boolean {
+  return patch.config === undefined && isJsonObject(patch.context);
+}
+
+/** What a patch changes besides what it says, so that `configurable` and `context` stay in step (§2.3.1). */
+function mirrorPatch(patch: AssistantPatch, kept: RunConfig | null): AssistantPatch {
+  const { config, context } = patch;
+  if (kept !== null && isJsonObject(context)) return { config: { ...kept, configurable: context } };
+  if (config === undefined) return {};
+  const mirrored = mirrorContext(config, context);
+  return { config: mirrored.config, ...(mirrored.context === undefined ? {} : { context: mirrored.context }) };
 }

@@ -4,6 +4,7 @@ import type { Dispatcher } from "../core/dispatcher.js";
 import type { Engine } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
 import type { ItemStore } from "../core/item-store.js";
+import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import { createAssistantsService } from "./assistants.js";
@@ -37,6 +38,7 @@ export function createServices(deps: {
   readonly dispatcher: Dispatcher;
   readonly launcher: RunLauncher;
   readonly authorizer: Authorizer | null;
+  readonly logger: Logger;
 }): Services {
   const authorize = createAuthorize(deps.authorizer);
   const state = createThreadStateService({ ...deps, authorize });

@@ -38,6 +38,8 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       request: { readonly namespace: readonly string[]; readonly key: string },
     ): Promise<void> {
       const { access, value } = await authorize(caller, "store", "delete", { ...request });
+      // No item has an empty namespace (§2.10.3 lets a client leave it out): nothing to delete, and nothing wrong.
+      if (value.namespace.length > 0) requireNamespace(value.namespace);
       const outcome = await items.delete({ ...value, access });
       if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
     },

@@ -8,7 +8,7 @@ import { threadNotFound } from "./threads.js";
 
 /** Ending runs early (docs/wire/langgraph-api.md §2.9.3). The store decides; signals only make it fast. */
 export function createRunCancellation(deps: RunsDeps) {
-  const { store, checkpointer, engine, eventLog, dispatcher, authorize } = deps;
+  const { store, checkpointer, engine, eventLog, dispatcher, authorize, logger } = deps;
 
   /** A run that never started has ended: tell its readers, and remove the thread of a stateless one. */
   const endPending = async (run: RunRef, action: CancelAction, temporary: boolean): Promise<void> => {
@@ -45,10 +45,25 @@ export function createRunCancellation(deps: RunsDeps) {
   return {
     request,
 
-    /** What a multitask strategy did to an older run: tell its worker, or its readers. */
-    async afterSuperseded(run: SupersededRun): Promise<void> {
-      if (run.was === "running") dispatcher.signal(run, run.action);
-      else await endPending(run, run.action, run.temporary);
+    /**
+     * What a multitask strategy did to older runs: tell their workers, or their readers. A failure is logged: the new run
+     * stands (§2.9.2).
+     */
+    async afterSuperseded(superseded: readonly SupersededRun[]): Promise<void> {
+      for (const run of superseded) {
+        if (run.was === "running") {
+          dispatcher.signal(run, run.action);
+          continue;
+        }
+        try {
+          await endPending(run, run.action, run.temporary);
+        } catch (error) {
+          logger.error(
+            { err: error, runId: run.runId, threadId: run.threadId },
+            "a superseded run's readers were not told",
+          );
+        }
+      }
     },
 
     /**

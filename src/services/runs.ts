@@ -6,7 +6,9 @@ import type { Engine } from "../core/engine.js";
 import { HeddleError } from "../core/errors.js";
 import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
 import type { JsonText } from "../core/json.js";
+import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
+import { lastEvent } from "../core/run-event.js";
 import { isTerminal } from "../core/run-lifecycle.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import type { Run, RunRef, RunStatus } from "../core/run.js";
@@ -38,6 +40,7 @@ export interface RunsDeps {
   readonly launcher: RunLauncher;
   readonly assistants: Pick<AssistantsService, "idOf">;
   readonly authorize: Authorize;
+  readonly logger: Logger;
 }
 
 export function createRunsService(deps: RunsDeps) {
@@ -97,13 +100,17 @@ export function createRunsService(deps: RunsDeps) {
       });
       if (outcome.kind === "no-thread") throw threadNotFound(draft.threadId);
       if (outcome.kind === "busy") throw new HeddleError("RUN_IN_FLIGHT");
-      // Known to the log before anyone can ask for it.
-      await eventLog.begin(outcome.run, { resumable: request.streamResumable });
-      if (outcome.lease !== null) {
-        launcher.launch({ run: outcome.run, lease: outcome.lease, cancel: null });
-        launched = true;
-      } else dispatcher.announce(draft.threadId, { delayMs: draft.delayMs });
-      for (const superseded of outcome.superseded) await cancellation.afterSuperseded(superseded);
+      try {
+        // Known to the log before anyone can ask for it.
+        await eventLog.begin(outcome.run, { resumable: request.streamResumable });
+      } finally {
+        // The row is there, so the run takes its course.
+        if (outcome.lease !== null) {
+          launched = true;
+          launcher.launch({ run: outcome.run, lease: outcome.lease, cancel: null });
+        } else dispatcher.announce(draft.threadId, { delayMs: draft.delayMs });
+        await cancellation.afterSuperseded(outcome.superseded);
+      }
       return outcome.run;
     } finally {
       if (claim !== null && !launched) launcher.unreserve();
@@ -149,6 +156,12 @@ export function createRunsService(deps: RunsDeps) {
       if (cursor !== null || isTerminal(run.status)) return { run, cursor };
       // Created by a process that died before the log knew of it.
       await eventLog.begin(run, { resumable: run.kwargs.streamResumable });
+      const now = await store.runs.get({ runId: run.runId, access: ALL_ROWS });
+      if (now === null || isTerminal(now.status)) {
+        // It ended, or was deleted with its thread, since it was looked up.
+        eventLog.append(run, [lastEvent(run.runId, now)]);
+        await eventLog.seal(run);
+      }
       return { run, cursor: await eventLog.open(run, position) };
     },
 
