@@ -7,8 +7,8 @@ import { ANONYMOUS } from "./core/auth.js";
 import { HeddleError } from "./core/errors.js";
 import type { Logger } from "./core/logger.js";
 import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
-import type { GraphFailure } from "./engine/load-graph.js";
-import { createLoopback } from "./engine/loopback.js";
+import type { GraphFailure } from "./engine/loading/load-graph.js";
+import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
 import { createLogger } from "./logging/logger.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
@@ -112,6 +112,7 @@ export async function openApp(
     dispatcher,
     launcher: runtime.launcher,
     authorizer: null,
+    logger,
   });
   const closing = new AbortController();
   const lifecycle = createLifecycle({

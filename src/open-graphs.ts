@@ -1,10 +1,10 @@
 import type { ResolvedConfig } from "./config/resolved-config.js";
 import type { Logger } from "./core/logger.js";
-import { createGraphRegistry } from "./engine/graph-registry.js";
+import { createGraphRegistry } from "./engine/loading/graph-registry.js";
 import type { GraphSource } from "./engine/graph-source.js";
-import { combineSources } from "./engine/combine-sources.js";
-import type { GraphFailure } from "./engine/load-graph.js";
-import type { ReloadResult } from "./engine/load-graphs.js";
+import { combineSources } from "./engine/loading/combine-sources.js";
+import type { GraphFailure } from "./engine/loading/load-graph.js";
+import type { ReloadResult } from "./engine/loading/load-graphs.js";
 
 export interface OpenGraphs {
   readonly source: GraphSource;
@@ -33,7 +33,7 @@ export async function openGraphs(
   if (Object.keys(values).length > 0) sources.push(await createGraphRegistry({ graphs: values, logger }));
   if (Object.keys(files).length === 0) return { source: combineSources(sources), failures: [] };
   // Loaded only when needed: it brings esbuild.
-  const { loadGraphs } = await import("./engine/load-graphs.js");
+  const { loadGraphs } = await import("./engine/loading/load-graphs.js");
   const { source, failures } = await loadGraphs({
     graphs: files,
     cwd: config.graphsDir,

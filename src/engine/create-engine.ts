@@ -5,15 +5,15 @@ import type { Clock } from "../core/clock.js";
 import type { Engine } from "../core/engine.js";
 import type { ItemStore } from "../core/item-store.js";
 import type { Logger } from "../core/logger.js";
-import { createBindingNotice } from "./bind-graph.js";
-import { drawGraph } from "./draw-graph.js";
-import { createExecute } from "./execute.js";
-import { createExecutionScope, type ExecutionScope } from "./execution-scope.js";
-import { installFastPaths } from "./fast-paths.js";
+import { createBindingNotice } from "./execution/bind-graph.js";
+import { drawGraph } from "./state/draw-graph.js";
+import { createExecute } from "./execution/execute.js";
+import { createExecutionScope, type ExecutionScope } from "./execution/execution-scope.js";
+import { installFastPaths } from "./execution/fast-paths.js";
 import type { GraphSource, PregelLike } from "./graph-source.js";
-import { type ServerInfo, userConfigurable } from "./run-config.js";
+import { type ServerInfo, userConfigurable } from "./execution/run-config.js";
 import { createStoreAdapter } from "./store-adapter.js";
-import { createThreadState } from "./thread-state.js";
+import { createThreadState } from "./state/thread-state.js";
 
 export interface EngineOptions {
   /** Closed with the engine. */

@@ -1,7 +1,7 @@
 import type { Pregel } from "@langchain/langgraph";
 import type { RunConfig } from "../core/assistant.js";
 import type { GraphInfo } from "../core/engine.js";
-import type { SchemaExtractor } from "./schemas.js";
+import type { SchemaExtractor } from "./schemas/schemas.js";
 
 /**
  * A compiled LangGraph graph. Graphs may come from another copy of LangGraph than ours, so this is a shape and never

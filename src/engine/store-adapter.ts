@@ -161,7 +161,7 @@ function patternOf(conditions: readonly MatchCondition[], kind: "prefix" | "suff
     if (matchType !== kind) continue;
     const [short, long] = pattern.length < path.length ? [pattern, path] : [path, pattern];
     const shift = kind === "prefix" ? 0 : long.length - short.length;
-    const merged = [...long];
+    const merged = long.slice();
     for (const [at, label] of short.entries()) {
       const other = merged[at + shift];
       if (other === "*") merged[at + shift] = label;

@@ -6,7 +6,7 @@ import type { Checkpointer } from "../../src/core/checkpointer.js";
 import { parseJsonText } from "../../src/core/json.js";
 import { STREAM_MODES } from "../../src/core/run.js";
 import type { PregelLike } from "../../src/engine/graph-source.js";
-import { serialize } from "../../src/engine/serialize.js";
+import { serialize } from "../../src/engine/streams/serialize.js";
 import {
   ask,
   askInTurn,

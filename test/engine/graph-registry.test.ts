@@ -1,7 +1,7 @@
 import { Annotation, entrypoint, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { createAgent, fakeModel } from "langchain";
 import { expect, test } from "vitest";
-import { createGraphRegistry } from "../../src/engine/graph-registry.js";
+import { createGraphRegistry } from "../../src/engine/loading/graph-registry.js";
 import type { GraphUse } from "../../src/engine/graph-source.js";
 
 const use: GraphUse = { accessContext: "threads.create_run", executionRuntime: { context: { tenant: "a" } } };

@@ -7,7 +7,7 @@ import { parseJsonText } from "../../src/core/json.js";
 import type { Logger } from "../../src/core/logger.js";
 import type { ClaimedRun, RunKwargs } from "../../src/core/run.js";
 import { createEngine, type EngineOptions } from "../../src/engine/create-engine.js";
-import { createGraphRegistry, type RegisteredGraph } from "../../src/engine/graph-registry.js";
+import { createGraphRegistry, type RegisteredGraph } from "../../src/engine/loading/graph-registry.js";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/runtime/system-clock.js";
 

@@ -9,7 +9,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { ALL_ROWS } from "../../src/core/auth.js";
 import { LEASE_KEY, leaseOf } from "../../src/core/checkpointer.js";
 import type { PregelLike } from "../../src/engine/graph-source.js";
-import { installFastPaths } from "../../src/engine/fast-paths.js";
+import { installFastPaths } from "../../src/engine/execution/fast-paths.js";
 import { systemClock } from "../../src/runtime/system-clock.js";
 import { createMemoryItems } from "../../src/stores/memory/index.js";
 import { hello, inspect, steps } from "./graphs.js";

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { loadGraphs, type LoadedGraphs } from "../../src/engine/load-graphs.js";
+import { loadGraphs, type LoadedGraphs } from "../../src/engine/loading/load-graphs.js";
 import { type GraphProject, graphProject, graphSourceText } from "./graph-project.js";
 
 const open: { project: GraphProject; loaded: LoadedGraphs }[] = [];
@@ -137,7 +137,7 @@ test("emitDecoratorMetadata without TypeScript says what to install", async () =
     "tsconfig.json": '{ "compilerOptions": { "experimentalDecorators": true, "emitDecoratorMetadata": true } }',
     "src/agent.ts": "function mark(_: object) {}\n@mark\nclass A {}\nexport const graph = A;",
   });
-  const { withDecoratorMetadata } = await import("../../src/engine/decorator-metadata.js");
+  const { withDecoratorMetadata } = await import("../../src/engine/loading/decorator-metadata.js");
   const done = await withDecoratorMetadata(project.file("src/agent.ts"), "@mark class A {}", () =>
     Promise.resolve(null),
   );

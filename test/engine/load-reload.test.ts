@@ -1,7 +1,7 @@
 import { rename, rm, utimes, writeFile } from "node:fs/promises";
 import { afterEach, expect, test } from "vitest";
 import type { GraphUse } from "../../src/engine/graph-source.js";
-import { loadGraphs, type LoadedGraphs, type ReloadResult } from "../../src/engine/load-graphs.js";
+import { loadGraphs, type LoadedGraphs, type ReloadResult } from "../../src/engine/loading/load-graphs.js";
 import { type GraphProject, graphProject, graphSourceText } from "./graph-project.js";
 
 const AGENT = { agent: "./src/agent.ts:graph" };

@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import type { GraphUse } from "../../src/engine/graph-source.js";
-import { loadGraphs, type LoadedGraphs } from "../../src/engine/load-graphs.js";
+import { loadGraphs, type LoadedGraphs } from "../../src/engine/loading/load-graphs.js";
 import { type GraphProject, graphProject, graphSourceText } from "./graph-project.js";
 
 const AGENT = { agent: "./src/agent.ts:graph" };

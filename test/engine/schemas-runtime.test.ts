@@ -13,7 +13,7 @@ import { expect, test } from "vitest";
 import { z } from "zod";
 import { z as z3 } from "zod/v3";
 import type { GraphSchemas } from "../../src/core/engine.js";
-import { createGraphRegistry } from "../../src/engine/graph-registry.js";
+import { createGraphRegistry } from "../../src/engine/loading/graph-registry.js";
 
 async function schemasOf(graph: object): Promise<GraphSchemas> {
   const source = await createGraphRegistry({ graphs: { it: graph } });

@@ -2,8 +2,8 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { GraphSchemas } from "../../src/core/engine.js";
-import { createStaticAnalysis, type StaticAnswer } from "../../src/engine/static-schemas.js";
-import { loadGraphs, type LoadGraphsOptions } from "../../src/engine/load-graphs.js";
+import { createStaticAnalysis, type StaticAnswer } from "../../src/engine/schemas/static-schemas.js";
+import { loadGraphs, type LoadGraphsOptions } from "../../src/engine/loading/load-graphs.js";
 import { type GraphProject, graphProject } from "./graph-project.js";
 
 const BASE_MESSAGE = "BaseMessage<MessageStructure<MessageToolSet>,MessageType>";
@@ -240,7 +240,7 @@ test("the time limit ends the thread, and says so; so do a stop and a missing Ty
 test("what TypeScript cannot read is a note, and tried once per version", { timeout: 60_000 }, async () => {
   await project.write("src/number.ts", "export const graph = 1;");
   let looked = 0;
-  const { findTypeScript } = await import("../../src/engine/find-typescript.js");
+  const { findTypeScript } = await import("../../src/engine/loading/find-typescript.js");
   const statics = createStaticAnalysis({
     timeoutMs: 30_000,
     find: (file) => {

@@ -13,7 +13,7 @@ import {
 } from "@langchain/core/messages";
 import { Command, Send } from "@langchain/langgraph";
 import { describe, expect, it } from "vitest";
-import { serialize } from "../../src/engine/serialize.js";
+import { serialize } from "../../src/engine/streams/serialize.js";
 
 /** The reference: JSON.stringify, with LangChain's own `toDict()` flattened. */
 function reference(value: unknown): unknown {

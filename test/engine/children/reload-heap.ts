@@ -1,5 +1,5 @@
 /** Reloads a graph 200 times and prints the heap after a collection, early and late. */
-import { loadGraphs } from "../../../src/engine/load-graphs.js";
+import { loadGraphs } from "../../../src/engine/loading/load-graphs.js";
 import { graphProject, graphSourceText } from "../graph-project.js";
 
 const RELOADS = 200;

@@ -1,5 +1,5 @@
 /** Prints the stack of an error that a node throws, with source maps on, as the CLI has them. */
-import { loadGraphs } from "../../../src/engine/load-graphs.js";
+import { loadGraphs } from "../../../src/engine/loading/load-graphs.js";
 import { graphProject } from "../graph-project.js";
 
 process.setSourceMapsEnabled(true);

@@ -1,0 +1,276 @@
+import { LangChainTracer } from "@langchain/core/tracers/tracer_langchain";
+import { MemorySaver, type BaseCheckpointSaver, type BaseStore } from "@langchain/langgraph-checkpoint";
+import type { Clock } from "../../core/clock.js";
+import type { Engine, ExecuteRequest, ExecutionOutcome, FinalState } from "../../core/engine.js";
+import { isHeddleError } from "../../core/errors.js";
+import type { JsonObject } from "../../core/json.js";
+import type { Logger } from "../../core/logger.js";
+import type { Durability, RunKwargs } from "../../core/run.js";
+import { bindGraph } from "./bind-graph.js";
+import { toCommand } from "./command.js";
+import { describeError } from "./describe-error.js";
+import { EventQueue } from "./event-queue.js";
+import type { ExecutionScope } from "./execution-scope.js";
+import { finalState, storedState } from "./final-state.js";
+import type { GraphSource, PregelLike } from "../graph-source.js";
+import { guardAbort } from "./guard-abort.js";
+import { runStream, type StreamOptions } from "./open-stream.js";
+import { recoverRun } from "./recover-run.js";
+import { checkpointMetadata, leaseConfigurable, runConfigurable, runMetadata, type ServerInfo } from "./run-config.js";
+import { RunSaver } from "./run-saver.js";
+import { createStreamParts, planStream, type StreamParts, type StreamPlan } from "../streams/stream-parts.js";
+
+/** How long a graph that was told to stop may take to do so, before its run is ended without it. */
+const ABORT_GRACE_MS = 1_000;
+
+export interface ExecuteParts {
+  readonly graphs: GraphSource;
+  readonly saver: BaseCheckpointSaver;
+  readonly store: BaseStore | undefined;
+  readonly scope: ExecutionScope;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly notice: (graphId: string, graph: PregelLike) => void;
+  readonly server: ServerInfo & { readonly langgraphVersion: string };
+  /** A LangSmith key is configured, so that `langsmith_tracer` can be honoured. */
+  readonly langsmith: boolean;
+}
+
+/** How the graph stopped. */
+type Stop = { readonly kind: "ended" } | { readonly kind: "failed"; readonly error: unknown };
+
+/** What is known of a run before its graph is. */
+interface Prepared {
+  readonly configurable: Readonly<Record<string, unknown>>;
+  readonly metadata: JsonObject;
+  readonly saver: RunSaver;
+}
+
+/** One run as it is executed. */
+interface Execution extends Prepared {
+  readonly graph: PregelLike;
+  readonly parts: StreamParts;
+}
+
+/** Executes claimed runs: docs/wire/langgraph-api.md §2.9.1, part 3. */
+export function createExecute(context: ExecuteParts): Engine["execute"] {
+  return async function* execute(request) {
+    const { run } = request.claimed;
+    const prepared = prepare(context, request);
+    const queue = new EventQueue();
+    const abort = new AbortController();
+    const onAbort = (): void => {
+      prepared.saver.stopping = true;
+      // Nodes expect an error as reason, and LangGraph writes to what is thrown.
+      abort.abort(new DOMException("The run was stopped.", "AbortError"));
+      queue.wake();
+    };
+    let execution: Execution | undefined;
+    let stop: Stop | undefined;
+    if (request.signal.aborted) onAbort();
+    else request.signal.addEventListener("abort", onAbort, { once: true });
+
+    const work = context.scope(async (): Promise<Stop> => {
+      try {
+        const graph = await resolveGraph(context, request, prepared);
+        const plan = planStream(run.kwargs.streamModes, run.kwargs.streamSubgraphs);
+        const parts = createStreamParts({
+          asked: run.kwargs.streamModes,
+          streamSubgraphs: run.kwargs.streamSubgraphs,
+          plan,
+        });
+        execution = { ...prepared, graph: bindGraph(graph, { saver: prepared.saver, store: context.store }), parts };
+        // Cancelled before it began: not even its input is applied.
+        if (abort.signal.aborted) return { kind: "ended" };
+        await runGraph(context, request, execution, plan, abort.signal, queue);
+        return { kind: "ended" };
+      } catch (error) {
+        return { kind: "failed", error };
+      }
+    });
+    const stopped = work.then((result) => {
+      stop = result;
+      queue.wake();
+    });
+
+    try {
+      while (stop === undefined && !abort.signal.aborted) {
+        await queue.wait();
+        const events = queue.take();
+        if (events.length > 0 && !abort.signal.aborted) yield events;
+      }
+      const rest = queue.take();
+      if (rest.length > 0 && !abort.signal.aborted) yield rest;
+      if (abort.signal.aborted) await settled(context.clock, stopped);
+    } finally {
+      request.signal.removeEventListener("abort", onAbort);
+      // Nothing is left to stop when the graph has ended; a reader that went away stops it.
+      if (stop === undefined) onAbort();
+      prepared.saver.seal();
+    }
+    return outcomeOf(context, request, execution, abort.signal.aborted ? "aborted" : stop);
+  };
+}
+
+/** Waits for a graph that was told to stop, but not for ever. */
+async function settled(clock: Clock, stopped: Promise<void>): Promise<void> {
+  let timer: { cancel(): void } | undefined;
+  const grace = new Promise<void>((resolve) => {
+    timer = clock.setTimer(resolve, ABORT_GRACE_MS);
+  });
+  await Promise.race([stopped, grace]);
+  timer?.cancel();
+}
+
+function prepare(context: ExecuteParts, request: ExecuteRequest): Prepared {
+  const { run } = request.claimed;
+  const configurable = runConfigurable(request);
+  const metadata = runMetadata(run, context.server);
+  // Of a temporary run nothing is kept; it has a saver all the same, because interrupts need one (Appendix A26).
+  const saver = new RunSaver(
+    run.kwargs.temporary ? new MemorySaver() : context.saver,
+    checkpointMetadata(configurable, { ...metadata, ls_integration: "langgraph" }),
+  );
+  return { configurable, metadata, saver };
+}
+
+async function resolveGraph(
+  context: ExecuteParts,
+  request: ExecuteRequest,
+  { configurable }: Prepared,
+): Promise<PregelLike> {
+  const { graphId, kwargs } = request.claimed.run;
+  const graph = await context.graphs.resolve(
+    graphId,
+    { ...kwargs.config, configurable: configurable as JsonObject },
+    { accessContext: "threads.create_run", executionRuntime: { context: kwargs.context } },
+  );
+  context.notice(graphId, graph);
+  return graph;
+}
+
+async function runGraph(
+  context: ExecuteParts,
+  request: ExecuteRequest,
+  execution: Execution,
+  plan: StreamPlan,
+  signal: AbortSignal,
+  queue: EventQueue,
+): Promise<void> {
+  const { run } = request.claimed;
+  const { graph, parts, saver } = execution;
+  const recovery = await recoverRun(graph, saver, run);
+  if (recovery === "stopped") {
+    saver.interrupted = true;
+    return;
+  }
+  const options = streamOptions(context, request, execution, signal);
+  if (recovery === "continue") {
+    for (const key of ["checkpoint_id", "checkpoint_ns", "checkpoint_map"]) delete options.configurable[key];
+  }
+  await runStream({
+    graph,
+    input: recovery === "continue" ? null : inputOf(run.kwargs),
+    options,
+    plan,
+    parts,
+    out: () => queue.open,
+    wake: () => queue.wake(),
+  });
+}
+
+/** A command replaces the input; neither means to continue from the checkpoint (§2.9.6). */
+function inputOf(kwargs: RunKwargs): unknown {
+  if (kwargs.command !== undefined) return toCommand(kwargs.command);
+  return kwargs.input ?? null;
+}
+
+function streamOptions(
+  context: ExecuteParts,
+  request: ExecuteRequest,
+  prepared: Prepared,
+  signal: AbortSignal,
+): StreamOptions & { readonly configurable: Record<string, unknown> } {
+  const { run } = request.claimed;
+  const { kwargs } = run;
+  const { config } = kwargs;
+  const configurable: Record<string, unknown> = {
+    ...prepared.configurable,
+    ...leaseConfigurable(request),
+    ...guardAbort(signal),
+  };
+  const metadata: Record<string, unknown> = { ...prepared.metadata };
+  // What `Runnable.stream` does to every config (@langchain/core 1.4.0, `ensureConfig`), which the direct way passes by.
+  if (typeof configurable["model"] === "string") metadata["model"] ??= configurable["model"];
+  return {
+    configurable,
+    metadata,
+    signal,
+    durability: durabilityOf(kwargs),
+    ...(context.store === undefined ? {} : { store: context.store }),
+    // An id of an earlier attempt is taken already where runs are traced.
+    ...(run.attempt <= 1 ? { runId: run.runId } : {}),
+    ...defined("context", kwargs.context),
+    ...defined("recursionLimit", config["recursion_limit"]),
+    ...defined("maxConcurrency", config["max_concurrency"]),
+    ...defined("runName", config["run_name"]),
+    ...defined("tags", config["tags"]),
+    ...defined("interruptBefore", kwargs.interruptBefore),
+    ...defined("interruptAfter", kwargs.interruptAfter),
+    ...tracing(context, kwargs),
+  };
+}
+
+function defined(key: string, value: unknown): Readonly<Record<string, unknown>> {
+  return value === undefined || value === null ? {} : { [key]: value };
+}
+
+/**
+ * Nobody can read a temporary run's checkpoints before it ends, so they are kept at its end only; unless it streams them.
+ */
+function durabilityOf(kwargs: RunKwargs): Durability {
+  const streamsCheckpoints = kwargs.streamModes.some((mode) => mode === "checkpoints" || mode === "debug");
+  return kwargs.temporary && !streamsCheckpoints ? "exit" : kwargs.durability;
+}
+
+/** `langsmith_tracer`: a trace into that project as well (§2.5). */
+function tracing(context: ExecuteParts, kwargs: RunKwargs): Readonly<Record<string, unknown>> {
+  const tracer = kwargs.langsmithTracer;
+  if (tracer === undefined || !context.langsmith) return {};
+  const { projectName, exampleId } = tracer;
+  return {
+    callbacks: [
+      new LangChainTracer({
+        ...(projectName === undefined ? {} : { projectName }),
+        ...(exampleId === undefined ? {} : { exampleId }),
+      }),
+    ],
+  };
+}
+
+async function outcomeOf(
+  context: ExecuteParts,
+  request: ExecuteRequest,
+  execution: Execution | undefined,
+  stop: Stop | "aborted" | undefined,
+): Promise<ExecutionOutcome> {
+  const { run } = request.claimed;
+  const { threadId } = run;
+  if (stop !== "aborted" && stop?.kind === "ended" && execution !== undefined) {
+    const { graph, parts, saver } = execution;
+    const final = await context.scope(() => finalState(graph, threadId, { parts, interrupted: saver.interrupted }));
+    return { kind: "success", ...final };
+  }
+  let final: FinalState = { hasNext: false };
+  if (execution !== undefined) {
+    try {
+      final = await context.scope(() => storedState(execution.graph, threadId));
+    } catch (error) {
+      context.logger.warn({ err: error, runId: run.runId, threadId }, "the state of a stopped run could not be read");
+    }
+  }
+  if (stop === "aborted" || stop === undefined || stop.kind === "ended") return { kind: "aborted", ...final };
+  // Another worker has the run: what it does now is not ours to report as the graph's error.
+  if (isHeddleError(stop.error) && stop.error.code === "LEASE_LOST") return { kind: "aborted", ...final };
+  return { kind: "error", error: describeError(stop.error), ...final };
+}

@@ -1,0 +1,104 @@
+import type { RunnableConfig } from "@langchain/core/runnables";
+import {
+  BaseCheckpointSaver,
+  ERROR,
+  INTERRUPT,
+  WRITES_IDX_MAP,
+  type ChannelVersions,
+  type Checkpoint,
+  type CheckpointListOptions,
+  type CheckpointMetadata,
+  type CheckpointTuple,
+  type PendingWrite,
+} from "@langchain/langgraph-checkpoint";
+import { HeddleError } from "../../core/errors.js";
+import type { JsonObject } from "../../core/json.js";
+
+/** Marks a failed task whose error a handler node takes over (langgraph 1.7.3, `constants.js`). */
+const ERROR_SOURCE_NODE = "__error_source_node__";
+
+/**
+ * The saver as one run or one state update sees it: adds metadata to every checkpoint (LangGraph's own has `source`,
+ * `step` and `parents` only; docs/wire/langgraph-api.md §3.7), notices interrupts, and refuses writes once the run has
+ * ended, so that a node that ignored its abort signal cannot change the thread later.
+ */
+export class RunSaver extends BaseCheckpointSaver {
+  /** True once a task of this run, at whatever depth, has stored an interrupt. */
+  interrupted = false;
+  /** The run was told to stop: what its tasks throw from here on is no error of theirs. */
+  stopping = false;
+  readonly #saver: BaseCheckpointSaver;
+  readonly #metadata: JsonObject;
+  #sealed = false;
+
+  constructor(saver: BaseCheckpointSaver, metadata: JsonObject) {
+    super(saver.serde);
+    this.#saver = saver;
+    this.#metadata = metadata;
+  }
+
+  /** From here on every write is refused. */
+  seal(): void {
+    this.#sealed = true;
+  }
+
+  #assertOpen(): void {
+    if (this.#sealed) throw new HeddleError("LEASE_LOST", { message: "The run has already ended." });
+  }
+
+  override async put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    this.#assertOpen();
+    return this.#saver.put(config, checkpoint, { ...this.#metadata, ...metadata }, newVersions);
+  }
+
+  override async putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    taskId: string,
+    taskPath?: string,
+  ): Promise<void> {
+    this.#assertOpen();
+    if (writes.some(([channel]) => channel === INTERRUPT)) this.interrupted = true;
+    const stored = writes.some(([channel]) => channel === ERROR) ? this.#failed(writes) : writes;
+    if (stored.length > 0) await this.#saver.putWrites(config, stored, taskId, taskPath);
+  }
+
+  /**
+   * What to store of a failed task. LangGraph stores what it had written before it failed, too, and then takes it for done
+   * when the run is continued (langgraph 1.7.3, `_reapplyWritesToSucceededNodes`): a node that was stopped between its
+   * update and its edge would end the graph there.
+   */
+  #failed(writes: PendingWrite[]): PendingWrite[] {
+    if (this.stopping) return [];
+    if (writes.some(([channel]) => channel === ERROR_SOURCE_NODE)) return writes;
+    return writes.filter(([channel]) => channel in WRITES_IDX_MAP);
+  }
+
+  override getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    return this.#saver.getTuple(config);
+  }
+
+  override list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+    return this.#saver.list(config, options);
+  }
+
+  override async deleteThread(threadId: string): Promise<void> {
+    this.#assertOpen();
+    return this.#saver.deleteThread(threadId);
+  }
+
+  override getNextVersion(current: number | undefined): number {
+    return this.#saver.getNextVersion(current);
+  }
+
+  override getDeltaChannelHistory(
+    options: Parameters<BaseCheckpointSaver["getDeltaChannelHistory"]>[0],
+  ): ReturnType<BaseCheckpointSaver["getDeltaChannelHistory"]> {
+    return this.#saver.getDeltaChannelHistory(options);
+  }
+}
