@@ -15,6 +15,8 @@ import {
   runPath,
 } from "../../wire/runs.js";
 import { HeddleError } from "../../core/errors.js";
+import type { JsonText } from "../../core/json.js";
+import type { Run } from "../../core/run.js";
 import type { Exchange } from "../exchange.js";
 import type { HttpDeps } from "../http-deps.js";
 import type { Route } from "../route.js";
@@ -40,7 +42,7 @@ const createRoutes = (prefix: string): readonly Route[] => {
         const threadId = threadOf(exchange);
         const { request } = decodeRun(await exchange.body());
         const run = await services.runs.create(exchange.caller, threadId, request);
-        return exchange.json(encodeRun(run), { "content-location": runPath(run, threadId === null) });
+        return exchange.json(encodeCreated(run), { "content-location": runPath(run, threadId === null) });
       },
     },
     {
@@ -86,7 +88,7 @@ export const runRoutes: readonly Route[] = [
     async handle(exchange, { services }) {
       const requests = decodeRunBatch(await exchange.body()).map(({ request }) => request);
       const runs = await services.runs.createBatch(exchange.caller, requests);
-      return exchange.json(encodeList(runs.map((run) => encodeRun(run))));
+      return exchange.json(encodeList(runs.map(encodeCreated)));
     },
   },
   {
@@ -194,6 +196,11 @@ export const runRoutes: readonly Route[] = [
     },
   },
 ];
+
+/** A run as it was created, `pending` (docs/wire/langgraph-api.md §2.6.1), also when a free slot took it in the same step. */
+function encodeCreated(run: Run): JsonText {
+  return encodeRun({ ...run, status: "pending" });
+}
 
 /** `null` for the endpoints without a thread. */
 function threadOf(exchange: Exchange): string | null {

@@ -25,7 +25,10 @@ describe("rules of runs", () => {
     expect(after("error", true)).toBe("error");
     expect(after("timeout")).toBe("error");
     expect(after("error", false, true)).toBe("busy");
-    expect(settledStatusAfter("error", true)).toBe("error");
+    expect(settledStatusAfter("error", true, "idle")).toBe("error");
+    expect(settledStatusAfter("success", false, "error")).toBe("idle");
+    expect(settledStatusAfter("rolled-back", true, "idle")).toBe("interrupted");
+    expect(settledStatusAfter("rolled-back", true, "error")).toBe("error");
   });
 
   it("fails a run at its last attempt", () => {
