@@ -21,9 +21,8 @@ export async function deltaChannelHistory(
   channels: readonly string[],
 ): Promise<Record<string, DeltaChannelHistory>> {
   const remaining = new Set(channels);
-  const found = new Map(
-    channels.map((channel) => [channel, { newestFirst: [] as StoredWrite[], seed: undefined as unknown }]),
-  );
+  const found = new Map<string, { readonly newestFirst: StoredWrite[]; seed: unknown }>();
+  for (const channel of channels) found.set(channel, { newestFirst: [], seed: undefined });
   let at = id === undefined ? undefined : reader.parentOf(id);
   while (typeof at === "string" && remaining.size > 0) {
     const parent = reader.parentOf(at);

@@ -264,7 +264,7 @@ function sharing(data: Encoded, previous: Encoded | undefined): Encoded {
   if (typeof data === "string") return data === previous ? previous : data;
   if (data instanceof Uint8Array || !Array.isArray(previous)) return data;
   const texts: readonly string[] = previous;
-  return data.map((text, at) => (text === texts[at] ? (texts[at] as string) : text));
+  return data.map((text, at) => (text === texts[at] ? texts[at] : text));
 }
 
 function sameData(a: Encoded, b: Encoded): boolean {

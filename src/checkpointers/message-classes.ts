@@ -119,9 +119,9 @@ function remember(map: (key: string) => string): (key: string) => string {
 // The key mapping of @langchain/core 1.4.0 (load/map_keys), which does not export it.
 function snakeCase(key: string): string {
   return key
-    .replace(/([A-Z]+)([A-Z][a-z0-9]+)/g, "$1_$2")
-    .replace(/([a-z0-9])([A-Z])/g, "$1_$2")
-    .replace(/[-_\s]+/g, "_")
+    .replaceAll(/([A-Z]+)([A-Z][a-z0-9]+)/g, "$1_$2")
+    .replaceAll(/([a-z0-9])([A-Z])/g, "$1_$2")
+    .replaceAll(/[-_\s]+/g, "_")
     .toLowerCase();
 }
 
@@ -129,7 +129,7 @@ function camelCase(key: string): string {
   const trimmed = key.trim();
   if (!/[-_\s]/.test(trimmed)) return trimmed;
   return trimmed
-    .replace(/[-_\s]+/g, "_")
+    .replaceAll(/[-_\s]+/g, "_")
     .toLowerCase()
-    .replace(/_+([a-z0-9])/g, (_, char: string) => char.toUpperCase());
+    .replaceAll(/_+([a-z0-9])/g, (_, char: string) => char.toUpperCase());
 }

@@ -35,7 +35,7 @@ export function readKey(config: RunnableConfig): CheckpointKey | undefined {
   return {
     threadId,
     checkpointNs: text(configurable, "checkpoint_ns") ?? "",
-    checkpointId: checkpointId(configurable),
+    checkpointId: idIn(configurable),
   };
 }
 
@@ -49,13 +49,13 @@ export function listKey(config: RunnableConfig): {
   return {
     threadId: text(configurable, "thread_id"),
     checkpointNs: text(configurable, "checkpoint_ns"),
-    checkpointId: checkpointId(configurable),
+    checkpointId: idIn(configurable),
   };
 }
 
 /** `checkpoint_id` of a `before` config. */
 export function beforeId(config: RunnableConfig | undefined): string | undefined {
-  return checkpointId(config?.configurable as Configurable);
+  return idIn(config?.configurable as Configurable);
 }
 
 /** The config that addresses a stored checkpoint. */
@@ -63,7 +63,7 @@ export function configOf(threadId: string, checkpointNs: string, id: string): Ru
   return { configurable: { thread_id: threadId, checkpoint_ns: checkpointNs, checkpoint_id: id } };
 }
 
-function checkpointId(configurable: Configurable): string | undefined {
+function idIn(configurable: Configurable): string | undefined {
   // `thread_ts` is the name of old versions, which LangGraph still reads.
   return text(configurable, "checkpoint_id") || text(configurable, "thread_ts") || undefined;
 }

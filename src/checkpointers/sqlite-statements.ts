@@ -39,6 +39,15 @@ export class CheckpointStatements {
   readonly blob: Statement<[...Id, channel: string], { readonly data: Cell }>;
   readonly blobKeys: Statement<[lineage: number], { readonly checkpoint_id: string; readonly channel: string }>;
   readonly writes: Statement<[...Id], WriteRow>;
+  /** Values and writes of neighbouring checkpoints, by the smallest and the largest id. */
+  readonly blobsBetween: Statement<
+    [lineage: number, from: string, to: string],
+    { readonly checkpoint_id: string; readonly channel: string; readonly data: Cell }
+  >;
+  readonly writesBetween: Statement<
+    [lineage: number, from: string, to: string],
+    WriteRow & { readonly checkpoint_id: string }
+  >;
   readonly putCheckpoint: Statement<
     [...Id, parent: string | null, run: string | null, checkpoint: string, metadata: string, channels: string]
   >;
@@ -70,6 +79,11 @@ export class CheckpointStatements {
     this.blobKeys = db.prepare("SELECT checkpoint_id, channel FROM heddle_checkpoint_blobs WHERE lineage = ?");
     this.writes = db.prepare(
       `SELECT task_id, idx, task_path, channel, data FROM heddle_checkpoint_writes WHERE ${ONE}`,
+    );
+    const between = "WHERE lineage = ? AND checkpoint_id BETWEEN ? AND ?";
+    this.blobsBetween = db.prepare(`SELECT checkpoint_id, channel, data FROM heddle_checkpoint_blobs ${between}`);
+    this.writesBetween = db.prepare(
+      `SELECT checkpoint_id, task_id, idx, task_path, channel, data FROM heddle_checkpoint_writes ${between}`,
     );
     this.putCheckpoint = db.prepare(
       `INSERT OR REPLACE INTO heddle_checkpoints

@@ -14,11 +14,12 @@ import type { DriverContext } from "../core/driver.js";
 import { HeddleError } from "../core/errors.js";
 import { migrate } from "../databases/sqlite/migrate.js";
 import { openSqlite, type SqliteDatabase } from "../databases/sqlite/open.js";
-import { matchesFilter, metadataText, readMetadata, runIdOf } from "./checkpoint-metadata.js";
+import { metadataText, runIdOf } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
 import { LeaseGuard } from "./sqlite-lease.js";
+import { MAX_PAGE_ROWS, SqliteReader } from "./sqlite-reader.js";
 import { deleteRun } from "./sqlite-delete-run.js";
 import {
   decodeChannels,
@@ -29,21 +30,10 @@ import {
   type Cell,
   type ChannelRef,
   type CheckpointRow,
-  type ListedRow,
 } from "./sqlite-rows.js";
 import { CHECKPOINT_MIGRATIONS } from "./sqlite-schema.js";
 import { CheckpointStatements } from "./sqlite-statements.js";
-import {
-  headerText,
-  toTuple,
-  versionOf,
-  writeIndex,
-  type CheckpointHeader,
-  type CheckpointParts,
-} from "./stored-checkpoint.js";
-
-/** How many checkpoints a list reads at once: nothing is held open between two pages. */
-const MAX_PAGE_ROWS = 100;
+import { headerText, toTuple, versionOf, writeIndex } from "./stored-checkpoint.js";
 
 /**
  * Open the SQLite checkpointer, making its tables. Several processes may open one file at the same time.
@@ -78,6 +68,7 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
   declare serde: CheckpointSerde;
   readonly #sql: CheckpointStatements;
   readonly #lease: LeaseGuard;
+  readonly #reader: SqliteReader;
   readonly #read: <T>(step: () => T) => T;
   readonly #write: <T>(step: () => T) => T;
 
@@ -85,6 +76,7 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     super(new CheckpointSerde());
     this.#sql = new CheckpointStatements(database.db);
     this.#lease = new LeaseGuard(database);
+    this.#reader = new SqliteReader(this.#sql);
     const transaction = database.db.transaction((step: () => unknown) => step());
     this.#read = guarded(transaction.deferred as <T>(step: () => T) => T);
     this.#write = guarded(transaction.immediate as <T>(step: () => T) => T);
@@ -99,7 +91,7 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
       if (lineage === undefined) return undefined;
       const row =
         checkpointId === undefined ? this.#sql.latest.get(lineage) : this.#sql.byId.get(lineage, checkpointId);
-      return row && this.#parts({ ...row, thread_id: threadId, checkpoint_ns: checkpointNs }, new Map());
+      return row && this.#reader.one({ ...row, thread_id: threadId, checkpoint_ns: checkpointNs });
     });
     return parts && toTuple(this.serde, parts);
   }
@@ -110,7 +102,8 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     let after: CheckpointRow | undefined;
     while (left > 0) {
       const limit = options.filter === undefined ? Math.min(left, MAX_PAGE_ROWS) : MAX_PAGE_ROWS;
-      const { last, found, rows } = this.#read(() => this.#page({ ...narrow, after, limit }, options.filter, left));
+      const [query, wanted] = [{ ...narrow, after, limit }, left];
+      const { last, found, rows } = this.#read(() => this.#reader.page(query, options.filter, wanted));
       for (const parts of found) yield await toTuple(this.serde, parts);
       left -= found.length;
       after = last;
@@ -191,7 +184,7 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
       },
       value: (id: string, channel: string): Encoded | undefined => {
         let channels = refs.get(id);
-        if (channels === undefined) refs.set(id, (channels = this.#refs(lineage, id)));
+        if (channels === undefined) refs.set(id, (channels = this.#reader.refs(lineage, id)));
         const ref = channels.find((each) => each.channel === channel);
         const row = ref && this.#sql.blob.get(lineage, ref.origin, channel);
         return row && fromCell(row.data);
@@ -216,58 +209,6 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     });
   }
 
-  #page(
-    query: Parameters<CheckpointStatements["page"]>[0],
-    filter: Readonly<Record<string, unknown>> | undefined,
-    left: number,
-  ): { readonly last: CheckpointRow | undefined; readonly rows: number; readonly found: readonly CheckpointParts[] } {
-    const page = this.#sql.page(query);
-    const matching =
-      filter === undefined ? page : page.filter((row) => matchesFilter(readMetadata(row.metadata), filter));
-    const blobs = new Map<string, Encoded>();
-    return {
-      last: page.at(-1),
-      rows: page.length,
-      found: matching.slice(0, left).map((row) => this.#parts(row, blobs)),
-    };
-  }
-
-  /** @param blobs values already read, by origin and channel: neighbours in a list share most of them */
-  #parts(row: ListedRow, blobs: Map<string, Encoded>): CheckpointParts {
-    const { thread_id: threadId, checkpoint_ns: checkpointNs, lineage, checkpoint_id: id } = row;
-    const channels: { readonly channel: string; readonly data: Encoded }[] = [];
-    for (const { channel, origin } of decodeChannels(row.channels, id)) {
-      const name = `${lineage} ${origin} ${channel}`;
-      let data = blobs.get(name);
-      if (data === undefined) {
-        const blob = this.#sql.blob.get(lineage, origin, channel);
-        if (blob === undefined) throw damaged(row, channel);
-        blobs.set(name, (data = fromCell(blob.data)));
-      }
-      channels.push({ channel, data });
-    }
-    const writesOf = (of: string) => this.#sql.writes.all(lineage, of).map(toStoredWrite);
-    const header = JSON.parse(row.checkpoint) as CheckpointHeader;
-    const parentId = row.parent_checkpoint_id ?? undefined;
-    const parentWrites = header.v < 4 && parentId !== undefined ? writesOf(parentId) : [];
-    return {
-      threadId,
-      checkpointNs,
-      id,
-      parentId,
-      header,
-      metadata: readMetadata(row.metadata),
-      channels,
-      writes: writesOf(id),
-      parentWrites: () => parentWrites,
-    };
-  }
-
-  #refs(lineage: number, id: string): readonly ChannelRef[] {
-    const row = this.#sql.channelsOf.get(lineage, id);
-    return row === undefined ? [] : decodeChannels(row.channels, id);
-  }
-
   /**
    * References for values that did not change: the parent's. A value that is not the parent's is found by its version (a
    * copied checkpoint); when a fork gave that version twice, by its content. A value without a version, or whose version
@@ -279,7 +220,7 @@ export class HeddleSqliteSaver extends BaseCheckpointSaver {
     checkpoint: Checkpoint,
     carried: readonly ChannelRef[],
   ): readonly ChannelRef[] {
-    const parent = parentId === undefined ? [] : this.#refs(lineage, parentId);
+    const parent = parentId === undefined ? [] : this.#reader.refs(lineage, parentId);
     const inherited = new Map(parent.map((ref) => [ref.channel, ref]));
     const refs: ChannelRef[] = [];
     for (const wanted of carried) {
@@ -312,13 +253,6 @@ const NOTHING = { parentOf: () => undefined, value: () => undefined, writes: () 
 
 function sameCell(a: Cell, b: Cell): boolean {
   return typeof a === "string" || typeof b === "string" ? a === b : a.equals(b);
-}
-
-function damaged(row: ListedRow, channel: string): HeddleError {
-  return new HeddleError("STORAGE_UNAVAILABLE", {
-    message: `SQLite checkpointer: checkpoint ${row.checkpoint_id} of thread ${row.thread_id} has lost the value of channel "${channel}".`,
-    details: { threadId: row.thread_id, checkpointId: row.checkpoint_id, channel },
-  });
 }
 
 /** What better-sqlite3 throws, as `STORAGE_UNAVAILABLE`. */

@@ -108,7 +108,7 @@ class StoreAdapter extends BaseStore {
       offset: offset ?? 0,
       access: ALL_ROWS,
     });
-    return found.map((namespace) => [...namespace]);
+    return found.map((namespace) => namespace.slice());
   }
 
   #noticeIndex(what: string): void {

@@ -11,6 +11,9 @@ const MIN_NODE_MAJOR = 22;
 /** How long a statement waits for another process's write transaction. It blocks the event loop meanwhile. */
 const BUSY_TIMEOUT_MS = 5_000;
 
+/** How long to pause before asking for the write-ahead log again, while the file is being made. */
+const WAL_RETRY_MS = 10;
+
 /** An open database. Everyone who got it from {@link openSqlite} closes it once; the last one closes the file. */
 export interface SqliteDatabase {
   readonly db: Database;
@@ -76,7 +79,7 @@ function connect(Sqlite: new (path: string, options?: Options) => Database, path
   try {
     if (path !== MEMORY) mkdirSync(dirname(path), { recursive: true });
     db = new Sqlite(path, { timeout: BUSY_TIMEOUT_MS });
-    const journal = db.pragma("journal_mode = WAL", { simple: true });
+    const journal = useWal(db);
     // A file system without shared memory keeps the rollback journal, where NORMAL could corrupt on power loss.
     db.pragma(`synchronous = ${journal === "wal" || journal === "memory" ? "NORMAL" : "FULL"}`);
     db.pragma("foreign_keys = ON");
@@ -90,5 +93,23 @@ function connect(Sqlite: new (path: string, options?: Options) => Database, path
       details: { path },
       cause: error,
     });
+  }
+}
+
+/**
+ * Switch to the write-ahead log. SQLite does not wait for another process that does the same (its busy handler is not
+ * called while a read lock is upgraded), so processes that make a file together are told SQLITE_BUSY at once.
+ * @returns the journal mode that the file has now
+ */
+function useWal(db: Database): unknown {
+  const deadline = Date.now() + BUSY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return db.pragma("journal_mode = WAL", { simple: true });
+    } catch (error) {
+      const busy = error instanceof Error && "code" in error && error.code === "SQLITE_BUSY";
+      if (!busy || Date.now() >= deadline) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, WAL_RETRY_MS);
+    }
   }
 }

@@ -1,10 +1,5 @@
 import type { RunnableConfig } from "@langchain/core/runnables";
-import type {
-  BaseCheckpointSaver,
-  CheckpointListOptions,
-  CheckpointMetadata,
-  CheckpointTuple,
-} from "@langchain/langgraph-checkpoint";
+import type { BaseCheckpointSaver, CheckpointListOptions, CheckpointTuple } from "@langchain/langgraph-checkpoint";
 import { randomUUID } from "node:crypto";
 import type * as Vitest from "vitest";
 import type { Checkpointer } from "../../core/checkpointer.js";
@@ -105,7 +100,7 @@ export function chainOf(saver: BaseCheckpointSaver, threadId: string = randomUUI
           channel_versions: state.versions,
           versions_seen: { __input__: {}, node: { ...before.versions } },
         },
-        { source: "loop", step: ids.length, parents: {}, ...metadata } as CheckpointMetadata,
+        { source: "loop", step: ids.length, parents: {}, ...metadata },
         newVersions,
       );
       ids.push(id);

@@ -28,7 +28,7 @@ function compile(checkpointer: BaseCheckpointSaver) {
     .compile();
   return new StateGraph(State)
     .addNode("plan", ({ messages }) => ({
-      messages: [new AIMessage({ id: `ai-${messages.length}`, content: `re: ${String(messages.at(-1)?.content)}` })],
+      messages: [new AIMessage({ id: `ai-${messages.length}`, content: `re: ${messages.at(-1)?.text ?? ""}` })],
       log: ["plan"],
     }))
     .addNode("fan", (state: { at: number }) => ({ log: [`fan ${state.at}`] }))
@@ -51,7 +51,7 @@ async function scenario(saver: BaseCheckpointSaver, durability: "sync" | "async"
     const history = [];
     for await (const state of graph.getStateHistory(config)) {
       history.push({
-        values: plain(state.values),
+        values: plain(state.values as Record<string, unknown>),
         next: state.next,
         step: state.metadata?.step,
         source: state.metadata?.source,

@@ -86,7 +86,8 @@ export function valueCases(suite: CheckpointerSuite, withSaver: WithCheckpointer
         const values = tuple.checkpoint.channel_values as { list: number[]; messages: BaseMessage[] };
         expect(values.list).toEqual([1]);
         expect(values.messages[0]?.content).toBe("saved");
-        expect((tuple.pendingWrites?.[0]?.[2] as BaseMessage[])[0]?.content).toBe("saved");
+        const [write] = tuple.pendingWrites ?? [];
+        expect((write?.[2] as readonly BaseMessage[] | undefined)?.[0]?.content).toBe("saved");
         expect(tuple.metadata).toMatchObject({ tags: ["saved"] });
         values.list.push(3);
         if (values.messages[0] !== undefined) values.messages[0].content = "changed again";

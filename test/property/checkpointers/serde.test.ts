@@ -124,7 +124,7 @@ describe("CheckpointSerde", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 5 }), async (list) => {
         const encoded = serde.encode(list);
-        if (typeof encoded === "string" || encoded instanceof Uint8Array) throw new Error("expected texts");
+        if (typeof encoded === "string" || encoded instanceof Uint8Array) throw new TypeError("expected texts");
         expect(splitTexts(joinTexts(encoded))).toEqual(encoded);
         expect(JSON.parse(joinTexts(encoded))).toEqual(JSON.parse(text((await stock.dumpsTyped(list))[1])));
         const stockLoads = async (value: unknown) => stock.loadsTyped(...(await stock.dumpsTyped(value)));

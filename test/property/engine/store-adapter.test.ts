@@ -11,11 +11,11 @@ const open = (onNotice: (message: string) => void = () => {}) => {
   return { clock, store };
 };
 
-const label = fc.constantFrom("a", "ab", "b", "user", "ü");
-const namespace = fc.array(label, { minLength: 1, maxLength: 3 });
-const key = fc.constantFrom("k1", "k2", "k:3", "");
+const labels = fc.constantFrom("a", "ab", "b", "user", "ü");
+const namespaces = fc.array(labels, { minLength: 1, maxLength: 3 });
+const keys = fc.constantFrom("k1", "k2", "k:3", "");
 const scalar = fc.constantFrom(0, 1, 2, 10, "1", "x", true, null, -1.5);
-const value = fc.dictionary(fc.constantFrom("n", "tag", "a.b", "$x"), scalar, { maxKeys: 3, noNullPrototype: true });
+const values = fc.dictionary(fc.constantFrom("n", "tag", "a.b", "$x"), scalar, { maxKeys: 3, noNullPrototype: true });
 const operators = fc.dictionary(
   fc.constantFrom("$eq", "$ne", "$gt", "$gte", "$lt", "$lte"),
   fc.constantFrom(0, 1, 2, "1", -1.5),
@@ -29,7 +29,7 @@ const filter = fc.dictionary(fc.constantFrom("n", "tag"), fc.oneof(scalar, opera
   maxKeys: 2,
   noNullPrototype: true,
 });
-const pattern = fc.array(fc.oneof(label, fc.constant("*")), { minLength: 1, maxLength: 3 });
+const pattern = fc.array(fc.oneof(labels, fc.constant("*")), { minLength: 1, maxLength: 3 });
 const conditions = fc.array(
   fc.record(
     { matchType: fc.constantFrom("prefix" as const, "suffix" as const), path: pattern },
@@ -37,13 +37,13 @@ const conditions = fc.array(
   ),
   { maxLength: 3 },
 );
-const operation = fc.oneof(
-  { arbitrary: fc.record({ namespace, key, value }, { noNullPrototype: true }), weight: 4 },
-  fc.record({ namespace, key, value: fc.constant(null) }, { noNullPrototype: true }),
-  fc.record({ namespace, key }, { noNullPrototype: true }),
+const operations = fc.oneof(
+  { arbitrary: fc.record({ namespace: namespaces, key: keys, value: values }, { noNullPrototype: true }), weight: 4 },
+  fc.record({ namespace: namespaces, key: keys, value: fc.constant(null) }, { noNullPrototype: true }),
+  fc.record({ namespace: namespaces, key: keys }, { noNullPrototype: true }),
   fc.record(
     {
-      namespacePrefix: fc.array(label, { maxLength: 2 }),
+      namespacePrefix: fc.array(labels, { maxLength: 2 }),
       filter,
       limit: fc.constant(1000),
       query: fc.constantFrom(undefined, "text"),
@@ -79,7 +79,7 @@ describe("the store adapter against LangGraph's InMemoryStore", () => {
   it("gives the same results for random batches", async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.array(operation, { minLength: 1, maxLength: 5 }), { maxLength: 8 }),
+        fc.array(fc.array(operations, { minLength: 1, maxLength: 5 }), { maxLength: 8 }),
         async (batches) => {
           const { store } = open();
           const model = new InMemoryStore();
@@ -132,7 +132,7 @@ describe("the store adapter against LangGraph's InMemoryStore", () => {
     await store.put(["a"], "k", sent);
     sent.list.push(2);
     const first = await store.get(["a"], "k");
-    (first?.value["list"] as number[]).push(3);
+    (first?.value["list"] as number[] | undefined)?.push(3);
     expect((await store.get(["a"], "k"))?.value).toEqual({ list: [1] });
   });
 
