@@ -2,7 +2,7 @@ import type { Caller } from "../core/auth.js";
 import { ALL_ROWS } from "../core/auth.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "../core/assistant.js";
 import type { Engine, GraphSchemas } from "../core/engine.js";
-import { HeddleError } from "../core/errors.js";
+import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import type { MetadataStore, Page, PageRequest } from "../core/metadata-store.js";
@@ -55,6 +55,17 @@ export function createAssistantsService(deps: {
   const found = (assistant: Assistant | null): Assistant => {
     if (assistant === null) throw new HeddleError("ASSISTANT_NOT_FOUND");
     return assistant;
+  };
+
+  /** @returns false when the thread is hidden from deletion, or gone already */
+  const deletedThread = async (caller: Caller, threadId: string): Promise<boolean> => {
+    try {
+      await deps.threads.delete(caller, threadId);
+      return true;
+    } catch (error) {
+      if (isHeddleError(error) && error.code === "THREAD_NOT_FOUND") return false;
+      throw error;
+    }
   };
 
   const get = async (caller: Caller, assistantId: string): Promise<Assistant> => {
@@ -133,16 +144,19 @@ export function createAssistantsService(deps: {
       const { access } = await authorize(caller, "assistants", "delete", { assistant_id: id });
       const assistant = found(await store.assistants.get({ assistantId: id, access }));
       if (options.deleteThreads) {
-        for (;;) {
+        // Threads that the caller may see but not delete stay, and are passed over.
+        for (let kept = 0; ;) {
           const page = await deps.threads.search(caller, {
             metadata: { assistant_id: id },
             limit: 100,
-            offset: 0,
+            offset: kept,
             sortBy: "created_at",
             sortOrder: "asc",
             withState: false,
           });
-          for (const thread of page.rows) await deps.threads.delete(caller, thread.threadId);
+          for (const thread of page.rows) {
+            if (!(await deletedThread(caller, thread.threadId))) kept++;
+          }
           if (page.rows.length < 100) break;
         }
       }

@@ -80,14 +80,20 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
         readonly offset: number;
       },
     ): Promise<readonly (readonly string[])[]> {
-      const { access } = await authorize(caller, "store", "list_namespaces", {
+      const { access, value } = await authorize(caller, "store", "list_namespaces", {
         namespace: request.prefix,
         suffix: request.suffix,
         max_depth: request.maxDepth,
         limit: request.limit,
         offset: request.offset,
       });
-      return items.listNamespaces({ ...request, access });
+      // The prefix as the handler left it: one that confines callers to a namespace of theirs must not be undone.
+      const { prefix: _, ...rest } = request;
+      return items.listNamespaces({
+        ...rest,
+        ...(value.namespace === undefined ? {} : { prefix: value.namespace }),
+        access,
+      });
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Caller } from "../core/auth.js";
+import { ALL_ROWS } from "../core/auth.js";
 import type { Checkpointer } from "../core/checkpointer.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import { HeddleError } from "../core/errors.js";
@@ -131,7 +132,14 @@ export function createThreadsService(deps: {
         access: grant.access,
       });
       if (outcome.kind === "exists") throw new HeddleError("THREAD_EXISTS");
-      await checkpointer.copyThread({ fromThreadId: threadId, toThreadId: newThreadId });
+      try {
+        await checkpointer.copyThread({ fromThreadId: threadId, toThreadId: newThreadId });
+      } catch (error) {
+        // Nor is a copy without its checkpoints.
+        await store.threads.delete({ threadId: newThreadId, access: ALL_ROWS });
+        await checkpointer.deleteThread(newThreadId);
+        throw error;
+      }
       const copied = await store.threads.patchState({
         threadId: newThreadId,
         patch: {

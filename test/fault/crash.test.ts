@@ -61,12 +61,13 @@ it("continues a run after kill -9 from its last checkpoint, and its stream can b
 it("loses no acknowledged thread, run, checkpoint or interrupt when it is killed at random moments", async () => {
   const acknowledged: { threadId: string; runId: string; finished: boolean }[] = [];
   const interrupted: string[] = [];
-  for (let round = 0; round < 3; round++) {
+  // Two kills: a third one of the same run would be one attempt too many.
+  for (let round = 0; round < 2; round++) {
     const { client, kill } = await start();
     const asked = await client.threads.create();
     await client.runs.wait(asked.thread_id, "ask", { input: {} });
     interrupted.push(asked.thread_id);
-    for (let i = 0; i < 4; i++) {
+    for (let i = 0; i < 6; i++) {
       const { thread_id } = await client.threads.create();
       const finished = i % 2 === 0;
       const payload = { input: { ms: finished ? 1 : 40, steps: finished ? 3 : 10 } };

@@ -1,0 +1,223 @@
+import type { Assistant } from "../../src/core/assistant.js";
+import type { Caller } from "../../src/core/auth.js";
+import type { JsonObject } from "../../src/core/json.js";
+import type { Run } from "../../src/core/run.js";
+import type { Services } from "../../src/services/create-services.js";
+import { REQUEST, type TestRuntime } from "../runtime/harness.js";
+
+export interface AuthEvent {
+  readonly caller: string | null;
+  readonly event: string;
+  readonly value: JsonObject;
+}
+
+/** What belongs to Alice. */
+export interface Fixture extends TestRuntime {
+  readonly assistant: Assistant;
+  readonly threadId: string;
+  /** Finished. */
+  readonly done: Run;
+  /** Runs until it is cancelled, on a thread of its own. */
+  readonly running: Run;
+  readonly asked: AuthEvent[];
+}
+
+export interface Case {
+  readonly call: (services: Services, caller: Caller, fixture: Fixture) => Promise<unknown>;
+  /** Authorization events, in order. */
+  readonly events: readonly string[];
+  /** What the other user gets: an error code, or a value that shows nothing. */
+  readonly hidden: { readonly code: string } | { readonly value: unknown };
+}
+
+export const PAGE = { limit: 10, offset: 0, sortOrder: "asc" } as const;
+
+/** Every method of every service that takes a caller. */
+export const CASES: Readonly<Record<string, Case>> = {
+  "assistants.create": {
+    call: (s, caller, f) =>
+      s.assistants.create(caller, { graphId: "quick", assistantId: f.assistant.assistantId, ifExists: "do_nothing" }),
+    events: ["assistants:create"],
+    hidden: { code: "ASSISTANT_EXISTS" },
+  },
+  "assistants.get": {
+    call: (s, caller, f) => s.assistants.get(caller, f.assistant.assistantId),
+    events: ["assistants:read"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "assistants.update": {
+    call: (s, caller, f) => s.assistants.update(caller, f.assistant.assistantId, { name: "new" }),
+    events: ["assistants:update"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "assistants.delete": {
+    call: (s, caller, f) => s.assistants.delete(caller, f.assistant.assistantId, { deleteThreads: true }),
+    events: ["assistants:delete", "threads:search", "threads:delete"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "assistants.search": {
+    call: (s, caller) => s.assistants.search(caller, { ...PAGE, sortBy: "created_at" }),
+    events: ["assistants:search"],
+    hidden: { value: { rows: [], total: 0 } },
+  },
+  "assistants.count": {
+    call: (s, caller) => s.assistants.count(caller, {}),
+    events: ["assistants:search"],
+    hidden: { value: 0 },
+  },
+  "assistants.versions": {
+    call: (s, caller, f) => s.assistants.versions(caller, f.assistant.assistantId, { limit: 10, offset: 0 }),
+    events: ["assistants:read"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "assistants.setLatest": {
+    call: (s, caller, f) => s.assistants.setLatest(caller, f.assistant.assistantId, 1),
+    events: ["assistants:update"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "assistants.drawGraph": {
+    call: (s, caller, f) => s.assistants.drawGraph(caller, f.assistant.assistantId, false),
+    events: ["assistants:read"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "assistants.schemas": {
+    call: (s, caller, f) => s.assistants.schemas(caller, f.assistant.assistantId),
+    events: ["assistants:read"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "assistants.subgraphs": {
+    call: (s, caller, f) => s.assistants.subgraphs(caller, f.assistant.assistantId, { recurse: false }),
+    events: ["assistants:read"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "threads.create": {
+    call: (s, caller, f) => s.threads.create(caller, { threadId: f.threadId, ifExists: "do_nothing" }),
+    events: ["threads:create"],
+    hidden: { code: "THREAD_EXISTS" },
+  },
+  "threads.get": {
+    call: (s, caller, f) => s.threads.get(caller, f.threadId),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threads.update": {
+    call: (s, caller, f) => s.threads.update(caller, f.threadId, { metadata: { topic: "coffee" } }),
+    events: ["threads:update"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threads.delete": {
+    call: (s, caller, f) => s.threads.delete(caller, f.threadId),
+    events: ["threads:delete"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threads.search": {
+    call: (s, caller) => s.threads.search(caller, { ...PAGE, sortBy: "created_at", withState: true }),
+    events: ["threads:search"],
+    hidden: { value: { rows: [], total: 0 } },
+  },
+  "threads.count": {
+    call: (s, caller) => s.threads.count(caller, {}),
+    events: ["threads:search"],
+    hidden: { value: 0 },
+  },
+  "threads.copy": {
+    call: (s, caller, f) => s.threads.copy(caller, f.threadId),
+    events: ["threads:read", "threads:create"],
+    hidden: { code: "THREAD_EXISTS" },
+  },
+  "state.get": {
+    call: (s, caller, f) => s.state.get(caller, f.threadId, { subgraphs: false }),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "state.history": {
+    call: (s, caller, f) => s.state.history(caller, f.threadId, { limit: 10 }),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "state.update": {
+    call: (s, caller, f) => s.state.update(caller, f.threadId, { update: { values: { n: 2 } } }),
+    events: ["threads:read", "threads:update"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.create": {
+    call: (s, caller, f) =>
+      s.runs.create(caller, f.threadId, { ...REQUEST, assistantId: "quick", ifNotExists: "create" }),
+    events: ["assistants:read", "threads:create_run"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.attach": {
+    call: (s, caller, f) => s.runs.attach(caller, f.threadId, { ...REQUEST, assistantId: "quick" }),
+    events: ["assistants:read", "threads:create_run"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.createBatch": {
+    call: (s, caller, f) => s.runs.createBatch(caller, [{ ...REQUEST, assistantId: f.assistant.assistantId }]),
+    events: ["assistants:read", "threads:create_run"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
+  },
+  "runs.get": {
+    call: (s, caller, f) => s.runs.get(caller, f.done),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.join": {
+    call: (s, caller, f) => s.runs.join(caller, { threadId: null, runId: f.done.runId }, "start"),
+    events: ["threads:read"],
+    hidden: { code: "RUN_NOT_FOUND" },
+  },
+  "runs.list": {
+    call: (s, caller, f) => s.runs.list(caller, f.threadId, { limit: 10, offset: 0 }),
+    events: ["threads:search"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.cancel": {
+    call: (s, caller, f) => s.runs.cancel(caller, f.running, { action: "interrupt", wait: true }),
+    events: ["threads:update"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.cancelMany": {
+    call: (s, caller) => s.runs.cancelMany(caller, { status: "all" }, "rollback"),
+    events: ["threads:update"],
+    hidden: { value: 0 },
+  },
+  "runs.delete": {
+    call: (s, caller, f) => s.runs.delete(caller, f.done),
+    events: ["threads:delete"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "items.put": {
+    call: (s, caller) => s.items.put(caller, { namespace: ["alice", "notes"], key: "k", value: { text: "other" } }),
+    events: ["store:put"],
+    hidden: { code: "NOT_FOUND" },
+  },
+  "items.get": {
+    call: (s, caller) => s.items.get(caller, { namespace: ["alice", "notes"], key: "k" }),
+    events: ["store:get"],
+    hidden: { code: "NOT_FOUND" },
+  },
+  "items.delete": {
+    call: (s, caller) => s.items.delete(caller, { namespace: ["alice", "notes"], key: "k" }),
+    events: ["store:delete"],
+    hidden: { code: "NOT_FOUND" },
+  },
+  "items.search": {
+    call: (s, caller) => s.items.search(caller, { namespacePrefix: [], limit: 10, offset: 0 }),
+    events: ["store:search"],
+    hidden: { value: [] },
+  },
+  "items.listNamespaces": {
+    call: (s, caller) => s.items.listNamespaces(caller, { limit: 10, offset: 0 }),
+    events: ["store:list_namespaces"],
+    hidden: { value: [] },
+  },
+};
+
+/** Methods that act for the server itself, or on what was authorized before. */
+export const INTERNAL = [
+  "assistants.idOf",
+  "assistants.seedSystemAssistants",
+  "runs.cancelDisconnected",
+  "runs.result",
+  "state.applySupersteps",
+];
