@@ -47,8 +47,8 @@ export function taskErrorText(error: unknown): string | null {
   if (typeof error === "object" && "message" in error) {
     const { name, message } = error as { readonly name?: unknown; readonly message: unknown };
     // LangGraph keeps name and message only: of a thrown value that is no error nothing is left.
-    if (message === undefined) return "Error";
-    return typeof name === "string" && name !== "" ? `${name}: ${String(message)}` : String(message);
+    if (typeof message !== "string") return message === undefined ? "Error" : serialize(message);
+    return typeof name === "string" && name !== "" ? `${name}: ${message}` : message;
   }
   return serialize(error);
 }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Annotation, START, StateGraph, interrupt } from "@langchain/langgraph";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { JsonObject, JsonValue } from "../../../src/core/json.js";
+import type { JsonObject } from "../../../src/core/json.js";
 import * as fixtures from "../../fixtures/graphs/index.js";
 import { type Answer, type Call, requester } from "../../support/requests.js";
 import { STORAGES, type TestServer, startServer, until } from "../../support/server.js";
@@ -100,7 +100,7 @@ describe.each(STORAGES)("runs over the wire on %s", (storage) => {
     expect(accepted.json).toMatchObject({ n: 3 });
     for (const [field, value] of Object.entries(fields)) {
       if (value === undefined) continue;
-      const answer = await post(threadId, { assistant_id: "counter", [field]: value as JsonValue });
+      const answer = await post(threadId, { assistant_id: "counter", [field]: value });
       expect([answer.status, answer.json.detail]).toEqual([422, expect.stringContaining(field)]);
     }
     expect(await statuses(threadId)).toEqual(["success"]);
@@ -271,7 +271,7 @@ describe.each(STORAGES)("runs over the wire on %s", (storage) => {
       await started(threadId);
       await sleep(20);
       leaving.abort();
-      await expect(answer).rejects.toThrow();
+      await expect(answer).rejects.toThrow("aborted");
       await settled(threadId);
       expect([kind, option, await statuses(threadId)]).toEqual([kind, option, [status]]);
     }
@@ -289,7 +289,7 @@ describe.each(STORAGES)("runs over the wire on %s", (storage) => {
       const answer = fetch(url, { signal: leaving.signal }).then((r) => r.text());
       await sleep(20);
       leaving.abort();
-      await expect(answer).rejects.toThrow();
+      await expect(answer).rejects.toThrow("aborted");
       await settled(threadId);
       expect([kind, flag, await statuses(threadId)]).toEqual([kind, flag, [status]]);
     }
