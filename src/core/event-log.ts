@@ -72,7 +72,9 @@ export interface EventLogOptions {
   readonly clock: Clock;
   /** How long a sealed log is kept; an open reader that has not read all of it extends this once. Default 120,000. */
   readonly ttlMs?: number;
-  /** How long a sealed log of a run that is not resumable and was never read is kept. Default 10,000. */
+  /**
+   * How long a sealed log is kept when the run is not resumable and no reader left before its end. Default 10,000.
+   */
   readonly unreadTtlMs?: number;
   /**
    * Bytes kept per run: UTF-8 length of names and data plus 64 per event. Default 64 MiB. Token frames are evicted before

@@ -23,8 +23,8 @@ export class MemoryCursor implements EventCursor, BufferReader {
   }
 
   close(): void {
+    if (!this.#closed) this.#buffer.leave(this);
     this.#closed = true;
-    this.#buffer.readers.delete(this);
     this.#wakeup.wake();
   }
 

@@ -79,7 +79,6 @@ export class MemoryEventLog implements EventLog {
   async open(run: RunRef, position: EventPosition): Promise<EventCursor | null> {
     const buffer = this.#logs.get(run)?.buffer;
     if (buffer === undefined) return null;
-    buffer.wasRead = true;
     this.#sealed.wasOpened(buffer);
     return new MemoryCursor(buffer, buffer.positionAt(position));
   }

@@ -28,8 +28,8 @@ export class RunBuffer {
   readonly resumable: boolean;
   readonly readers = new Set<BufferReader>();
   readonly evicted: Evicted = { tokensTo: -1, statesTo: -1 };
-  /** A cursor was opened at some time. */
-  wasRead = false;
+  /** A reader left before it had read to the end: its client may come back. */
+  leftEarly = false;
   sealed = false;
   nextSeq: number;
   /** Readers see events before this one. */
@@ -90,6 +90,12 @@ export class RunBuffer {
     if (gap !== null) return gap;
     const events = takeEvents(this.#events, index, position, this.visibleSeq);
     return events.length === 0 ? this.read(position) : { kind: "events", events };
+  }
+
+  /** A cursor was closed. */
+  leave(reader: BufferReader): void {
+    this.readers.delete(reader);
+    if (!this.sealed || reader.position.nextSeq < this.nextSeq) this.leftEarly = true;
   }
 
   /** True when an open cursor has not read everything. */

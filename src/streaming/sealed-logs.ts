@@ -22,8 +22,8 @@ export interface SealedLogsOptions {
 }
 
 /**
- * Finished runs' buffers, until their time is over: `ttlMs`, or `unreadTtlMs` when the run is not resumable and was never
- * read. An open reader that has not read all extends it once by `ttlMs`. All together hold `maxSealedBytes`: the oldest
+ * Finished runs' buffers, until their time is over: `ttlMs`, or `unreadTtlMs` when the run is not resumable and no reader
+ * left before its end. An open reader that has not read all extends it once by `ttlMs`. All together hold `maxSealedBytes`: the oldest
  * go first, those that are being read only above twice that size.
  *
  * Two queues, one per lifetime, each in order of expiry: a look at the heads is all that a check costs.
@@ -42,12 +42,12 @@ export class SealedLogs {
 
   add(buffer: RunBuffer): void {
     const { ttlMs, unreadTtlMs } = this.#options;
-    if (buffer.resumable || buffer.wasRead) this.#keep(this.#kept, buffer, { lifeMs: ttlMs, extended: false });
+    if (buffer.resumable || buffer.leftEarly) this.#keep(this.#kept, buffer, { lifeMs: ttlMs, extended: false });
     else this.#keep(this.#unread, buffer, { lifeMs: Math.min(unreadTtlMs, ttlMs), extended: false });
     this.#limitBytes();
   }
 
-  /** Somebody opened it: it gets the long life, from now. */
+  /** Somebody opened it after its end: it gets the long life, from now. */
   wasOpened(buffer: RunBuffer): void {
     if (!this.#unread.has(buffer)) return;
     this.remove(buffer);

@@ -39,7 +39,7 @@ export class StoredCursor implements EventCursor, BufferReader {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#buffer.readers.delete(this);
+    this.#buffer.leave(this);
     this.#wakeup.wake();
     this.#onClose();
   }

@@ -109,7 +109,7 @@ export class StoredEventLog implements EventLog {
     if (log === null) return;
     if (!log.buffer.sealed) {
       log.buffer.sealed = true;
-      log.sealForMs = log.buffer.resumable || log.buffer.wasRead ? this.#ttlMs : this.#unreadTtlMs;
+      log.sealForMs = log.buffer.resumable || log.buffer.leftEarly ? this.#ttlMs : this.#unreadTtlMs;
       this.#lingering.add(log.buffer);
       this.#touch(log);
     }
@@ -125,10 +125,12 @@ export class StoredEventLog implements EventLog {
       storage: this.#storage,
       onClose: () => this.#forgetIfIdle(log),
     });
-    const firstRead = !buffer.wasRead;
-    buffer.wasRead = true;
     this.#lingering.wasOpened(buffer);
-    if (firstRead && buffer.sealed && !buffer.resumable) await this.#storage.keep(run, this.#ttlMs);
+    // Only the first late reader prolongs it.
+    if (buffer.sealed && !buffer.resumable && !log.prolonged) {
+      log.prolonged = true;
+      await this.#storage.keep(run, this.#ttlMs);
+    }
     return cursor;
   }
 

@@ -14,6 +14,8 @@ export class StoredLog {
   /** Set by `seal` until the storage has it. */
   sealForMs: number | null = null;
   dropped = false;
+  /** A reader that came after its end has given it the long life. */
+  prolonged = false;
   /** Its life was extended for an open reader. */
   extended = false;
   /** Its time in memory after the end is over: readers read the storage. */

@@ -119,18 +119,21 @@ export function lifetimeCases({ vitest: { it, expect } }: EventLogSuite, withLog
   const life = { ttlMs: 60_000, unreadTtlMs: 5_000 };
 
   it(
-    "keeps a sealed log for ttlMs when it is resumable or was read, and for unreadTtlMs otherwise",
+    "keeps a sealed log for ttlMs when it is resumable or a reader left early, and for unreadTtlMs otherwise",
     withLog(life, async ({ log, clock }) => {
-      const [resumable, read, unread, open] = [newRun(), newRun(), newRun(), newRun()];
-      for (const run of [resumable, read, unread, open]) {
+      const [resumable, left, unread, open, done] = [newRun(), newRun(), newRun(), newRun(), newRun()];
+      for (const run of [resumable, left, unread, open, done]) {
         await log.begin(run, { resumable: run === resumable });
         log.append(run, newEvents(3));
       }
-      (await mustOpen(log, read, "now")).close();
-      for (const run of [resumable, read, unread]) await log.seal(run);
+      (await mustOpen(log, left, "now")).close();
+      const reader = await mustOpen(log, done, "start");
+      for (const run of [resumable, left, unread, done]) await log.seal(run);
+      expect((await drain(reader)).seqs).toEqual([0, 1, 2]);
+      reader.close();
       const kept = async (): Promise<boolean[]> => {
         const found: boolean[] = [];
-        for (const run of [resumable, read, unread, open]) {
+        for (const run of [resumable, left, unread, open, done]) {
           // Looking counts as reading: only at logs that are kept for other reasons, or that should be gone.
           const cursor = await log.open(run, "now");
           cursor?.close();
@@ -140,13 +143,13 @@ export function lifetimeCases({ vitest: { it, expect } }: EventLogSuite, withLog
       };
       clock.advance(5_001);
       await log.sweep();
-      expect(await kept()).toEqual([true, true, false, true]);
+      expect(await kept()).toEqual([true, true, false, true, false]);
       clock.advance(54_000);
       await log.sweep();
-      expect(await kept()).toEqual([true, true, false, true]);
+      expect(await kept()).toEqual([true, true, false, true, false]);
       clock.advance(1_000);
       await log.sweep();
-      expect(await kept()).toEqual([false, false, false, true]);
+      expect(await kept()).toEqual([false, false, false, true, false]);
     }),
   );
 

@@ -34,7 +34,7 @@ describe("MemoryEventLog", () => {
 
     const stuck = await log.open(runOf("read"), "start");
     const huge = runOf("huge");
-    await log.begin(huge);
+    await log.begin(huge, { resumable: true });
     log.append(huge, [sized(18_000)]);
     const reading = await log.open(huge, "start");
     await log.seal(huge);
