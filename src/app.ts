@@ -39,6 +39,11 @@ export interface HeddleServer {
   close(): Promise<void>;
 }
 
+export interface CreateAppOptions extends AppOptions {
+  /** Storages beside the built-in ones, for URI schemes of your own (docs/guides/writing-a-driver.md). */
+  readonly drivers?: StorageDrivers;
+}
+
 /** A {@link HeddleServer} whose graph files may have failed to load. */
 export interface OpenedApp extends HeddleServer {
   readonly graphFailures: readonly GraphFailure[];
@@ -52,11 +57,12 @@ export interface OpenedApp extends HeddleServer {
  * @throws HeddleError `CONFIG_INVALID` or `UNSUPPORTED_OPTION` (names the fields), `GRAPH_LOAD_FAILED`, and what opening
  * the storage throws
  */
-export async function createApp(options: AppOptions = {}): Promise<HeddleServer> {
-  const config = await resolveConfig({ options });
+export async function createApp(options: CreateAppOptions = {}): Promise<HeddleServer> {
+  const { drivers = {}, ...rest } = options;
+  const config = await resolveConfig({ options: rest });
   const logger = config.logging.logger ?? (await createLogger(config.logging));
   for (const warning of config.warnings) logger.warn({}, warning);
-  const { graphFailures: _, ...server } = await openApp(config, { logger });
+  const { graphFailures: _, ...server } = await openApp(config, { logger, drivers });
   return server;
 }
 
@@ -130,7 +136,11 @@ export async function openApp(
     streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
     clock,
     logger,
-    settings: { ...config.http, heartbeatMs: config.streaming.heartbeatMs },
+    settings: {
+      ...config.http,
+      heartbeatMs: config.streaming.heartbeatMs,
+      langsmith: config.langsmith.hasApiKey,
+    },
     info: serverInfo(config),
     authenticate: () => ANONYMOUS,
     onRequest: () => lifecycle.start(),

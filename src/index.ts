@@ -1,5 +1,5 @@
 /** Serve LangGraph graphs over HTTP. @module heddle */
-export { createApp, type HeddleServer } from "./app.js";
+export { createApp, type CreateAppOptions, type HeddleServer } from "./app.js";
 export type {
   AppOptions,
   CorsOptions,

@@ -20,7 +20,7 @@ export interface CheckpointSaverLike {
 export interface WorkerOptions {
   /** Runs executed at once by this process; 0 = serve requests only. Default 10. */
   readonly concurrency?: number;
-  /** How long a claim lasts without a heartbeat. Default 30,000. */
+  /** How long a claim lasts without a heartbeat. Default 15,000. */
   readonly leaseMs?: number;
   /** How long a stop waits for runs to end before it hands them back. Default 10,000. */
   readonly drainMs?: number;
@@ -70,7 +70,7 @@ export interface StreamingOptions {
   readonly unreadTtlMs?: number;
   /** Bytes kept per run; token frames are evicted before state frames. Default 67,108,864 (64 MiB). */
   readonly maxBytes?: number;
-  /** A comment is sent to idle streams this often. Default 15,000. */
+  /** A comment is sent to idle streams this often. Default 5,000 (docs/wire/langgraph-api.md §3.1). */
   readonly heartbeatMs?: number;
 }
 

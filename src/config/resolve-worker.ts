@@ -8,7 +8,7 @@ export function resolveWorker(pick: SettingPicker["pick"], options: AppOptions, 
   const { worker } = options;
   return {
     concurrency: pick("worker.concurrency", { option: worker?.concurrency, flag: flags?.workers, default: 10 }),
-    leaseMs: pick("worker.leaseMs", { option: worker?.leaseMs, default: 30_000 }),
+    leaseMs: pick("worker.leaseMs", { option: worker?.leaseMs, default: 15_000 }),
     drainMs: pick("worker.drainMs", { option: worker?.drainMs, default: 10_000 }),
     maxAttempts: pick("worker.maxAttempts", { option: worker?.maxAttempts, default: DEFAULT_MAX_ATTEMPTS }),
     pollMs: pick("worker.pollMs", { option: worker?.pollMs, default: 1_000 }),
@@ -22,6 +22,6 @@ export function resolveStreaming(pick: SettingPicker["pick"], options: AppOption
     eventLogTtlMs: pick("streaming.eventLogTtlMs", { option: streaming?.eventLogTtlMs, default: 120_000 }),
     unreadTtlMs: pick("streaming.unreadTtlMs", { option: streaming?.unreadTtlMs, default: 10_000 }),
     maxBytes: pick("streaming.maxBytes", { option: streaming?.maxBytes, default: 64 * 2 ** 20 }),
-    heartbeatMs: pick("streaming.heartbeatMs", { option: streaming?.heartbeatMs, default: 15_000 }),
+    heartbeatMs: pick("streaming.heartbeatMs", { option: streaming?.heartbeatMs, default: 5_000 }),
   };
 }
