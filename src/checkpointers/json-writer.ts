@@ -7,7 +7,8 @@ export class NotWritable extends Error {}
 /** Deeper values, and cycles, go to the stock serializer. */
 const MAX_DEPTH = 200;
 
-const UNDEFINED = '{"lc":2,"type":"undefined"}';
+const UNDEFINED_RECORD = { lc: 2, type: "undefined" };
+const UNDEFINED = JSON.stringify(UNDEFINED_RECORD);
 
 /**
  * What a message looked like when its text was written. Text is served again only after every constructor field has been
@@ -50,7 +51,9 @@ export class JsonWriter {
     if (!Array.isArray(value) || this.#messageClass(value[0]) === undefined) return null;
     const list: readonly unknown[] = value;
     const texts = new Array<string>(list.length);
-    for (let i = 0; i < list.length; i++) texts[i] = this.#write(list[i], String(i), 1) ?? "null";
+    for (let i = 0; i < list.length; i++) {
+      texts[i] = this.#write(list[i], String(i), 1) ?? "null";
+    }
     return texts;
   }
 
@@ -112,21 +115,21 @@ export class JsonWriter {
 
   #writeFields(value: object, depth: number): string {
     const record = value as Readonly<Record<string, unknown>>;
-    let text = "{";
+    const parts: string[] = [];
     for (const key of Object.keys(record)) {
       const json = this.#write(record[key], key, depth + 1);
-      if (json !== undefined) text += `${text.length > 1 ? "," : ""}${JSON.stringify(key)}:${json}`;
+      if (json !== undefined) parts.push(parts.length === 0 ? "{" : ",", JSON.stringify(key), ":", json);
     }
-    return `${text}}`;
+    return parts.length === 0 ? "{}" : joined(parts, "}");
   }
 
   #writeList(list: readonly unknown[], depth: number): string {
-    let text = "[";
+    if (list.length === 0) return "[]";
+    const parts: string[] = [];
     for (let i = 0; i < list.length; i++) {
-      if (i > 0) text += ",";
-      text += this.#write(list[i], String(i), depth + 1) ?? "null";
+      parts.push(i === 0 ? "[" : ",", this.#write(list[i], String(i), depth + 1) ?? "null");
     }
-    return `${text}]`;
+    return joined(parts, "]");
   }
 
   #record(name: string, method: string | null, args: readonly unknown[], depth: number): string {
@@ -148,19 +151,16 @@ export class JsonWriter {
     const memo = this.#memos.get(message);
     if (memo !== undefined && matches(message, memo)) return memo.text;
     const kwargs = message.lc_kwargs;
-    let text = known.prefix;
-    let first = true;
+    const fields: Record<string, unknown> = {};
     for (const field of Object.keys(kwargs)) {
       const value = field in message ? message[field] : kwargs[field];
-      let json: string;
-      if (value === undefined) json = UNDEFINED;
+      const name = known.jsonKey(field);
+      if (value === undefined) fields[name] = UNDEFINED_RECORD;
       else if (typeof value === "function" || typeof value === "symbol") continue;
-      else if (isPlain(value, true, depth)) json = JSON.stringify(value);
+      else if (isPlain(value, true, depth) && name !== "__proto__") fields[name] = value;
       else return this.#writeObject(message.toJSON(key) as object, depth) ?? UNDEFINED;
-      text += `${first ? "" : ","}${JSON.stringify(known.jsonKey(field))}:${json}`;
-      first = false;
     }
-    text += "}}";
+    const text = JSON.stringify({ lc: 1, type: "constructor", id: known.id, kwargs: fields });
     this.#memorize(message, text);
     return text;
   }
@@ -176,6 +176,12 @@ export class JsonWriter {
     });
     this.#memos.set(message, { text, keys, values, isObject });
   }
+}
+
+/** Joined, not added up: V8 keeps a sum of strings as a tree of its parts, several times larger than the text. */
+function joined(parts: string[], end: string): string {
+  parts.push(end);
+  return parts.join("");
 }
 
 function matches(message: MessageLike, memo: Memo): boolean {

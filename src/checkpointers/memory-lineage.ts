@@ -1,6 +1,11 @@
 import type { Encoded } from "./serde.js";
 import type { StoredWrite } from "./stored-checkpoint.js";
 
+/** Most threads have few checkpoints: arrays that grow by `push` reserve 17 places and more. */
+const COMPACT_LENGTH = 32;
+
+const NO_WRITES: readonly StoredWrite[] = [];
+
 /** The value of one channel at one version. Checkpoints between two changes share it. */
 export interface ChannelBlob {
   readonly channel: string;
@@ -75,18 +80,22 @@ export class Lineage {
       row.writes ??= early;
       this.#early?.delete(row.id);
     }
-    if (at === this.#rows.length) this.#rows.push(row);
+    if (this.#rows.length < COMPACT_LENGTH) this.#rows = this.#rows.toSpliced(at, 0, row);
+    else if (at === this.#rows.length) this.#rows.push(row);
     else this.#rows.splice(at, 0, row);
   }
 
-  /** The writes of a checkpoint, stored or still to come, to be changed in place. */
-  writesOf(id: string): StoredWrite[] {
+  /** The writes of a checkpoint, stored or still to come. */
+  writesOf(id: string): readonly StoredWrite[] {
+    return this.get(id)?.writes ?? this.#early?.get(id) ?? NO_WRITES;
+  }
+
+  /** Add writes, and replace those with the same task and index. */
+  addWrites(id: string, writes: readonly StoredWrite[]): void {
     const row = this.get(id);
-    if (row !== undefined) return (row.writes ??= []);
-    this.#early ??= new Map();
-    let early = this.#early.get(id);
-    if (early === undefined) this.#early.set(id, (early = []));
-    return early;
+    const merged = mergeWrites(row === undefined ? this.#early?.get(id) : row.writes, writes);
+    if (row !== undefined) row.writes = merged;
+    else (this.#early ??= new Map<string, StoredWrite[]>()).set(id, merged);
   }
 
   /** The blobs of a channel at a version; more than one when the thread was forked. */
@@ -117,4 +126,26 @@ export class Lineage {
 /** A checkpoint's value of a channel. */
 export function blobOf(row: MemoryCheckpoint | undefined, channel: string): ChannelBlob | undefined {
   return row?.channels.find((blob) => blob.channel === channel);
+}
+
+function mergeWrites(existing: StoredWrite[] | undefined, writes: readonly StoredWrite[]): StoredWrite[] {
+  if (existing === undefined) return [...writes];
+  const added: StoredWrite[] = [];
+  for (const write of writes) {
+    const at = indexOfWrite(existing, write.taskId, write.idx);
+    if (at < 0) added.push(write);
+    else existing[at] = write;
+  }
+  if (existing.length < COMPACT_LENGTH) return [...existing, ...added];
+  existing.push(...added);
+  return existing;
+}
+
+/** Where a task's write with this index is; -1 when it is not there. */
+export function indexOfWrite(writes: readonly StoredWrite[], taskId: string, idx: number): number {
+  for (let at = writes.length - 1; at >= 0; at -= 1) {
+    const write = writes[at];
+    if (write?.idx === idx && write.taskId === taskId) return at;
+  }
+  return -1;
 }

@@ -20,10 +20,20 @@ import {
   splitMetadata,
 } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
-import { blobOf, Lineage, type ChannelBlob, type MemoryCheckpoint } from "./memory-lineage.js";
+import { blobOf, indexOfWrite, Lineage, type ChannelBlob, type MemoryCheckpoint } from "./memory-lineage.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
-import { headerText, toTuple, versionOf, writeIndex, type CheckpointHeader } from "./stored-checkpoint.js";
+import {
+  headerText,
+  toTuple,
+  versionOf,
+  writeIndex,
+  type CheckpointHeader,
+  type StoredWrite,
+} from "./stored-checkpoint.js";
+
+/** Task paths name nodes; only those made by code in the thousands are kept each for itself. */
+const MAX_TASK_PATHS = 1000;
 
 /** Open the memory checkpointer: everything is gone when the process ends. */
 export function createMemoryCheckpointer(): Checkpointer {
@@ -48,6 +58,7 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
   declare serde: CheckpointSerde;
   /** By thread, then the lineages of its namespaces; the root's first. */
   readonly #threads = new Map<string, Lineage[]>();
+  readonly #taskPaths = new Map<string, string>();
 
   constructor() {
     super(new CheckpointSerde());
@@ -115,15 +126,18 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
     const { threadId, checkpointNs, checkpointId } = writesKey(config);
     const lineage = this.#lineage(threadId, checkpointNs) ?? this.#addLineage(threadId, checkpointNs);
     const stored = lineage.writesOf(checkpointId);
-    const before = stored.length;
+    const path = this.#shared(taskPath);
+    const fresh: StoredWrite[] = [];
     writes.forEach(([channel, value], position) => {
       const idx = writeIndex(channel, position);
-      const existing = stored.findIndex((write) => write.idx === idx && write.taskId === taskId);
-      if (existing >= 0 && existing < before && idx >= 0) return;
-      const write = { taskId, idx, taskPath, channel, data: this.serde.encode(value) };
-      if (existing >= 0) stored[existing] = write;
-      else stored.push(write);
+      if (idx >= 0 && indexOfWrite(stored, taskId, idx) >= 0) return;
+      const write = { taskId, idx, taskPath: path, channel, data: this.serde.encode(value) };
+      // The last of two errors in one call wins, too.
+      const again = idx < 0 ? indexOfWrite(fresh, taskId, idx) : -1;
+      if (again < 0) fresh.push(write);
+      else fresh[again] = write;
     });
+    lineage.addWrites(checkpointId, fresh);
   }
 
   override async deleteThread(threadId: string): Promise<void> {
@@ -178,6 +192,14 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
 
   clear(): void {
     this.#threads.clear();
+  }
+
+  /** One string for a task path that every run has. */
+  #shared(taskPath: string): string {
+    const known = this.#taskPaths.get(taskPath);
+    if (known !== undefined) return known;
+    if (this.#taskPaths.size < MAX_TASK_PATHS) this.#taskPaths.set(taskPath, taskPath);
+    return taskPath;
   }
 
   #lineage(threadId: string, checkpointNs: string): Lineage | undefined {

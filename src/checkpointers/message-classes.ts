@@ -26,10 +26,9 @@ export interface MessageLike {
 /** What is needed to write and read one message class without `toJSON()` and `load()`. */
 export interface MessageClass {
   readonly prototype: object;
-  /** Class name in `id[2]` of the serialised form. */
   readonly name: string;
-  /** Everything before the first key of `kwargs`. */
-  readonly prefix: string;
+  /** `id` of the serialised form; the name is its last part. */
+  readonly id: readonly string[];
   readonly toJSON: unknown;
   /** JSON key of a constructor field. */
   jsonKey(field: string): string;
@@ -85,7 +84,7 @@ function describe(constructor: MessageConstructor): MessageClass {
   return {
     prototype: constructor.prototype,
     name,
-    prefix: `{"lc":1,"type":"constructor","id":${JSON.stringify(["langchain_core", "messages", name])},"kwargs":{`,
+    id: ["langchain_core", "messages", name],
     toJSON: Reflect.get(constructor.prototype, "toJSON"),
     jsonKey: remember((field) => aliases[field] ?? snakeCase(field)),
     fieldOf: remember((key) => fields[key] ?? camelCase(key)),
