@@ -22,7 +22,11 @@ export function createRunCancellation(deps: RunsDeps) {
   const request = async (run: RunRef, action: CancelAction, access: AccessFilter): Promise<CancelOutcome> => {
     const outcome = await store.runs.requestCancel({ runId: run.runId, threadId: run.threadId, action, access });
     if (outcome.kind === "cancelled") await endPending(run, action, outcome.run.kwargs.temporary);
-    if (outcome.kind === "requested") dispatcher.signal(run, action);
+    if (outcome.kind === "requested") {
+      dispatcher.signal(run, action);
+      // A run that was taken back from a dead worker waits to be claimed: whoever does so ends it.
+      dispatcher.announce(run.threadId);
+    }
     return outcome;
   };
 
