@@ -5,7 +5,7 @@ import type { Run, TerminalRunStatus } from "./run.js";
 
 /**
  * What an event is to the log when space runs out: `token` frames are evicted before `state` frames, `control` frames
- * (metadata, error, end) never.
+ * (metadata, feedback, error, end) never.
  */
 export type RunEventKind = "token" | "state" | "control";
 
@@ -26,6 +26,11 @@ export interface RunEvent extends NewRunEvent {
 /** First event of every attempt (docs/wire/langgraph-api.md §3.3). */
 export function metadataEvent(runId: string, attempt: number): NewRunEvent {
   return { event: "metadata", data: toJsonText({ run_id: runId, attempt }), kind: "control" };
+}
+
+/** After a successful execution, before `end` (§3.8). `urls` is `{key: url}`. */
+export function feedbackEvent(urls: JsonText): NewRunEvent {
+  return { event: "feedback", data: urls, kind: "control" };
 }
 
 /** Last event of a failed run (§3.5). `error` is `{error, message}`. */

@@ -47,6 +47,8 @@ export interface RunKwargs {
   readonly durability: Durability;
   /** A stateless run whose thread is removed when it ends. */
   readonly temporary: boolean;
+  /** Keys to ask LangSmith's feedback URLs for: not empty, each once. */
+  readonly feedbackKeys?: readonly string[];
   readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
 }
 

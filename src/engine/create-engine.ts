@@ -26,7 +26,7 @@ export interface EngineOptions {
   readonly server?: ServerInfo;
   /** Wraps all graph code, e.g. {@link createLoopback}'s context. */
   readonly runInContext?: ExecutionScope;
-  /** A LangSmith key is configured, so that `langsmith_tracer` can be honoured. Default false. */
+  /** A LangSmith key is configured, so that `langsmith_tracer` and `feedback_keys` can be honoured. Default false. */
   readonly langsmith?: boolean;
   /** Speed up LangChain's untraced calls in this process, see {@link installFastPaths}. Default true. */
   readonly fastPaths?: boolean;

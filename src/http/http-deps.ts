@@ -52,6 +52,8 @@ export interface HttpSettings {
   readonly maxBodyBytes: number;
   /** Comments on idle streams and newlines on waits come this often. */
   readonly heartbeatMs: number;
+  /** A LangSmith key is configured, whether or not runs are traced. */
+  readonly langsmith: boolean;
 }
 
 /** What {@link createHttpApp} is made of. */

@@ -25,6 +25,8 @@ export interface RunRequest {
   readonly onCompletion: "delete" | "keep";
   readonly afterSeconds: number;
   readonly durability: Durability;
+  /** Not empty, each once. */
+  readonly feedbackKeys?: readonly string[];
   readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
 }
 
@@ -54,6 +56,7 @@ export function draftRun(params: {
     ...(request.interruptAfter === undefined ? {} : { interruptAfter: request.interruptAfter }),
     durability: request.durability,
     temporary: stateless && request.onCompletion === "delete",
+    ...(request.feedbackKeys === undefined ? {} : { feedbackKeys: request.feedbackKeys }),
     ...(request.langsmithTracer === undefined ? {} : { langsmithTracer: request.langsmithTracer }),
   };
   return {

@@ -7,7 +7,8 @@ import type { Run } from "../core/run.js";
 
 /**
  * What `wait` and `join` answer (docs/wire/langgraph-api.md §2.6.2): the error, else the last `values` event, else what
- * the thread holds. Reads the cursor to its end and closes it.
+ * the thread holds; with `__feedback__` when the run asked for it and that is an object. Reads the cursor to its end and
+ * closes it.
  * @param signal rejects with its reason when the client has left
  */
 export async function runResult(params: {
@@ -17,26 +18,41 @@ export async function runResult(params: {
   readonly signal?: AbortSignal;
 }): Promise<JsonText> {
   const { store, run, cursor } = params;
-  const streamed = cursor === null ? null : await lastResult(cursor, params.signal);
-  if (streamed !== null) return streamed;
-  return run.kwargs.temporary ? asJsonText("null") : storedResult(store, run);
+  const streamed = cursor === null ? NOTHING : await lastResult(cursor, params.signal);
+  const result = streamed.result ?? (run.kwargs.temporary ? asJsonText("null") : await storedResult(store, run));
+  return streamed.feedback === null ? result : withFeedback(result, streamed.feedback);
 }
 
-/** The error or the last `values` of what a cursor has yet to give; `null` when there is neither. */
-async function lastResult(cursor: EventCursor, signal: AbortSignal | undefined): Promise<JsonText | null> {
-  let last: JsonText | null = null;
+/** What a cursor gave; `null` for what was not among it. */
+interface Streamed {
+  /** The error or the last `values`. */
+  readonly result: JsonText | null;
+  readonly feedback: JsonText | null;
+}
+
+const NOTHING: Streamed = { result: null, feedback: null };
+
+async function lastResult(cursor: EventCursor, signal: AbortSignal | undefined): Promise<Streamed> {
+  let result: JsonText | null = null;
+  let feedback: JsonText | null = null;
   try {
     for (;;) {
       const read = await cursor.next(signal);
-      if (read.kind === "end") return last;
+      if (read.kind === "end") return { result, feedback };
       for (const { event, data } of read.kind === "events" ? read.events : []) {
-        if (event === "values") last = data;
-        else if (event === "error") return asJsonText(`{"__error__":${data}}`);
+        if (event === "values") result = data;
+        else if (event === "feedback") feedback = data;
+        else if (event === "error") return { result: asJsonText(`{"__error__":${data}}`), feedback: null };
       }
     }
   } finally {
     cursor.close();
   }
+}
+
+function withFeedback(result: JsonText, feedback: JsonText): JsonText {
+  const values = parseJsonText(result);
+  return isJsonObject(values) ? toJsonText({ ...values, __feedback__: parseJsonText(feedback) }) : result;
 }
 
 async function storedResult(store: MetadataStore, run: Run): Promise<JsonText> {

@@ -12,6 +12,8 @@ const MODES_TO_COME = ["tools", "lifecycle"] as const;
 const streamMode = z.enum([...STREAM_MODES, ...MODES_TO_COME]);
 /** Ten years: what a date can hold with ease. */
 const MAX_DELAY_SECONDS = 315_360_000;
+/** Each is a request to LangSmith. */
+const MAX_FEEDBACK_KEYS = 100;
 
 const breakpoints = z
   .custom<"*" | readonly string[]>(
@@ -54,21 +56,27 @@ type RunBody = z.output<typeof runBody>;
 
 export const runBatchBody = z.array(runBody).min(1).max(1000);
 
+/** What this server's configuration makes possible. */
+export interface RunSupport {
+  /** A LangSmith key is configured, so that `feedback_keys` can be honoured. */
+  readonly langsmith: boolean;
+}
+
 /**
  * Decode a run body once. Defaults are the Platform's (Appendix B): multitask `enqueue`, durability `async`, stream mode
  * `values`.
  * @throws `INVALID_REQUEST`, `UNSUPPORTED_OPTION`
  */
-export function decodeRun(body: unknown) {
-  return toRequest(decode(runBody, body));
+export function decodeRun(body: unknown, support: RunSupport) {
+  return toRequest(decode(runBody, body), support);
 }
 
 /** A batch; each element as {@link decodeRun}. */
-export function decodeRunBatch(body: unknown) {
-  return decode(runBatchBody, body).map(toRequest);
+export function decodeRunBatch(body: unknown, support: RunSupport) {
+  return decode(runBatchBody, body).map((run) => toRequest(run, support));
 }
 
-function toRequest(body: RunBody) {
+function toRequest(body: RunBody, support: RunSupport) {
   refuseUnsupported(body);
   const tracer = body.langsmith_tracer;
   return {
@@ -93,6 +101,7 @@ function toRequest(body: RunBody) {
         metadata: body.metadata,
         interruptBefore: body.interrupt_before,
         interruptAfter: body.interrupt_after,
+        feedbackKeys: feedbackKeys(body.feedback_keys, support),
         langsmithTracer: tracer ? present({ projectName: tracer.project_name, exampleId: tracer.example_id }) : null,
       }),
     },
@@ -102,10 +111,17 @@ function toRequest(body: RunBody) {
 function refuseUnsupported(body: RunBody): void {
   if (body.webhook !== undefined && body.webhook !== null)
     unsupported("webhook", "poll the run or join its stream instead");
-  if (body.feedback_keys && body.feedback_keys.length > 0) {
-    unsupported("feedback_keys", "feedback URLs need LangSmith, which this server does not call; leave the field out");
-  }
   if (body.strict_resume) unsupported("strict_resume", "leave the field out, or send false");
+}
+
+/** Without repetitions; `null` when there are none. */
+function feedbackKeys(sent: RunBody["feedback_keys"], { langsmith }: RunSupport): readonly string[] | null {
+  const keys = [...new Set(sent ?? [])];
+  if (keys.length === 0) return null;
+  if (!langsmith)
+    unsupported("feedback_keys", "it needs a LangSmith key; set LANGSMITH_API_KEY or leave the field out");
+  if (keys.length > MAX_FEEDBACK_KEYS) invalid("feedback_keys", `at most ${MAX_FEEDBACK_KEYS} keys`);
+  return keys;
 }
 
 /** Without repetitions; an empty list means `values` (docs/wire/langgraph-api.md §3.6). */

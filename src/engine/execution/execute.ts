@@ -11,6 +11,7 @@ import { toCommand } from "./command.js";
 import { describeError } from "./describe-error.js";
 import { EventQueue } from "./event-queue.js";
 import type { ExecutionScope } from "./execution-scope.js";
+import { requestFeedback } from "./feedback.js";
 import { finalState, storedState } from "./final-state.js";
 import type { GraphSource, PregelLike } from "../graph-source.js";
 import { guardAbort } from "./guard-abort.js";
@@ -32,7 +33,7 @@ export interface ExecuteParts {
   readonly logger: Logger;
   readonly notice: (graphId: string, graph: PregelLike) => void;
   readonly server: ServerInfo & { readonly langgraphVersion: string };
-  /** A LangSmith key is configured, so that `langsmith_tracer` can be honoured. */
+  /** A LangSmith key is configured, so that `langsmith_tracer` and `feedback_keys` can be honoured. */
   readonly langsmith: boolean;
 }
 
@@ -108,7 +109,12 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
       if (stop === undefined) onAbort();
       prepared.saver.seal();
     }
-    return outcomeOf(context, request, execution, abort.signal.aborted ? "aborted" : stop);
+    const outcome = await outcomeOf(context, request, execution, abort.signal.aborted ? "aborted" : stop);
+    if (outcome.kind === "success" && run.kwargs.feedbackKeys !== undefined) {
+      const feedback = await requestFeedback(context, run, request.signal);
+      if (feedback !== null) yield [feedback];
+    }
+    return outcome;
   };
 }
 

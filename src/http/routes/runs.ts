@@ -38,9 +38,9 @@ const createRoutes = (prefix: string): readonly Route[] => {
       path: prefix,
       summary: "Create a run in the background",
       answer: JSON_ANSWER,
-      async handle(exchange, { services }) {
+      async handle(exchange, { services, settings }) {
         const threadId = threadOf(exchange);
-        const { request } = decodeRun(await exchange.body());
+        const { request } = decodeRun(await exchange.body(), settings);
         const run = await services.runs.create(exchange.caller, threadId, request);
         return exchange.json(encodeCreated(run), { "content-location": runPath(run, threadId === null) });
       },
@@ -53,7 +53,7 @@ const createRoutes = (prefix: string): readonly Route[] => {
       async handle(exchange, deps) {
         const threadId = threadOf(exchange);
         refuseNamespaces(exchange.query);
-        const { request, cancelOnDisconnect } = decodeRun(await exchange.body());
+        const { request, cancelOnDisconnect } = decodeRun(await exchange.body(), deps.settings);
         const attached = await deps.services.runs.attach(exchange.caller, threadId, request);
         return streamRun(exchange, deps, attached, { stateless: threadId === null, cancelOnDisconnect });
       },
@@ -65,7 +65,7 @@ const createRoutes = (prefix: string): readonly Route[] => {
       answer: JSON_ANSWER,
       async handle(exchange, deps) {
         const threadId = threadOf(exchange);
-        const { request, cancelOnDisconnect } = decodeRun(await exchange.body());
+        const { request, cancelOnDisconnect } = decodeRun(await exchange.body(), deps.settings);
         const attached = await deps.services.runs.attach(exchange.caller, threadId, request);
         return awaitRun(exchange, deps, attached, { stateless: threadId === null, cancelOnDisconnect });
       },
@@ -85,8 +85,8 @@ export const runRoutes: readonly Route[] = [
     answer: JSON_ANSWER,
     errors: CREATE_ERRORS,
     createsRun: true,
-    async handle(exchange, { services }) {
-      const requests = decodeRunBatch(await exchange.body()).map(({ request }) => request);
+    async handle(exchange, { services, settings }) {
+      const requests = decodeRunBatch(await exchange.body(), settings).map(({ request }) => request);
       const runs = await services.runs.createBatch(exchange.caller, requests);
       return exchange.json(encodeList(runs.map(encodeCreated)));
     },

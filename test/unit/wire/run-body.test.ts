@@ -1,6 +1,10 @@
 import { describe, expect, test } from "vitest";
 import { isHeddleError } from "../../../src/core/errors.js";
-import { decodeRun, decodeRunBatch } from "../../../src/wire/run-body.js";
+import * as runBody from "../../../src/wire/run-body.js";
+
+/** By a server with a LangSmith key. */
+const decodeRun = (body: unknown) => runBody.decodeRun(body, { langsmith: true });
+const decodeRunBatch = (body: unknown) => runBody.decodeRunBatch(body, { langsmith: true });
 
 const THREAD = "01a200be-4578-7232-be96-50610380c170";
 
@@ -73,6 +77,7 @@ describe("run body", () => {
       { project_name: "p", example_id: "e" },
       { langsmithTracer: { projectName: "p", exampleId: "e" } },
     ],
+    ["feedback_keys", ["k", "l", "k"], { feedbackKeys: ["k", "l"] }],
     ["feedback_keys", [], {}],
     ["webhook", null, {}],
     ["strict_resume", false, {}],
@@ -142,6 +147,7 @@ describe("run body", () => {
     ["checkpoint_during", "no", "checkpoint_during: "],
     ["langsmith_tracer", "p", "langsmith_tracer: "],
     ["feedback_keys", "k", "feedback_keys: "],
+    ["feedback_keys", Array.from({ length: 101 }, (_, i) => `k${i}`), "feedback_keys: at most 100 keys"],
   ])("refuses %s %j", (field, sent, message) => {
     const refused = failure(() => decodeRun({ assistant_id: "agent", [field]: sent }));
     expect(refused.code).toBe("INVALID_REQUEST");
@@ -150,13 +156,21 @@ describe("run body", () => {
 
   test.each<[string, unknown]>([
     ["webhook", "https://example.com/hook"],
-    ["feedback_keys", ["k"]],
     ["strict_resume", true],
     ["stream_mode", ["values", "tools"]],
     ["stream_mode", "lifecycle"],
   ])("names %s %j as not supported", (field, sent) => {
     const refused = failure(() => decodeRun({ assistant_id: "agent", [field]: sent }));
     expect(refused).toMatchObject({ code: "UNSUPPORTED_OPTION", message: expect.stringContaining(field) as string });
+  });
+
+  test("feedback_keys need a LangSmith key", () => {
+    const support = { langsmith: false };
+    const body = { assistant_id: "agent", feedback_keys: ["k"] };
+    const refusal = { code: "UNSUPPORTED_OPTION", message: expect.stringMatching(/^feedback_keys .* LangSmith key/) };
+    expect(failure(() => runBody.decodeRun(body, support))).toMatchObject(refusal);
+    expect(failure(() => runBody.decodeRunBatch([body], support))).toMatchObject(refusal);
+    expect(runBody.decodeRun({ ...body, feedback_keys: [] }, support).request).not.toHaveProperty("feedbackKeys");
   });
 
   test("two checkpoint ids that differ contradict each other", () => {
