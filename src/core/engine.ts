@@ -1,6 +1,4 @@
 import type { RunConfig } from "./assistant.js";
-import type { Checkpointer } from "./checkpointer.js";
-import type { ItemStore } from "./item-store.js";
 import type { JsonObject, JsonText, JsonValue } from "./json.js";
 import type { NewRunEvent } from "./run-event.js";
 import type { CheckpointRef, ClaimedRun } from "./run.js";
@@ -110,10 +108,4 @@ export interface Engine {
     readonly recurse: boolean;
   }): Promise<Readonly<Record<string, GraphSchemas>>>;
   close(): Promise<void>;
-}
-
-/** What an engine is opened with. */
-export interface EngineResources {
-  readonly checkpointer: Checkpointer;
-  readonly items: ItemStore;
 }

@@ -18,7 +18,7 @@ import type { CallbackManagerForLLMRun } from "@langchain/core/callbacks/manager
 import type { RunnableConfig } from "@langchain/core/runnables";
 
 /** A chat model that streams its text word by word. */
-export class ScriptedModel extends BaseChatModel {
+class ScriptedModel extends BaseChatModel {
   readonly #words: readonly string[];
 
   constructor(text: string) {

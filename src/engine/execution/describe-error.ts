@@ -9,7 +9,7 @@ const isError = (value: unknown): value is Error =>
   value instanceof Error || Object.prototype.toString.call(value) === "[object Error]";
 
 /** Class name of an error: `name` where it says something, otherwise the name of its class. */
-export function errorName(error: Error): string {
+function errorName(error: Error): string {
   const { name } = error;
   if (typeof name === "string" && name !== "" && name !== "Error") return name;
   return error.constructor?.name || "Error";

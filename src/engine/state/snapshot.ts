@@ -22,7 +22,7 @@ export function toThreadState(snapshot: StateSnapshot): ThreadState {
 }
 
 /** True when there is a checkpoint behind the snapshot. */
-export function exists(snapshot: StateSnapshot): boolean {
+function exists(snapshot: StateSnapshot): boolean {
   return snapshot.createdAt !== undefined;
 }
 
