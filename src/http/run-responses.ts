@@ -24,7 +24,7 @@ export interface FollowOptions {
   readonly cancelOnDisconnect: boolean;
   /** Only these modes; `null` = all that the run has. */
   readonly streamModes?: readonly StreamMode[] | null;
-  /** Where a join asked to start. */
+  /** Where a join asked to start. Default: at the start, as the run's creator does. */
   readonly position?: EventPosition;
 }
 
@@ -76,7 +76,7 @@ export function awaitRun(
     headers: {
       ...exchange.headers,
       "content-location": runPath(run, options.stateless),
-      location: `${runPath(run, false)}/join${rejoinSearch({ ...options, streamModes: null })}`,
+      location: `${runPath(run, false)}/join${rejoinSearch({ ...options, streamModes: null, position: "now" })}`,
     },
     onCancel: left,
     onError: (error) => lateFailure(exchange, deps, run, error),
@@ -109,9 +109,14 @@ function lateFailure(exchange: Exchange, deps: HttpDeps, run: Run, error: unknow
   return toJsonText({ __error__: { error: "InternalServerError", message: detail } });
 }
 
-/** The query that a reconnecting client needs again: the Python SDK sends none of its own (§2.1.2). */
+/**
+ * The query that a reconnecting client needs again: the Python SDK sends none of its own (§2.1.2). A client that was cut
+ * off before its first event has no Last-Event-ID to send: it starts where it wanted to. The header wins over the query.
+ */
 function rejoinSearch(options: FollowOptions): string {
+  const { position = "start" } = options;
   const search = new URLSearchParams();
+  if (position !== "now") search.append("last_event_id", position === "start" ? "-1" : String(position.afterSeq));
   for (const mode of options.streamModes ?? []) search.append("stream_mode", mode);
   if (options.cancelOnDisconnect) search.append("cancel_on_disconnect", "1");
   return search.size === 0 ? "" : `?${search.toString()}`;

@@ -112,7 +112,7 @@ describe("streaming", () => {
     expect(response.headers.get("content-type")).toBe("text/event-stream");
     expect(response.headers.get("cache-control")).toContain("no-cache");
     const path = response.headers.get("content-location");
-    expect(response.headers.get("location")).toBe(`${path}/stream`);
+    expect(response.headers.get("location")).toBe(`${path}/stream?last_event_id=-1`);
     expect(response.headers.get("access-control-allow-origin")).toBe("*");
     const text = await response.text();
     const frames = framesOf(text);
@@ -125,7 +125,7 @@ describe("streaming", () => {
     const after = await app.request("GET", `${path}/stream`, undefined, { headers: { "last-event-id": "1" } });
     expect(framesOf(await after.text())).toEqual(frames.slice(2));
     const narrowed = await app.request("GET", `${path}/stream?last_event_id=-1&stream_mode=updates`);
-    expect(narrowed.headers.get("location")).toBe(`${path}/stream?stream_mode=updates`);
+    expect(narrowed.headers.get("location")).toBe(`${path}/stream?last_event_id=-1&stream_mode=updates`);
     expect([...new Set(framesOf(await narrowed.text()).map(({ event }) => event))]).toEqual([
       "metadata",
       "updates",
@@ -138,7 +138,7 @@ describe("streaming", () => {
     const response = await app.request("POST", "/runs/stream", { assistant_id: "echo", input: hello });
     const path = response.headers.get("content-location");
     expect(path).toMatch(/^\/runs\/[0-9a-f-]{36}$/);
-    expect(response.headers.get("location")).toBe(`${path}/stream`);
+    expect(response.headers.get("location")).toBe(`${path}/stream?last_event_id=-1`);
     expect(framesOf(await response.text()).every(({ id }) => id !== undefined)).toBe(true);
   });
 

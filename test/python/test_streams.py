@@ -125,7 +125,7 @@ def test_headers_of_a_stream(server, thread_id):
         assert answer.headers["content-type"].startswith("text/event-stream")
         location = answer.headers["content-location"]
         assert location.startswith(f"/threads/{thread_id}/runs/")
-        assert answer.headers["location"] == f"{location}/stream"
+        assert answer.headers["location"] == f"{location}/stream?last_event_id=-1"
         body = answer.read().decode()
     assert body.startswith("event: metadata\n")
 

@@ -79,7 +79,7 @@ describe.each(STORAGES)("event streams over the wire on %s", (storage) => {
     expect(answer.headers.get("content-type")).toBe("text/event-stream");
     expect(answer.headers.get("cache-control")).toContain("no-cache");
     expect(answer.headers.get("content-location")).toBe(`/threads/${threadId}/runs/${runId}`);
-    expect(answer.headers.get("location")).toBe(`/threads/${threadId}/runs/${runId}/stream`);
+    expect(answer.headers.get("location")).toBe(`/threads/${threadId}/runs/${runId}/stream?last_event_id=-1`);
   });
 
   it("§3.3 order within supersteps, all modes mixed, §3.6 without repetitions", async () => {

@@ -236,9 +236,9 @@ describe.each(STORAGES)("threads and state over the wire on %s", (storage) => {
       accessContext: "threads.update",
       ...rest,
     });
+    const read = (path: string) => during(() => call("GET", `/assistants/${assistant_id}/${path}`));
     for (const path of ["graph", "subgraphs", "schemas"]) {
-      const seen = await during(() => call("GET", `/assistants/${assistant_id}/${path}`));
-      expect([path, seen]).toEqual([path, { accessContext: "assistants.read", ...rest }]);
+      expect([path, await read(path)]).toEqual([path, { accessContext: "assistants.read", ...rest }]);
     }
   });
 });
