@@ -4,7 +4,7 @@ import type { JsonText } from "../core/json.js";
 import { endEvent, errorEvent } from "../core/run-event.js";
 import type { RunEvent } from "../core/run-event.js";
 import { isTerminal } from "../core/run-lifecycle.js";
-import type { Run, StreamMode } from "../core/run.js";
+import type { StreamMode } from "../core/run.js";
 import type { AttachedRun } from "../services/runs.js";
 import { encodeUnexpected } from "../wire/errors.js";
 import { runPath } from "../wire/runs.js";
@@ -53,7 +53,8 @@ export function streamRun(exchange: Exchange, deps: HttpDeps, attached: Attached
       ...exchange.headers,
       ...streaming.sseHeaders,
       "content-location": runPath(run, options.stateless),
-      location: `${runPath(run, options.stateless)}/stream${rejoinSearch(options)}`,
+      // With the thread also for a stateless run: its events are found by both ids once the thread is gone.
+      location: `${runPath(run, false)}/stream${rejoinSearch(options)}`,
     },
   });
 }
@@ -84,7 +85,13 @@ export function awaitRun(
 }
 
 /** What happens once when the client leaves before the end. */
-function onceLeft(exchange: Exchange, deps: HttpDeps, run: Run, cancel: boolean, release: () => void): () => void {
+function onceLeft(
+  exchange: Exchange,
+  deps: HttpDeps,
+  run: AttachedRun["run"],
+  cancel: boolean,
+  release: () => void,
+): () => void {
   let done = false;
   const left = (): void => {
     if (done) return;
@@ -103,7 +110,7 @@ function onceLeft(exchange: Exchange, deps: HttpDeps, run: Run, cancel: boolean,
 }
 
 /** The status is sent already: a failure is told in the document (§2.6.2). */
-function lateFailure(exchange: Exchange, deps: HttpDeps, run: Run, error: unknown): JsonText {
+function lateFailure(exchange: Exchange, deps: HttpDeps, run: AttachedRun["run"], error: unknown): JsonText {
   deps.logger.error({ requestId: exchange.requestId, runId: run.runId, err: error }, "wait failed");
   const { detail } = JSON.parse(encodeUnexpected(exchange.requestId).body) as { detail: string };
   return toJsonText({ __error__: { error: "InternalServerError", message: detail } });
@@ -139,7 +146,7 @@ function eventFilter(modes: readonly StreamMode[]): (event: RunEvent) => boolean
 }
 
 /** A stream of a run whose log is no longer kept: how it ended, or that the wanted events are gone. */
-function endedCursor(run: Run, position: EventPosition | undefined): EventCursor {
+function endedCursor(run: AttachedRun["run"], position: EventPosition | undefined): EventCursor {
   const resumes = typeof position === "object";
   const last =
     resumes || !isTerminal(run.status)

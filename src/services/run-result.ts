@@ -3,7 +3,12 @@ import type { EventCursor } from "../core/event-log.js";
 import { asJsonText, isJsonObject, parseJsonText, toJsonText } from "../core/json.js";
 import type { JsonText, JsonValue } from "../core/json.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import type { Run } from "../core/run.js";
+import type { Run, RunKwargs } from "../core/run.js";
+
+/** What following a run needs to know of it. */
+export type FollowedRun = Pick<Run, "runId" | "threadId" | "status" | "error"> & {
+  readonly kwargs: Pick<RunKwargs, "streamModes" | "temporary">;
+};
 
 /**
  * What `wait` and `join` answer (docs/wire/langgraph-api.md §2.6.2): the error, else the last `values` event, else what
@@ -13,7 +18,7 @@ import type { Run } from "../core/run.js";
  */
 export async function runResult(params: {
   readonly store: MetadataStore;
-  readonly run: Run;
+  readonly run: FollowedRun;
   readonly cursor: EventCursor | null;
   readonly signal?: AbortSignal;
 }): Promise<JsonText> {
@@ -55,7 +60,7 @@ function withFeedback(result: JsonText, feedback: JsonText): JsonText {
   return isJsonObject(values) ? toJsonText({ ...values, __feedback__: parseJsonText(feedback) }) : result;
 }
 
-async function storedResult(store: MetadataStore, run: Run): Promise<JsonText> {
+async function storedResult(store: MetadataStore, run: FollowedRun): Promise<JsonText> {
   const ended = await store.runs.get({ runId: run.runId, threadId: run.threadId, access: ALL_ROWS });
   if (ended?.error) return asJsonText(`{"__error__":${ended.error}}`);
   const thread = await store.threads.get({ threadId: run.threadId, access: ALL_ROWS });

@@ -1,9 +1,10 @@
 import type { AccessFilter, Caller } from "../core/auth.js";
 import { ALL_ROWS } from "../core/auth.js";
 import type { Checkpointer } from "../core/checkpointer.js";
+import type { Clock } from "../core/clock.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { Engine } from "../core/engine.js";
-import { HeddleError } from "../core/errors.js";
+import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
 import type { JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
@@ -18,12 +19,13 @@ import { newId } from "./identifiers.js";
 import { createRunCancellation } from "./run-cancellation.js";
 import type { RunRequest } from "./run-request.js";
 import { draftRun } from "./run-request.js";
+import type { FollowedRun } from "./run-result.js";
 import { runResult } from "./run-result.js";
 import { threadNotFound } from "./threads.js";
 
 /** A run and a reader of its events. */
 export interface AttachedRun {
-  readonly run: Run;
+  readonly run: FollowedRun;
   /** `null` when the run's events are no longer kept: the run has ended. */
   readonly cursor: EventCursor | null;
 }
@@ -40,6 +42,7 @@ export interface RunsDeps {
   readonly launcher: RunLauncher;
   readonly assistants: Pick<AssistantsService, "idOf">;
   readonly authorize: Authorize;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -126,6 +129,23 @@ export function createRunsService(deps: RunsDeps) {
     throw new HeddleError("RUN_NOT_FOUND");
   };
 
+  /**
+   * A stateless run's thread goes with its end, its events stay a while: a client that was cut off may come back for them.
+   * Only for callers who may see everything, because there is no thread left to ask a filter about.
+   */
+  const findEvents = async (
+    caller: Caller,
+    { threadId, runId }: { readonly threadId: string | null; readonly runId: string },
+    position: EventPosition,
+  ): Promise<AttachedRun | null> => {
+    if (threadId === null) return null;
+    const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
+    const cursor = access.kind === "all" ? await eventLog.open({ threadId, runId }, position) : null;
+    if (cursor === null) return null;
+    const kwargs = { streamModes: [], temporary: true };
+    return { run: { runId, threadId, status: "success", error: null, kwargs }, cursor };
+  };
+
   const requireThread = async (threadId: string, access: AccessFilter): Promise<void> => {
     if ((await store.threads.get({ threadId, access })) === null) throw threadNotFound(threadId);
   };
@@ -151,7 +171,15 @@ export function createRunsService(deps: RunsDeps) {
       ref: { readonly threadId: string | null; readonly runId: string },
       position: EventPosition,
     ): Promise<AttachedRun> {
-      const run = await find(caller, ref);
+      let run: Run;
+      try {
+        run = await find(caller, ref);
+      } catch (error) {
+        const gone = isHeddleError(error) && error.code === "THREAD_NOT_FOUND";
+        const left = gone ? await findEvents(caller, ref, position) : null;
+        if (left === null) throw error;
+        return left;
+      }
       const cursor = await eventLog.open(run, position);
       if (cursor !== null || isTerminal(run.status)) return { run, cursor };
       // Created by a process that died before the log knew of it.

@@ -188,6 +188,6 @@ export function pathUuid(name: string, value: string): string {
 }
 
 /** A run's place, as `Content-Location` says it; clients read it with a regular expression (§2.1.2). */
-export function runPath(run: Run, stateless: boolean): string {
+export function runPath(run: Pick<Run, "runId" | "threadId">, stateless: boolean): string {
   return stateless ? `/runs/${run.runId}` : `/threads/${run.threadId}/runs/${run.runId}`;
 }

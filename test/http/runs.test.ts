@@ -138,7 +138,9 @@ describe("streaming", () => {
     const response = await app.request("POST", "/runs/stream", { assistant_id: "echo", input: hello });
     const path = response.headers.get("content-location");
     expect(path).toMatch(/^\/runs\/[0-9a-f-]{36}$/);
-    expect(response.headers.get("location")).toBe(`${path}/stream?last_event_id=-1`);
+    expect(response.headers.get("location")).toMatch(
+      new RegExp(`^/threads/[0-9a-f-]{36}${path}/stream\\?last_event_id=-1$`),
+    );
     expect(framesOf(await response.text()).every(({ id }) => id !== undefined)).toBe(true);
   });
 

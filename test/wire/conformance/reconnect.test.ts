@@ -87,6 +87,18 @@ describe.each(STORAGES)("reconnecting by Location on %s", (storage) => {
     expect(line.requests).toHaveLength(2);
   });
 
+  it("§2.1.2 a stateless run that ends while its client is cut off gives it the rest", async () => {
+    server = await startServer(storage);
+    line = await brokenLine(server.url, 900);
+    const client = new Client({ apiUrl: line.url, callerOptions: { maxRetries: 0 } });
+    const names: string[] = [];
+    // Shorter than the SDK's first delay of a second.
+    const input = { ms: 100, steps: 3 };
+    for await (const { event } of client.runs.stream(null, "slow", { input })) names.push(event);
+    expect(names).toEqual(["metadata", "values", "values", "values", "values", "end"]);
+    expect(line.requests).toHaveLength(2);
+  });
+
   it("§2.9.4 a stream that is cut off cancels its run when it asked for that", async () => {
     server = await startServer(storage);
     line = await brokenLine(server.url, 600);
