@@ -118,6 +118,7 @@ export async function openApp(
     dispatcher,
     launcher: runtime.launcher,
     authorizer: null,
+    clock,
     logger,
   });
   const closing = new AbortController();

@@ -6,12 +6,12 @@ import type { EventLog } from "../core/event-log.js";
 import { toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore, RunOutcome } from "../core/metadata-store.js";
+import { retry } from "../core/retry.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import { endEvent, errorEvent, lastEvent, metadataEvent } from "../core/run-event.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
 import { isTerminal } from "../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun } from "../core/run.js";
-import { retry } from "./retry.js";
 
 export interface ExecuteRunDeps {
   readonly store: MetadataStore;
@@ -57,7 +57,7 @@ export async function executeRun(
   const outcome = claimed.cancel === null ? await execute(execution) : await untouched(execution);
   const cancel = claimed.cancel ?? cancelOf(outcome, signal);
   if (outcome.kind === "aborted" && cancel === null) {
-    await deps.eventLog.flush(run);
+    await execution.retrying(() => deps.eventLog.flush(run));
     if ((signal.reason as AbortReason).kind !== "shutdown") return afterLoss(execution);
     await execution.retrying(() => deps.store.runs.release({ lease }));
     return { kind: "released" };
@@ -144,11 +144,11 @@ async function end(
 }
 
 /** The run has ended in the store, so nothing that fails here may give it to another worker. */
-async function publishEnd({ claimed, store, eventLog, logger }: Execution, last: NewRunEvent): Promise<void> {
+async function publishEnd({ claimed, store, eventLog, logger, retrying }: Execution, last: NewRunEvent): Promise<void> {
   const { run } = claimed;
   eventLog.append(run, [last]);
   try {
-    await eventLog.seal(run);
+    await retrying(() => eventLog.seal(run));
     // What stays behind when this fails is the sweeper's.
     if (run.kwargs.temporary && !run.kwargs.streamResumable) {
       await store.threads.delete({ threadId: run.threadId, access: ALL_ROWS });
@@ -177,7 +177,7 @@ async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
     return { kind: "finished", nextPending: true };
   }
   // What was written after the deletion would stay for ever, and so would readers of the log.
-  await eventLog.drop(run);
+  await retrying(() => eventLog.drop(run));
   if (!run.kwargs.temporary) await retrying(() => checkpointer.deleteThread(threadId));
   return { kind: "lost" };
 }

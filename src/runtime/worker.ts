@@ -7,9 +7,9 @@ import type { MetadataStore } from "../core/metadata-store.js";
 import { lastEvent } from "../core/run-event.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
+import { retry } from "../core/retry.js";
 import type { ClaimedRun, RunLease, RunRef } from "../core/run.js";
 import type { ExecutionEnd } from "./execute-run.js";
-import { retry } from "./retry.js";
 
 export interface WorkerOptions {
   readonly workerId: string;
@@ -155,7 +155,7 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       const resumable = run?.kwargs.streamResumable ?? false;
       await retry(deps, () => deps.eventLog.begin(ref, { resumable }), isStopping);
       deps.eventLog.append(ref, [lastEvent(ref.runId, run)]);
-      await deps.eventLog.seal(ref);
+      await retry(deps, () => deps.eventLog.seal(ref), isStopping);
     } catch (error) {
       logger.error({ err: error, ...ref }, "the end of a lost run could not be published");
     }

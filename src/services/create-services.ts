@@ -1,5 +1,6 @@
 import type { Authorizer } from "../core/auth.js";
 import type { Checkpointer } from "../core/checkpointer.js";
+import type { Clock } from "../core/clock.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { Engine } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
@@ -38,6 +39,7 @@ export function createServices(deps: {
   readonly dispatcher: Dispatcher;
   readonly launcher: RunLauncher;
   readonly authorizer: Authorizer | null;
+  readonly clock: Clock;
   readonly logger: Logger;
 }): Services {
   const authorize = createAuthorize(deps.authorizer);

@@ -1,6 +1,8 @@
 import type { AccessFilter, Caller } from "../core/auth.js";
+import { ALL_ROWS } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import type { CancelOutcome, SupersededRun } from "../core/metadata-store.js";
+import { retry } from "../core/retry.js";
 import { endEvent } from "../core/run-event.js";
 import type { CancelAction, Run, RunRef } from "../core/run.js";
 import type { RunsDeps } from "./runs.js";
@@ -10,13 +12,16 @@ import { threadNotFound } from "./threads.js";
 export function createRunCancellation(deps: RunsDeps) {
   const { store, checkpointer, engine, eventLog, dispatcher, authorize, logger } = deps;
 
+  /** For what comes after the store has decided: nobody would do it later. */
+  const retrying = <T>(call: () => Promise<T>): Promise<T> => retry(deps, call, () => true);
+
   /** A run that never started has ended: tell its readers, and remove the thread of a stateless one. */
   const endPending = async (run: RunRef, action: CancelAction, temporary: boolean): Promise<void> => {
     // Its creator may not have come to this yet.
-    await eventLog.begin(run);
+    await retrying(() => eventLog.begin(run));
     eventLog.append(run, [endEvent(run.runId, action === "rollback" ? "rollback" : "interrupted")]);
-    await eventLog.seal(run);
-    if (temporary) await store.threads.delete({ threadId: run.threadId, access: { kind: "all" } });
+    await retrying(() => eventLog.seal(run));
+    if (temporary) await retrying(() => store.threads.delete({ threadId: run.threadId, access: ALL_ROWS }));
   };
 
   const request = async (run: RunRef, action: CancelAction, access: AccessFilter): Promise<CancelOutcome> => {

@@ -97,7 +97,10 @@ it("drains on SIGTERM: what can finish does, what cannot is handed back without 
   const long = await first.client.threads.create();
   const quickRun = await first.client.runs.create(quick.thread_id, "steps", { input: { ms: 30, steps: 5 } });
   const longRun = await first.client.runs.create(long.thread_id, "steps", { input: { ms: 600, steps: 20 } });
-  await until(async () => (await first.client.runs.get(long.thread_id, longRun.run_id)).status === "running", "a start");
+  await until(
+    async () => (await first.client.runs.get(long.thread_id, longRun.run_id)).status === "running",
+    "a start",
+  );
   const stopped = first.kill("SIGTERM");
   const draining = await fetch(`${first.url}/ok?check_db=1`).then(
     (response) => response.status,
