@@ -36,6 +36,8 @@ export interface FinalState {
   /** `{ [task_id]: Interrupt[] }`. */
   readonly interrupts?: JsonText;
   readonly hasNext: boolean;
+  /** Whose checkpoint it is; only from {@link Engine.finalState}, and absent when no run made it. */
+  readonly madeBy?: { readonly graphId: string; readonly assistantId: string };
 }
 
 export interface ExecuteRequest {

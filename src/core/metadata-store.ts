@@ -251,6 +251,8 @@ export interface RunStore {
     readonly outcome: RunOutcome;
     readonly threadPatch: ThreadStatePatch;
     readonly hasNext: boolean;
+    /** Merged into the thread's metadata: whose state a rollback has brought back. */
+    readonly threadMetadata?: JsonObject;
   }): Promise<
     /** `nextPending`: the thread has another run that is due now. */
     | { readonly accepted: true; readonly nextPending: boolean }

@@ -89,11 +89,23 @@ async function untouched(execution: Execution): Promise<ExecutionOutcome> {
   return { kind: "aborted", ...(await storedState(execution)) };
 }
 
-async function storedState({ claimed: { run }, store, engine, logger, retrying }: Execution): Promise<FinalState> {
+/** What the thread was before a run that is undone: another graph's, where another one ran on it last. */
+async function formerState(execution: Execution): Promise<FinalState> {
+  const { claimed, engine } = execution;
+  const state = await storedState(execution);
+  const graphId = state.madeBy?.graphId;
+  if (graphId === undefined || graphId === claimed.run.graphId || !engine.has(graphId)) return state;
+  return storedState(execution, graphId);
+}
+
+async function storedState(
+  { claimed: { run }, store, engine, logger, retrying }: Execution,
+  graphId: string = run.graphId,
+): Promise<FinalState> {
   if (run.kwargs.temporary) return { hasNext: false };
   const thread = await retrying(() => store.threads.get({ threadId: run.threadId, access: ALL_ROWS }));
   try {
-    return await engine.finalState({ graphId: run.graphId, threadId: run.threadId, config: thread?.config ?? {} });
+    return await engine.finalState({ graphId, threadId: run.threadId, config: thread?.config ?? {} });
   } catch (error) {
     // A graph that does not load any more must not keep its cancelled run, and with it the thread, for ever.
     logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "state of a cancelled run can't be read");
@@ -118,7 +130,7 @@ async function end(
   if (cancel === "rollback" && !run.kwargs.temporary) {
     // Before the row: a crash in between finds the run still cancelled, and does this again.
     await retrying(() => checkpointer.deleteRun({ threadId: run.threadId, runId: run.runId }));
-    final = await storedState(execution);
+    final = await formerState(execution);
   }
   const result = runOutcome(outcome, cancel);
   const finished = await retrying(() =>
@@ -131,6 +143,9 @@ async function end(
         error: outcome.kind === "error" && cancel === null ? outcome.error : null,
       },
       hasNext: final.hasNext,
+      ...(cancel === "rollback" && final.madeBy !== undefined
+        ? { threadMetadata: { graph_id: final.madeBy.graphId, assistant_id: final.madeBy.assistantId } }
+        : {}),
     }),
   );
   if (finished.accepted) {

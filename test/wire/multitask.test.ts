@@ -92,6 +92,24 @@ describe.each(STORAGES)("double texting and cancelling on %s", (storage) => {
     expect(await threads.get(thread_id)).toMatchObject({ status: "idle", values: before });
   });
 
+  it("brings back the state of another graph that ran on the thread before", async () => {
+    const { runs, threads } = server.client;
+    const { thread_id } = await threads.create();
+    await runs.wait(thread_id, "ask", { input: { question: "still there?" } });
+    const before = await threads.get(thread_id);
+    const run = await runs.create(thread_id, "slow", busy);
+    await until(async () => (await runs.get(thread_id, run.run_id)).status === "running", "a start");
+    await runs.cancel(thread_id, run.run_id, true, "rollback");
+    const { status, values, interrupts, metadata } = await threads.get(thread_id);
+    expect({ status, values, interrupts, metadata }).toEqual({
+      status: "interrupted",
+      values: before.values,
+      interrupts: before.interrupts,
+      metadata: before.metadata,
+    });
+    expect(await runs.wait(thread_id, "ask", { command: { resume: "yes" } })).toMatchObject({ answer: "yes!" });
+  });
+
   it("cancels many: by ids and by status", async () => {
     const { runs, threads } = server.client;
     const { thread_id, run } = await running();

@@ -27,7 +27,11 @@ export async function finalState(
 
 /** The state of the thread's last checkpoint. */
 export async function storedState(graph: PregelLike, threadId: string): Promise<FinalState> {
-  return toFinalState(await graph.getState({ configurable: { thread_id: threadId, checkpoint_ns: "" } }));
+  const snapshot = await graph.getState({ configurable: { thread_id: threadId, checkpoint_ns: "" } });
+  const metadata = (snapshot.metadata ?? {}) as { readonly graph_id?: unknown; readonly assistant_id?: unknown };
+  const { graph_id: graphId, assistant_id: assistantId } = metadata;
+  const known = typeof graphId === "string" && typeof assistantId === "string";
+  return { ...toFinalState(snapshot), ...(known ? { madeBy: { graphId, assistantId } } : {}) };
 }
 
 function hasLastingChannels(graph: PregelLike): boolean {

@@ -11,7 +11,8 @@ import type { ExecutionScope } from "../execution/execution-scope.js";
 import type { GraphSource, GraphUse, PregelLike } from "../graph-source.js";
 import { checkpointKeys, userConfigurable } from "../execution/run-config.js";
 import { RunSaver } from "../execution/run-saver.js";
-import { checkpointConfigurable, toFinalState, toThreadState } from "./snapshot.js";
+import { checkpointConfigurable, toThreadState } from "./snapshot.js";
+import { storedState } from "../execution/final-state.js";
 
 /** Snapshots made between two turns of the event loop, so that a long history holds nobody up. */
 const SNAPSHOTS_PER_TURN = 50;
@@ -44,8 +45,8 @@ export function createThreadState(parts: ThreadStateParts): ThreadStateEngine {
     return bindGraph(graph, { saver, store: parts.store });
   };
 
-  const finalOf = async (graph: PregelLike, threadId: string): Promise<FinalState> =>
-    toFinalState(await parts.scope(() => graph.getState({ configurable: { thread_id: threadId, checkpoint_ns: "" } })));
+  const finalOf = (graph: PregelLike, threadId: string): Promise<FinalState> =>
+    parts.scope(() => storedState(graph, threadId));
 
   /** Applies `write` with the metadata of an update, then reads the root state that it led to. */
   const change = async <T>(

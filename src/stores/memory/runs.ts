@@ -1,5 +1,5 @@
 import type { AccessFilter } from "../../core/auth.js";
-import { toJsonText } from "../../core/json.js";
+import { copyJson, toJsonText } from "../../core/json.js";
 import { isVisible } from "../../core/metadata-filter.js";
 import type { RunStore } from "../../core/metadata-store.js";
 import { afterExpiredLease, isTerminal } from "../../core/run-lifecycle.js";
@@ -66,7 +66,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
       };
     },
 
-    async finish({ lease, outcome, threadPatch, hasNext }) {
+    async finish({ lease, outcome, threadPatch, hasNext, threadMetadata }) {
       const row = held(lease);
       if (row === null) return { accepted: false };
       if (outcome.kind === "ended" && row.cancel === "rollback") {
@@ -80,6 +80,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
         status: settledStatusAfter(status, hasNext, thread.settledStatus),
         patch: threadPatch,
         runError: outcome.kind === "ended" ? outcome.error : undefined,
+        ...(threadMetadata === undefined ? {} : { metadata: { ...thread.metadata, ...copyJson(threadMetadata) } }),
       });
       return { accepted: true, nextPending: dueIn(thread.threadId).length > 0 };
     },

@@ -5,7 +5,7 @@ import type { CancelAction, ClaimedRun, RunRef } from "../../core/run.js";
 import { settledStatusAfter, strongerCancel, workerLostError } from "../run-rules.js";
 import { createRun } from "./create-run.js";
 import { listRuns } from "./list-runs.js";
-import type { RunColumns, ThreadColumns } from "./rows.js";
+import { parseObject, type RunColumns, type ThreadColumns } from "./rows.js";
 import {
   deleteRun,
   endRun,
@@ -88,7 +88,7 @@ export function createSqliteRuns(session: Session): RunStore {
         };
       }),
 
-    finish: ({ lease, outcome, threadPatch, hasNext }) =>
+    finish: ({ lease, outcome, threadPatch, hasNext, threadMetadata }) =>
       session.write(() => {
         const row = heldRun(session, lease);
         if (row === null) return { accepted: false };
@@ -103,6 +103,9 @@ export function createSqliteRuns(session: Session): RunStore {
           status: settledStatusAfter(status, hasNext, thread.settled_status),
           patch: threadPatch,
           runError: outcome.kind === "ended" ? outcome.error : undefined,
+          ...(threadMetadata === undefined
+            ? {}
+            : { metadata: toJsonText({ ...parseObject(thread.metadata), ...threadMetadata }) }),
         });
         return { accepted: true, nextPending: dueRuns(row.thread_id, 1).length > 0 };
       }),

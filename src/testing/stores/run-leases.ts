@@ -253,10 +253,16 @@ function finishCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, with
       const { run, lease } = await rows.leased(threadId);
       const values = toJsonText({ former: true });
       const outcome = { kind: "rolled-back" } as const;
-      const finished = await store.runs.finish({ lease, outcome, threadPatch: { values }, hasNext: true });
-      expect(finished).toEqual({ accepted: true, nextPending: false });
+      const threadMetadata = { graph_id: "former" };
+      const end = { lease, outcome, threadPatch: { values }, hasNext: true, threadMetadata };
+      expect(await store.runs.finish(end)).toEqual({ accepted: true, nextPending: false });
       expect(await rows.statusOf(run.runId)).toBeNull();
-      expect(await store.threads.get({ threadId, access: ALL })).toMatchObject({ status: "interrupted", values });
+      expect(await store.threads.get({ threadId, access: ALL })).toMatchObject({
+        status: "interrupted",
+        values,
+        metadata: { graph_id: "former", assistant_id: run.assistantId },
+      });
+      expect(await store.threads.count({ metadata: threadMetadata, access: ALL })).toBe(1);
       expect(await rows.finish(lease)).toBe(false);
     }),
   );
