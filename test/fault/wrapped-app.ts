@@ -15,6 +15,7 @@ import * as graphs from "../fixtures/graphs/index.js";
 
 export interface WrappedApp extends OpenedApp {
   readonly file: string;
+  /** Warnings and errors. */
   readonly log: readonly { readonly level: string; readonly fields: object; readonly message: string }[];
   /** The real one. */
   readonly eventLog: EventLog & { readonly size: number };
@@ -41,7 +42,7 @@ export async function openWrappedApp(
   const uri = storage === "memory" ? "memory:" : `sqlite:${file}`;
   const log: { level: string; fields: object; message: string }[] = [];
   const at = (level: string) => (fields: object, message: string) => void log.push({ level, fields, message });
-  const logger = { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
+  const logger = { debug: () => undefined, info: () => undefined, warn: at("warn"), error: at("error") };
   let eventLog: EventLog | undefined;
   const named = { schemes: ["wrapped"], requires: [] };
   const config = await resolveConfig({

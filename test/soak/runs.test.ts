@@ -1,0 +1,66 @@
+import { expect, it } from "vitest";
+import { STORAGES } from "../support/server.js";
+import { openWrappedApp, type WrappedApp } from "../fault/wrapped-app.js";
+import { inParallel, memory, report, sizeFrom } from "./measure.js";
+
+const RUNS = sizeFrom("SOAK_RUNS", 20_000);
+const WARM_UP = RUNS / 4;
+/** A kilobyte, and SQLite's page cache, which fills once: `cache_size` of databases/sqlite/open.ts. */
+const MAX_RSS_PER_RUN = 1_000 + (32_000 * 1_024) / (RUNS - WARM_UP);
+/** Logs of ended runs go after this long: what is kept for ever shows, and what is kept for two minutes does not. */
+const EVENT_LOG_TTL_MS = 1_000;
+
+const post = async (app: WrappedApp, path: string, body: unknown): Promise<unknown> => {
+  const response = await app.fetch(new Request(`http://heddle${path}`, { method: "POST", body: JSON.stringify(body) }));
+  expect(response.status).toBe(200);
+  return response.json();
+};
+
+const open = (storage: (typeof STORAGES)[number]): Promise<WrappedApp> =>
+  openWrappedApp(storage, {
+    options: { streaming: { eventLogTtlMs: EVENT_LOG_TTL_MS, unreadTtlMs: EVENT_LOG_TTL_MS } },
+  });
+
+/** What the process gains per run, after a warm-up. */
+async function slope(what: string, app: WrappedApp, run: () => Promise<void>): Promise<{ rss: number; heap: number }> {
+  const settle = async () => {
+    await new Promise((resolve) => setTimeout(resolve, EVENT_LOG_TTL_MS * 2));
+    await app.eventLog.sweep();
+    return memory();
+  };
+  await inParallel(WARM_UP, 10, run);
+  const before = await settle();
+  const startedAt = performance.now();
+  await inParallel(RUNS - WARM_UP, 10, run);
+  const tookMs = performance.now() - startedAt;
+  const after = await settle();
+  const perRun = (key: "rss" | "heap") => (after[key] - before[key]) / (RUNS - WARM_UP);
+  report(what, {
+    "runs/s": ((RUNS - WARM_UP) / tookMs) * 1_000,
+    "RSS bytes/run": perRun("rss"),
+    "heap bytes/run": perRun("heap"),
+    "RSS MB": after.rss / 1e6,
+    "logs in memory": app.eventLog.size,
+  });
+  return { rss: perRun("rss"), heap: perRun("heap") };
+}
+
+it.each(STORAGES)("stateless runs leave nothing behind (%s)", { timeout: 600_000 }, async (storage) => {
+  const app = await open(storage);
+  const { rss, heap } = await slope(`stateless runs on ${storage}`, app, async () => {
+    expect(await post(app, "/runs/wait", { assistant_id: "counter", input: {} })).toMatchObject({ n: 3 });
+  });
+  expect(heap).toBeLessThan(300);
+  expect(rss).toBeLessThan(MAX_RSS_PER_RUN);
+  expect(app.eventLog.size).toBe(0);
+});
+
+it("runs on threads cost SQLite's file, not the process", { timeout: 600_000 }, async () => {
+  const app = await open("sqlite");
+  const { rss, heap } = await slope("runs on threads of their own on sqlite", app, async () => {
+    const thread = (await post(app, "/threads", {})) as { thread_id: string };
+    await post(app, `/threads/${thread.thread_id}/runs/wait`, { assistant_id: "counter", input: {} });
+  });
+  expect(heap).toBeLessThan(300);
+  expect(rss).toBeLessThan(MAX_RSS_PER_RUN);
+});
