@@ -64,7 +64,7 @@ export async function openSqliteCheckpointer(uri: string, context: DriverContext
  * that JsonPlusSerializer reads. Every put is one transaction, which also checks the run's lease when the run row is in the
  * same database ({@link LeaseGuard}).
  */
-export class HeddleSqliteSaver extends BaseCheckpointSaver {
+class HeddleSqliteSaver extends BaseCheckpointSaver {
   declare serde: CheckpointSerde;
   readonly #sql: CheckpointStatements;
   readonly #lease: LeaseGuard;

@@ -70,7 +70,7 @@ export function inWriteOrder(writes: readonly StoredWrite[]): readonly StoredWri
 }
 
 /** Read pending writes. */
-export async function decodeWrites(
+async function decodeWrites(
   serde: CheckpointSerde,
   writes: readonly StoredWrite[],
 ): Promise<CheckpointPendingWrite[]> {

@@ -2,7 +2,7 @@
 export type Fault = "none" | "refused" | "answer-lost";
 
 /** Thrown in place of an answer. */
-export class InjectedFault extends Error {
+class InjectedFault extends Error {
   constructor(method: string, fault: Fault) {
     super(`injected: ${method} ${fault}`);
     this.name = "InjectedFault";
