@@ -7,6 +7,21 @@ export { type CheckpointerSuite, type OpenedCheckpointer, testCheckpointer } fro
 export { type DispatcherSuite, testDispatcher } from "./dispatcher.js";
 export { type EventLogSuite, type OpenedEventLog, testEventLog } from "./event-log.js";
 export { type FakeClock, fakeClock } from "./fake-clock.js";
+export {
+  ask,
+  crash,
+  createScriptedEngine,
+  fail,
+  type Gate,
+  gate,
+  never,
+  type Script,
+  type ScriptedCheckpoint,
+  type ScriptedEngine,
+  type ScriptedRun,
+  succeed,
+  valuesEvent,
+} from "./scripted-engine.js";
 export { testItemStore } from "./stores/item-store.js";
 export { testMetadataStore } from "./stores/metadata-store.js";
 export type { StoreSuite } from "./stores/suite.js";
