@@ -70,10 +70,7 @@ export function inWriteOrder(writes: readonly StoredWrite[]): readonly StoredWri
 }
 
 /** Read pending writes. */
-async function decodeWrites(
-  serde: CheckpointSerde,
-  writes: readonly StoredWrite[],
-): Promise<CheckpointPendingWrite[]> {
+async function decodeWrites(serde: CheckpointSerde, writes: readonly StoredWrite[]): Promise<CheckpointPendingWrite[]> {
   const pending: CheckpointPendingWrite[] = [];
   for (const { taskId, channel, data } of writes) {
     const value = serde.decode(data);

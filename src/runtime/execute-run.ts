@@ -163,11 +163,13 @@ async function publishEnd({ claimed, store, eventLog, logger, retrying }: Execut
   const { run } = claimed;
   eventLog.append(run, [last]);
   try {
-    await retrying(() => eventLog.seal(run));
-    // What stays behind when this fails is the sweeper's.
+    // Before readers see the end: whoever has read it finds no thread any more.
     if (run.kwargs.temporary && !run.kwargs.streamResumable) {
-      await store.threads.delete({ threadId: run.threadId, access: ALL_ROWS });
+      await store.threads.delete({ threadId: run.threadId, access: ALL_ROWS }).catch((error: unknown) => {
+        logger.warn({ err: error, threadId: run.threadId }, "a stateless run's thread is left to the sweeper");
+      });
     }
+    await retrying(() => eventLog.seal(run));
   } catch (error) {
     logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "the end of a run could not be tidied up");
   }
