@@ -68,6 +68,8 @@ export async function executeRun(
 async function execute({ claimed, signal, engine, eventLog, logger }: Execution): Promise<ExecutionOutcome> {
   const { run } = claimed;
   eventLog.append(run, [metadataEvent(run.runId, run.attempt)]);
+  // A graph may keep the event loop busy until it ends: requests that came with this one are answered first.
+  await new Promise<void>((resolve) => setImmediate(resolve));
   try {
     const events = engine.execute({ claimed, signal });
     for (;;) {

