@@ -284,10 +284,7 @@ it("ends a cancelled run although its graph is gone", async () => {
 });
 
 it("ends every run although every third call of the store fails", async () => {
-  const decide = everyNthOfEach(
-    3,
-    (name) => name !== "runs.create" && !name.startsWith("threads.c") && name !== "durable",
-  );
+  const decide = everyNth(3, (name) => name !== "runs.create" && !name.startsWith("threads.c") && name !== "durable");
   const test = await openRuntime({
     scripts: { quick: succeed({ n: 1 }), broken: fail("E", "m") },
     concurrency: 4,
