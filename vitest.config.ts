@@ -7,6 +7,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/global-setup.ts"],
     exclude: ["test/soak/**", "test/python/**"],
     testTimeout: 20_000,
     hookTimeout: 30_000,

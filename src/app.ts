@@ -19,7 +19,6 @@ import { systemClock } from "./runtime/system-clock.js";
 import { createWorkerId, mayBeAlive } from "./runtime/worker-identity.js";
 import { createServices, type Services } from "./services/create-services.js";
 import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
-import { InProcessDispatcher } from "./streaming/in-process-dispatcher.js";
 import { waitResponse } from "./streaming/wait-response.js";
 import type { ServerInfo } from "./wire/system.js";
 
@@ -84,10 +83,6 @@ export async function openApp(
   const clock = systemClock;
   let seed = (): Promise<void> => Promise.resolve();
   const { graphs, storage } = await openParts(config, { ...options, onReload: () => seed() });
-  const dispatcher = new InProcessDispatcher({
-    clock,
-    onError: (error) => logger.error({ err: error }, "a notification failed"),
-  });
   const engine = createEngine({
     graphs: graphs.source,
     checkpointer: storage.checkpointer,
@@ -98,7 +93,7 @@ export async function openApp(
     langsmith: config.langsmith.hasApiKey,
     runInContext: createLoopback((request) => server.fetch(request), config.http.basePath),
   });
-  const { metadata: store, items, checkpointer, eventLog } = storage;
+  const { metadata: store, items, checkpointer, eventLog, dispatcher } = storage;
   const runtime = createRuntime(
     { store, engine, checkpointer, eventLog, dispatcher, clock, logger },
     {
@@ -127,7 +122,6 @@ export async function openApp(
     stop: async () => {
       await runtime.stop({ drainMs: config.worker.drainMs });
       closing.abort();
-      await dispatcher.close();
       await engine.close();
       await storage.close();
     },

@@ -5,12 +5,14 @@ import { configError } from "./config/problem.js";
 import { splitBrainProblem } from "./config/split-brain.js";
 import type { Checkpointer } from "./core/checkpointer.js";
 import type { Clock } from "./core/clock.js";
-import type { Driver } from "./core/driver.js";
+import type { Dispatcher } from "./core/dispatcher.js";
+import type { Driver, DriverContext } from "./core/driver.js";
 import type { EventLog } from "./core/event-log.js";
 import type { ItemStore } from "./core/item-store.js";
 import type { Logger } from "./core/logger.js";
 import type { MetadataStore } from "./core/metadata-store.js";
 import { createStoreRegistry, type OpenedStore } from "./stores/registry.js";
+import { createDispatcherRegistry, type DispatcherContext } from "./streaming/dispatchers.js";
 import { createEventLogRegistry, type EventLogContext } from "./streaming/registry.js";
 
 /** Drivers beside the built-in ones, for URI schemes of your own. */
@@ -18,6 +20,7 @@ export interface StorageDrivers {
   readonly stores?: readonly Driver<OpenedStore>[];
   readonly checkpointers?: readonly Driver<Checkpointer>[];
   readonly eventLogs?: readonly Driver<EventLog, EventLogContext>[];
+  readonly dispatchers?: readonly Driver<Dispatcher, DispatcherContext>[];
 }
 
 /** Everything that a server keeps data in. */
@@ -26,6 +29,7 @@ export interface OpenStorage {
   readonly items: ItemStore;
   readonly checkpointer: Checkpointer;
   readonly eventLog: EventLog;
+  readonly dispatcher: Dispatcher;
   /** In reverse order of opening. */
   close(): Promise<void>;
 }
@@ -41,8 +45,8 @@ export async function openStorage(
 ): Promise<OpenStorage> {
   const { clock, logger, drivers = {} } = deps;
   const shared = new Map<string, unknown>();
-  const { storage, streaming } = config;
-  const context = { cwd: storage.cwd, shared };
+  const { storage, streaming, redis } = config;
+  const context = { cwd: storage.cwd, shared, logger, ...config.database };
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) await closer();
@@ -53,7 +57,7 @@ export async function openStorage(
       () => metadata.close(),
       () => items.close(),
     );
-    const checkpointer = await openCheckpointer(config, shared, drivers.checkpointers ?? []);
+    const checkpointer = await openCheckpointer(config, context, drivers.checkpointers ?? []);
     closers.push(() => checkpointer.close());
     // Asked of the URIs when the configuration was resolved; only opened drivers know for sure.
     const problem = splitBrainProblem({
@@ -68,9 +72,14 @@ export async function openStorage(
       maxBytes: streaming.maxBytes,
     };
     const logs = createEventLogRegistry(drivers.eventLogs ?? []);
-    const eventLog = await logs.open(storage.uri, { ...context, clock, logger, limits });
+    const hub = redis ?? storage.uri;
+    const eventLog = await logs.open(hub, { ...context, clock, logger, limits });
     closers.push(() => eventLog.close());
-    return { metadata, items, checkpointer, eventLog, close };
+    const dispatchers = createDispatcherRegistry(drivers.dispatchers ?? []);
+    const { concurrency } = config.worker;
+    const dispatcher = await dispatchers.open(hub, { ...context, clock, logger, concurrency });
+    closers.push(() => dispatcher.close());
+    return { metadata, items, checkpointer, eventLog, dispatcher, close };
   } catch (error) {
     await close();
     throw error;
@@ -79,11 +88,11 @@ export async function openStorage(
 
 async function openCheckpointer(
   config: ResolvedConfig,
-  shared: Map<string, unknown>,
+  context: DriverContext,
   drivers: readonly Driver<Checkpointer>[],
 ): Promise<Checkpointer> {
   const { checkpointer, storage } = config;
   if (checkpointer.kind === "instance") return adoptSaver(checkpointer.saver);
   const { uri, cwd } = checkpointer.kind === "uri" ? checkpointer : storage;
-  return createCheckpointerRegistry(drivers).open(uri, { cwd, shared });
+  return createCheckpointerRegistry(drivers).open(uri, { ...context, cwd });
 }

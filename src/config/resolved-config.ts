@@ -92,6 +92,12 @@ export interface ResolvedConfig {
   readonly systemAssistants: Readonly<Record<string, SystemAssistantSeed>>;
   readonly storage: StorageLocation;
   readonly checkpointer: ResolvedCheckpointer;
+  /** Event log and dispatcher of several processes; `null`: where `storage` points. */
+  readonly redis: string | null;
+  /** How databases are reached; absent keys have the driver's defaults. */
+  readonly database: { readonly maxConnections?: number; readonly directUri?: string };
+  /** What this process does: serve requests, execute runs, or both. */
+  readonly role: "all" | "api" | "worker";
   /** True allows a durable checkpointer beside a memory metadata store, and the reverse. */
   readonly allowEphemeral: boolean;
   readonly worker: ResolvedWorker;

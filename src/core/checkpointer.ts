@@ -13,6 +13,11 @@ export interface Checkpointer {
   readonly saver: Saver;
   /** False when a restart of the process forgets everything. */
   readonly durable: boolean;
+  /**
+   * True when puts of a lost lease (see {@link LEASE_KEY}) are refused by the put's own statement. Otherwise the engine asks
+   * the run store right before each put (design §4), which leaves a window of one round trip.
+   */
+  readonly fenced: boolean;
   /** Remove checkpoints and writes of one run (`metadata.run_id`), in all namespaces. */
   deleteRun(params: { readonly threadId: string; readonly runId: string }): Promise<void>;
   /** Remove everything of a thread. Safe before first use. */

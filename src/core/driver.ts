@@ -1,5 +1,6 @@
 import type { StoreClock } from "./clock.js";
 import { HeddleError } from "./errors.js";
+import type { Logger } from "./logger.js";
 
 /** What a driver gets when it is opened. */
 export interface DriverContext {
@@ -10,8 +11,17 @@ export interface DriverContext {
    * per application and hands it to every driver; without it each driver opens its own.
    */
   readonly shared?: Map<string, unknown>;
-  /** Time of drivers whose database has no clock of its own (memory, SQLite). Default: the process's. */
+  /**
+   * Time of a store. Default: the database's own, where it has one (Postgres, MongoDB), else the process's. Tests pass a fake
+   * one, and every driver goes by it.
+   */
   readonly clock?: StoreClock;
+  /** Connections that one pool holds at most. Default 10. For databases with pools. */
+  readonly maxConnections?: number;
+  /** Another address of the same Postgres without PgBouncer in between, for LISTEN and session locks. Default: the URI. */
+  readonly directUri?: string;
+  /** Told of lost and regained connections. Default: nobody. */
+  readonly logger?: Pick<Logger, "info" | "warn">;
 }
 
 /**

@@ -45,12 +45,18 @@ export interface EventLog {
    * On a log that exists already it changes nothing.
    * @param options.resumable the client may come back for the whole log: kept for `ttlMs` even when nobody has read it.
    *   Default false.
+   * @param options.leaseToken of the worker that will append. From here on a durable log refuses what holders of a smaller
+   *   token append, in any process: they cannot reach readers, nor the storage. Default 0: whoever made the run.
    */
-  begin(run: RunRef, options?: { readonly resumable?: boolean }): Promise<void>;
+  begin(run: RunRef, options?: { readonly resumable?: boolean; readonly leaseToken?: number }): Promise<void>;
   /** Resolves when everything appended so far is as durable as this log makes it. */
   flush(run: RunRef): Promise<void>;
-  /** No more events will come: readers that have read all of it end. Flushes first. Idempotent. */
-  seal(run: RunRef): Promise<void>;
+  /**
+   * No more events will come: readers that have read all of it end. Flushes first. Idempotent: on a sealed log `last` is
+   * discarded.
+   * @param last the run's last events, written in the same step, so that no crash leaves an end without a seal
+   */
+  seal(run: RunRef, last?: readonly NewRunEvent[]): Promise<void>;
   /** A cursor, or `null` when no log of the run is kept (never begun, or expired). */
   open(run: RunRef, position: EventPosition): Promise<EventCursor | null>;
   /** Forget a run's log. Its readers end, with a gap before if something was unread. */
@@ -60,8 +66,8 @@ export interface EventLog {
   /** Drop logs whose time is over. Called by the sweeper. @returns how many were dropped. */
   sweep(): Promise<number>;
   /**
-   * Logs that were begun, were never sealed, and that no run of this process writes: left by a crash. The runtime seals
-   * those whose run has ended; the others wait for their next attempt.
+   * Logs that were begun, were never sealed, and that no run of this process writes: other processes write them, or a crash
+   * left them. The runtime seals those whose run has ended; the others wait for their next attempt.
    */
   unsealed(): Promise<readonly RunRef[]>;
   /** Flush, end all readers, release everything. Idempotent. */

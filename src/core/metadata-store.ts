@@ -1,5 +1,8 @@
 import type { AccessFilter } from "./auth.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "./assistant.js";
+import type { LeaseRenewal } from "./lease-renewal.js";
+import type { Presence } from "./presence.js";
+import type { RowTransfer } from "./row-transfer.js";
 import type { EpochMs, JsonObject, JsonText, JsonValue } from "./json.js";
 import type {
   CancelAction,
@@ -34,6 +37,12 @@ export interface PageRequest<Field extends string> {
 export interface MetadataStore {
   /** False when a restart of the process forgets everything. */
   readonly durable: boolean;
+  /** Says at once which workers died; `null` where only leases tell. */
+  readonly presence: Presence | null;
+  /** How a thread of its own renews leases (design §7.11); `null`: only the main thread does. */
+  readonly leaseRenewal: LeaseRenewal | null;
+  /** Whole rows in and out, for `heddle copy`; `null` where there is nothing to keep. */
+  readonly transfer: RowTransfer | null;
   readonly assistants: AssistantStore;
   readonly threads: ThreadStore;
   readonly runs: RunStore;
@@ -195,6 +204,26 @@ export interface SupersededRun extends RunRef {
   readonly temporary: boolean;
 }
 
+/** What the queue knows of a run beside its row. All times are the store's. */
+export interface RunExplanation {
+  readonly run: Run;
+  readonly now: EpochMs;
+  /** In-flight runs of the thread that come before it; 0 for a running or finished one. */
+  readonly ahead: number;
+  /** The run that must end first: the running one of its thread, else the head of its queue. */
+  readonly blockedBy: (RunRef & { readonly status: RunStatus }) | null;
+  /** Who executes it; `null` unless it is running. */
+  readonly holder: {
+    readonly workerId: string;
+    readonly leaseToken: number;
+    readonly heartbeatAt: EpochMs;
+    readonly expiresAt: EpochMs;
+  } | null;
+  /** After a crash: no run of the thread starts before. */
+  readonly retryAt: EpochMs | null;
+  readonly cancelRequested: CancelAction | null;
+}
+
 export interface RunQuery {
   readonly threadId?: string;
   readonly status?: readonly RunStatus[];
@@ -268,17 +297,28 @@ export interface RunStore {
   }): Promise<CancelOutcome>;
   /**
    * Take back runs whose lease has expired, or whose worker `isAlive` denies: pending again, or `error` after
-   * `maxAttempts`.
+   * `maxAttempts`, with `{error: "MaxAttemptsExceeded", message}` that names the attempts and the last worker.
+   * A requeued run keeps its place: until `retryDelayMs(attempt)` has passed no run of its thread is claimed.
+   * @param params.retryDelayMs pause before the next start, by the number of attempts so far. Default none.
    */
   reapExpired(params: {
     readonly maxAttempts: number;
     readonly isAlive?: (workerId: string) => boolean;
+    readonly retryDelayMs?: (attempt: number) => number;
   }): Promise<{ readonly requeued: readonly RunRef[]; readonly failed: readonly RunRef[] }>;
+  /** Whether a lease still holds: its run is running under this very token. The clock is not asked. */
+  holds(lease: RunLease): Promise<boolean>;
   get(params: {
     readonly runId: string;
     readonly threadId?: string;
     readonly access: AccessFilter;
   }): Promise<Run | null>;
+  /** Why a run is where it is. */
+  explain(params: {
+    readonly runId: string;
+    readonly threadId?: string;
+    readonly access: AccessFilter;
+  }): Promise<RunExplanation | null>;
   /** Newest first. */
   list(params: RunQuery & { readonly limit: number; readonly offset: number }): Promise<readonly Run[]>;
   /** Remove a run that is not running. */

@@ -5,6 +5,8 @@ import type { ThreadStatus } from "./thread.js";
 export type AbortReason =
   | { readonly kind: "cancel"; readonly action: CancelAction }
   | { readonly kind: "lease-lost" }
+  /** The attempt has taken longer than it may. */
+  | { readonly kind: "timeout"; readonly timeoutMs: number }
   | { readonly kind: "shutdown" };
 
 /** How often a run may be started before it ends as `error`. */

@@ -45,6 +45,8 @@ export interface RunKwargs {
   readonly interruptBefore?: "*" | readonly string[];
   readonly interruptAfter?: "*" | readonly string[];
   readonly durability: Durability;
+  /** The run ends as `timeout` when one attempt takes longer. Absent: the server's `worker.runTimeoutMs`. */
+  readonly timeoutMs?: number;
   /** A stateless run whose thread is removed when it ends. */
   readonly temporary: boolean;
   /** Keys to ask LangSmith's feedback URLs for: not empty, each once. */

@@ -9,6 +9,8 @@ export interface LogHead {
   readonly bytes: number;
   readonly resumable: boolean;
   readonly sealed: boolean;
+  /** Highest that a `begin` has brought: writes with a smaller one are refused. */
+  readonly leaseToken: number;
   readonly evicted: Readonly<Evicted>;
 }
 
@@ -16,6 +18,8 @@ export interface LogHead {
 export interface LogWrite {
   readonly run: RunRef;
   readonly resumable: boolean;
+  /** The writer's; becomes the log's when it is greater. */
+  readonly leaseToken: number;
   /** In order. May be empty: the log is made known, or sealed. */
   readonly events: readonly RunEvent[];
   /** One past the last event handed out, so that evicted ones are not handed out again. */
@@ -32,18 +36,32 @@ export interface LogWrite {
  * Where a stored event log keeps its events: one table, collection or stream per database. Times are the database's own.
  * A storage keeps no cursor and no connection between calls.
  *
- * One process writes a run at a time (the one that holds its lease), and here it is also the one that serves its readers. A storage
- * that other processes append to will add a subscription to remote appends; the log then subscribes, reads by sequence
- * number, and drops what it has (design §7.8), which `read` already allows.
+ * One process writes a run at a time: the one that holds its lease. Others read it, told of growth by `watch`, or by looking
+ * at its head now and then.
  */
 export interface EventStorage {
-  head(run: RunRef): Promise<LogHead | null>;
   /**
-   * Write all or nothing; logs that are not there are made. An event whose number is taken stays as it was: a worker that
-   * lost its run cannot write over its successor.
-   * @returns `undefined` when the write is done on return, and a promise otherwise.
+   * True: what it holds may vanish (Redis). The log then shows events to readers of its own process although they could not
+   * be stored, and never makes a run wait for it.
    */
-  write(writes: readonly LogWrite[]): Promise<void> | undefined;
+  readonly disposable: boolean;
+  /**
+   * Be told when logs grow, are sealed or are dropped by other processes: a hint, late or lost at times. `onMissed` says that
+   * any number of hints may have been lost (a connection was): look at the head of everything that is read.
+   * `null`: this storage cannot tell; the log looks by itself.
+   */
+  readonly watch:
+    ((listener: { readonly onGrown: (run: RunRef) => void; readonly onMissed: () => void }) => LogWatch) | null;
+  head(run: RunRef): Promise<LogHead | null>;
+  /** The heads of many logs in one question, for those who were not told; `null` for what is not kept. */
+  heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]>;
+  /**
+   * Write; logs that are not there are made. One log's share is written whole or not at all, and refused when the stored
+   * `leaseToken` is greater than the writer's: a worker that lost its run cannot add to its successor's events. An event whose
+   * number is taken stays as it was.
+   * @returns the runs whose share was refused; plain when the write is done on return, a promise otherwise.
+   */
+  write(writes: readonly LogWrite[]): Promise<readonly RunRef[]> | readonly RunRef[];
   /** Events with `fromSeq <= seq < beforeSeq` in order, until `maxBytes` of data are reached; at least one if there is one. */
   read(params: {
     readonly run: RunRef;
@@ -70,4 +88,11 @@ export interface EventStorage {
   /** Logs that were never sealed, oldest first, at most `limit`. */
   unsealed(limit: number): Promise<readonly RunRef[]>;
   close(): Promise<void>;
+}
+
+/** A subscription to remote growth. No connection is held per log. */
+export interface LogWatch {
+  add(run: RunRef): void;
+  remove(run: RunRef): void;
+  close(): void;
 }

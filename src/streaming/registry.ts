@@ -8,7 +8,7 @@ import { MemoryEventLog } from "./memory-event-log.js";
 /** What an event log is opened with. */
 export interface EventLogContext extends DriverContext {
   readonly clock: Clock;
-  readonly logger: Pick<Logger, "warn">;
+  readonly logger: Pick<Logger, "info" | "warn">;
   readonly limits: Omit<EventLogOptions, "clock">;
 }
 

