@@ -37,6 +37,7 @@ export function adoptSaver(saver: object, options: { readonly durable?: boolean 
   return {
     saver: adopted as Saver,
     durable: options.durable ?? adopted.constructor.name !== "MemorySaver",
+    fenced: false,
     deleteRun: ({ threadId, runId }) => deleteRun(adopted, threadId, runId),
     deleteThread: (threadId) => adopted.deleteThread(threadId),
     copyThread: ({ fromThreadId, toThreadId }) => copyThread(adopted, fromThreadId, toThreadId),

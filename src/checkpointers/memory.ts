@@ -41,6 +41,8 @@ export function createMemoryCheckpointer(): Checkpointer {
   return {
     saver: saver as Saver,
     durable: false,
+    // Nothing outlives the process, so nobody takes over.
+    fenced: false,
     deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
     deleteThread: (threadId) => saver.deleteThread(threadId),
     copyThread: async ({ fromThreadId, toThreadId }) => saver.copyThread(fromThreadId, toThreadId),

@@ -21,14 +21,24 @@ export class LeaseGuard {
   /** @throws HeddleError `LEASE_LOST` */
   assertHeld(lease: RunLease | undefined): void {
     if (lease === undefined) return;
-    if (this.#select === undefined) this.#select = this.#prepare();
-    if (this.#select === null) return;
-    const row = this.#select.get(lease.runId);
+    const select = this.#statement();
+    if (select === null) return;
+    const row = select.get(lease.runId);
     if (row?.status === "running" && row.lease_token === lease.leaseToken) return;
     throw new HeddleError("LEASE_LOST", {
       message: `This worker no longer holds run ${lease.runId}: its checkpoint was not saved.`,
       details: { runId: lease.runId },
     });
+  }
+
+  /** Whether the run row is here. */
+  isFenced(): boolean {
+    return this.#statement() !== null;
+  }
+
+  #statement(): LeaseStatement | null {
+    if (this.#select === undefined) this.#select = this.#prepare();
+    return this.#select;
   }
 
   /** `null`, for good, when the run row is elsewhere: all stores are opened before the first run starts. */

@@ -48,6 +48,9 @@ export async function openSqliteCheckpointer(uri: string, context: DriverContext
     return {
       saver: saver as Saver,
       durable: database.path !== ":memory:",
+      get fenced() {
+        return saver.isFenced();
+      },
       deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
       deleteThread: (threadId) => saver.deleteThread(threadId),
       copyThread: async ({ fromThreadId, toThreadId }) => saver.copyThread(fromThreadId, toThreadId),
@@ -193,6 +196,10 @@ class HeddleSqliteSaver extends BaseCheckpointSaver {
     };
     const id = key?.checkpointId ?? this.#sql.latest.get(lineage)?.checkpoint_id;
     return deltaChannelHistory(this.serde, reader, id, options.channels);
+  }
+
+  isFenced(): boolean {
+    return this.#lease.isFenced();
   }
 
   deleteRun(threadId: string, runId: string): void {

@@ -108,6 +108,7 @@ export function createScriptedEngine(scripts: Readonly<Record<string, Script>>):
   const checkpointer: Checkpointer = {
     saver: {},
     durable: false,
+    fenced: false,
     deleteRun: async ({ threadId, runId }) => {
       if (threads.has(threadId)) {
         threads.set(

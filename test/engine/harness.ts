@@ -28,6 +28,7 @@ export function stockCheckpointer(saver: MemorySaver): Checkpointer {
   return {
     saver: saver as unknown as Saver,
     durable: false,
+    fenced: false,
     deleteRun: () => Promise.resolve(),
     deleteThread: (threadId) => saver.deleteThread(threadId),
     copyThread: () => Promise.resolve(),
