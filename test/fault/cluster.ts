@@ -1,0 +1,118 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createDatabase } from "../support/postgres.js";
+import { type PlainOptions, type ServedProcess, startProcess } from "../support/served-process.js";
+
+/** Short enough for a test, long enough for two busy cores. */
+export const LEASE_MS = 3_000;
+
+/** Several server processes on one database of their own, with the file that their graphs write. */
+export interface Cluster {
+  readonly uri: string;
+  readonly auditFile: string;
+  /** All that were started, in order; killed ones stay listed. */
+  readonly processes: readonly ServedProcess[];
+  alive(): readonly ServedProcess[];
+  start(options?: PlainOptions): Promise<ServedProcess>;
+  close(): Promise<void>;
+}
+
+/** @param params.uri a database that the caller made and drops; default a fresh one on the tests' Postgres */
+export async function openCluster(
+  params: { readonly uri?: string; readonly options?: PlainOptions } = {},
+): Promise<Cluster> {
+  const database = params.uri === undefined ? await createDatabase() : null;
+  const uri = params.uri ?? database?.uri ?? "";
+  const dir = mkdtempSync(join(tmpdir(), "heddle-cluster-"));
+  const auditFile = join(dir, "audit.jsonl");
+  const processes: ServedProcess[] = [];
+  return {
+    uri,
+    auditFile,
+    processes,
+    alive: () => processes.filter((process) => process.isAlive()),
+    async start(options = {}) {
+      const { worker, ...rest } = { ...params.options, ...options };
+      const process = await startProcess({
+        graphs: "project",
+        auditFile,
+        options: { storage: uri, worker: { leaseMs: LEASE_MS, drainMs: 2_000, ...worker }, ...rest },
+      });
+      processes.push(process);
+      return process;
+    },
+    async close() {
+      await Promise.all(processes.map((process) => process.kill("SIGKILL")));
+      await database?.drop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Poll every 10 ms until `probe` gives something. */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | null | undefined | false> | T | null | undefined | false,
+  withinMs = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + withinMs;
+  while (Date.now() < deadline) {
+    const found = await probe();
+    if (found !== null && found !== undefined && found !== false) return found;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error(`waited ${withinMs} ms in vain for: ${what}`);
+}
+
+export interface StreamEvent {
+  readonly id?: string;
+  readonly event: string;
+  readonly data: unknown;
+}
+
+/**
+ * Follow a run as a browser does: join, and when the connection breaks join another process, strictly after the last
+ * event that was seen.
+ * @param urls asked in turn; read anew for each try
+ * @returns everything that was seen, in order, to the run's `end` or `error`
+ */
+export async function follow(
+  servers: () => readonly ServedProcess[],
+  threadId: string,
+  runId: string,
+): Promise<readonly StreamEvent[]> {
+  const events: StreamEvent[] = [];
+  for (let tries = 0; tries < 300; tries += 1) {
+    const alive = servers();
+    const server = alive[tries % Math.max(alive.length, 1)];
+    try {
+      if (server !== undefined) {
+        const last = events.findLast((event) => event.id !== undefined)?.id;
+        const stream = server.client.runs.joinStream(threadId, runId, {
+          lastEventId: last ?? "-1",
+        }) as AsyncIterable<StreamEvent>;
+        for await (const event of stream) {
+          events.push(event);
+          if (event.event === "end" || event.event === "error") return events;
+        }
+      }
+    } catch {
+      // Its process died, or cannot reach the database: the next one.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`the stream of ${runId} did not end; seen: ${events.map((event) => event.event).join(" ")}`);
+}
+
+/** Sequence numbers that are missing or doubled in what a resuming reader saw. */
+export function holes(events: readonly StreamEvent[]): readonly string[] {
+  const ids = events.flatMap((event) => (event.id === undefined ? [] : [Number(event.id)]));
+  return ids.flatMap((id, index) => (id === index ? [] : [`${id} at ${index}`])).slice(0, 5);
+}
+
+/** One line of figures on standard output: CI's log says what was lost, and how fast it went. */
+export function reportFault(what: string, figures: Readonly<Record<string, number | string>>): void {
+  const parts = Object.entries(figures).map(([name, value]) => `${name} ${value}`);
+  process.stdout.write(`fault: ${what}: ${parts.join(", ")}\n`);
+}

@@ -1,0 +1,66 @@
+import { afterEach, expect, it } from "vitest";
+import { redisForTests } from "../support/redis.js";
+import { audit, readAudit } from "./audit.js";
+import { type Cluster, eventually, openCluster, reportFault } from "./cluster.js";
+
+const closers: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0).toReversed()) await close();
+});
+
+const STEPS = 6;
+
+async function queued(cluster: Cluster, threads: number) {
+  const runs = new Map<string, { runId: string; steps: number }[]>();
+  const [server] = cluster.processes;
+  if (server === undefined) throw new Error("no server");
+  for (let n = 0; n < threads; n += 1) {
+    const { thread_id } = await server.client.threads.create();
+    const own: { runId: string; steps: number }[] = [];
+    runs.set(thread_id, own);
+    for (let k = 0; k < 3; k += 1) {
+      const payload = { input: { target: STEPS, ms: 30 }, multitaskStrategy: "enqueue" as const };
+      own.push({ runId: (await server.client.runs.create(thread_id, "audited", payload)).run_id, steps: STEPS });
+    }
+  }
+  return runs;
+}
+
+const redis = await redisForTests();
+
+it.skipIf(redis === null).each(["flushed", "stopped", "restarted"] as const)(
+  "Redis is %s under load: every run still ends",
+  { timeout: 120_000 },
+  async (how) => {
+    const server = await redis!.start();
+    closers.push(() => server.close());
+    const cluster = await openCluster({ options: { redis: server.uri } });
+    closers.push(() => cluster.close());
+    await Promise.all([cluster.start(), cluster.start()]);
+    const runs = await queued(cluster, 10);
+    await eventually("progress", () => readAudit(cluster.auditFile).length > 20);
+    if (how === "flushed") await server.flush();
+    else await server.stop();
+    if (how === "restarted") await server.start();
+    for (const [threadId, own] of runs) {
+      for (const [index, { runId }] of own.entries()) {
+        const { client } = cluster.processes[index % 2]!;
+        // A waiter of any process hears of the end, with or without Redis.
+        await client.runs.join(threadId, runId);
+        expect((await client.runs.get(threadId, runId)).status).toBe("success");
+      }
+    }
+    expect(cluster.alive()).toHaveLength(2);
+    const report = audit(readAudit(cluster.auditFile), runs, "async");
+    reportFault(`Redis ${how} under load`, {
+      runs: runs.size * 3,
+      "runs lost": 0,
+      "steps lost": report.missing.length,
+    });
+    expect(report).toMatchObject({ forbidden: [], overlaps: [], disorder: [], missing: [] });
+    // New work is found as well, only later.
+    const { thread_id } = await cluster.processes[0]!.client.threads.create();
+    const after = await cluster.processes[1]!.client.runs.wait(thread_id, "audited", { input: { target: 1, ms: 1 } });
+    expect(after).toMatchObject({ done: 1 });
+  },
+);
