@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import { parseLogLevel } from "../config/env.js";
-import type { CliFlags, LogLevel } from "../config/options.js";
+import { type CliFlags, type LogLevel, ROLES, type Role } from "../config/options.js";
 
 /** What commander makes of the options of `serve` and `dev`. */
 export interface ParsedFlags {
@@ -9,6 +9,7 @@ export interface ParsedFlags {
   readonly port?: number;
   readonly storage?: string;
   readonly workers?: number;
+  readonly role?: Role;
   readonly nJobsPerWorker?: number;
   readonly logLevel?: LogLevel;
 }
@@ -16,7 +17,11 @@ export interface ParsedFlags {
 const config = () =>
   new Option("-c, --config <path>", "langgraph.json, or the folder that has it (default: langgraph.json)");
 const storage = () =>
-  new Option("--storage <uri>", "memory: or sqlite:<file> (default: sqlite:.heddle/heddle.db beside langgraph.json)");
+  new Option(
+    "--storage <uri>",
+    "postgres://…, mongodb://…, sqlite:<file> or memory: (default: sqlite:.heddle/heddle.db beside langgraph.json)",
+  );
+const role = () => new Option("--role <role>", "serve requests, execute runs, or both (default: all)").choices(ROLES);
 const workers = () =>
   new Option("--workers <count>", "runs executed at once by this process (default: 10)").argParser(
     wholeNumber(0, 10_000),
@@ -39,6 +44,7 @@ export function serveOptions(): readonly Option[] {
     new Option("--n-jobs-per-worker <count>", "the same as --workers")
       .argParser(wholeNumber(0, 10_000))
       .conflicts("workers"),
+    role(),
     logLevel(),
     new Option("--no-browser", "accepted for compatibility: heddle never opens a browser"),
   ];
@@ -46,7 +52,7 @@ export function serveOptions(): readonly Option[] {
 
 /** Options of `heddle check`. */
 export function checkOptions(): readonly Option[] {
-  return [config(), storage(), workers(), logLevel()];
+  return [config(), storage(), workers(), role(), logLevel()];
 }
 
 /** Commander's values as settings; what was not given is left out. */
@@ -59,6 +65,7 @@ export function toCliFlags(parsed: ParsedFlags): CliFlags {
     ...(port !== undefined && { port }),
     ...(uri !== undefined && { storage: uri }),
     ...(slots !== undefined && { workers: slots }),
+    ...(parsed.role !== undefined && { role: parsed.role }),
     ...(level !== undefined && { logLevel: level }),
   };
 }

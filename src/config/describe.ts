@@ -15,14 +15,18 @@ export interface DescribedSetting {
  * shown, and what seeds system assistants is not shown at all.
  */
 export function describeConfig(config: ResolvedConfig): readonly DescribedSetting[] {
-  const { worker, http, streaming, listen, logging } = config;
+  const { worker, database, http, streaming, listen, logging } = config;
   const values: readonly (readonly [name: string, value: string | number | boolean])[] = [
     ["storage", redactUri(config.storage.uri)],
     ["checkpointer", describeCheckpointer(config)],
     ["allowEphemeral", config.allowEphemeral],
+    ["redis", config.redis === null ? "none" : redactUri(config.redis)],
+    ["database.maxConnections", database.maxConnections ?? "the driver's default"],
+    ["database.directUri", database.directUri === undefined ? "where storage points" : redactUri(database.directUri)],
+    ["role", config.role],
     ["host", listen.host],
     ["port", listen.port],
-    ...Object.entries(worker).map(([key, value]) => [`worker.${key}`, value] as const),
+    ...Object.entries(worker).map(([key, value]) => [`worker.${key}`, value ?? "no limit"] as const),
     ["http.basePath", http.basePath === "" ? "/" : http.basePath],
     ["http.cors", http.cors === null ? "off" : describeCors(http.cors)],
     ["http.disable", list(Object.entries(http.disabled).flatMap(([group, off]) => (off ? [group] : [])))],
@@ -45,7 +49,10 @@ const MIN_SECRET_LENGTH = 20;
 
 /** Everything in a configuration that must not be printed, for `redactText`. */
 export function secretsOf(config: ResolvedConfig): readonly string[] {
-  const uris = [config.storage.uri, ...(config.checkpointer.kind === "uri" ? [config.checkpointer.uri] : [])];
+  const { storage, checkpointer, redis, database } = config;
+  const uris = [storage.uri, checkpointer.kind === "uri" ? checkpointer.uri : null, redis, database.directUri].filter(
+    (uri) => uri !== null && uri !== undefined,
+  );
   const variables = Object.entries(config.graphEnv)
     .filter(([name, value]) => SECRET_NAME.test(name) || value.length >= MIN_SECRET_LENGTH)
     .map(([, value]) => value);

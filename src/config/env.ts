@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
-import type { LogLevel } from "./options.js";
+import { type LogLevel, ROLES, type Role } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
 import type { SystemAssistantSeed } from "./resolved-config.js";
 
@@ -50,7 +50,11 @@ export const ENVIRONMENT_VARIABLES: readonly { readonly name: string; readonly n
   { name: "DATABASE_URI", note: "storage" },
   { name: "POSTGRES_URI", note: "storage, after DATABASE_URI" },
   { name: "MONGODB_URI", note: "storage, after POSTGRES_URI" },
-  { name: "REDIS_URI", note: "not used yet: a warning says so" },
+  { name: "POSTGRES_DIRECT_URI", note: "the storage's Postgres without PgBouncer, for LISTEN and session locks" },
+  { name: "LANGGRAPH_POSTGRES_POOL_MAX_SIZE", note: "connections of one database pool, default 10" },
+  { name: "REDIS_URI", note: "event logs and notifications of several processes" },
+  { name: "HEDDLE_ROLE", note: "all, api or worker: what this process does" },
+  { name: "BG_JOB_TIMEOUT_SECS", note: "one attempt of a run may take this long, default no limit" },
   { name: "PORT", note: "port of `heddle serve` and `dev`; set for graphs when the process has none" },
   { name: "HOST", note: "host of `heddle serve` and `dev`" },
   { name: "LOG_LEVEL", note: "debug, info, warn, error or silent" },
@@ -70,10 +74,17 @@ export const ENVIRONMENT_VARIABLES: readonly { readonly name: string; readonly n
   { name: "BROWSER", note: "nothing to switch off: Heddle never opens a browser" },
 ];
 
+/** Longest delay that Node's timers take: 24.8 days. */
+const MAX_TIMER_SECONDS = 2_147_483;
+
 /** The environment, typed; `undefined` where a variable is not set or empty. */
 export interface EnvSettings {
   readonly storage: string | undefined;
   readonly redis: string | undefined;
+  readonly maxConnections: number | undefined;
+  readonly directUri: string | undefined;
+  readonly role: Role | undefined;
+  readonly runTimeoutMs: number | undefined;
   readonly host: string | undefined;
   readonly port: number | undefined;
   readonly logLevel: LogLevel | undefined;
@@ -110,6 +121,7 @@ export function parseLogLevel(text: string): LogLevel | undefined {
 export function readEnv(env: Environment, problems: ConfigProblem[]): EnvSettings {
   const read = reader(env, problems);
   const storageVariable = ["DATABASE_URI", "POSTGRES_URI", "MONGODB_URI"].find((name) => read.text(name) !== undefined);
+  const runTimeoutSeconds = read.integer("BG_JOB_TIMEOUT_SECS", 1, MAX_TIMER_SECONDS);
   const nodeLoader = read.text("LANGGRAPH_NODE_LOADER");
   const sections: Record<string, { value: unknown; variable: string }> = {};
   for (const [variable, key] of Object.entries(SECTION_VARIABLES)) {
@@ -123,6 +135,10 @@ export function readEnv(env: Environment, problems: ConfigProblem[]): EnvSetting
     storage: storageVariable === undefined ? undefined : read.text(storageVariable),
     storageVariable,
     redis: read.text("REDIS_URI"),
+    maxConnections: read.integer("LANGGRAPH_POSTGRES_POOL_MAX_SIZE", 1, 10_000),
+    directUri: read.text("POSTGRES_DIRECT_URI"),
+    role: read.role("HEDDLE_ROLE"),
+    runTimeoutMs: runTimeoutSeconds === undefined ? undefined : runTimeoutSeconds * 1000,
     host: read.text("HOST"),
     port: read.integer("PORT", 0, 65_535),
     logLevel: read.logLevel("LOG_LEVEL"),
@@ -168,6 +184,12 @@ function reader(env: Environment, problems: ConfigProblem[]) {
       const level = parseLogLevel(value);
       if (level === undefined) invalid(name, "must be debug, info, warn, error or silent.");
       return level;
+    },
+    role(name: string): Role | undefined {
+      const value = text(name);
+      const role = ROLES.find((known) => known === value?.toLowerCase());
+      if (value !== undefined && role === undefined) invalid(name, `must be ${ROLES.join(", ")}.`);
+      return role;
     },
     json(name: string): JsonValue | undefined {
       const value = text(name);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { BASE_PATH_RULE, isBasePath, isRegExp } from "./langgraph-json-schema.js";
-import { type AppOptions, LOG_LEVELS, ROUTE_GROUPS } from "./options.js";
+import { type AppOptions, LOG_LEVELS, ROLES, ROUTE_GROUPS } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
 
 /** Longest delay that Node's timers take. */
@@ -32,6 +32,14 @@ const appOptions = z.strictObject({
     )
     .optional(),
   allowEphemeral: z.boolean().optional(),
+  redis: z.string().optional(),
+  database: z
+    .strictObject({
+      maxConnections: z.number().int().min(1).max(10_000).optional(),
+      directUri: z.string().optional(),
+    })
+    .optional(),
+  role: z.enum(ROLES).optional(),
   worker: z
     .strictObject({
       concurrency: z.number().int().min(0).max(10_000).optional(),
@@ -39,6 +47,8 @@ const appOptions = z.strictObject({
       drainMs: z.number().int().min(0).max(MAX_MS).optional(),
       maxAttempts: z.number().int().min(1).max(1_000).optional(),
       pollMs: milliseconds,
+      runTimeoutMs: milliseconds,
+      maxBlockedMs: milliseconds,
     })
     .optional(),
   http: z
@@ -80,7 +90,6 @@ const appOptions = z.strictObject({
 
 /** Options that will exist and do nothing yet: refused, so that nobody believes in them. */
 export const REFUSED_OPTIONS: Readonly<Record<string, string>> = {
-  redis: "Several processes over Redis are not supported yet. Leave it out and run one process.",
   auth: "Authentication is not supported yet. Leave it out only if nobody else can reach this server.",
   protocols: "Further protocols are not supported yet. Leave it out.",
   "http.app": "Custom routes are not supported yet. Mount `server.app` in your own Hono app.",

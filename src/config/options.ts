@@ -28,7 +28,34 @@ export interface WorkerOptions {
   readonly maxAttempts?: number;
   /** How often to look for work and expired leases when nobody notifies. Default 1,000. */
   readonly pollMs?: number;
+  /**
+   * One attempt of a run may take this long; then it is aborted and ends as `timeout`. A run's own `timeout_seconds` may
+   * shorten it. Default: no limit.
+   */
+  readonly runTimeoutMs?: number;
+  /**
+   * How long a graph may keep the event loop busy before its leases are no longer renewed and another process takes over.
+   * Only where a thread renews leases (Postgres, MongoDB); elsewhere `leaseMs` decides. Default 60,000.
+   */
+  readonly maxBlockedMs?: number;
 }
+
+/** How databases behind `storage` and `checkpointer` are reached. */
+export interface DatabaseOptions {
+  /** Connections that one pool of this process holds at most. Default 10. */
+  readonly maxConnections?: number;
+  /**
+   * Address of the storage's Postgres without PgBouncer in between, for LISTEN and session locks. Default: the storage's own.
+   */
+  readonly directUri?: string;
+}
+
+/**
+ * What a process does: `all` serves requests and executes runs, `api` only serves, `worker` only executes and answers
+ * nothing but `/ok` and `/info`.
+ */
+export const ROLES = ["all", "api", "worker"] as const;
+export type Role = (typeof ROLES)[number];
 
 /** Cross-origin rules (docs/wire/langgraph-api.md §2.1.3). */
 export interface CorsOptions {
@@ -88,13 +115,21 @@ export interface AppOptions {
   readonly config?: string;
   /**
    * URI of the storage of assistants, threads, runs, items, events and, unless `checkpointer` says otherwise,
-   * checkpoints: `memory:` or `sqlite:<file>`. Default `sqlite:.heddle/heddle.db`.
+   * checkpoints: `memory:`, `sqlite:<file>`, `postgres://…` or `mongodb://…`. Default `sqlite:.heddle/heddle.db`.
    */
   readonly storage?: string;
-  /** Another URI, or a saver, for checkpoints. Default: where `storage` points. */
+  /** Another URI (also `redis://…`), or a saver, for checkpoints. Default: where `storage` points. */
   readonly checkpointer?: string | CheckpointSaverLike;
   /** Accept that a restart loses checkpoints but not threads, or threads but not checkpoints. Default false. */
   readonly allowEphemeral?: boolean;
+  /**
+   * `redis://…` or `rediss://…`: event logs and notifications of several processes on one storage. Never the truth: it may be
+   * flushed. Default: where `storage` points.
+   */
+  readonly redis?: string;
+  readonly database?: DatabaseOptions;
+  /** Default `all`. */
+  readonly role?: Role;
   readonly worker?: WorkerOptions;
   readonly http?: HttpOptions;
   readonly streaming?: StreamingOptions;
@@ -116,5 +151,6 @@ export interface CliFlags {
   readonly storage?: string;
   /** Run slots of this process. */
   readonly workers?: number;
+  readonly role?: Role;
   readonly logLevel?: LogLevel;
 }

@@ -27,7 +27,12 @@ export function storageLocation(params: {
   const scheme = schemeOf(uri);
   // One letter and a colon is a drive of Windows.
   if (scheme === null || scheme.length === 1) {
-    const message = "must be a URI: memory:, or sqlite:./data.db with the path of a file.";
+    const message = "must be a URI: postgres://…, mongodb://…, sqlite:./data.db with the path of a file, or memory:.";
+    problems.push({ code: "CONFIG_INVALID", field, message });
+  }
+  if (field !== "checkpointer" && (scheme === "redis" || scheme === "rediss")) {
+    const message =
+      "Redis can't be the storage, because it may forget. Give it as `redis` (REDIS_URI) beside a storage in postgres: or mongodb:, or as `checkpointer`.";
     problems.push({ code: "CONFIG_INVALID", field, message });
   }
   return { uri, scheme: scheme ?? "", cwd };

@@ -2,10 +2,11 @@ import { resolve } from "node:path";
 import { processEnvironment, readEnv } from "./env.js";
 import { parseManifest } from "./langgraph-json.js";
 import { checkOptions } from "./options-schema.js";
-import type { AppOptions, CliFlags } from "./options.js";
+import type { AppOptions, CliFlags, Role } from "./options.js";
 import { type ConfigProblem, configError } from "./problem.js";
 import { resolveHttp } from "./resolve-http.js";
 import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs } from "./resolve-manifest.js";
+import { checkRole, resolveDatabase, resolveRedis } from "./resolve-database.js";
 import { guardSplitBrain, resolveCheckpointer, storageDir, storageField, storageLocation } from "./resolve-storage.js";
 import { resolveStreaming, resolveWorker } from "./resolve-worker.js";
 import type { ResolvedConfig } from "./resolved-config.js";
@@ -45,9 +46,6 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
   const env = readEnv({ ...processEnv, ...graphEnv }, problems);
   const manifest = parseManifest({ file, sections: env.sections, problems, warnings });
   checkNodeVersion(manifest, process.versions.node, warnings);
-  if (env.redis !== undefined) {
-    warnings.push("REDIS_URI is set but not used yet: run a single process on this storage");
-  }
 
   const { pick, origins } = createSettingPicker();
   const storageUri = pick("storage", {
@@ -67,6 +65,9 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     cwd,
     problems,
   );
+  const role = pick<Role>("role", { option: options.role, flag: flags?.role, environment: env.role, default: "all" });
+  const redis = resolveRedis({ pick, options, env, storage, problems, warnings });
+  checkRole({ role, storage, problems, warnings });
   const resolved: ResolvedConfig = {
     rootDir,
     manifestPath: file?.path ?? null,
@@ -78,11 +79,11 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     systemAssistants: env.systemAssistants,
     storage,
     checkpointer,
-    redis: null,
-    database: {},
-    role: "all",
+    redis,
+    database: resolveDatabase({ pick, options, env, storage, problems, warnings }),
+    role,
     allowEphemeral: pick("allowEphemeral", { option: options.allowEphemeral, default: false }),
-    worker: resolveWorker(pick, options, flags),
+    worker: resolveWorker({ pick, options, env, flags, role, problems, warnings }),
     http: resolveHttp({ pick, options, env, manifest, warnings }),
     streaming: resolveStreaming(pick, options),
     listen: {
@@ -125,7 +126,19 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
 /** Freeze what is ours: not graphs, savers and loggers, and not what users own. */
 function freeze(config: ResolvedConfig): ResolvedConfig {
   const { worker, http, streaming, listen, logging, langsmith, warnings, origins, storage, checkpointer } = config;
-  const parts = [worker, http, http.disabled, streaming, listen, logging, langsmith, warnings, origins, storage];
+  const parts = [
+    worker,
+    http,
+    http.disabled,
+    streaming,
+    listen,
+    logging,
+    langsmith,
+    warnings,
+    origins,
+    storage,
+    config.database,
+  ];
   const cors: readonly unknown[] = http.cors === null ? [] : [http.cors, ...Object.values<unknown>({ ...http.cors })];
   const graphs = [config.graphs, config.graphEnv, ...Object.values(config.graphs)];
   for (const part of [...parts, checkpointer, ...graphs, ...cors]) Object.freeze(part);

@@ -1,7 +1,7 @@
 import type { RunConfig } from "../core/assistant.js";
 import type { JsonValue } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import type { CheckpointSaverLike, LogLevel, RouteGroup } from "./options.js";
+import type { CheckpointSaverLike, DatabaseOptions, LogLevel, Role, RouteGroup } from "./options.js";
 
 /** Who decided a setting. */
 export type SettingOrigin = "option" | "flag" | "environment" | "langgraph.json" | "default";
@@ -33,6 +33,9 @@ export interface ResolvedWorker {
   readonly drainMs: number;
   readonly maxAttempts: number;
   readonly pollMs: number;
+  /** `null`: no limit but a run's own. */
+  readonly runTimeoutMs: number | null;
+  readonly maxBlockedMs: number;
 }
 
 /** Cross-origin rules, complete (docs/wire/langgraph-api.md §2.1.3). */
@@ -95,9 +98,9 @@ export interface ResolvedConfig {
   /** Event log and dispatcher of several processes; `null`: where `storage` points. */
   readonly redis: string | null;
   /** How databases are reached; absent keys have the driver's defaults. */
-  readonly database: { readonly maxConnections?: number; readonly directUri?: string };
+  readonly database: DatabaseOptions;
   /** What this process does: serve requests, execute runs, or both. */
-  readonly role: "all" | "api" | "worker";
+  readonly role: Role;
   /** True allows a durable checkpointer beside a memory metadata store, and the reverse. */
   readonly allowEphemeral: boolean;
   readonly worker: ResolvedWorker;

@@ -18,6 +18,11 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
   DATABASE_URI: ["sqlite:a", { storage: "sqlite:a", storageVariable: "DATABASE_URI" }],
   POSTGRES_URI: ["postgres://a", { storage: "postgres://a", storageVariable: "POSTGRES_URI" }],
   MONGODB_URI: ["mongodb://a", { storage: "mongodb://a", storageVariable: "MONGODB_URI" }],
+  POSTGRES_DIRECT_URI: ["postgres://b", { directUri: "postgres://b" }],
+  LANGGRAPH_POSTGRES_POOL_MAX_SIZE: ["7", { maxConnections: 7 }],
+  REDIS_URI: ["redis://a", { redis: "redis://a" }],
+  HEDDLE_ROLE: ["Worker", { role: "worker" }],
+  BG_JOB_TIMEOUT_SECS: ["90", { runTimeoutMs: 90_000 }],
   PORT: ["3000", { port: 3000 }],
   HOST: ["0.0.0.0", { host: "0.0.0.0" }],
   LOG_LEVEL: ["WARNING", { logLevel: "warn" }],
@@ -41,8 +46,8 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
 };
 
 const switches = ["LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"];
-/** A warning says so, or there is nothing to do. */
-const withoutEffect = ["REDIS_URI", "BROWSER"];
+/** There is nothing to do. */
+const withoutEffect = ["BROWSER"];
 
 it.each(Object.keys(effects))("%s is read", (name) => {
   const [value, expected] = effects[name] ?? [];
