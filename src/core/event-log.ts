@@ -35,8 +35,9 @@ export interface EventCursor {
  */
 export interface EventLog {
   /**
-   * Append events of one run, in order; cheap and synchronous. Live readers see them at once; a durable log writes them in
-   * batches. Events for a log that is not open here (never begun, sealed, dropped) are discarded.
+   * Append events of one run, in order; cheap and synchronous. Readers see them when they are stored; a durable log writes
+   * in batches. Events for a log that is not open here (never begun, sealed, dropped, taken over by a greater lease token) are
+   * discarded.
    * @returns the sequence number of the last one, or -1 when they were discarded.
    */
   append(run: RunRef, events: readonly NewRunEvent[]): number;
@@ -46,14 +47,20 @@ export interface EventLog {
    * @param options.resumable the client may come back for the whole log: kept for `ttlMs` even when nobody has read it.
    *   Default false.
    * @param options.leaseToken of the worker that will append. From here on a durable log refuses what holders of a smaller
-   *   token append, in any process: they cannot reach readers, nor the storage. Default 0: whoever made the run.
+   *   token append, in any process: they cannot reach readers, nor the storage. Default 0: whoever made the run. On a log of a
+   *   greater token it changes nothing. 1 is the first claim's: nobody has appended before.
+   * @param options.isNew the run was made just now, so that no log of it can be there: saves the question. Default false.
    */
-  begin(run: RunRef, options?: { readonly resumable?: boolean; readonly leaseToken?: number }): Promise<void>;
+  begin(
+    run: RunRef,
+    options?: { readonly resumable?: boolean; readonly leaseToken?: number; readonly isNew?: boolean },
+  ): Promise<void>;
   /** Resolves when everything appended so far is as durable as this log makes it. */
   flush(run: RunRef): Promise<void>;
   /**
-   * No more events will come: readers that have read all of it end. Flushes first. Idempotent: on a sealed log `last` is
-   * discarded.
+   * The run is over, as its row says: readers that have read all of the log end. Flushes first. Idempotent: on a sealed log
+   * `last` is discarded. Works on a log that another process writes, or a crash left, without `begin`: that one can then
+   * append no more. Of several processes that end a log one does, with its `last`.
    * @param last the run's last events, written in the same step, so that no crash leaves an end without a seal
    */
   seal(run: RunRef, last?: readonly NewRunEvent[]): Promise<void>;

@@ -20,6 +20,11 @@ export interface LogWrite {
   readonly resumable: boolean;
   /** The writer's; becomes the log's when it is greater. */
   readonly leaseToken: number;
+  /**
+   * One past the last event that the writer knows to be stored; `null` when it has not seen the log in the storage: only then
+   * a log that is not there is made.
+   */
+  readonly storedSeq: number | null;
   /** In order. May be empty: the log is made known, or sealed. */
   readonly events: readonly RunEvent[];
   /** One past the last event handed out, so that evicted ones are not handed out again. */
@@ -46,9 +51,10 @@ export interface EventStorage {
    */
   readonly disposable: boolean;
   /**
-   * Be told when logs grow, are sealed or are dropped by other processes: a hint, late or lost at times. `onMissed` says that
-   * any number of hints may have been lost (a connection was): look at the head of everything that is read.
-   * `null`: this storage cannot tell; the log looks by itself.
+   * Be told when logs grow, are sealed, are dropped or get a greater token by other processes' calls: a hint, late or lost at
+   * times, and harmless when it says nothing new; what this instance did itself should be left out. By the time of the hint
+   * the storage must show what it is about. `onMissed` says that any number of hints may have been lost (a connection was):
+   * look at the head of everything that is read. Called once. `null`: this storage cannot tell; the log looks by itself.
    */
   readonly watch:
     ((listener: { readonly onGrown: (run: RunRef) => void; readonly onMissed: () => void }) => LogWatch) | null;
@@ -56,10 +62,17 @@ export interface EventStorage {
   /** The heads of many logs in one question, for those who were not told; `null` for what is not kept. */
   heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]>;
   /**
-   * Write; logs that are not there are made. One log's share is written whole or not at all, and refused when the stored
-   * `leaseToken` is greater than the writer's: a worker that lost its run cannot add to its successor's events. An event whose
-   * number is taken stays as it was.
-   * @returns the runs whose share was refused; plain when the write is done on return, a promise otherwise.
+   * Write. One log's share is written whole or not at all: events, head and seal become visible together. It is refused, and
+   * nothing of it written, when
+   * - the stored `leaseToken` is greater than the writer's: a worker that lost its run cannot add to its successor's events;
+   * - the log is sealed: of two that end it one does;
+   * - `storedSeq` is a number and the log is not there (it was dropped), or its `nextSeq` is smaller (the storage lost some).
+   *
+   * Otherwise a log that is not there is made, and of one that is there `nextSeq`, `leaseToken` and `evicted` become the greater
+   * of both; `resumable` stays. An event whose number is taken stays as it was, and is not counted again in `bytes`: a write
+   * whose answer was lost is repeated. Runs of one call differ. What is refused of one run does not touch the others.
+   * @returns the runs whose share was refused; plain when the write is done on return, a promise otherwise. It must settle
+   *   within seconds when nobody answers.
    */
   write(writes: readonly LogWrite[]): Promise<readonly RunRef[]> | readonly RunRef[];
   /** Events with `fromSeq <= seq < beforeSeq` in order, until `maxBytes` of data are reached; at least one if there is one. */
@@ -79,11 +92,12 @@ export interface EventStorage {
     readonly beforeSeq: number;
     readonly bytes: number;
   }): Promise<{ readonly freedBytes: number; readonly evictedToSeq: number }>;
-  /** Keep a sealed log at least until `ms` after it was sealed. */
+  /** Keep a log at least until `ms` after its seal, which may be still to come. Nothing happens to one that is not there. */
   keep(run: RunRef, ms: number): Promise<void>;
+  /** Forget a log and its events; one that is not there is no error. */
   delete(run: RunRef): Promise<void>;
   deleteThread(threadId: string): Promise<void>;
-  /** Delete logs whose time is over, at most `limit`. @returns them. */
+  /** Delete sealed logs whose time is over, at most `limit`; several processes ask at once. @returns those that this call deleted. */
   deleteExpired(limit: number): Promise<readonly RunRef[]>;
   /** Logs that were never sealed, oldest first, at most `limit`. */
   unsealed(limit: number): Promise<readonly RunRef[]>;
@@ -92,6 +106,7 @@ export interface EventStorage {
 
 /** A subscription to remote growth. No connection is held per log. */
 export interface LogWatch {
+  /** Hints of this run from now on. Where it takes time until they come, `onMissed` is called when they do. Idempotent. */
   add(run: RunRef): void;
   remove(run: RunRef): void;
   close(): void;

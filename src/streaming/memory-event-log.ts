@@ -68,9 +68,11 @@ export class MemoryEventLog implements EventLog {
     // Memory is as durable as it gets.
   }
 
-  async seal(run: RunRef): Promise<void> {
+  async seal(run: RunRef, last: readonly NewRunEvent[] = []): Promise<void> {
     const buffer = this.#logs.get(run)?.buffer;
     if (buffer === undefined || buffer.sealed) return;
+    buffer.append(last);
+    buffer.visibleSeq = buffer.nextSeq;
     buffer.sealed = true;
     buffer.wakeReaders();
     this.#sealed.add(buffer);

@@ -2,7 +2,7 @@
 export const INSERT_ROWS = 32;
 
 /**
- * `event_logs`: one row per run's log. `expires_at` is set when it is sealed; an abandoned log has no run any more and waits for its
+ * `event_logs`: one row per run's log. `expires_at` is set when it is sealed, `keep_ms` or more later; an abandoned log has no run any more and waits for its
  * events to be deleted. `run_events.event_key` = log_id << 32 | seq. `kind`: 0 token, 1 state, 2 control.
  */
 export const EVENT_MIGRATIONS: readonly string[] = [
@@ -29,6 +29,8 @@ export const EVENT_MIGRATIONS: readonly string[] = [
     event TEXT NOT NULL,
     data TEXT NOT NULL
   )`,
+  `ALTER TABLE event_logs ADD COLUMN lease_token INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE event_logs ADD COLUMN keep_ms INTEGER NOT NULL DEFAULT 0`,
 ];
 
 /** Parameters per row: log_id, seq, kind, bytes, event, data. */
@@ -40,20 +42,22 @@ export function insertEvents(rows: number): string {
 const SEQ = "event_key & 4294967295";
 
 export const SQL = {
-  head: `SELECT log_id, next_seq, bytes, resumable, sealed_at, tokens_evicted_to, states_evicted_to
+  head: `SELECT log_id, next_seq, bytes, resumable, sealed_at, lease_token, tokens_evicted_to, states_evicted_to
     FROM event_logs WHERE run_id = ? AND thread_id = ?`,
 
-  upsert: `INSERT INTO event_logs (run_id, thread_id, resumable, next_seq, bytes, tokens_evicted_to, states_evicted_to,
-      sealed_at, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (run_id) DO UPDATE SET
-      next_seq = max(next_seq, excluded.next_seq),
-      bytes = bytes + excluded.bytes,
-      tokens_evicted_to = max(tokens_evicted_to, excluded.tokens_evicted_to),
-      states_evicted_to = max(states_evicted_to, excluded.states_evicted_to),
-      sealed_at = coalesce(sealed_at, excluded.sealed_at),
-      expires_at = coalesce(expires_at, excluded.expires_at)
-    RETURNING log_id`,
+  make: `INSERT INTO event_logs (run_id, thread_id, resumable, next_seq, bytes, lease_token, tokens_evicted_to,
+      states_evicted_to, sealed_at, expires_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING log_id`,
+
+  grow: `UPDATE event_logs SET
+      next_seq = max(next_seq, @nextSeq),
+      bytes = bytes + @bytes,
+      lease_token = @leaseToken,
+      tokens_evicted_to = max(tokens_evicted_to, @tokensTo),
+      states_evicted_to = max(states_evicted_to, @statesTo),
+      sealed_at = @sealedAt,
+      expires_at = @sealedAt + max(@sealForMs, keep_ms)
+    WHERE log_id = @logId`,
 
   read: `SELECT ${SEQ} AS seq, kind, event, data, bytes FROM run_events
     WHERE event_key >= (? << 32 | ?) AND event_key < (? << 32 | ?) ORDER BY event_key`,
@@ -69,8 +73,8 @@ export const SQL = {
   evicted: `UPDATE event_logs SET bytes = bytes - ?, tokens_evicted_to = max(tokens_evicted_to, ?),
       states_evicted_to = max(states_evicted_to, ?) WHERE log_id = ?`,
 
-  keep: `UPDATE event_logs SET expires_at = max(expires_at, sealed_at + ?)
-    WHERE run_id = ? AND thread_id = ? AND sealed_at IS NOT NULL`,
+  keep: `UPDATE event_logs SET keep_ms = max(keep_ms, @ms), expires_at = max(expires_at, sealed_at + @ms)
+    WHERE run_id = @runId AND thread_id = @threadId`,
 
   expired: `SELECT run_id, thread_id FROM event_logs WHERE expires_at <= ? AND run_id IS NOT NULL ORDER BY expires_at LIMIT ?`,
 

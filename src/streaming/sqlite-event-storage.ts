@@ -22,6 +22,7 @@ interface HeadRow {
   readonly bytes: number;
   readonly resumable: number;
   readonly sealed_at: number | null;
+  readonly lease_token: number;
   readonly tokens_evicted_to: number;
   readonly states_evicted_to: number;
 }
@@ -59,25 +60,32 @@ export async function openSqliteEventStorage(
 }
 
 class SqliteEventStorage implements EventStorage {
+  readonly disposable = false;
+  /** Another process on the same file is possible and rare: its logs are looked at now and then. */
+  readonly watch = null;
   readonly #opened: SqliteDatabase;
   readonly #clock: Clock;
   readonly #head: Statement<[string, string], HeadRow>;
-  readonly #upsert: Statement<unknown[], number>;
+  readonly #make: Statement<unknown[], number>;
+  readonly #grow: Statement<unknown[]>;
   readonly #insertOne: Statement<unknown[]>;
   readonly #insertMany: Statement<unknown[]>;
   readonly #read: Statement<[number, number, number, number], EventRow>;
-  readonly #write: (writes: readonly LogWrite[]) => void;
+  readonly #write: (writes: readonly LogWrite[]) => readonly RunRef[];
 
   constructor(opened: SqliteDatabase, clock: Clock) {
     const { db } = opened;
     this.#opened = opened;
     this.#clock = clock;
     this.#head = db.prepare(SQL.head);
-    this.#upsert = db.prepare<unknown[], number>(SQL.upsert).pluck();
+    this.#make = db.prepare<unknown[], number>(SQL.make).pluck();
+    this.#grow = db.prepare(SQL.grow);
     this.#insertOne = db.prepare(insertEvents(1));
     this.#insertMany = db.prepare(insertEvents(INSERT_ROWS));
     this.#read = db.prepare(SQL.read);
-    this.#write = immediate(db, (writes: readonly LogWrite[]) => writes.forEach((write) => this.#writeLog(write)));
+    this.#write = immediate(db, (writes: readonly LogWrite[]) =>
+      writes.filter((write) => !this.#writeLog(write)).map(({ run }) => run),
+    );
   }
 
   async head(run: RunRef): Promise<LogHead | null> {
@@ -88,12 +96,17 @@ class SqliteEventStorage implements EventStorage {
       bytes: row.bytes,
       resumable: row.resumable === 1,
       sealed: row.sealed_at !== null,
+      leaseToken: row.lease_token,
       evicted: { tokensTo: row.tokens_evicted_to, statesTo: row.states_evicted_to },
     };
   }
 
-  write(writes: readonly LogWrite[]): undefined {
-    this.#write(writes);
+  heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]> {
+    return Promise.all(runs.map((run) => this.head(run)));
+  }
+
+  write(writes: readonly LogWrite[]): readonly RunRef[] {
+    return this.#write(writes);
   }
 
   async read(params: {
@@ -147,7 +160,7 @@ class SqliteEventStorage implements EventStorage {
   }
 
   async keep(run: RunRef, ms: number): Promise<void> {
-    this.#opened.db.prepare(SQL.keep).run(ms, run.runId, run.threadId);
+    this.#opened.db.prepare(SQL.keep).run({ ms, runId: run.runId, threadId: run.threadId });
   }
 
   async delete(run: RunRef): Promise<void> {
@@ -180,20 +193,31 @@ class SqliteEventStorage implements EventStorage {
     this.#opened.close();
   }
 
-  #writeLog(write: LogWrite): void {
-    const { run, evicted, sealForMs } = write;
-    const now = this.#clock.now();
-    const logId = this.#upsert.get(
-      run.runId,
-      run.threadId,
-      write.resumable ? 1 : 0,
-      write.nextSeq,
-      write.bytes,
-      evicted.tokensTo,
-      evicted.statesTo,
-      sealForMs === null ? null : now,
-      sealForMs === null ? null : now + sealForMs,
-    );
+  /** @returns false when it is refused. */
+  #writeLog(write: LogWrite): boolean {
+    const { run, evicted, leaseToken, storedSeq, nextSeq, sealForMs } = write;
+    const head = this.#head.get(run.runId, run.threadId);
+    if (head === undefined) {
+      if (storedSeq !== null) return false;
+    } else if (head.lease_token > leaseToken || head.sealed_at !== null || head.next_seq < (storedSeq ?? 0)) {
+      return false;
+    }
+    const sealedAt = sealForMs === null ? null : this.#clock.now();
+    const { tokensTo, statesTo } = evicted;
+    let logId: number | undefined;
+    if (head === undefined) {
+      const expiresAt = sealForMs === null || sealedAt === null ? null : sealedAt + sealForMs;
+      const { runId, threadId } = run;
+      const resumable = write.resumable ? 1 : 0;
+      const { bytes } = write;
+      const values = [runId, threadId, resumable, nextSeq, bytes, leaseToken, tokensTo, statesTo, sealedAt, expiresAt];
+      logId = this.#make.get(values);
+    } else {
+      logId = head.log_id;
+      const isNew = (event: RunEvent): boolean => event.seq >= head.next_seq;
+      const bytes = write.events.every(isNew) ? write.bytes : bytesOf(write.events.filter(isNew));
+      this.#grow.run({ nextSeq, bytes, leaseToken, tokensTo, statesTo, sealedAt, sealForMs, logId });
+    }
     const whole = write.events.length - (write.events.length % INSERT_ROWS);
     for (let start = 0; start < whole; start += INSERT_ROWS) {
       this.#insertMany.run(rowsOf(logId, write.events, start, start + INSERT_ROWS));
@@ -201,6 +225,7 @@ class SqliteEventStorage implements EventStorage {
     for (let start = whole; start < write.events.length; start += 1) {
       this.#insertOne.run(rowsOf(logId, write.events, start, start + 1));
     }
+    return true;
   }
 
   /** Delete the events of abandoned logs, then the logs. After a crash in between, the next call goes on. */
@@ -223,6 +248,10 @@ class SqliteEventStorage implements EventStorage {
   }
 }
 
+function bytesOf(events: readonly RunEvent[]): number {
+  return events.reduce((sum, event) => sum + eventBytes(event), 0);
+}
+
 function rowsOf(logId: number | undefined, events: readonly RunEvent[], from: number, to: number): unknown[] {
   const values: unknown[] = [];
   for (let i = from; i < to; i += 1) {
@@ -241,8 +270,12 @@ function reporting(storage: EventStorage, path: string): EventStorage {
       throw unavailable(path, error);
     }
   };
+  const { disposable, watch } = storage;
   return {
+    disposable,
+    watch,
     head: (run) => call(() => storage.head(run)),
+    heads: (runs) => call(() => storage.heads(runs)),
     write(writes) {
       try {
         return storage.write(writes);

@@ -104,10 +104,11 @@ export class StoredEventLog implements EventLog {
     if (log !== undefined) await this.#flush(log);
   }
 
-  async seal(run: RunRef): Promise<void> {
+  async seal(run: RunRef, last: readonly NewRunEvent[] = []): Promise<void> {
     const log = this.#logs.get(run) ?? (await this.#load(run));
     if (log === null) return;
     if (!log.buffer.sealed) {
+      log.buffer.append(last);
       log.buffer.sealed = true;
       log.sealForMs = log.buffer.resumable || log.buffer.leftEarly ? this.#ttlMs : this.#unreadTtlMs;
       this.#lingering.add(log.buffer);

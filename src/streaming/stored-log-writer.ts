@@ -85,7 +85,7 @@ export class StoredLogWriter {
     };
     try {
       const writing = this.#storage.write(writes);
-      if (writing === undefined) {
+      if (!(writing instanceof Promise)) {
         succeeded();
         return Promise.resolve();
       }

@@ -57,6 +57,8 @@ export class StoredLog {
     return {
       run: this.buffer.run,
       resumable: this.buffer.resumable,
+      leaseToken: 0,
+      storedSeq: this.known ? this.storedSeq : null,
       events,
       nextSeq: this.buffer.nextSeq,
       bytes: events.reduce((sum, event) => sum + eventBytes(event), 0),

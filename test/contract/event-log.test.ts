@@ -22,7 +22,7 @@ function remote(storage: EventStorage): EventStorage {
     ...storage,
     async write(writes) {
       for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-      await storage.write(writes);
+      return storage.write(writes);
     },
   };
 }

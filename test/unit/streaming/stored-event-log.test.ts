@@ -34,13 +34,11 @@ async function opened(
     ...sqlite,
     write(batch) {
       writes += 1;
-      const write = (): void => {
+      const write = () => {
         if (options.fails?.() === true) throw new Error("disk full");
-        sqlite.write(batch)?.catch(() => undefined);
+        return sqlite.write(batch);
       };
-      if (options.asynchronous === true) return turn().then(write);
-      write();
-      return undefined;
+      return options.asynchronous === true ? turn().then(write) : write();
     },
   };
   const logger = { warn: (fields: object) => void warnings.push(fields) };
