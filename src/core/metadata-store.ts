@@ -208,19 +208,21 @@ export interface SupersededRun extends RunRef {
 export interface RunExplanation {
   readonly run: Run;
   readonly now: EpochMs;
-  /** In-flight runs of the thread that come before it; 0 for a running or finished one. */
+  /** In-flight runs of the thread that come before it, in order of (dueAt, runId); 0 for a running or finished one. */
   readonly ahead: number;
-  /** The run that must end first: the running one of its thread, else the head of its queue. */
+  /** The run that must end first: the running one of its thread, else the head of its queue. `null` when `ahead` is 0. */
   readonly blockedBy: (RunRef & { readonly status: RunStatus }) | null;
   /** Who executes it; `null` unless it is running. */
   readonly holder: {
     readonly workerId: string;
     readonly leaseToken: number;
+    /** Of its claim or its last heartbeat. */
     readonly heartbeatAt: EpochMs;
     readonly expiresAt: EpochMs;
   } | null;
-  /** After a crash: no run of the thread starts before. */
+  /** After a crash: no run of the thread starts before. `null` once it has passed, and unless the run is pending. */
   readonly retryAt: EpochMs | null;
+  /** `null` for a run that has ended. */
   readonly cancelRequested: CancelAction | null;
 }
 
@@ -263,7 +265,10 @@ export interface RunStore {
   }): Promise<CreateRunOutcome>;
   /** Oldest due first by (dueAt, runId), at most one running run per thread; threads go to `busy`. */
   claim(params: ClaimRequest & { readonly limit: number; readonly threadId?: string }): Promise<readonly ClaimedRun[]>;
-  /** When the next delayed pending run becomes due, later than now; `null` when there is none. */
+  /**
+   * The earliest time later than now at which a delayed pending run becomes due or a pause after a crash ends; `null` when
+   * there is none.
+   */
   nextDueAt(): Promise<EpochMs | null>;
   /** Extend leases, one statement for all runs of a worker; cancels ride back on it. */
   heartbeat(params: { readonly leases: readonly RunLease[]; readonly leaseMs: number }): Promise<{
@@ -298,7 +303,9 @@ export interface RunStore {
   /**
    * Take back runs whose lease has expired, or whose worker `isAlive` denies: pending again, or `error` after
    * `maxAttempts`, with `{error: "MaxAttemptsExceeded", message}` that names the attempts and the last worker.
-   * A requeued run keeps its place: until `retryDelayMs(attempt)` has passed no run of its thread is claimed.
+   * A requeued run keeps its place: until `retryDelayMs(attempt)` has passed no run of its thread is claimed. The pause ends
+   * early when the run is cancelled (by request or by a new run's multitask strategy) or deleted: a run whose cancel was
+   * requested never pauses, since whoever claims it only ends it.
    * @param params.retryDelayMs pause before the next start, by the number of attempts so far. Default none.
    */
   reapExpired(params: {

@@ -1,4 +1,4 @@
-import type { JsonObject } from "../core/json.js";
+import type { EpochMs, JsonObject } from "../core/json.js";
 import type { NewRun } from "../core/metadata-store.js";
 import { threadStatusAfter } from "../core/run-lifecycle.js";
 import type { CancelAction, TerminalRunStatus } from "../core/run.js";
@@ -39,7 +39,28 @@ export function runMetadata(threadMetadata: JsonObject, draft: NewRun): JsonObje
 }
 
 /** Error of a run whose workers were lost once too often: `{error, message}`. */
-export function workerLostError(attempt: number): { readonly error: string; readonly message: string } {
+export function maxAttemptsError(
+  attempt: number,
+  workerId: string | null,
+): { readonly error: "MaxAttemptsExceeded"; readonly message: string } {
   const times = attempt === 1 ? "once" : `${attempt} times`;
-  return { error: "WorkerLost", message: `The run was started ${times}, and its worker was lost each time.` };
+  const last = workerId === null ? "" : ` The last one was ${workerId}.`;
+  return {
+    error: "MaxAttemptsExceeded",
+    message: `The run was started ${times}, and its worker was lost each time.${last}`,
+  };
+}
+
+/**
+ * When a run that is taken back may start again; `null` is at once. With a cancel requested nothing is executed, so nothing
+ * is worth a pause.
+ */
+export function retryAtAfter(params: {
+  readonly now: EpochMs;
+  readonly attempt: number;
+  readonly cancel: CancelAction | null;
+  readonly retryDelayMs: ((attempt: number) => number) | undefined;
+}): EpochMs | null {
+  const delayMs = params.cancel === null ? (params.retryDelayMs?.(params.attempt) ?? 0) : 0;
+  return delayMs > 0 ? params.now + Math.ceil(delayMs) : null;
 }

@@ -143,7 +143,7 @@ it("takes runs back from dead workers; after `maxAttempts` the run fails and its
   await openRuntime({ scripts: {}, storage: test, workerId: "worker-2", mayBeAlive: (id) => id !== "dead" });
   await test.until(async () => (await test.row(run))?.status === "error", "the failure", 500);
   expect(await test.ending(run)).toBe("error");
-  expect(await waiting).toContain("WorkerLost");
+  expect(await waiting).toContain("MaxAttemptsExceeded");
   expect((await test.services.threads.get(ANONYMOUS, run.threadId)).status).toBe("error");
   expect(test.scripted.executions).toHaveLength(0);
 });

@@ -80,6 +80,7 @@ function supersede(tables: Tables, row: RunRow, action: CancelAction): Supersede
   // A pending run that a worker has held before may have left checkpoints: the next worker undoes or keeps them.
   if (row.status === "running" || row.leaseToken > 0) {
     row.cancel = strongerCancel(row.cancel, action);
+    tables.endPause(row.thread);
     return { ...ref, action: row.cancel, was: "running" };
   }
   if (action === "rollback") tables.removeRun(row);
@@ -110,6 +111,8 @@ function newRow(
     leaseToken: 0,
     workerId: null,
     leaseUntil: 0,
+    heartbeatAt: 0,
+    retryAt: null,
     cancel: null,
   };
 }

@@ -12,6 +12,9 @@ export function createMemoryMetadataStore(clock: StoreClock): MetadataStore {
   const tables = new Tables(clock);
   return {
     durable: false,
+    presence: null,
+    leaseRenewal: null,
+    transfer: null,
     assistants: createMemoryAssistants(tables),
     threads: createMemoryThreads(tables),
     runs: createMemoryRuns(tables),

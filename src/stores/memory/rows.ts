@@ -45,6 +45,8 @@ export interface ThreadRow {
   /** In order of (dueAt, runId). */
   pending: RunRow[];
   running: RunRow | null;
+  /** The pending run after whose crash the thread pauses. */
+  retrying: RunRow | null;
 }
 
 export interface RunRow {
@@ -66,6 +68,9 @@ export interface RunRow {
   leaseToken: number;
   workerId: string | null;
   leaseUntil: EpochMs;
+  heartbeatAt: EpochMs;
+  /** Until then no run of its thread starts. */
+  retryAt: EpochMs | null;
   cancel: CancelAction | null;
 }
 

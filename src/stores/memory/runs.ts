@@ -4,8 +4,9 @@ import { isVisible } from "../../core/metadata-filter.js";
 import type { RunStore } from "../../core/metadata-store.js";
 import { afterExpiredLease, isTerminal } from "../../core/run-lifecycle.js";
 import type { Run, RunLease, RunRef } from "../../core/run.js";
-import { settledStatusAfter, strongerCancel, workerLostError } from "../run-rules.js";
+import { maxAttemptsError, retryAtAfter, settledStatusAfter, strongerCancel } from "../run-rules.js";
 import { createRun } from "./create-run.js";
+import { explainRun } from "./explain-run.js";
 import type { RunRow } from "./rows.js";
 import { runOf } from "./rows.js";
 import type { Tables } from "./tables.js";
@@ -22,8 +23,8 @@ export function createMemoryRuns(tables: Tables): RunStore {
 
   const dueIn = (threadId: string): RunRow[] => {
     const thread = tables.threads.get(threadId);
-    const first = thread?.running === null ? thread.pending[0] : undefined;
-    return first !== undefined && first.dueAt <= clock.now() ? [first] : [];
+    const first = thread === undefined ? null : tables.dueRunOf(thread);
+    return first === null ? [] : [first];
   };
 
   const candidates = (query: {
@@ -55,9 +56,13 @@ export function createMemoryRuns(tables: Tables): RunStore {
     nextDueAt: async () => tables.nextDueAt(),
 
     async heartbeat({ leases, leaseMs }) {
-      const leaseUntil = clock.now() + leaseMs;
+      const now = clock.now();
       const rows = leases.map((lease) => ({ runId: lease.runId, row: held(lease) }));
-      for (const { row } of rows) if (row !== null) row.leaseUntil = leaseUntil;
+      for (const { row } of rows) {
+        if (row === null) continue;
+        row.leaseUntil = now + leaseMs;
+        row.heartbeatAt = now;
+      }
       return {
         lost: rows.filter(({ row }) => row === null).map(({ runId }) => runId),
         cancelRequested: rows.flatMap(({ runId, row }) =>
@@ -100,6 +105,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
       // A run that a worker has held before may have left checkpoints: the next worker undoes or keeps them.
       if (row.status === "running" || row.leaseToken > 0) {
         row.cancel = strongerCancel(row.cancel, action);
+        tables.endPause(row.thread);
         return { kind: "requested", run: runOf(row) };
       }
       if (action === "rollback") tables.removeRun(row);
@@ -108,7 +114,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
       return { kind: "cancelled", run: runOf(row) };
     },
 
-    async reapExpired({ maxAttempts, isAlive }) {
+    async reapExpired({ maxAttempts, isAlive, retryDelayMs }) {
       const requeued: RunRef[] = [];
       const failed: RunRef[] = [];
       const now = clock.now();
@@ -118,10 +124,10 @@ export function createMemoryRuns(tables: Tables): RunStore {
         const ref = { runId: row.runId, threadId: row.thread.threadId };
         // With a cancel requested no attempt will execute the graph again, so none is one too many.
         if (row.cancel !== null || afterExpiredLease({ attempt: row.attempt, maxAttempts }) === "pending") {
-          tables.requeueRun(row);
+          tables.requeueRun(row, retryAtAfter({ now, attempt: row.attempt, cancel: row.cancel, retryDelayMs }));
           requeued.push(ref);
         } else {
-          const error = toJsonText(workerLostError(row.attempt));
+          const error = toJsonText(maxAttemptsError(row.attempt, row.workerId));
           tables.endRun(row, "error", error);
           tables.settleThread(row.thread, { status: "error", patch: { error } });
           failed.push(ref);
@@ -133,6 +139,13 @@ export function createMemoryRuns(tables: Tables): RunStore {
     async get({ runId, threadId, access }) {
       const row = tables.visibleRun(runId, threadId, access);
       return row === null ? null : runOf(row);
+    },
+
+    holds: async (lease) => held(lease) !== null,
+
+    async explain({ runId, threadId, access }) {
+      const row = tables.visibleRun(runId, threadId, access);
+      return row === null ? null : explainRun(tables, row);
     },
 
     async list({ limit, offset, ...query }) {

@@ -33,10 +33,12 @@ export class Tables {
   readonly runs = new Map<string, RunRow>();
   /** Pending and running. */
   readonly inflight = new Set<RunRow>();
-  /** Threads with a pending run and no running one, by their first pending run: the queue. */
+  /** Threads with a pending run, no running one and no pause, by their first pending run: the queue. */
   readonly #ready: SortedRows<ThreadRow>;
   /** Pending runs that were created with a delay. */
   readonly #delayed: SortedRows<RunRow>;
+  /** Pending runs after whose crash their threads pause, until their `retryAt`. */
+  readonly #retrying: SortedRows<RunRow>;
   /** Not an index of terms: V8 finds a key that is deleted and set again ever slower until it rehashes the table. */
   readonly #statusCounts: Record<ThreadStatus, number> = { idle: 0, busy: 0, interrupted: 0, error: 0 };
 
@@ -60,6 +62,12 @@ export class Tables {
     });
     this.#ready = new SortedRows((a, b) => compareDue(a.pending[0] as RunRow, b.pending[0] as RunRow));
     this.#delayed = new SortedRows(compareDue);
+    this.#retrying = new SortedRows(
+      compareBy(
+        (row) => row.retryAt ?? 0,
+        (row) => row.runId,
+      ),
+    );
   }
 
   /** A thread that exists and that `access` shows. */
@@ -107,6 +115,7 @@ export class Tables {
       runs: [],
       pending: [],
       running: null,
+      retrying: null,
     };
     this.threads.set(row.threadId, row);
     this.threadIndex.insert(row, termsOf(row.metadata));
@@ -197,16 +206,33 @@ export class Tables {
     row.leaseToken += 1;
     row.workerId = claim.workerId;
     row.leaseUntil = now + claim.leaseMs;
+    row.heartbeatAt = now;
     row.updatedAt = now;
   }
 
-  /** A running run goes back into the queue. */
-  requeueRun(row: RunRow): void {
+  /**
+   * A running run goes back into the queue.
+   * @param retryAt its thread pauses until then
+   */
+  requeueRun(row: RunRow, retryAt: EpochMs | null = null): void {
     this.#changeQueue(row.thread, () => (row.thread.running = null));
     row.status = "pending";
     row.workerId = null;
     row.updatedAt = this.clock.now();
     this.#enqueue(row);
+    if (retryAt === null) return;
+    row.retryAt = retryAt;
+    this.#retrying.insert(row);
+    this.#changeQueue(row.thread, () => (row.thread.retrying = row));
+  }
+
+  /** The thread's pause after a crash is over. */
+  endPause(thread: ThreadRow): void {
+    const row = thread.retrying;
+    if (row === null) return;
+    this.#retrying.remove(row);
+    row.retryAt = null;
+    this.#changeQueue(thread, () => (thread.retrying = null));
   }
 
   endRun(row: RunRow, status: RunRow["status"], error: JsonText | null): void {
@@ -220,6 +246,7 @@ export class Tables {
   /** The first due run of every thread that is free for one, oldest first. */
   dueRuns(limit: number): RunRow[] {
     const now = this.clock.now();
+    this.#endPauses(now);
     const due: RunRow[] = [];
     for (const thread of this.#ready) {
       const run = thread.pending[0];
@@ -229,13 +256,36 @@ export class Tables {
     return due;
   }
 
+  /** The first pending run of a thread, when it may start now. */
+  dueRunOf(thread: ThreadRow): RunRow | null {
+    const now = this.clock.now();
+    this.#endPauses(now);
+    const run = isReady(thread) ? thread.pending[0] : undefined;
+    return run !== undefined && run.dueAt <= now ? run : null;
+  }
+
   nextDueAt(): EpochMs | null {
     const now = this.clock.now();
+    this.#endPauses(now);
+    const [retrying] = this.#retrying;
     const [next] = this.#delayed.range(
       (row) => row.dueAt <= now,
       () => true,
     );
-    return next?.dueAt ?? null;
+    const times = [next?.dueAt, retrying?.retryAt].filter((time) => typeof time === "number");
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** When the thread's pause ends; `null` when it has none. */
+  pausedUntil(thread: ThreadRow): EpochMs | null {
+    this.#endPauses(this.clock.now());
+    return thread.retrying?.retryAt ?? null;
+  }
+
+  #endPauses(now: EpochMs): void {
+    for (let [row] = this.#retrying; row !== undefined && (row.retryAt ?? 0) <= now; [row] = this.#retrying) {
+      this.endPause(row.thread);
+    }
   }
 
   #enqueue(row: RunRow): void {
@@ -253,6 +303,7 @@ export class Tables {
   #leaveQueue(row: RunRow): void {
     const { thread } = row;
     this.inflight.delete(row);
+    if (thread.retrying === row) this.endPause(thread);
     if (row.status === "running") this.#changeQueue(thread, () => (thread.running = null));
     if (row.status !== "pending") return;
     this.#changeQueue(thread, () => thread.pending.splice(thread.pending.indexOf(row), 1));
@@ -271,7 +322,7 @@ function statusNow(row: ThreadRow): ThreadStatus {
 }
 
 function isReady(thread: ThreadRow): boolean {
-  return thread.running === null && thread.pending.length > 0;
+  return thread.running === null && thread.retrying === null && thread.pending.length > 0;
 }
 
 function compareDue(a: RunRow, b: RunRow): number {

@@ -3,9 +3,9 @@ import { toJsonText } from "../../core/json.js";
 import type { ClaimRequest, CreateRunOutcome, NewRun, SupersededRun } from "../../core/metadata-store.js";
 import { decideMultitask } from "../../core/multitask.js";
 import type { CancelAction } from "../../core/run.js";
-import { runMetadata, strongerCancel, withRunIds } from "../run-rules.js";
+import { runMetadata, withRunIds } from "../run-rules.js";
 import { parseObject, runOf, type RunColumns, type ThreadColumns } from "./rows.js";
-import { deleteRun, endRun, inflightRuns } from "./run-rows.js";
+import { cancelLater, deleteRun, endRun, inflightRuns } from "./run-rows.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, insertThread, showsMetadata } from "./thread-rows.js";
 
@@ -68,9 +68,7 @@ function supersede(session: Session, row: RunColumns, action: CancelAction): Sup
   const ref = { runId: row.run_id, threadId: row.thread_id, temporary: row.temporary === 1 };
   // A pending run that a worker has held before may have left checkpoints: the next worker undoes or keeps them.
   if (row.status === "running" || row.lease_token > 0) {
-    const stronger = strongerCancel(row.cancel_action, action);
-    session.sql("UPDATE runs SET cancel_action = ? WHERE id = ?").run(stronger, row.id);
-    return { ...ref, action: stronger, was: "running" };
+    return { ...ref, action: cancelLater(session, row, action), was: "running" };
   }
   if (action === "rollback") deleteRun(session, row);
   else endRun(session, row, "interrupted", null);
@@ -102,6 +100,7 @@ function insertRun(
     lease_token: claim === null ? 0 : 1,
     worker_id: claim?.workerId ?? null,
     lease_until: claim === null ? null : now + claim.leaseMs,
+    heartbeat_at: claim === null ? null : now,
   };
   const { lastInsertRowid } = session.sql(INSERT_RUN).run(columns);
   return {
@@ -110,6 +109,7 @@ function insertRun(
     thread_id: thread.thread_id,
     thread_metadata: thread.metadata,
     error: null,
+    retry_at: null,
     cancel_action: null,
   };
 }
@@ -130,5 +130,6 @@ const INSERTED = [
   "lease_token",
   "worker_id",
   "lease_until",
+  "heartbeat_at",
 ];
 const INSERT_RUN = `INSERT INTO runs (${INSERTED.join(", ")}) VALUES (${INSERTED.map((name) => `@${name}`).join(", ")})`;

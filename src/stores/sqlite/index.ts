@@ -21,6 +21,9 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
   const session = createSession(opened.db, clock);
   return {
     durable: opened.path !== MEMORY,
+    presence: null,
+    leaseRenewal: null,
+    transfer: null,
     assistants: createSqliteAssistants(session),
     threads: createSqliteThreads(session),
     runs: createSqliteRuns(session),

@@ -104,6 +104,17 @@ CREATE TABLE run_kwargs (
   kwargs TEXT NOT NULL
 );
 `,
+  `
+ALTER TABLE runs ADD COLUMN heartbeat_at INTEGER;
+-- after a crash: until then no run of its thread starts
+ALTER TABLE runs ADD COLUMN retry_at INTEGER;
+CREATE INDEX runs_retrying ON runs (thread, retry_at) WHERE status = 'pending' AND retry_at IS NOT NULL;
+
+-- the latest retry_at of the pending runs
+ALTER TABLE threads ADD COLUMN head_retry_at INTEGER;
+DROP INDEX threads_queue;
+CREATE INDEX threads_queue ON threads (head_due_at, head_run_id, head_retry_at) WHERE head_due_at IS NOT NULL;
+`,
 ];
 
 /** Table of the long-term store. Only ever append to this list. */

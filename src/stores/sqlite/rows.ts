@@ -63,6 +63,8 @@ export interface RunColumns {
   readonly lease_token: number;
   readonly worker_id: string | null;
   readonly lease_until: number | null;
+  readonly heartbeat_at: number | null;
+  readonly retry_at: number | null;
   readonly cancel_action: CancelAction | null;
 }
 

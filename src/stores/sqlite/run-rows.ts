@@ -1,7 +1,8 @@
 import type { AccessFilter } from "../../core/auth.js";
 import type { JsonText } from "../../core/json.js";
 import type { ClaimRequest } from "../../core/metadata-store.js";
-import type { Run, RunKwargs, RunLease, RunStatus } from "../../core/run.js";
+import type { CancelAction, Run, RunKwargs, RunLease, RunStatus } from "../../core/run.js";
+import { strongerCancel } from "../run-rules.js";
 import { runOf, type RunColumns } from "./rows.js";
 import type { Session } from "./session.js";
 import { showsMetadata } from "./thread-rows.js";
@@ -10,7 +11,7 @@ import { showsMetadata } from "./thread-rows.js";
 export const RUN_COLUMNS =
   "r.id, r.run_id, r.thread, t.thread_id, t.metadata AS thread_metadata, r.assistant_id, r.graph_id, r.created_at, " +
   "r.updated_at, r.due_at, r.status, r.metadata, r.multitask_strategy, r.temporary, r.attempt, r.error, r.lease_token, " +
-  "r.worker_id, r.lease_until, r.cancel_action";
+  "r.worker_id, r.lease_until, r.heartbeat_at, r.retry_at, r.cancel_action";
 
 export function findRun(session: Session, runId: string): RunColumns | undefined {
   const sql = `SELECT ${RUN_COLUMNS} FROM runs r JOIN threads t ON t.id = r.thread WHERE r.run_id = ?`;
@@ -72,20 +73,36 @@ export function startRun(session: Session, row: RunColumns, claim: ClaimRequest)
     lease_token: row.lease_token + 1,
     worker_id: claim.workerId,
     lease_until: now + claim.leaseMs,
+    heartbeat_at: now,
+    retry_at: null,
     updated_at: now,
   };
   session
     .sql(
-      `UPDATE runs SET status = 'running', attempt = ?, lease_token = ?, worker_id = ?, lease_until = ?, updated_at = ?
-       WHERE id = ?`,
+      `UPDATE runs SET status = 'running', attempt = ?, lease_token = ?, worker_id = ?, lease_until = ?, heartbeat_at = ?,
+         retry_at = NULL, updated_at = ? WHERE id = ?`,
     )
-    .run(started.attempt, started.lease_token, started.worker_id, started.lease_until, now, row.id);
+    .run(started.attempt, started.lease_token, started.worker_id, started.lease_until, now, now, row.id);
   return started;
 }
 
-/** A running run goes back into the queue. */
-export function requeueRun(session: Session, row: RunColumns, attempt: number): void {
+/**
+ * A running run goes back into the queue.
+ * @param next.retryAt its thread pauses until then
+ */
+export function requeueRun(
+  session: Session,
+  row: RunColumns,
+  next: { readonly attempt: number; readonly retryAt: number | null },
+): void {
   session
-    .sql("UPDATE runs SET status = 'pending', attempt = ?, worker_id = NULL, updated_at = ? WHERE id = ?")
-    .run(attempt, session.clock.now(), row.id);
+    .sql("UPDATE runs SET status = 'pending', attempt = ?, retry_at = ?, worker_id = NULL, updated_at = ? WHERE id = ?")
+    .run(next.attempt, next.retryAt, session.clock.now(), row.id);
+}
+
+/** Whoever holds the run, or claims it next, ends it: no pause is worth waiting for. */
+export function cancelLater(session: Session, row: RunColumns, action: CancelAction): CancelAction {
+  const stronger = strongerCancel(row.cancel_action, action);
+  session.sql("UPDATE runs SET cancel_action = ?, retry_at = NULL WHERE id = ?").run(stronger, row.id);
+  return stronger;
 }

@@ -2,11 +2,13 @@ import { toJsonText } from "../../core/json.js";
 import type { RunStore } from "../../core/metadata-store.js";
 import { afterExpiredLease, isTerminal } from "../../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun, RunRef } from "../../core/run.js";
-import { settledStatusAfter, strongerCancel, workerLostError } from "../run-rules.js";
+import { maxAttemptsError, retryAtAfter, settledStatusAfter } from "../run-rules.js";
 import { createRun } from "./create-run.js";
+import { explainRun } from "./explain-run.js";
 import { listRuns } from "./list-runs.js";
 import { parseObject, type RunColumns, type ThreadColumns } from "./rows.js";
 import {
+  cancelLater,
   deleteRun,
   endRun,
   findRun,
@@ -36,11 +38,13 @@ export function createSqliteRuns(session: Session): RunStore {
 
   /** First pending runs of threads that are free, oldest due first. */
   const dueRuns = (threadId: string | undefined, limit: number): readonly string[] => {
-    const due = "SELECT head_run_id AS run FROM threads WHERE head_due_at IS NOT NULL AND head_due_at <= ?";
+    const due = `SELECT head_run_id AS run FROM threads
+      WHERE head_due_at IS NOT NULL AND head_due_at <= ? AND (head_retry_at IS NULL OR head_retry_at <= ?)`;
+    const now = clock.now();
     const rows =
       threadId === undefined
-        ? session.sql<{ run: string }>(`${due} ORDER BY head_due_at, head_run_id LIMIT ?`).all(clock.now(), limit)
-        : session.sql<{ run: string }>(`${due} AND thread_id = ? LIMIT ?`).all(clock.now(), threadId, limit);
+        ? session.sql<{ run: string }>(`${due} ORDER BY head_due_at, head_run_id LIMIT ?`).all(now, now, limit)
+        : session.sql<{ run: string }>(`${due} AND thread_id = ? LIMIT ?`).all(now, now, threadId, limit);
     return rows.map((row) => row.run);
   };
 
@@ -67,19 +71,24 @@ export function createSqliteRuns(session: Session): RunStore {
 
     nextDueAt: () =>
       session.read(() => {
-        const sql =
-          "SELECT min(due_at) AS due FROM runs WHERE status = 'pending' AND due_at > created_at AND due_at > ?";
-        return session.sql<{ due: number | null }>(sql).get(clock.now())?.due ?? null;
+        const now = clock.now();
+        const sql = `SELECT min(at) AS due FROM (
+          SELECT min(due_at) AS at FROM runs WHERE status = 'pending' AND due_at > created_at AND due_at > ? UNION ALL
+          SELECT min(retry_at) FROM runs WHERE status = 'pending' AND retry_at IS NOT NULL AND retry_at > ?)`;
+        return session.sql<{ due: number | null }>(sql).get(now, now)?.due ?? null;
       }),
 
     heartbeat: ({ leases, leaseMs }) =>
       session.write(() => {
-        const leaseUntil = clock.now() + leaseMs;
+        const now = clock.now();
         const extend = session.sql<{ cancel_action: CancelAction | null }>(
-          `UPDATE runs SET lease_until = ? WHERE run_id = ? AND status = 'running' AND lease_token = ?
+          `UPDATE runs SET lease_until = ?, heartbeat_at = ? WHERE run_id = ? AND status = 'running' AND lease_token = ?
            RETURNING cancel_action`,
         );
-        const rows = leases.map(({ runId, leaseToken }) => ({ runId, row: extend.get(leaseUntil, runId, leaseToken) }));
+        const rows = leases.map(({ runId, leaseToken }) => ({
+          runId,
+          row: extend.get(now + leaseMs, now, runId, leaseToken),
+        }));
         return {
           lost: rows.filter(({ row }) => row === undefined).map(({ runId }) => runId),
           cancelRequested: rows.flatMap(({ runId, row }) =>
@@ -114,7 +123,7 @@ export function createSqliteRuns(session: Session): RunStore {
       session.write(() => {
         const row = heldRun(session, lease);
         if (row === null) return { accepted: false };
-        requeueRun(session, row, row.attempt - 1);
+        requeueRun(session, row, { attempt: row.attempt - 1, retryAt: null });
         refreshThread(row);
         return { accepted: true };
       }),
@@ -127,8 +136,8 @@ export function createSqliteRuns(session: Session): RunStore {
         if (isTerminal(row.status)) return { kind: "finished", run };
         // A run that a worker has held before may have left checkpoints: the next worker undoes or keeps them.
         if (row.status === "running" || row.lease_token > 0) {
-          const stronger = strongerCancel(row.cancel_action, action);
-          session.sql("UPDATE runs SET cancel_action = ? WHERE id = ?").run(stronger, row.id);
+          cancelLater(session, row, action);
+          if (row.retry_at !== null) refreshThread(row);
           return { kind: "requested", run };
         }
         if (action === "rollback") deleteRun(session, row);
@@ -137,7 +146,7 @@ export function createSqliteRuns(session: Session): RunStore {
         return { kind: "cancelled", run: ended };
       }),
 
-    reapExpired: ({ maxAttempts, isAlive }) => {
+    reapExpired: ({ maxAttempts, isAlive, retryDelayMs }) => {
       const sql = `SELECT ${RUN_COLUMNS} FROM runs r JOIN threads t ON t.id = r.thread WHERE r.status = 'running'`;
       const expired = (): RunColumns[] => {
         const now = clock.now();
@@ -157,11 +166,13 @@ export function createSqliteRuns(session: Session): RunStore {
             // With a cancel requested no attempt will execute the graph again, so none is one too many.
             const next = afterExpiredLease({ attempt: row.attempt, maxAttempts });
             if (row.cancel_action !== null || next === "pending") {
-              requeueRun(session, row, row.attempt);
+              const { attempt, cancel_action: cancel } = row;
+              const retryAt = retryAtAfter({ now: clock.now(), attempt, cancel, retryDelayMs });
+              requeueRun(session, row, { attempt, retryAt });
               refreshThread(row);
               requeued.push(ref);
             } else {
-              const error = toJsonText(workerLostError(row.attempt));
+              const error = toJsonText(maxAttemptsError(row.attempt, row.worker_id));
               endRun(session, row, "error", error);
               settleThread(session, threadOfRun(row), { status: "error", patch: { error } });
               failed.push(ref);
@@ -176,6 +187,14 @@ export function createSqliteRuns(session: Session): RunStore {
       session.read(() => {
         const row = visibleRun(session, runId, threadId, access);
         return row === null ? null : fullRun(session, row);
+      }),
+
+    holds: (lease) => session.read(() => heldRun(session, lease) !== null),
+
+    explain: ({ runId, threadId, access }) =>
+      session.read(() => {
+        const row = visibleRun(session, runId, threadId, access);
+        return row === null ? null : explainRun(session, row);
       }),
 
     list: (params) => session.read(() => listRuns(session, params).map((row) => fullRun(session, row))),

@@ -109,8 +109,8 @@ export function changeThread(session: Session, row: ThreadColumns, change: Threa
   const values: (string | number | null)[] = columns.map((column) => changed[column]);
   const assignments = columns.map((column) => `${column} = ?`);
   if (queue !== null) {
-    assignments.push("head_due_at = ?", "head_run_id = ?");
-    values.push(queue.head?.due_at ?? null, queue.head?.run_id ?? null);
+    assignments.push("head_due_at = ?", "head_run_id = ?", "head_retry_at = ?");
+    values.push(queue.head?.due_at ?? null, queue.head?.run_id ?? null, queue.head?.retry_at ?? null);
   }
   if (assignments.length > 0) {
     session.sql(`UPDATE threads SET ${assignments.join(", ")} WHERE id = ?`).run(...values, row.id);
@@ -166,20 +166,23 @@ export function settleThread(
   });
 }
 
+interface QueueHead {
+  readonly due_at: number;
+  readonly run_id: string;
+  /** No run of the thread starts before. */
+  readonly retry_at: number | null;
+}
+
+const QUEUE_HEAD = `SELECT due_at, run_id,
+    (SELECT max(retry_at) FROM runs WHERE thread = ? AND status = 'pending' AND retry_at IS NOT NULL) AS retry_at
+  FROM runs WHERE thread = ? AND status = 'pending' ORDER BY due_at, run_id LIMIT 1`;
+
 /** Whether runs are in flight, and the pending one that may start next, if none is running. */
-function queueOf(
-  session: Session,
-  id: number,
-): { readonly busy: boolean; readonly head: { readonly due_at: number; readonly run_id: string } | undefined } {
+function queueOf(session: Session, id: number): { readonly busy: boolean; readonly head: QueueHead | undefined } {
   if (session.sql("SELECT 1 FROM runs WHERE thread = ? AND status = 'running'").get(id) !== undefined) {
     return { busy: true, head: undefined };
   }
-  const head = session
-    .sql<{
-      due_at: number;
-      run_id: string;
-    }>("SELECT due_at, run_id FROM runs WHERE thread = ? AND status = 'pending' ORDER BY due_at, run_id LIMIT 1")
-    .get(id);
+  const head = session.sql<QueueHead>(QUEUE_HEAD).get(id, id);
   return { busy: head !== undefined, head };
 }
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { decideMultitask } from "../../../src/core/multitask.js";
 import { afterExpiredLease, isTerminal, threadStatusAfter } from "../../../src/core/run-lifecycle.js";
-import { runMetadata, settledStatusAfter, strongerCancel, workerLostError } from "../../../src/stores/run-rules.js";
+import { runMetadata, settledStatusAfter, strongerCancel, maxAttemptsError } from "../../../src/stores/run-rules.js";
 import { newRun, uuid } from "../../../src/testing/stores/suite.js";
 
 describe("rules of runs", () => {
@@ -34,8 +34,8 @@ describe("rules of runs", () => {
   it("fails a run at its last attempt", () => {
     expect(afterExpiredLease({ attempt: 2, maxAttempts: 3 })).toBe("pending");
     expect(afterExpiredLease({ attempt: 3, maxAttempts: 3 })).toBe("error");
-    expect(workerLostError(1).message).toContain("once");
-    expect(workerLostError(3).message).toContain("3 times");
+    expect(maxAttemptsError(1, "host-7").message).toMatch(/once.*host-7/);
+    expect(maxAttemptsError(3, null).message).toContain("3 times");
   });
 
   it("knows which statuses are final", () => {

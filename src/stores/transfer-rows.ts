@@ -1,0 +1,103 @@
+import type { Assistant, AssistantVersion } from "../core/assistant.js";
+import type { Item } from "../core/item.js";
+import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
+import { parseJsonText, toJsonText } from "../core/json.js";
+import type {
+  TransferKind,
+  TransferredRun,
+  TransferredThread,
+  TransferRow,
+  TransferValues,
+} from "../core/row-transfer.js";
+import { isTerminal } from "../core/run-lifecycle.js";
+import type { CancelAction, Run } from "../core/run.js";
+import type { Thread } from "../core/thread.js";
+import type { SettledStatus } from "./run-rules.js";
+
+/* Rows of core/row-transfer from what a store has, so that all stores spell them alike. */
+
+export function assistantRow(assistant: Assistant): TransferRow {
+  return rowOf("assistants", assistant);
+}
+
+export function versionRow(version: AssistantVersion): TransferRow {
+  return rowOf("assistantVersions", version);
+}
+
+/** @param thread with its state columns */
+export function threadRow(
+  thread: Thread,
+  beside: { readonly settledStatus: SettledStatus; readonly error: JsonText | null; readonly temporary: boolean },
+): TransferRow {
+  const { status: _, values, interrupts, ...rest } = thread;
+  const { settledStatus, temporary } = beside;
+  return rowOf("threads", {
+    ...rest,
+    settledStatus,
+    values: parsed(values),
+    interrupts: parsed(interrupts),
+    error: settledStatus === "error" ? parsed(beside.error) : null,
+    temporary,
+  });
+}
+
+export function runRow(
+  run: Run,
+  beside: { readonly leaseToken: number; readonly cancelRequested: CancelAction | null },
+): TransferRow {
+  return rowOf("runs", {
+    ...run,
+    status: run.status === "running" ? "pending" : run.status,
+    error: parsed(run.error),
+    leaseToken: beside.leaseToken,
+    cancelRequested: isTerminal(run.status) ? null : beside.cancelRequested,
+  });
+}
+
+export function itemRow(item: Item): TransferRow {
+  return rowOf("items", item);
+}
+
+/** A row's value as what its kind holds: `valueOf("runs", row).runId`. */
+export function valueOf<Kind extends TransferKind>(_kind: Kind, row: TransferRow): TransferValues[Kind] {
+  return row.value as TransferValues[Kind];
+}
+
+/** The key under which a store reads and writes a value. */
+export function transferKey<Kind extends TransferKind>(kind: Kind, value: TransferValues[Kind]): string {
+  return KEYS[kind](value);
+}
+
+/** The parts of an `assistantVersions` key. */
+export function versionKeyParts(key: string): { readonly assistantId: string; readonly version: number } {
+  const colon = key.lastIndexOf(":");
+  return { assistantId: key.slice(0, colon), version: Number(key.slice(colon + 1)) };
+}
+
+/** The parts of an `items` key. */
+export function itemKeyParts(key: string): { readonly namespace: readonly string[]; readonly key: string } {
+  const [namespace, itemKey] = JSON.parse(key) as [readonly string[], string];
+  return { namespace, key: itemKey };
+}
+
+/** A parsed column as the text that a store keeps; `null` stays `null`. */
+export function columnText(value: JsonValue): JsonText | null {
+  return value === null ? null : toJsonText(value);
+}
+
+const KEYS: { readonly [Kind in TransferKind]: (value: TransferValues[Kind]) => string } = {
+  assistants: ({ assistantId }: Assistant) => assistantId,
+  assistantVersions: ({ assistantId, version }: AssistantVersion) =>
+    `${assistantId}:${String(version).padStart(10, "0")}`,
+  threads: ({ threadId }: TransferredThread) => threadId,
+  runs: ({ runId }: TransferredRun) => runId,
+  items: ({ namespace, key }: Item) => JSON.stringify([namespace, key]),
+};
+
+function rowOf<Kind extends TransferKind>(kind: Kind, value: TransferValues[Kind]): TransferRow {
+  return { key: transferKey(kind, value), value: value as JsonObject };
+}
+
+function parsed(text: JsonText | null): JsonValue {
+  return text === null ? null : parseJsonText(text);
+}
