@@ -30,6 +30,10 @@ const LOST_CODES = new Set([
 ]);
 
 const REFUSED_SOCKETS = ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"];
+/** mongodb 6.21 lets the error of a write to a closed socket through as Node raised it. */
+const LOST_SOCKETS = new Set(["EPIPE", "ECONNRESET", "ETIMEDOUT", "ENOTCONN"]);
+/** Node wrote nothing. */
+const WRITE_AFTER_END = "This socket has been ended by the other party";
 
 function codeOf(error: Error): number | null {
   return "code" in error && typeof error.code === "number" ? error.code : null;
@@ -39,13 +43,16 @@ function codeOf(error: Error): number | null {
 export function isNotSent(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (NOT_SENT.has(error.name) || REFUSED_CODES.has(codeOf(error) ?? 0)) return true;
+  if (error.message.startsWith(WRITE_AFTER_END)) return true;
   return LOST.has(error.name) && REFUSED_SOCKETS.some((code) => error.message.includes(code));
 }
 
 /** The server is away; whether the operation was carried out is not known. */
 export function isConnectionLost(error: unknown): boolean {
   if (isNotSent(error)) return true;
-  return error instanceof Error && (LOST.has(error.name) || LOST_CODES.has(codeOf(error) ?? 0));
+  if (!(error instanceof Error)) return false;
+  if (LOST.has(error.name) || LOST_CODES.has(codeOf(error) ?? 0)) return true;
+  return "code" in error && typeof error.code === "string" && LOST_SOCKETS.has(error.code);
 }
 
 /** Another document has the same `_id`, or the same values of a unique index. */
