@@ -23,12 +23,21 @@ const sqlite: Driver<Checkpointer> = {
   },
 };
 
+const postgres: Driver<Checkpointer> = {
+  schemes: ["postgres", "postgresql"],
+  requires: ["pg", "@langchain/langgraph-checkpoint-postgres"],
+  async open(uri, context) {
+    const { openPostgresCheckpointer } = await import("./postgres.js");
+    return openPostgresCheckpointer(uri, context);
+  },
+};
+
 /**
- * Checkpointers by URI: `memory:`, `sqlite:` and what is added. Nothing is imported before it is opened.
+ * Checkpointers by URI: `memory:`, `sqlite:`, `postgres:` and what is added. Nothing is imported before it is opened.
  * @param drivers registered after the built-in ones; for a built-in scheme use `register(driver, { override: true })`
  */
 export function createCheckpointerRegistry(
   drivers: readonly Driver<Checkpointer>[] = [],
 ): DriverRegistry<Checkpointer> {
-  return createDriverRegistry({ kind: "checkpointer", drivers: [memory, sqlite, ...drivers] });
+  return createDriverRegistry({ kind: "checkpointer", drivers: [memory, sqlite, postgres, ...drivers] });
 }

@@ -3,7 +3,9 @@ import { afterAll } from "vitest";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
 import { openSqliteCheckpointer } from "../../src/checkpointers/sqlite.js";
+import { openPostgresCheckpointer } from "../../src/checkpointers/postgres.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
+import { createDatabase } from "../support/postgres.js";
 
 // LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
 const { describe, it, expect, beforeAll, beforeEach, afterEach } = vitest;
@@ -13,7 +15,34 @@ const { validate, deltaChannelHistoryTests } = await import("@langchain/langgrap
 const drivers: readonly { readonly name: string; open(): Promise<Checkpointer> }[] = [
   { name: "heddle memory:", open: async () => createMemoryCheckpointer() },
   { name: "heddle sqlite:", open: () => openSqliteCheckpointer("sqlite::memory:", { cwd: "." }) },
+  {
+    name: "heddle postgres:",
+    async open() {
+      // The suite expects an empty saver each time.
+      const { uri, drop } = await createDatabase(await template());
+      const checkpointer = await openPostgresCheckpointer(uri, { cwd: "." });
+      return {
+        ...checkpointer,
+        async close() {
+          await checkpointer.close();
+          await drop();
+        },
+      };
+    },
+  },
 ];
+
+let prepared: ReturnType<typeof createDatabase> | undefined;
+afterAll(async () => (await prepared)?.drop());
+
+/** A database with the tables. */
+async function template(): Promise<string> {
+  prepared ??= createDatabase().then(async (database) => {
+    await (await openPostgresCheckpointer(database.uri, { cwd: "." })).close();
+    return database;
+  });
+  return (await prepared).name;
+}
 
 for (const { name, open } of drivers) {
   const opened = new Map<BaseCheckpointSaver, Checkpointer>();

@@ -5,8 +5,10 @@ import * as vitest from "vitest";
 import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
 import { createCheckpointerRegistry } from "../../src/checkpointers/registry.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
+import { openPostgres } from "../../src/databases/postgres/open.js";
 import { openSqlite } from "../../src/databases/sqlite/open.js";
 import { testCheckpointer } from "../../src/testing/checkpointer.js";
+import { createDatabase } from "../support/postgres.js";
 
 const registry = createCheckpointerRegistry();
 
@@ -63,5 +65,68 @@ testCheckpointer({
   async open() {
     const checkpointer = await registry.open("sqlite::memory:", { cwd: "." });
     return { checkpointer, close: () => checkpointer.close() };
+  },
+});
+
+testCheckpointer({
+  vitest,
+  name: "postgres: a database of its own",
+  async open() {
+    const { uri, drop } = await createDatabase();
+    const opened: Checkpointer[] = [];
+    const open = async (): Promise<Checkpointer> => {
+      const checkpointer = await registry.open(uri, { cwd: "." });
+      opened.push(checkpointer);
+      return checkpointer;
+    };
+    return {
+      checkpointer: await open(),
+      async reopen() {
+        await opened.at(-1)?.close();
+        return open();
+      },
+      async close() {
+        for (const checkpointer of opened) await checkpointer.close();
+        await drop();
+      },
+    };
+  },
+});
+
+testCheckpointer({
+  vitest,
+  name: "postgresql: beside the run rows",
+  async open() {
+    const { uri, drop } = await createDatabase();
+    const context = { cwd: ".", shared: new Map<string, unknown>() };
+    const database = await openPostgres(uri, context);
+    const sql = (text: string, values: readonly unknown[] = []) => database.query({ name: "", text }, values);
+    await sql("CREATE TABLE runs (run_id uuid PRIMARY KEY, lease_token bigint NOT NULL, status text NOT NULL)");
+    const opened: Checkpointer[] = [];
+    const open = async (): Promise<Checkpointer> => {
+      const checkpointer = await registry.open(uri, context);
+      opened.push(checkpointer);
+      return checkpointer;
+    };
+    return {
+      checkpointer: await open(),
+      async reopen() {
+        await opened.at(-1)?.close();
+        return open();
+      },
+      async close() {
+        for (const checkpointer of opened) await checkpointer.close();
+        await database.close();
+        await drop();
+      },
+      leases: {
+        async hold({ runId, leaseToken }) {
+          await sql("INSERT INTO runs VALUES ($1, $2, 'running')", [runId, leaseToken]);
+        },
+        async lose({ runId }) {
+          await sql("UPDATE runs SET lease_token = lease_token + 1 WHERE run_id = $1", [runId]);
+        },
+      },
+    };
   },
 });

@@ -35,6 +35,8 @@ export interface PostgresDatabase extends SqlClient {
   readonly directUri: string;
   /** Without user and password, for messages. */
   readonly name: string;
+  /** Whether another driver of this application has the same database open. */
+  isShared(): boolean;
   /**
    * BEGIN, `work`, COMMIT on one connection; ROLLBACK when it throws. Repeated as a whole when its connection could not be had,
    * and after a deadlock or serialization failure (40P01, 40001).
@@ -56,7 +58,7 @@ const MAX_PAUSE_MS = 500;
 const MAX_CONFLICTS = 10;
 
 interface Shared {
-  readonly database: PostgresDatabase;
+  readonly database: Omit<PostgresDatabase, "isShared">;
   users: number;
 }
 
@@ -82,6 +84,7 @@ export async function openPostgres(uri: string, context: DriverContext): Promise
   let open = true;
   return {
     ...shared.database,
+    isShared: () => shared.users > 1,
     async close() {
       if (!open) return;
       open = false;
@@ -93,7 +96,7 @@ export async function openPostgres(uri: string, context: DriverContext): Promise
   };
 }
 
-async function connect(uri: string, context: DriverContext): Promise<PostgresDatabase> {
+async function connect(uri: string, context: DriverContext): Promise<Omit<PostgresDatabase, "isShared">> {
   const [{ default: pg }, connectionString] = [await import("pg"), postgresUri(uri)];
   const { maxConnections = 10, directUri = uri, logger } = context;
   const config: PoolConfig = {
@@ -141,7 +144,7 @@ async function connect(uri: string, context: DriverContext): Promise<PostgresDat
     }
   };
 
-  const database: PostgresDatabase = {
+  const database: Omit<PostgresDatabase, "isShared"> = {
     pool,
     uri,
     directUri,

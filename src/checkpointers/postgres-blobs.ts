@@ -1,0 +1,45 @@
+import { HeddleError } from "../core/errors.js";
+import { joinTexts, splitTexts, type Encoded } from "./serde.js";
+
+/** A value as the columns `type` and `blob` hold it; `empty` for a channel without one. */
+export interface StoredValue {
+  readonly type: string;
+  readonly blob: Buffer | null;
+}
+
+export const EMPTY: StoredValue = { type: "empty", blob: null };
+
+export function toStored(data: Encoded): StoredValue {
+  if (data instanceof Uint8Array) {
+    return { type: "bytes", blob: Buffer.from(data.buffer, data.byteOffset, data.byteLength) };
+  }
+  return { type: "json", blob: Buffer.from(typeof data === "string" ? data : joinTexts(data)) };
+}
+
+/**
+ * The columns that {@link fromColumns} reads. JSON comes as text: a `bytea` would come as hex, twice as long, and the stock
+ * saver's `array_agg` of them is parsed byte by byte (75 to 130 ms for 240 kB).
+ */
+export const valueColumns = (table: string): string =>
+  `${table}.type AS type,
+   CASE WHEN ${table}.type = 'json' THEN convert_from(${table}.blob, 'UTF8') END AS json,
+   CASE WHEN ${table}.type <> 'json' THEN ${table}.blob END AS bytes`;
+
+export interface ValueColumns {
+  readonly type: string | null;
+  readonly json: string | null;
+  readonly bytes: Buffer | null;
+}
+
+/**
+ * @param what names the value, for the message
+ * @throws HeddleError `STORAGE_UNAVAILABLE` when another serializer wrote it
+ */
+export function fromColumns({ type, json, bytes }: ValueColumns, what: () => string): Encoded {
+  if (json !== null) return splitTexts(json) ?? json;
+  if (type === "bytes" && bytes !== null) return new Uint8Array(bytes);
+  throw new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `Postgres checkpointer: ${what()} has the serialization "${type}", which only LangGraph for Python reads. Continue the thread there, or start a new one.`,
+    details: { type },
+  });
+}

@@ -1,0 +1,159 @@
+import type { Checkpoint } from "@langchain/langgraph-checkpoint";
+import { HeddleError } from "../core/errors.js";
+import type { RunLease } from "../core/run.js";
+import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
+import { ALIASES_KEY, aliasOf, aliased, readAliases, type Aliases, type Version } from "./postgres-aliases.js";
+import { EMPTY, type StoredValue } from "./postgres-blobs.js";
+import { leaseLost, leaseTable } from "./postgres-lease.js";
+import { fromText, toJsonb, toText } from "./postgres-text.js";
+import { versionOf } from "./stored-checkpoint.js";
+
+/** Two savers that choose the same alias at the same time: one in a million, per try. */
+const MAX_TRIES = 5;
+
+/** A checkpoint with the values that it brings. */
+export interface Put {
+  readonly threadId: string;
+  readonly checkpointNs: string;
+  readonly parentId: string | undefined;
+  readonly checkpoint: Checkpoint;
+  /** JSON */
+  readonly metadata: string;
+  /** By channel: values with a new version. */
+  readonly fresh: ReadonlyMap<string, StoredValue>;
+  /** Channels that have a version, but neither a value nor a new version. */
+  readonly silent: readonly string[];
+  /** Checked by the statement itself. */
+  readonly lease: RunLease | undefined;
+}
+
+/** Nothing but values is stored unless `saved`. */
+interface PutRow extends SqlRow {
+  readonly held: boolean;
+  readonly saved: boolean;
+  /** New values that are there now; the versions of the others belong to other values. */
+  readonly stored: readonly string[] | null;
+  /** Silent channels whose versions belong to values. */
+  readonly stale: readonly string[] | null;
+  /** The parent's {@link ALIASES_KEY}. */
+  readonly aliases: string | null;
+}
+
+/**
+ * Store a checkpoint: one statement, unless a version of it is taken by another value.
+ * @throws HeddleError `LEASE_LOST`
+ */
+export async function storeCheckpoint(database: SqlClient, put: Put): Promise<void> {
+  const { channel_versions: said } = put.checkpoint;
+  const fresh = new Map(put.fresh);
+  const aliases = new Map<string, readonly [Version, Version]>();
+  for (let attempt = 0; attempt < MAX_TRIES; attempt += 1) {
+    const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, attempt > 0));
+    if (row?.saved === true) return;
+    if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
+    for (const [channel, alias] of readAliases(row.aliases)) {
+      if (!fresh.has(channel) && versionOf(said, channel) === alias[0]) aliases.set(channel, alias);
+    }
+    const stored = new Set(row.stored?.map(fromText));
+    const stale = row.stale?.map(fromText) ?? [];
+    for (const channel of [...stale, ...[...fresh.keys()].filter((name) => !stored.has(name))]) {
+      const version = versionOf(said, channel);
+      if (version === undefined) continue;
+      // An alias of the parent says already what a silent channel is.
+      if (!fresh.has(channel)) {
+        if (aliases.has(channel)) continue;
+        fresh.set(channel, EMPTY);
+      }
+      aliases.set(channel, [version, aliasOf(version)]);
+    }
+  }
+  throw new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `Postgres checkpointer: no free channel version was found for checkpoint ${put.checkpoint.id} in ${MAX_TRIES} tries.`,
+    details: { threadId: put.threadId, channels: [...aliases.keys()] },
+  });
+}
+
+function statementOf(
+  put: Put,
+  fresh: ReadonlyMap<string, StoredValue>,
+  aliases: Aliases,
+  certain: boolean,
+): readonly [Statement, readonly unknown[]] {
+  const { checkpoint, lease } = put;
+  const said = checkpoint.channel_versions;
+  const version = (channel: string): string => String(aliases.get(channel)?.[1] ?? versionOf(said, channel));
+  const rows = paddedLength(fresh.size);
+  const values: unknown[] = [
+    toText(put.threadId),
+    toText(put.checkpointNs),
+    toText(checkpoint.id),
+    put.parentId === undefined ? null : toText(put.parentId),
+    toJsonb(JSON.stringify(aliased(checkpoint, aliases))),
+    toJsonb(put.metadata),
+    fresh.size,
+  ];
+  if (!certain) values.push(put.silent.map(toText), put.silent.map(version));
+  if (lease !== undefined) values.push(lease.runId, lease.leaseToken);
+  for (const [channel, { type, blob }] of fresh) values.push(toText(channel), version(channel), type, blob);
+  for (let row = fresh.size; row < rows; row += 1) values.push(null, null, null, null);
+  return [putStatement({ rows, isLeased: lease !== undefined, certain }), values];
+}
+
+/** Rows of `VALUES`: 0, 1, 2, 4, …, so that few statements have to be prepared. */
+export const paddedLength = (length: number): number => (length === 0 ? 0 : 2 ** Math.ceil(Math.log2(length)));
+
+/** `($5::text, $6::int), …` */
+export function valuesList(first: number, rows: number, types: readonly string[]): string {
+  const row = (at: number): string =>
+    `(${types.map((type, column) => `$${first + at * types.length + column}::${type}`).join(", ")})`;
+  return Array.from({ length: rows }, (_, at) => row(at)).join(", ");
+}
+
+const NONE = "SELECT NULL::text AS found WHERE false";
+
+/**
+ * Parameters: thread, namespace, checkpoint, parent, checkpoint as JSON, metadata, number of values; silent channels and
+ * their versions, unless it is certain; run and lease token, if it is leased; channel, version, type and blob of each value.
+ * @param options.certain every alias is known: parent and silent channels are not looked at
+ */
+function putStatement(options: {
+  readonly rows: number;
+  readonly isLeased: boolean;
+  readonly certain: boolean;
+}): Statement {
+  const { rows, isLeased, certain } = options;
+  const silentAt = 8;
+  const leaseAt = silentAt + (certain ? 0 : 2);
+  const valuesAt = leaseAt + (isLeased ? 2 : 0);
+  const held = isLeased ? "EXISTS (SELECT FROM lease)" : "true";
+  // A value that is there already is "stored" when it is the same: DO UPDATE looks at the newest row, also when another
+  // transaction has just committed it, and locks it.
+  const fresh = `INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob)
+    SELECT $1, $2, v.* FROM (VALUES ${valuesList(valuesAt, rows, ["text", "text", "text", "bytea"])})
+      AS v (channel, version, type, blob)
+    WHERE v.channel IS NOT NULL AND ${held}
+    ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = excluded.type
+      WHERE b.type = excluded.type AND b.blob IS NOT DISTINCT FROM excluded.blob
+    RETURNING b.channel AS found`;
+  const parent = `SELECT checkpoint ->> '${ALIASES_KEY}' AS found FROM checkpoints
+    WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $4 AND checkpoint ? '${ALIASES_KEY}'`;
+  const stale = `SELECT s.channel AS found FROM unnest($${silentAt}::text[], $${silentAt + 1}::text[]) AS s (channel, version)
+    CROSS JOIN LATERAL (SELECT FROM checkpoint_blobs AS b WHERE b.thread_id = $1 AND b.checkpoint_ns = $2
+      AND b.channel = s.channel AND b.version = s.version AND b.type <> 'empty' OFFSET 0) AS b`;
+  const text = `WITH ${isLeased ? `${leaseTable(leaseAt)},` : ""}
+    fresh AS (${rows === 0 ? NONE : fresh}),
+    parent AS (${certain ? NONE : parent}),
+    stale AS (${certain ? NONE : stale}),
+    saved AS (
+      INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
+      SELECT $1, $2, $3, $4, $5::jsonb, $6::jsonb
+      WHERE ${held} AND (SELECT count(*) FROM fresh) = $7::int
+        AND NOT EXISTS (SELECT FROM parent) AND NOT EXISTS (SELECT FROM stale)
+      ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
+        DO UPDATE SET checkpoint = excluded.checkpoint, metadata = excluded.metadata
+      RETURNING 1)
+    SELECT ${held} AS held, EXISTS (SELECT FROM saved) AS saved, (SELECT array_agg(found) FROM fresh) AS stored,
+      (SELECT array_agg(found) FROM stale) AS stale, (SELECT found FROM parent) AS aliases`;
+  const name = `heddle_checkpoint_put_${rows}${isLeased ? "_leased" : ""}${certain ? "_certain" : ""}`;
+  return { name, text, idempotent: true };
+}

@@ -1,0 +1,123 @@
+import type { PostgresDatabase, SqlRow, Statement } from "../databases/postgres/open.js";
+import { removableIds } from "./checkpoint-metadata.js";
+import { toJsonb, toText } from "./postgres-text.js";
+
+const statement = (name: string, text: string): Statement => ({
+  name: `heddle_checkpoint_${name}`,
+  text,
+  idempotent: true,
+});
+
+const DELETE_THREAD = statement(
+  "delete_thread",
+  `WITH writes AS (DELETE FROM checkpoint_writes WHERE thread_id = $1),
+     blobs AS (DELETE FROM checkpoint_blobs WHERE thread_id = $1)
+   DELETE FROM checkpoints WHERE thread_id = $1`,
+);
+
+export async function deleteThread(database: Pick<PostgresDatabase, "query">, threadId: string): Promise<void> {
+  await database.query(DELETE_THREAD, [toText(threadId)]);
+}
+
+interface RunRow extends SqlRow {
+  readonly checkpoint_ns: string;
+  readonly id: string;
+  readonly parent: string | null;
+  readonly delta: boolean;
+  readonly doomed: boolean;
+}
+
+const RUN_ROWS = statement(
+  "run_rows",
+  `SELECT checkpoint_ns, checkpoint_id AS id, parent_checkpoint_id AS parent, metadata ->> 'run_id' IS NOT DISTINCT FROM $2 AS doomed,
+     metadata ?| '{counters_since_delta_snapshot,delta_writes_versioned}' AS delta
+   FROM checkpoints WHERE thread_id = $1`,
+);
+
+/** Values that a removed checkpoint had and that no other one has. */
+const DELETE_CHECKPOINTS = statement(
+  "delete_checkpoints",
+  `WITH doomed AS (
+     DELETE FROM checkpoints WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = ANY ($3::text[])
+     RETURNING checkpoint
+   ), writes AS (
+     DELETE FROM checkpoint_writes WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = ANY ($3::text[])
+   ), unused AS (
+     SELECT version.key AS channel, version.value AS version
+       FROM doomed, jsonb_each_text(checkpoint -> 'channel_versions') AS version
+     EXCEPT
+     SELECT version.key, version.value FROM checkpoints, jsonb_each_text(checkpoint -> 'channel_versions') AS version
+       WHERE thread_id = $1 AND checkpoint_ns = $2 AND NOT checkpoint_id = ANY ($3::text[])
+   )
+   DELETE FROM checkpoint_blobs AS b USING unused
+   WHERE b.thread_id = $1 AND b.checkpoint_ns = $2 AND b.channel = unused.channel AND b.version = unused.version`,
+);
+
+/** Remove a run's checkpoints, writes and values, in all namespaces; none where a survivor is rebuilt from them. */
+export async function deleteRun(database: PostgresDatabase, threadId: string, runId: string): Promise<void> {
+  await database.transaction(async (client) => {
+    const rows = await client.query<RunRow>(RUN_ROWS, [toText(threadId), toText(runId)]);
+    for (const [checkpointNs, lineage] of Map.groupBy(rows, (row) => row.checkpoint_ns)) {
+      const doomed = removableIds(lineage.map((row) => ({ ...row, parentId: row.parent ?? undefined })));
+      if (doomed.size > 0) await client.query(DELETE_CHECKPOINTS, [toText(threadId), checkpointNs, [...doomed]]);
+    }
+  });
+}
+
+const HAS_THREAD = statement("has_thread", "SELECT 1 FROM checkpoints WHERE thread_id = $1 LIMIT 1");
+
+const COPIES = [
+  statement(
+    "copy",
+    `INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
+     SELECT $2, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,
+       replace(metadata::text, $3, $4)::jsonb
+     FROM checkpoints WHERE thread_id = $1`,
+  ),
+  statement(
+    "copy_blobs",
+    `INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
+     SELECT $2, checkpoint_ns, channel, version, type, blob FROM checkpoint_blobs WHERE thread_id = $1`,
+  ),
+  statement(
+    "copy_writes",
+    `INSERT INTO checkpoint_writes
+       (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
+     SELECT $2, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob
+     FROM checkpoint_writes WHERE thread_id = $1`,
+  ),
+];
+
+/** Copy everything inside the database. The target is replaced, unless there is nothing to copy. */
+export async function copyThread(database: PostgresDatabase, from: string, to: string): Promise<void> {
+  if (from === to) return;
+  const names = [toText(from), toText(to)];
+  const json = [from, to].map((name) => toJsonb(JSON.stringify(name)));
+  await database.transaction(async (client) => {
+    if ((await client.query(HAS_THREAD, [names[0]])).length === 0) return;
+    await deleteThread(client, to);
+    for (const [at, copy] of COPIES.entries()) await client.query(copy, at === 0 ? [...names, ...json] : names);
+  });
+}
+
+/** Each step finds the next thread by the primary key: a DISTINCT would read every checkpoint. */
+const THREAD_IDS = statement(
+  "thread_ids",
+  `WITH RECURSIVE threads AS (
+     (SELECT thread_id FROM checkpoints WHERE $1::text IS NULL OR thread_id > $1 ORDER BY thread_id LIMIT 1)
+     UNION ALL
+     SELECT (SELECT c.thread_id FROM checkpoints AS c WHERE c.thread_id > threads.thread_id ORDER BY c.thread_id LIMIT 1)
+     FROM threads WHERE threads.thread_id IS NOT NULL
+   )
+   SELECT thread_id FROM threads WHERE thread_id IS NOT NULL LIMIT $2`,
+);
+
+/** Threads with checkpoints, in the database's order, after one of them. */
+export async function threadIds(
+  database: PostgresDatabase,
+  after: string | null,
+  limit: number,
+): Promise<readonly string[]> {
+  const rows = await database.query<{ thread_id: string }>(THREAD_IDS, [after, limit]);
+  return rows.map((row) => row.thread_id);
+}

@@ -1,0 +1,174 @@
+import type { RunnableConfig } from "@langchain/core/runnables";
+import type {
+  ChannelVersions,
+  Checkpoint,
+  CheckpointListOptions,
+  CheckpointMetadata,
+  CheckpointTuple,
+  DeltaChannelHistory,
+  PendingWrite,
+} from "@langchain/langgraph-checkpoint";
+import { PostgresSaver } from "@langchain/langgraph-checkpoint-postgres";
+import { leaseOf, type Checkpointer, type Saver } from "../core/checkpointer.js";
+import type { DriverContext } from "../core/driver.js";
+import type { RunLease } from "../core/run.js";
+import { migrate } from "../databases/postgres/migrate.js";
+import { openPostgres, type PostgresDatabase } from "../databases/postgres/open.js";
+import { metadataText } from "./checkpoint-metadata.js";
+import { deltaChannelHistory } from "./delta-history.js";
+import { nextVersion } from "./postgres-aliases.js";
+import { EMPTY, toStored, type StoredValue } from "./postgres-blobs.js";
+import { readAncestors } from "./postgres-delta.js";
+import { knowsRuns } from "./postgres-lease.js";
+import { storeCheckpoint } from "./postgres-put.js";
+import { PostgresReader } from "./postgres-reader.js";
+import { CHECKPOINT_TABLES } from "./postgres-schema.js";
+import { copyThread, deleteRun, deleteThread } from "./postgres-threads.js";
+import { storeWrites } from "./postgres-writes.js";
+import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
+import { CheckpointSerde } from "./serde.js";
+import { toTuple, versionOf, writeIndex } from "./stored-checkpoint.js";
+
+/**
+ * Open the Postgres checkpointer on the stock tables, making those that are missing. A database that
+ * `PostgresSaver` has written keeps working, and that saver reads what this one writes.
+ * @param uri as {@link openPostgres} takes it; `search_path` chooses the schema
+ * @throws HeddleError `CONFIG_INVALID`, `STORAGE_UNAVAILABLE`
+ */
+export async function openPostgresCheckpointer(uri: string, context: DriverContext): Promise<Checkpointer> {
+  const database = await openPostgres(uri, context);
+  try {
+    await migrate(database, [CHECKPOINT_TABLES]);
+    const fenced = await knowsRuns(database);
+    const saver = new HeddlePostgresSaver(database, { fenced });
+    return {
+      saver: saver as Saver,
+      durable: true,
+      fenced,
+      deleteRun: ({ threadId, runId }) => deleteRun(database, threadId, runId),
+      deleteThread: (threadId) => deleteThread(database, threadId),
+      copyThread: ({ fromThreadId, toThreadId }) => copyThread(database, fromThreadId, toThreadId),
+      close: () => database.close(),
+    };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+/**
+ * `PostgresSaver` (@langchain/langgraph-checkpoint-postgres 1.0.5) with its tables and every query replaced: reads by rows
+ * instead of arrays of bytes, one statement per put, and right where the stock one is not: forks that repeat a version
+ * ({@link Aliases}), `task_path`, the order of pending writes, NUL characters, `limit: 0`, set-up by several processes at
+ * once. With `fenced`, puts of a lost lease are refused by their own statement.
+ */
+export class HeddlePostgresSaver extends PostgresSaver {
+  declare serde: CheckpointSerde;
+  readonly #database: PostgresDatabase;
+  readonly #reader: PostgresReader;
+  readonly #fenced: boolean;
+
+  constructor(database: PostgresDatabase, options: { readonly fenced: boolean }) {
+    super(database.pool, new CheckpointSerde());
+    this.#database = database;
+    this.#reader = new PostgresReader(database);
+    this.#fenced = options.fenced;
+  }
+
+  /** For graphs that set their saver up themselves: it is, since it was opened. */
+  override async setup(): Promise<void> {
+    await migrate(this.#database, [CHECKPOINT_TABLES]);
+  }
+
+  /** Does nothing: whoever opened the checkpointer closes it, others use its pool. */
+  override async end(): Promise<void> {}
+
+  override getNextVersion(current: number | undefined): number {
+    return typeof current === "string" ? super.getNextVersion(current) : nextVersion(current);
+  }
+
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    const key = readKey(config);
+    const parts = key && (await this.#reader.one(key.threadId, key.checkpointNs, key.checkpointId));
+    return parts && toTuple(this.serde, parts);
+  }
+
+  override async *list(config: RunnableConfig, options: CheckpointListOptions = {}): AsyncGenerator<CheckpointTuple> {
+    const query = { ...listKey(config), before: beforeId(options.before), filter: options.filter };
+    for await (const parts of this.#reader.list(query, options.limit ?? Infinity)) {
+      yield await toTuple(this.serde, parts);
+    }
+  }
+
+  override async put(
+    config: RunnableConfig,
+    checkpoint: Checkpoint,
+    metadata: CheckpointMetadata,
+    newVersions: ChannelVersions,
+  ): Promise<RunnableConfig> {
+    const { threadId, checkpointNs, checkpointId: parentId } = putKey(config);
+    const values = checkpoint.channel_values ?? {};
+    const fresh = new Map<string, StoredValue>();
+    const silent: string[] = [];
+    for (const channel of Object.keys(checkpoint.channel_versions ?? {})) {
+      const hasValue = Object.hasOwn(values, channel);
+      if (versionOf(newVersions, channel) !== undefined) {
+        fresh.set(channel, hasValue ? toStored(this.serde.encode(values[channel])) : EMPTY);
+      } else if (!hasValue) silent.push(channel);
+    }
+    await storeCheckpoint(this.#database, {
+      threadId,
+      checkpointNs,
+      parentId,
+      checkpoint,
+      metadata: metadataText(this.serde, metadata),
+      fresh,
+      silent,
+      lease: this.#leaseOf(config),
+    });
+    return configOf(threadId, checkpointNs, checkpoint.id);
+  }
+
+  override async putWrites(
+    config: RunnableConfig,
+    writes: PendingWrite[],
+    taskId: string,
+    taskPath = "",
+  ): Promise<void> {
+    if (writes.length === 0) return;
+    const byIndex = new Map(
+      writes.map(([channel, value], position) => [
+        writeIndex(channel, position),
+        { channel, ...toStored(this.serde.encode(value)) },
+      ]),
+    );
+    await storeWrites(this.#database, {
+      ...writesKey(config),
+      taskId,
+      taskPath,
+      lease: this.#leaseOf(config),
+      writes: byIndex,
+    });
+  }
+
+  override async deleteThread(threadId: string): Promise<void> {
+    await deleteThread(this.#database, threadId);
+  }
+
+  override async getDeltaChannelHistory(options: {
+    config: RunnableConfig;
+    channels: string[];
+  }): Promise<Record<string, DeltaChannelHistory>> {
+    const key = readKey(options.config);
+    const { channels } = options;
+    if (key === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, channels);
+    const { reader, id } = await readAncestors(this.#database, { ...key, channels });
+    return deltaChannelHistory(this.serde, reader, id, channels);
+  }
+
+  #leaseOf(config: RunnableConfig): RunLease | undefined {
+    return this.#fenced ? leaseOf(config.configurable) : undefined;
+  }
+}
+
+const NOTHING = { parentOf: () => undefined, value: () => undefined, writes: () => [] };
