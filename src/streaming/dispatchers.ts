@@ -20,7 +20,7 @@ export interface DispatcherContext extends DriverContext {
 export function createDispatcherRegistry(
   drivers: readonly Driver<Dispatcher, DispatcherContext>[] = [],
 ): DriverRegistry<Dispatcher, DispatcherContext> {
-  return createDriverRegistry({ kind: "dispatcher", drivers: [inProcess, ...drivers] });
+  return createDriverRegistry({ kind: "dispatcher", drivers: [inProcess, postgres, ...drivers] });
 }
 
 const inProcess: Driver<Dispatcher, DispatcherContext> = {
@@ -28,4 +28,13 @@ const inProcess: Driver<Dispatcher, DispatcherContext> = {
   requires: [],
   open: async (_uri, { clock, logger }) =>
     new InProcessDispatcher({ clock, onError: (error) => logger.error({ err: error }, "a notification failed") }),
+};
+
+const postgres: Driver<Dispatcher, DispatcherContext> = {
+  schemes: ["postgres", "postgresql"],
+  requires: ["pg"],
+  async open(uri, context) {
+    const { openPostgresDispatcher } = await import("./postgres-dispatcher.js");
+    return openPostgresDispatcher(uri, context);
+  },
 };

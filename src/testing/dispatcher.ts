@@ -1,13 +1,21 @@
 import type * as Vitest from "vitest";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { CancelAction, RunRef } from "../core/run.js";
+import { peerCases } from "./dispatcher-peers.js";
 import { type FakeClock, fakeClock } from "./fake-clock.js";
 
 export interface DispatcherSuite {
   readonly name: string;
   readonly vitest: Pick<typeof Vitest, "describe" | "it" | "expect">;
   /** A fresh dispatcher. `onError` takes what listeners throw. */
-  open(options: { readonly clock: FakeClock; readonly onError: (error: unknown) => void }): Promise<Dispatcher>;
+  open(options: DispatcherSuiteOptions): Promise<Dispatcher>;
+  /** As many dispatchers on one fresh transport, as in processes of their own. Absent: notices stay in the process. */
+  openPeers?(count: number, options: DispatcherSuiteOptions): Promise<readonly Dispatcher[]>;
+}
+
+export interface DispatcherSuiteOptions {
+  readonly clock: FakeClock;
+  readonly onError: (error: unknown) => void;
 }
 
 type Signalled = readonly [RunRef, CancelAction];
@@ -30,7 +38,7 @@ export function testDispatcher(suite: DispatcherSuite): void {
     new Promise((resolve) => {
       const stop = dispatcher.onWork((threadId) => {
         stop();
-        resolve(threadId);
+        resolve(threadId ?? "everything");
       });
     });
   const run: RunRef = { runId: "run", threadId: "thread" };
@@ -40,8 +48,8 @@ export function testDispatcher(suite: DispatcherSuite): void {
       "calls every listener for an announcement, never inside announce()",
       withDispatcher(async ({ dispatcher }) => {
         const heard: string[] = [];
-        dispatcher.onWork((threadId) => heard.push(`a ${threadId}`));
-        dispatcher.onWork((threadId) => heard.push(`b ${threadId}`));
+        dispatcher.onWork((threadId) => void heard.push(`a ${threadId}`));
+        dispatcher.onWork((threadId) => void heard.push(`b ${threadId}`));
         const last = nextWork(dispatcher);
         dispatcher.announce("t");
         expect(heard).toEqual([]);
@@ -64,8 +72,8 @@ export function testDispatcher(suite: DispatcherSuite): void {
     it(
       "holds a delayed announcement back until it is due",
       withDispatcher(async ({ dispatcher, clock }) => {
-        const heard: string[] = [];
-        dispatcher.onWork((threadId) => heard.push(threadId));
+        const heard: (string | null)[] = [];
+        dispatcher.onWork((threadId) => void heard.push(threadId));
         dispatcher.announce("late", { delayMs: 1_000 });
         const first = nextWork(dispatcher);
         dispatcher.announce("now");
@@ -105,8 +113,8 @@ export function testDispatcher(suite: DispatcherSuite): void {
     it(
       "stops calling a listener that has unsubscribed, and only that one",
       withDispatcher(async ({ dispatcher }) => {
-        const heard: string[] = [];
-        const listener = (threadId: string): void => void heard.push(threadId);
+        const heard: (string | null)[] = [];
+        const listener = (threadId: string | null): void => void heard.push(threadId);
         const stop = dispatcher.onWork(listener);
         dispatcher.onWork(listener);
         stop();
@@ -136,7 +144,7 @@ export function testDispatcher(suite: DispatcherSuite): void {
       "is silent after close, also about what was delayed",
       withDispatcher(async ({ dispatcher, clock }) => {
         const heard: unknown[] = [];
-        dispatcher.onWork((threadId) => heard.push(threadId));
+        dispatcher.onWork((threadId) => void heard.push(threadId));
         dispatcher.onSignal((ref) => heard.push(ref));
         dispatcher.announce("late", { delayMs: 10 });
         await dispatcher.close();
@@ -149,5 +157,7 @@ export function testDispatcher(suite: DispatcherSuite): void {
         expect(clock.pendingTimers).toBe(0);
       }),
     );
+
+    peerCases(suite);
   });
 }

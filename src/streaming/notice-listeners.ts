@@ -1,0 +1,62 @@
+import type { SignalListener, WorkListener } from "../core/dispatcher.js";
+import type { CancelAction, RunRef } from "../core/run.js";
+
+/** Who listens to a dispatcher in this process. A listener that fails is the others' nothing: its error goes to `onError`. */
+export class NoticeListeners {
+  readonly #onError: (error: unknown) => void;
+  readonly #work = new Set<WorkListener>();
+  readonly #signals = new Set<SignalListener>();
+
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError;
+  }
+
+  // Each subscription is its own, also when one function subscribes twice.
+
+  onWork(fn: WorkListener): () => void {
+    const listener: WorkListener = (threadId) => fn(threadId);
+    this.#work.add(listener);
+    return () => this.#work.delete(listener);
+  }
+
+  onSignal(fn: SignalListener): () => void {
+    const listener: SignalListener = (run, action) => fn(run, action);
+    this.#signals.add(listener);
+    return () => this.#signals.delete(listener);
+  }
+
+  /** Call the listeners now. @returns when all have settled; false when nobody looked, for want of a slot */
+  async work(threadId: string | null): Promise<boolean> {
+    const outcomes: ReturnType<WorkListener>[] = [];
+    for (const listener of [...this.#work]) {
+      if (!this.#work.has(listener)) continue;
+      try {
+        outcomes.push(listener(threadId));
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+    let looked = false;
+    for (const outcome of await Promise.allSettled(outcomes)) {
+      if (outcome.status === "rejected") this.#onError(outcome.reason);
+      else if (outcome.value !== "no-slot") looked = true;
+    }
+    return looked;
+  }
+
+  signal(run: RunRef, action: CancelAction): void {
+    for (const listener of [...this.#signals]) {
+      if (!this.#signals.has(listener)) continue;
+      try {
+        listener(run, action);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
+  }
+
+  clear(): void {
+    this.#work.clear();
+    this.#signals.clear();
+  }
+}

@@ -1,0 +1,195 @@
+import { randomUUID } from "node:crypto";
+import type { Dispatcher } from "../core/dispatcher.js";
+import type { CancelAction, RunRef } from "../core/run.js";
+import { openPostgres, type PostgresDatabase, type Statement } from "../databases/postgres/open.js";
+import { Announcements } from "./announcements.js";
+import type { DispatcherContext } from "./dispatchers.js";
+import { NoticeListeners } from "./notice-listeners.js";
+import { TurnBatch } from "./turn-batch.js";
+
+const WORK = "heddle_work";
+const SIGNAL = "heddle_signal";
+
+/** NOTIFY takes less than 8,000 bytes. */
+const MAX_PAYLOAD_BYTES = 7_900;
+/** Threads and cancels that wait for the database; what comes beyond is left to the workers' own look. */
+const MAX_WAITING = 10_000;
+/** How long `close` waits for what is being sent. */
+const CLOSE_MS = 1_000;
+
+const NOTIFY: Statement = {
+  name: "heddle_notify",
+  idempotent: true,
+  text: "SELECT pg_notify(channel, payload) FROM unnest($1::text[], $2::text[]) AS notice (channel, payload)",
+};
+
+/**
+ * Dispatcher by NOTIFY and LISTEN: one statement per turn of the event loop, and while one is under way the next gathers, because
+ * NOTIFY takes a lock at commit (design §7.7). This process hears its own announcements at once, without the round trip. An
+ * announcement with a delay waits in the process that made it; when that dies, the others' polling finds the run.
+ * @param uri as for `openPostgres`; LISTEN goes to `context.directUri`
+ * @throws HeddleError `STORAGE_UNAVAILABLE`
+ */
+export async function openPostgresDispatcher(uri: string, context: DispatcherContext): Promise<Dispatcher> {
+  const database = await openPostgres(uri, context);
+  try {
+    return await listen(database, context);
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
+
+async function listen(database: PostgresDatabase, context: DispatcherContext): Promise<Dispatcher> {
+  const { clock, logger } = context;
+  const origin = randomUUID();
+  const listeners = new NoticeListeners((error) => logger.error({ err: error }, "A listener to notifications failed"));
+  const sender = new Sender(origin, database, (error) =>
+    logger.warn({ err: error, database: database.name }, "Other processes could not be notified; they will look later"),
+  );
+  const announcements = new Announcements(clock, (threadIds) => {
+    for (const threadId of threadIds) void listeners.work(threadId);
+    sender.announce(threadIds);
+  });
+
+  const heard = (payload: string, take: (values: readonly string[]) => void): void => {
+    const values = parsePayload(payload);
+    if (values !== null && values[0] !== origin) take(values.slice(1));
+  };
+  const listener = database.listener();
+  const stops = [
+    await listener.listen(SIGNAL, (payload) =>
+      heard(payload, ([threadId, runId, action]) => {
+        if (threadId === undefined || runId === undefined || !isCancelAction(action)) return;
+        listeners.signal({ threadId, runId }, action);
+      }),
+    ),
+  ];
+  // Whoever takes no work need not be woken for it.
+  if (context.concurrency > 0) {
+    stops.push(
+      await listener.listen(WORK, (payload) =>
+        heard(payload, (threadIds) => threadIds.forEach((threadId) => void listeners.work(threadId))),
+      ),
+      listener.onReconnected(() => void listeners.work(null)),
+    );
+  }
+
+  let closing: Promise<void> | null = null;
+  const close = async (): Promise<void> => {
+    announcements.close();
+    listeners.clear();
+    for (const stop of stops) stop();
+    await sender.close();
+    await database.close();
+  };
+  return {
+    announce: (threadId, { delayMs } = {}) => announcements.add(threadId, delayMs),
+    onWork: (fn) => listeners.onWork(fn),
+    signal(run, action) {
+      if (closing !== null) return;
+      queueMicrotask(() => listeners.signal(run, action));
+      sender.signal(run, action);
+    },
+    onSignal: (fn) => listeners.onSignal(fn),
+    close: () => (closing ??= close()),
+  };
+}
+
+/** Sends what has gathered, one statement at a time. */
+class Sender {
+  readonly #origin: string;
+  readonly #database: PostgresDatabase;
+  readonly #onError: (error: unknown) => void;
+  readonly #threadIds = new Set<string>();
+  #signals: (readonly [RunRef, CancelAction])[] = [];
+  #sending: Promise<void> | null = null;
+  #closed = false;
+  readonly #batch = new TurnBatch(() => this.#start());
+
+  constructor(origin: string, database: PostgresDatabase, onError: (error: unknown) => void) {
+    this.#origin = origin;
+    this.#database = database;
+    this.#onError = onError;
+  }
+
+  announce(threadIds: ReadonlySet<string>): void {
+    for (const threadId of threadIds) if (this.#threadIds.size < MAX_WAITING) this.#threadIds.add(threadId);
+    this.#batch.mark();
+  }
+
+  signal(run: RunRef, action: CancelAction): void {
+    if (this.#signals.length < MAX_WAITING) this.#signals.push([run, action]);
+    this.#batch.mark();
+  }
+
+  /** Send what waits, for a while. */
+  async close(): Promise<void> {
+    this.#batch.run();
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
+    await Promise.race([this.#sent(), timeout]);
+    clearTimeout(timer);
+    this.#closed = true;
+  }
+
+  async #sent(): Promise<void> {
+    while (this.#sending !== null) await this.#sending;
+  }
+
+  #start(): void {
+    if (this.#closed || this.#sending !== null || this.#threadIds.size + this.#signals.length === 0) return;
+    const signals = this.#signals.map(([run, action]) => payloadOf([this.#origin, run.threadId, run.runId, action]));
+    const works = workPayloads(this.#origin, this.#threadIds);
+    this.#threadIds.clear();
+    this.#signals = [];
+    const fitting = signals.filter((payload) => Buffer.byteLength(payload) <= MAX_PAYLOAD_BYTES);
+    const channels = [...fitting.map(() => SIGNAL), ...works.map(() => WORK)];
+    this.#sending = this.#database
+      .query(NOTIFY, [channels, [...fitting, ...works]])
+      .then(() => undefined, this.#onError)
+      .then(() => {
+        this.#sending = null;
+        this.#start();
+      });
+  }
+}
+
+/** As many threads per payload as fit. A name that is too long for any is left to polling. */
+function workPayloads(origin: string, threadIds: ReadonlySet<string>): readonly string[] {
+  const payloads: string[] = [];
+  let current = [origin];
+  let bytes = Buffer.byteLength(payloadOf(current));
+  const emptyBytes = bytes;
+  for (const threadId of threadIds) {
+    const more = Buffer.byteLength(JSON.stringify(threadId)) + 1;
+    if (emptyBytes + more > MAX_PAYLOAD_BYTES) continue;
+    if (bytes + more > MAX_PAYLOAD_BYTES) {
+      payloads.push(payloadOf(current));
+      current = [origin];
+      bytes = emptyBytes;
+    }
+    current.push(threadId);
+    bytes += more;
+  }
+  if (current.length > 1) payloads.push(payloadOf(current));
+  return payloads;
+}
+
+function payloadOf(values: readonly string[]): string {
+  return JSON.stringify(values);
+}
+
+/** `null` for what is not ours: anyone may send to a channel. */
+function parsePayload(payload: string): readonly string[] | null {
+  try {
+    const values: unknown = JSON.parse(payload);
+    return Array.isArray(values) && values.every((value) => typeof value === "string") ? values : null;
+  } catch {
+    return null;
+  }
+}
+
+function isCancelAction(value: string | undefined): value is CancelAction {
+  return value === "interrupt" || value === "rollback";
+}
