@@ -6,7 +6,7 @@ import { splitBrainProblem } from "./config/split-brain.js";
 import type { Checkpointer } from "./core/checkpointer.js";
 import type { Clock } from "./core/clock.js";
 import type { Dispatcher } from "./core/dispatcher.js";
-import type { Driver, DriverContext } from "./core/driver.js";
+import { type Driver, type DriverContext, schemeOf } from "./core/driver.js";
 import type { EventLog } from "./core/event-log.js";
 import type { ItemStore } from "./core/item-store.js";
 import type { Logger } from "./core/logger.js";
@@ -77,7 +77,9 @@ export async function openStorage(
     closers.push(() => eventLog.close());
     const dispatchers = createDispatcherRegistry(drivers.dispatchers ?? []);
     const { concurrency } = config.worker;
-    const dispatcher = await dispatchers.open(hub, { ...context, clock, logger, concurrency });
+    // A storage of one's own need not carry messages: its processes find work by polling.
+    const carrier = dispatchers.schemes().includes(schemeOf(hub) ?? "") ? hub : "memory:";
+    const dispatcher = await dispatchers.open(carrier, { ...context, clock, logger, concurrency });
     closers.push(() => dispatcher.close());
     return { metadata, items, checkpointer, eventLog, dispatcher, close };
   } catch (error) {
