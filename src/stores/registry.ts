@@ -25,7 +25,8 @@ const memoryDriver: Driver<OpenedStore> = {
   requires: [],
   async open(_uri: string, { clock = processClock }: DriverContext) {
     const { createMemoryItems, createMemoryMetadataStore } = await import("./memory/index.js");
-    return { metadata: createMemoryMetadataStore(clock), items: createMemoryItems(clock) };
+    const items = createMemoryItems(clock);
+    return { metadata: createMemoryMetadataStore(clock, items), items };
   },
 };
 

@@ -64,7 +64,7 @@ export function valueOf<Kind extends TransferKind>(_kind: Kind, row: TransferRow
 }
 
 /** The key under which a store reads and writes a value. */
-export function transferKey<Kind extends TransferKind>(kind: Kind, value: TransferValues[Kind]): string {
+export function transferKey<Kind extends TransferKind>(kind: Kind, value: KeyParts[Kind]): string {
   return KEYS[kind](value);
 }
 
@@ -85,13 +85,20 @@ export function columnText(value: JsonValue): JsonText | null {
   return value === null ? null : toJsonText(value);
 }
 
-const KEYS: { readonly [Kind in TransferKind]: (value: TransferValues[Kind]) => string } = {
-  assistants: ({ assistantId }: Assistant) => assistantId,
-  assistantVersions: ({ assistantId, version }: AssistantVersion) =>
-    `${assistantId}:${String(version).padStart(10, "0")}`,
-  threads: ({ threadId }: TransferredThread) => threadId,
-  runs: ({ runId }: TransferredRun) => runId,
-  items: ({ namespace, key }: Item) => JSON.stringify([namespace, key]),
+interface KeyParts {
+  readonly assistants: Pick<Assistant, "assistantId">;
+  readonly assistantVersions: Pick<AssistantVersion, "assistantId" | "version">;
+  readonly threads: Pick<TransferredThread, "threadId">;
+  readonly runs: Pick<TransferredRun, "runId">;
+  readonly items: Pick<Item, "namespace" | "key">;
+}
+
+const KEYS: { readonly [Kind in TransferKind]: (value: KeyParts[Kind]) => string } = {
+  assistants: ({ assistantId }) => assistantId,
+  assistantVersions: ({ assistantId, version }) => `${assistantId}:${String(version).padStart(10, "0")}`,
+  threads: ({ threadId }) => threadId,
+  runs: ({ runId }) => runId,
+  items: ({ namespace, key }) => JSON.stringify([namespace, key]),
 };
 
 function rowOf<Kind extends TransferKind>(kind: Kind, value: TransferValues[Kind]): TransferRow {

@@ -1,3 +1,4 @@
+import type { Assistant } from "../../core/assistant.js";
 import type { AccessFilter } from "../../core/auth.js";
 import { planFilter, termsOf } from "../../core/filter-terms.js";
 import type { JsonObject } from "../../core/json.js";
@@ -129,6 +130,15 @@ export function createMemoryAssistants(tables: Tables): AssistantStore {
       return { kind: "set", assistant: assistantOf(row) };
     },
   };
+}
+
+/** Insert an assistant, or replace all of it but its versions. */
+export function putAssistant({ assistants, assistantIndex }: Tables, assistant: Assistant): void {
+  const existing = assistants.get(assistant.assistantId);
+  if (existing !== undefined) assistantIndex.remove(existing, tags(existing));
+  const row: AssistantRow = Object.assign(existing ?? { ...assistant, versions: [] }, assistant);
+  assistants.set(row.assistantId, row);
+  assistantIndex.insert(row, tags(row));
 }
 
 function plan({ metadata, graphId, name, access }: AssistantQuery): RowQuery<AssistantRow> {

@@ -1,20 +1,28 @@
 import type { StoreClock } from "../../core/clock.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { createMemoryAssistants } from "./assistants.js";
+import { createMemoryItems, type MemoryItems } from "./items.js";
 import { createMemoryRuns } from "./runs.js";
 import { Tables } from "./tables.js";
 import { createMemoryThreads } from "./threads.js";
+import { createMemoryTransfer } from "./transfer.js";
 
 export { createMemoryItems } from "./items.js";
 
-/** A metadata store that lives in this process and ends with it. */
-export function createMemoryMetadataStore(clock: StoreClock): MetadataStore {
+/**
+ * A metadata store that lives in this process and ends with it.
+ * @param items whose rows its `transfer` reads and writes beside its own
+ */
+export function createMemoryMetadataStore(
+  clock: StoreClock,
+  items: MemoryItems = createMemoryItems(clock),
+): MetadataStore {
   const tables = new Tables(clock);
   return {
     durable: false,
     presence: null,
     leaseRenewal: null,
-    transfer: null,
+    transfer: createMemoryTransfer(tables, items),
     assistants: createMemoryAssistants(tables),
     threads: createMemoryThreads(tables),
     runs: createMemoryRuns(tables),

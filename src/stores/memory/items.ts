@@ -5,7 +5,9 @@ import type { ItemStore } from "../../core/item-store.js";
 import type { Item } from "../../core/item.js";
 import type { EpochMs, JsonObject } from "../../core/json.js";
 import { copyJson } from "../../core/json.js";
+import type { TransferRow } from "../../core/row-transfer.js";
 import { startTimeSlice } from "../time-slice.js";
+import { itemRow, transferKey, valueOf } from "../transfer-rows.js";
 import { SortedRows } from "./sorted-rows.js";
 
 /** Up to this many items under a prefix are filtered and sorted at once; beyond, the latest are walked first. */
@@ -30,8 +32,16 @@ interface NamespaceRow {
   readonly items: Map<string, ItemRow>;
 }
 
+/** An item store whose rows `heddle copy` can read and write. */
+export interface MemoryItems extends ItemStore {
+  readonly transfer: {
+    read(after: string | null, limit: number): readonly TransferRow[];
+    write(rows: readonly TransferRow[]): void;
+  };
+}
+
 /** The long-term store in memory. Values are copied when they come in and when they go out. */
-export function createMemoryItems(clock: StoreClock): ItemStore {
+export function createMemoryItems(clock: StoreClock): MemoryItems {
   const namespaces = new Map<string, NamespaceRow>();
   const byText = new SortedRows<NamespaceRow>((a, b) => (a.text === b.text ? 0 : a.text < b.text ? -1 : 1));
   const byTime = new SortedRows<ItemRow>((a, b) =>
@@ -50,6 +60,15 @@ export function createMemoryItems(clock: StoreClock): ItemStore {
     namespaces.set(text, place);
     byText.insert(place);
     return place;
+  };
+
+  const insert = (item: Item): void => {
+    const place = placeOf(item.namespace);
+    sequence += 1;
+    const { key, value, createdAt, updatedAt } = item;
+    const row: ItemRow = { place, key, value, createdAt, updatedAt, sequence };
+    place.items.set(key, row);
+    byTime.insert(row);
   };
 
   const remove = (row: ItemRow): void => {
@@ -101,11 +120,7 @@ export function createMemoryItems(clock: StoreClock): ItemStore {
         byTime.insert(existing);
         return { kind: "stored" };
       }
-      const place = placeOf(namespace);
-      sequence += 1;
-      const row: ItemRow = { place, key, value: copy, createdAt: now, updatedAt: now, sequence };
-      place.items.set(key, row);
-      byTime.insert(row);
+      insert({ namespace, key, value: copy, createdAt: now, updatedAt: now });
       return { kind: "stored" };
     },
 
@@ -154,6 +169,24 @@ export function createMemoryItems(clock: StoreClock): ItemStore {
         }
       }
       return listing.page(limit, offset);
+    },
+
+    transfer: {
+      read: (after, limit) =>
+        [...byTime]
+          .map((row) => ({ row, key: transferKey("items", itemView(row)) }))
+          .filter(({ key }) => after === null || key > after)
+          .sort((a, b) => (a.key < b.key ? -1 : 1))
+          .slice(0, limit)
+          .map(({ row }) => itemRow(itemOf(row))),
+      write(rows) {
+        for (const row of rows) {
+          const item = valueOf("items", row);
+          const existing = find(item.namespace, item.key);
+          if (existing !== undefined) remove(existing);
+          insert(item);
+        }
+      },
     },
 
     async close() {

@@ -102,34 +102,52 @@ export class Tables {
     readonly temporary: boolean;
   }): ThreadRow {
     const now = this.clock.now();
-    const row: ThreadRow = {
+    return this.putThread({
       ...draft,
       createdAt: now,
       updatedAt: now,
       stateUpdatedAt: now,
-      status: "idle",
       settledStatus: "idle",
       values: null,
       interrupts: null,
       error: null,
+    });
+  }
+
+  /** Insert a thread, or replace all of it but its runs. */
+  putThread(fields: Omit<ThreadRow, "status" | "runs" | "pending" | "running" | "retrying">): ThreadRow {
+    const existing = this.threads.get(fields.threadId);
+    if (existing !== undefined) this.#unindexThread(existing);
+    const row: ThreadRow = existing ?? {
+      ...fields,
+      status: fields.settledStatus,
       runs: [],
       pending: [],
       running: null,
       retrying: null,
     };
-    this.threads.set(row.threadId, row);
-    this.threadIndex.insert(row, termsOf(row.metadata));
-    this.#statusCounts.idle += 1;
-    if (row.temporary) this.temporaryThreads.add(row);
+    Object.assign(row, fields, { status: statusOf(row, fields.settledStatus) });
+    this.#indexThread(row);
     return row;
   }
 
-  removeThread(row: ThreadRow): void {
-    for (let run = row.runs.at(-1); run !== undefined; run = row.runs.at(-1)) this.removeRun(run);
+  #indexThread(row: ThreadRow): void {
+    this.threads.set(row.threadId, row);
+    this.threadIndex.insert(row, termsOf(row.metadata));
+    this.#statusCounts[row.status] += 1;
+    if (row.temporary) this.temporaryThreads.add(row);
+  }
+
+  #unindexThread(row: ThreadRow): void {
     this.threads.delete(row.threadId);
     this.threadIndex.remove(row, termsOf(row.metadata));
     this.#statusCounts[row.status] -= 1;
     this.temporaryThreads.delete(row);
+  }
+
+  removeThread(row: ThreadRow): void {
+    for (let run = row.runs.at(-1); run !== undefined; run = row.runs.at(-1)) this.removeRun(run);
+    this.#unindexThread(row);
   }
 
   changeThread(row: ThreadRow, change: ThreadChange): void {
@@ -188,6 +206,21 @@ export class Tables {
     row.thread.runs.push(row);
     this.inflight.add(row);
     this.#enqueue(row);
+  }
+
+  /** Insert a run as it is, pending or ended, in place of one of the same id. Its thread's times stay. */
+  putRun(row: RunRow): void {
+    const existing = this.runs.get(row.runId);
+    if (existing !== undefined) {
+      this.removeRun(existing);
+      this.changeThread(existing.thread, { status: statusNow(existing.thread) });
+    }
+    if (row.status === "pending") this.addRun(row);
+    else {
+      this.runs.set(row.runId, row);
+      row.thread.runs.push(row);
+    }
+    this.changeThread(row.thread, { status: statusNow(row.thread) });
   }
 
   removeRun(row: RunRow): void {
@@ -318,7 +351,11 @@ export class Tables {
 }
 
 function statusNow(row: ThreadRow): ThreadStatus {
-  return row.running !== null || row.pending.length > 0 ? "busy" : row.settledStatus;
+  return statusOf(row, row.settledStatus);
+}
+
+function statusOf(row: Pick<ThreadRow, "running" | "pending">, settled: SettledStatus): ThreadStatus {
+  return row.running !== null || row.pending.length > 0 ? "busy" : settled;
 }
 
 function isReady(thread: ThreadRow): boolean {

@@ -10,6 +10,7 @@ import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./migrations.js";
 import { createSqliteRuns } from "./runs.js";
 import { createSession } from "./session.js";
 import { createSqliteThreads } from "./threads.js";
+import { createSqliteTransfer } from "./transfer.js";
 
 /**
  * Assistants, threads and runs in a SQLite database; brings its tables up to date.
@@ -18,12 +19,14 @@ import { createSqliteThreads } from "./threads.js";
  */
 export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreClock): MetadataStore {
   migrate(opened.db, "metadata", METADATA_MIGRATIONS);
+  // A copy reads and writes items too.
+  migrate(opened.db, "items", ITEM_MIGRATIONS);
   const session = createSession(opened.db, clock);
   return {
     durable: opened.path !== MEMORY,
     presence: null,
     leaseRenewal: null,
-    transfer: null,
+    transfer: createSqliteTransfer(session),
     assistants: createSqliteAssistants(session),
     threads: createSqliteThreads(session),
     runs: createSqliteRuns(session),

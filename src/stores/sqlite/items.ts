@@ -12,7 +12,7 @@ import { guarded, type Session } from "./session.js";
 /** Up to this many items under a prefix are read and sorted at once; beyond, the latest are walked first. */
 const FEW_ROWS = 1_000;
 
-interface ItemColumns {
+export interface ItemColumns {
   readonly id: number;
   readonly namespace: string;
   readonly item_key: string;
@@ -161,7 +161,7 @@ async function hasVisibleItem(session: Session, namespace: string, access: Acces
   }
 }
 
-function itemOf(row: ItemColumns): Item {
+export function itemOf(row: ItemColumns): Item {
   return {
     namespace: JSON.parse(row.namespace) as readonly string[],
     key: row.item_key,

@@ -68,6 +68,11 @@ export interface RunColumns {
   readonly cancel_action: CancelAction | null;
 }
 
+/** A kwargs column. */
+export function parseKwargs(text: string): RunKwargs {
+  return JSON.parse(text) as RunKwargs;
+}
+
 /** A metadata column. */
 export function parseObject(text: string): JsonObject {
   return JSON.parse(text) as JsonObject;
@@ -125,6 +130,6 @@ export function runOf(row: RunColumns, kwargs: RunKwargs): Run {
   };
 }
 
-function jsonText(column: string | null | undefined): JsonText | null {
+export function jsonText(column: string | null | undefined): JsonText | null {
   return column === null || column === undefined ? null : asJsonText(column);
 }

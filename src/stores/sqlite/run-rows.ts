@@ -1,9 +1,9 @@
 import type { AccessFilter } from "../../core/auth.js";
 import type { JsonText } from "../../core/json.js";
 import type { ClaimRequest } from "../../core/metadata-store.js";
-import type { CancelAction, Run, RunKwargs, RunLease, RunStatus } from "../../core/run.js";
+import type { CancelAction, Run, RunLease, RunStatus } from "../../core/run.js";
 import { strongerCancel } from "../run-rules.js";
-import { runOf, type RunColumns } from "./rows.js";
+import { parseKwargs, runOf, type RunColumns } from "./rows.js";
 import type { Session } from "./session.js";
 import { showsMetadata } from "./thread-rows.js";
 
@@ -49,7 +49,7 @@ export function inflightRuns(session: Session, thread: number): readonly RunColu
 export function fullRun(session: Session, row: RunColumns): Run {
   const sql = "SELECT kwargs FROM run_kwargs WHERE run = ?";
   const kwargs = session.sql<{ kwargs: string }>(sql).get(row.id)?.kwargs ?? "{}";
-  return runOf(row, JSON.parse(kwargs) as RunKwargs);
+  return runOf(row, parseKwargs(kwargs));
 }
 
 export function deleteRun(session: Session, row: RunColumns): void {

@@ -69,6 +69,26 @@ export function insertThread(
   };
 }
 
+/** Insert a thread, or replace all of it but its runs. */
+export function putThread(session: Session, columns: Omit<ThreadColumns, "id" | "status">): ThreadColumns {
+  const existing = findThread(session, columns.thread_id);
+  if (existing !== undefined) {
+    for (const term of termsOf(parseObject(existing.metadata))) removeTerm(session, existing, term);
+  }
+  const names = Object.keys(columns);
+  const row = session
+    .sql<{ id: number }>(
+      `INSERT INTO threads (status, ${names.join(", ")}) VALUES (@settled_status, ${names.map((name) => `@${name}`).join(", ")})
+       ON CONFLICT (thread_id) DO UPDATE SET ${names.map((name) => `${name} = excluded.${name}`).join(", ")}
+       RETURNING id`,
+    )
+    .get(columns);
+  const id = row?.id ?? 0;
+  for (const term of termsOf(parseObject(columns.metadata))) addTerm(session, id, columns.created_at, term);
+  const put = { ...columns, id, status: existing?.status ?? columns.settled_status };
+  return changeThread(session, put, { queueChanged: true, updatedAt: columns.updated_at });
+}
+
 /** Removes the thread with its terms; its state and runs go with it. */
 export function deleteThread(session: Session, row: ThreadColumns): void {
   for (const term of termsOf(parseObject(row.metadata))) removeTerm(session, row, term);

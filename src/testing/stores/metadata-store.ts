@@ -3,6 +3,7 @@ import { testAssistantStore } from "./assistant-store.js";
 import { testRunStore } from "./run-store.js";
 import { type StoreSuite, withStoreOf } from "./suite.js";
 import { testThreadStore } from "./thread-store.js";
+import { testTransfer } from "./transfer.js";
 
 /** The contract of a {@link MetadataStore}: its three parts, and itself. */
 export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
@@ -20,4 +21,5 @@ export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
   testAssistantStore(suite);
   testThreadStore(suite);
   testRunStore(suite);
+  testTransfer(suite);
 }

@@ -1,7 +1,9 @@
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { cancelCases } from "./run-cancel.js";
 import { createCases } from "./run-create.js";
+import { explainCases } from "./run-explain.js";
 import { leaseCases } from "./run-leases.js";
+import { retryCases } from "./run-retries.js";
 import { type StoreSuite, withStoreOf } from "./suite.js";
 
 /** The contract of `MetadataStore.runs`, the run queue. */
@@ -11,5 +13,7 @@ export function testRunStore(suite: StoreSuite<MetadataStore>): void {
     createCases(suite, withStore);
     leaseCases(suite, withStore);
     cancelCases(suite, withStore);
+    retryCases(suite, withStore);
+    explainCases(suite, withStore);
   });
 }

@@ -161,10 +161,7 @@ const finish = fc
           deepEqual(result, { accepted: false, ...(refusedFor ? { cancelRequested: "rollback" } : {}) });
           return;
         }
-        const waiting = model.runs.some(
-          (one) => one.threadId === run.threadId && one.status === "pending" && one.dueAt <= model.now,
-        );
-        deepEqual(result, { accepted: true, nextPending: waiting });
+        deepEqual(result, { accepted: true, nextPending: model.hasDue(run.threadId) });
       }),
   );
 
@@ -191,13 +188,49 @@ const cancel = fc.record({ run: index, action: fc.constantFrom(...actions) }).ma
     }),
 );
 
-const reap = fc.record({ dead: fc.option(worker), maxAttempts: fc.integer({ min: 1, max: 3 }) }).map(
-  ({ dead, maxAttempts }) =>
-    new Step(`reap(${dead} is dead, ${maxAttempts})`, async (model, { store }) => {
-      const expected = model.reap(maxAttempts, dead);
-      const reaped = await store.runs.reapExpired({ maxAttempts, isAlive: (workerId) => workerId !== dead });
-      deepEqual(reaped.requeued.map((run) => run.runId).sort(), expected.requeued.sort());
-      deepEqual(reaped.failed.map((run) => run.runId).sort(), expected.failed.sort());
+const reap = fc
+  .record({
+    dead: fc.option(worker),
+    maxAttempts: fc.integer({ min: 1, max: 3 }),
+    pauseMs: fc.constantFrom(0, 10, 90, 250),
+  })
+  .map(
+    ({ dead, maxAttempts, pauseMs }) =>
+      new Step(`reap(${dead} is dead, ${maxAttempts}, pause ${pauseMs})`, async (model, { store }) => {
+        const retryDelayMs = (attempt: number): number => attempt * pauseMs;
+        const expected = model.reap(maxAttempts, dead, retryDelayMs);
+        const isAlive = (workerId: string): boolean => workerId !== dead;
+        const reaped = await store.runs.reapExpired({ maxAttempts, isAlive, retryDelayMs });
+        deepEqual(reaped.requeued.map((run) => run.runId).sort(), expected.requeued.sort());
+        deepEqual(reaped.failed.map((run) => run.runId).sort(), expected.failed.sort());
+      }),
+  );
+
+const explain = index.map(
+  (n) =>
+    new Step(`explain(${n})`, async (model, { store }) => {
+      const run = pick(model.runs, n);
+      if (run === undefined) return;
+      const explained = await store.runs.explain({ runId: run.runId, access: ALL_ROWS });
+      ok(explained !== null);
+      const { run: row, now, holder, ...rest } = explained;
+      deepEqual(
+        { runId: row.runId, status: row.status, now },
+        { runId: run.runId, status: run.status, now: model.now },
+      );
+      const { heartbeatAt, ...held } = holder ?? { heartbeatAt: model.now };
+      ok(heartbeatAt <= model.now);
+      deepEqual({ ...rest, holder: holder === null ? null : held }, model.explain(run));
+    }),
+);
+
+const holds = index.map(
+  (n) =>
+    new Step(`holds(${n})`, async (model, { store }) => {
+      const picked = pick(model.leases, n);
+      if (picked === undefined) return;
+      const lease = { runId: picked.runId, leaseToken: picked.token };
+      equal(await store.runs.holds(lease), model.held(picked) !== undefined);
     }),
 );
 
@@ -223,6 +256,23 @@ const advance = fc.constantFrom(1, 20, 60, 100, 300).map(
 /** Sequences of steps. A crash of a worker is a lease that nobody renews: time, or `reap` with the worker dead. */
 export const queueCommands = (size: { readonly maxCommands: number }) =>
   fc.commands<QueueModel, Real, false>(
-    [create, create, claim, claim, heartbeat, finish, finish, release, cancel, reap, remove, advance, advance],
+    [
+      create,
+      create,
+      claim,
+      claim,
+      heartbeat,
+      finish,
+      finish,
+      release,
+      cancel,
+      reap,
+      reap,
+      explain,
+      holds,
+      remove,
+      advance,
+      advance,
+    ],
     size,
   );

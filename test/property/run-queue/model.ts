@@ -15,6 +15,8 @@ export interface ModelRun {
   worker: string | null;
   leaseUntil: number;
   cancel: CancelAction | null;
+  /** Until then its thread pauses. */
+  retryAt: number;
 }
 
 export interface ModelThread {
@@ -65,6 +67,7 @@ export class QueueModel {
       worker: null,
       leaseUntil: 0,
       cancel: null,
+      retryAt: 0,
     };
     this.runs.push(run);
     const leased = claim !== null && free && delayMs === 0;
@@ -77,6 +80,7 @@ export class QueueModel {
     const due = this.runs
       .filter((run) => run.status === "pending" && run.dueAt <= this.now)
       .filter((run) => !this.runs.some((other) => other.threadId === run.threadId && other.status === "running"))
+      .filter((run) => !this.#isPaused(run.threadId))
       .sort(inOrder);
     const first = due.filter((run, i) => due.findIndex((other) => other.threadId === run.threadId) === i);
     const claimed = first.slice(0, limit);
@@ -99,6 +103,12 @@ export class QueueModel {
     return true;
   }
 
+  /** Whether the thread has a run that a worker may start now. */
+  hasDue(threadId: string): boolean {
+    const due = this.runs.some((run) => run.threadId === threadId && run.status === "pending" && run.dueAt <= this.now);
+    return due && !this.#isPaused(threadId);
+  }
+
   release(run: ModelRun): void {
     run.status = "pending";
     run.attempt -= 1;
@@ -108,6 +118,7 @@ export class QueueModel {
     if (!isInflight(run)) return "finished";
     if (run.status === "running" || run.token > 0) {
       run.cancel = run.cancel === "rollback" ? "rollback" : action;
+      run.retryAt = 0;
       return "requested";
     }
     if (action === "rollback") this.#remove(run);
@@ -115,12 +126,17 @@ export class QueueModel {
     return "cancelled";
   }
 
-  reap(maxAttempts: number, dead: string | null): { readonly requeued: string[]; readonly failed: string[] } {
+  reap(
+    maxAttempts: number,
+    dead: string | null,
+    retryDelayMs: (attempt: number) => number,
+  ): { readonly requeued: string[]; readonly failed: string[] } {
     const gone = this.runs.filter(
       (run) => run.status === "running" && (run.leaseUntil <= this.now || run.worker === dead),
     );
     const failed = gone.filter((run) => run.cancel === null && run.attempt >= maxAttempts);
     for (const run of gone) run.status = failed.includes(run) ? "error" : "pending";
+    for (const run of gone) run.retryAt = run.cancel === null ? this.now + retryDelayMs(run.attempt) : 0;
     for (const run of failed) this.#thread(run).settled = "error";
     return {
       requeued: gone.filter((run) => !failed.includes(run)).map((run) => run.runId),
@@ -135,8 +151,37 @@ export class QueueModel {
   }
 
   nextDueAt(): number | null {
-    const later = this.runs.filter((run) => run.status === "pending" && run.dueAt > this.now).map((run) => run.dueAt);
+    const pending = this.runs.filter((run) => run.status === "pending");
+    const later = pending.flatMap((run) => [run.dueAt, run.retryAt]).filter((time) => time > this.now);
     return later.length === 0 ? null : Math.min(...later);
+  }
+
+  /** What `explain` says beside the row. */
+  explain(run: ModelRun): object {
+    const isPending = run.status === "pending";
+    const before = isPending
+      ? this.inflight(run.threadId)
+          .filter((other) => other.status === "running" || inOrder(other, run) < 0)
+          .sort((a, b) => (a.status === b.status ? inOrder(a, b) : a.status === "running" ? -1 : 1))
+      : [];
+    const [first] = before;
+    const paused = isPending && this.#isPaused(run.threadId);
+    return {
+      ahead: before.length,
+      blockedBy: first === undefined ? null : { runId: first.runId, threadId: first.threadId, status: first.status },
+      holder:
+        run.status === "running" ? { workerId: run.worker, leaseToken: run.token, expiresAt: run.leaseUntil } : null,
+      retryAt: paused ? Math.max(...this.#pauses(run.threadId)) : null,
+      cancelRequested: isInflight(run) ? run.cancel : null,
+    };
+  }
+
+  #pauses(threadId: string): number[] {
+    return this.runs.filter((run) => run.threadId === threadId && run.status === "pending").map((run) => run.retryAt);
+  }
+
+  #isPaused(threadId: string): boolean {
+    return this.#pauses(threadId).some((retryAt) => retryAt > this.now);
   }
 
   #start(run: ModelRun, worker: string, leaseMs: number): void {
