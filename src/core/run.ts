@@ -45,7 +45,7 @@ export interface RunKwargs {
   readonly interruptBefore?: "*" | readonly string[];
   readonly interruptAfter?: "*" | readonly string[];
   readonly durability: Durability;
-  /** The run ends as `timeout` when one attempt takes longer. Absent: the server's `worker.runTimeoutMs`. */
+  /** The run ends as `timeout` when one attempt takes longer; the server's `worker.runTimeoutMs` is never exceeded. */
   readonly timeoutMs?: number;
   /** A stateless run whose thread is removed when it ends. */
   readonly temporary: boolean;

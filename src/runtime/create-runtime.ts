@@ -8,10 +8,14 @@ import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import { executeRun } from "./execute-run.js";
 import { createLifecycle } from "./lifecycle.js";
-import { reconcileLogs } from "./reconcile-logs.js";
+import { createLogReconciler } from "./reconcile-logs.js";
+import { settledWithin } from "./settled-within.js";
 import { createSweeper } from "./sweeper.js";
 import type { WorkerOptions } from "./worker.js";
 import { createWorker } from "./worker.js";
+
+/** How long a stop waits for a sweep that is under way. */
+const SWEEP_END_MS = 5_000;
 
 /** Everything of a process that acts by itself: the worker and the sweeper. */
 export interface Runtime {
@@ -30,21 +34,34 @@ export function createRuntime(
     readonly clock: Clock;
     readonly logger: Logger;
   },
-  options: WorkerOptions & { readonly sweepEveryMs: number; readonly eventLogTtlMs: number },
+  options: WorkerOptions & {
+    readonly sweepEveryMs: number;
+    readonly eventLogTtlMs: number;
+    /** Limit of one attempt of a run; `null`: only a run's own. */
+    readonly runTimeoutMs: number | null;
+  },
 ): Runtime {
-  const worker = createWorker({ ...deps, execute: (claimed, signal) => executeRun(deps, claimed, signal) }, options);
-  const sweeper = createSweeper(deps, {
-    everyMs: options.sweepEveryMs,
-    temporaryThreadTtlMs: options.eventLogTtlMs,
-  });
+  const execution = { ...deps, runTimeoutMs: options.runTimeoutMs };
+  const worker = createWorker(
+    { ...deps, execute: (claimed, control) => executeRun(execution, claimed, control) },
+    options,
+  );
+  const reconcileLogs = createLogReconciler(deps);
+  const sweeper = createSweeper(
+    { ...deps, reconcileLogs },
+    { everyMs: options.sweepEveryMs, temporaryThreadTtlMs: options.eventLogTtlMs },
+  );
   const { start, stop } = createLifecycle<[{ readonly drainMs: number }]>({
     async start() {
-      await reconcileLogs(deps.store, deps.eventLog);
+      // The sweeper does it again; nobody has to wait for a storage that is away.
+      await reconcileLogs().catch((error: unknown) => {
+        deps.logger.error({ err: error }, "logs that a crash left could not be ended yet");
+      });
       await worker.start();
       sweeper.start();
     },
     async stop({ drainMs }) {
-      await sweeper.stop();
+      await settledWithin(deps.clock, SWEEP_END_MS, sweeper.stop());
       await worker.stop({ drainMs });
     },
   });

@@ -3,15 +3,17 @@ import type { Checkpointer } from "../core/checkpointer.js";
 import type { Clock } from "../core/clock.js";
 import type { Engine, ExecutionOutcome, FinalState } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
-import { toJsonText } from "../core/json.js";
+import { type JsonText, toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore, RunOutcome } from "../core/metadata-store.js";
 import { retry } from "../core/retry.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import { endEvent, errorEvent, lastEvent, metadataEvent } from "../core/run-event.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
-import { isTerminal } from "../core/run-lifecycle.js";
+import { isTerminal, runTimeoutError, timeLimitMs } from "../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun } from "../core/run.js";
+import { withTimeLimit } from "./time-limit.js";
+import type { ExecutionControl } from "./worker.js";
 
 export interface ExecuteRunDeps {
   readonly store: MetadataStore;
@@ -20,6 +22,8 @@ export interface ExecuteRunDeps {
   readonly eventLog: EventLog;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Limit of one attempt; `null`: only a run's own. */
+  readonly runTimeoutMs: number | null;
 }
 
 /** How this worker's hold of a run ended. */
@@ -34,38 +38,62 @@ export type ExecutionEnd =
 /** One claimed run of this worker, on its way. */
 interface Execution extends ExecuteRunDeps {
   readonly claimed: ClaimedRun;
-  readonly signal: AbortSignal;
+  readonly control: ExecutionControl;
   /** Repeat a storage call, for long only while the run is this worker's. */
   readonly retrying: <T>(call: () => Promise<T>) => Promise<T>;
+}
+
+/** How the execution itself went, and why it was stopped if it was. */
+interface Stopped {
+  readonly outcome: ExecutionOutcome;
+  /** `null`: the graph ended by itself. */
+  readonly reason: AbortReason | null;
 }
 
 /** Events, outcome, end of one claimed run (design §5, steps 6–9): persist first, publish second. */
 export async function executeRun(
   deps: ExecuteRunDeps,
   claimed: ClaimedRun,
-  signal: AbortSignal,
+  control: ExecutionControl,
 ): Promise<ExecutionEnd> {
-  const isStopping = (): boolean => signal.aborted && (signal.reason as AbortReason).kind !== "cancel";
+  const isStopping = (): boolean => control.signal.aborted && (control.signal.reason as AbortReason).kind !== "cancel";
   const execution: Execution = {
     ...deps,
     claimed,
-    signal,
+    control,
     retrying: (call) => retry(deps, call, isStopping),
   };
   const { run, lease } = claimed;
-  await execution.retrying(() => deps.eventLog.begin(run, { resumable: run.kwargs.streamResumable }));
-  const outcome = claimed.cancel === null ? await execute(execution) : await untouched(execution);
-  const cancel = claimed.cancel ?? cancelOf(outcome, signal);
+  const { leaseToken } = lease;
+  await execution.retrying(() => deps.eventLog.begin(run, { resumable: run.kwargs.streamResumable, leaseToken }));
+  const { outcome, reason } = claimed.cancel === null ? await execute(execution) : await untouched(execution);
+  const cancel = claimed.cancel ?? (outcome.kind === "aborted" && reason?.kind === "cancel" ? reason.action : null);
+  if (outcome.kind !== "success" && cancel === null && reason?.kind === "timeout") {
+    return end(execution, { ...outcome, kind: "timeout", error: toJsonText(runTimeoutError(reason.timeoutMs)) }, null);
+  }
   if (outcome.kind === "aborted" && cancel === null) {
     await execution.retrying(() => deps.eventLog.flush(run));
-    if ((signal.reason as AbortReason).kind !== "shutdown") return afterLoss(execution);
+    if (reason?.kind !== "shutdown") return afterLoss(execution);
     await execution.retrying(() => deps.store.runs.release({ lease }));
     return { kind: "released" };
   }
   return end(execution, outcome, cancel);
 }
 
-async function execute({ claimed, signal, engine, eventLog, logger }: Execution): Promise<ExecutionOutcome> {
+async function execute(execution: Execution): Promise<Stopped> {
+  const { claimed, control, clock, runTimeoutMs } = execution;
+  const limited = withTimeLimit(clock, control.signal, timeLimitMs(claimed.run.kwargs.timeoutMs, runTimeoutMs));
+  const outcome = await stream(execution, limited.signal);
+  limited.clear();
+  const reason = limited.signal.aborted ? (limited.signal.reason as AbortReason) : null;
+  return { outcome, reason };
+}
+
+/** Let the graph run, and its events into the log as long as the lease holds. */
+async function stream(
+  { claimed, control, engine, eventLog, logger }: Execution,
+  signal: AbortSignal,
+): Promise<ExecutionOutcome> {
   const { run } = claimed;
   eventLog.append(run, [metadataEvent(run.runId, run.attempt)]);
   // A graph may keep the event loop busy until it ends: requests that came with this one are answered first.
@@ -74,8 +102,11 @@ async function execute({ claimed, signal, engine, eventLog, logger }: Execution)
     const events = engine.execute({ claimed, signal });
     for (;;) {
       const next = await events.next();
+      const confirmation = control.confirmLease();
+      if (confirmation !== null) await confirmation;
       if (next.done) return next.value;
-      eventLog.append(run, next.value);
+      // What is left of a run that another worker has is nobody's to see.
+      if (!isLost(control.signal)) eventLog.append(run, next.value);
     }
   } catch (error) {
     // Told to stop, it stopped.
@@ -86,9 +117,13 @@ async function execute({ claimed, signal, engine, eventLog, logger }: Execution)
   }
 }
 
+function isLost(signal: AbortSignal): boolean {
+  return signal.aborted && (signal.reason as AbortReason).kind === "lease-lost";
+}
+
 /** A run that was cancelled while nobody held it: its state is what its last worker left. */
-async function untouched(execution: Execution): Promise<ExecutionOutcome> {
-  return { kind: "aborted", ...(await storedState(execution)) };
+async function untouched(execution: Execution): Promise<Stopped> {
+  return { outcome: { kind: "aborted", ...(await storedState(execution)) }, reason: null };
 }
 
 /** What the thread was before a run that is undone: another graph's, where another one ran on it last. */
@@ -115,17 +150,11 @@ async function storedState(
   }
 }
 
-function cancelOf(outcome: ExecutionOutcome, signal: AbortSignal): CancelAction | null {
-  if (outcome.kind !== "aborted") return null;
-  const reason = signal.reason as AbortReason;
-  return reason.kind === "cancel" ? reason.action : null;
-}
+/** How an execution ended; one that took too long has an error, too. */
+type EndedExecution =
+  ExecutionOutcome | ({ readonly kind: "timeout"; readonly error: JsonText } & Omit<FinalState, "madeBy">);
 
-async function end(
-  execution: Execution,
-  outcome: ExecutionOutcome,
-  cancel: CancelAction | null,
-): Promise<ExecutionEnd> {
+async function end(execution: Execution, outcome: EndedExecution, cancel: CancelAction | null): Promise<ExecutionEnd> {
   const { store, checkpointer, claimed, retrying } = execution;
   const { run, lease } = claimed;
   let final: FinalState = outcome;
@@ -142,7 +171,7 @@ async function end(
       threadPatch: {
         ...(final.values === undefined ? {} : { values: final.values }),
         ...(final.interrupts === undefined ? {} : { interrupts: final.interrupts }),
-        error: outcome.kind === "error" && cancel === null ? outcome.error : null,
+        error: result.kind === "ended" ? (result.error ?? null) : null,
       },
       hasNext: final.hasNext,
       ...(cancel === "rollback" && final.madeBy !== undefined
@@ -151,9 +180,7 @@ async function end(
     }),
   );
   if (finished.accepted) {
-    const failed = outcome.kind === "error" && cancel === null;
-    const status = result.kind === "rolled-back" ? "rollback" : result.status;
-    await publishEnd(execution, failed ? errorEvent(outcome.error) : endEvent(run.runId, status));
+    await publishEnd(execution, lastEventOf(run.runId, result));
     return { kind: "finished", nextPending: finished.nextPending };
   }
   if (finished.cancelRequested === undefined || cancel === "rollback") return afterLoss(execution);
@@ -163,7 +190,6 @@ async function end(
 /** The run has ended in the store, so nothing that fails here may give it to another worker. */
 async function publishEnd({ claimed, store, eventLog, logger, retrying }: Execution, last: NewRunEvent): Promise<void> {
   const { run } = claimed;
-  eventLog.append(run, [last]);
   try {
     // Before readers see the end: whoever has read it finds no thread any more.
     if (run.kwargs.temporary && !run.kwargs.streamResumable) {
@@ -171,7 +197,7 @@ async function publishEnd({ claimed, store, eventLog, logger, retrying }: Execut
         logger.warn({ err: error, threadId: run.threadId }, "a stateless run's thread is left to the sweeper");
       });
     }
-    await retrying(() => eventLog.seal(run));
+    await retrying(() => eventLog.seal(run, [last]));
   } catch (error) {
     logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "the end of a run could not be tidied up");
   }
@@ -201,9 +227,16 @@ async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
   return { kind: "lost" };
 }
 
-function runOutcome(outcome: ExecutionOutcome, cancel: CancelAction | null): RunOutcome {
+function lastEventOf(runId: string, result: RunOutcome): NewRunEvent {
+  if (result.kind === "rolled-back") return endEvent(runId, "rollback");
+  return result.error === undefined ? endEvent(runId, result.status) : errorEvent(result.error);
+}
+
+function runOutcome(outcome: EndedExecution, cancel: CancelAction | null): RunOutcome {
   if (cancel === "rollback") return { kind: "rolled-back" };
   if (cancel === "interrupt") return { kind: "ended", status: "interrupted" };
-  if (outcome.kind === "error") return { kind: "ended", status: "error", error: outcome.error };
+  if (outcome.kind === "error" || outcome.kind === "timeout") {
+    return { kind: "ended", status: outcome.kind, error: outcome.error };
+  }
   return { kind: "ended", status: "success" };
 }

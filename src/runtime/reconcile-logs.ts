@@ -1,24 +1,77 @@
 import { ALL_ROWS } from "../core/auth.js";
+import type { Clock } from "../core/clock.js";
 import type { EventLog } from "../core/event-log.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import { lastEvent } from "../core/run-event.js";
-import { isTerminal } from "../core/run-lifecycle.js";
+import type { RunRef } from "../core/run.js";
+
+/** A run that ended more recently may have a worker that is about to seal its log. */
+const SETTLE_MS = 5_000;
+/** Runs that are gone, not ended, are looked for in the first of so many rounds: that ships whole rows. */
+const ROUNDS_PER_FULL_LOOK = 12;
+/** Rows asked for at once. */
+const BATCH = 200;
+
+const ENDED = ["success", "error", "timeout", "interrupted"] as const;
 
 /**
- * At start: end the logs of runs that had ended, or were deleted, when the process died before it could say so. Logs of
- * other runs wait for their next attempt.
+ * Ends the logs of runs that had ended, or were deleted, when their process died before it could say so. Logs of other runs
+ * wait for their next attempt. Several processes may do this at once: a log is sealed once.
+ * @returns one round: a look at the logs that are not sealed, as many as the log names at once
  */
-export async function reconcileLogs(store: MetadataStore, eventLog: EventLog): Promise<void> {
-  // A log names only so many at once: the next ones come when these are sealed.
-  for (let sealed = 1; sealed > 0;) {
-    sealed = 0;
-    for (const ref of await eventLog.unsealed()) {
-      const run = await store.runs.get({ ...ref, access: ALL_ROWS });
-      if (run !== null && !isTerminal(run.status)) continue;
-      await eventLog.begin(ref);
-      eventLog.append(ref, [lastEvent(ref.runId, run)]);
-      await eventLog.seal(ref);
-      sealed += 1;
+export function createLogReconciler(deps: {
+  readonly store: MetadataStore;
+  readonly eventLog: EventLog;
+  readonly clock: Clock;
+}): () => Promise<void> {
+  const { store, eventLog, clock } = deps;
+  /** Runs without a row, and since when they were known to have none. */
+  let goneSince = new Map<string, number>();
+  let rounds = 0;
+
+  const seal = async (ref: RunRef, run: Parameters<typeof lastEvent>[1]): Promise<void> => {
+    await eventLog.seal(ref, [lastEvent(ref.runId, run)]);
+  };
+
+  const sealEnded = async (refs: readonly RunRef[]): Promise<void> => {
+    const ended = await store.runs.list({ ...pageOf(refs), status: ENDED });
+    for (const { runId, threadId } of ended) {
+      // Both times are the store's.
+      const explained = await store.runs.explain({ runId, access: ALL_ROWS });
+      if (explained === null || explained.now - explained.run.updatedAt < SETTLE_MS) continue;
+      await seal({ runId, threadId }, explained.run);
     }
-  }
+  };
+
+  const sealGone = async (refs: readonly RunRef[]): Promise<ReadonlyMap<string, number>> => {
+    const there = new Set((await store.runs.list(pageOf(refs))).map((run) => run.runId));
+    const gone = new Map<string, number>();
+    for (const ref of refs) {
+      if (there.has(ref.runId)) continue;
+      const since = goneSince.get(ref.runId) ?? clock.now();
+      if (clock.now() - since >= SETTLE_MS) await seal(ref, null);
+      else gone.set(ref.runId, since);
+    }
+    return gone;
+  };
+
+  return async () => {
+    const unsealed = await eventLog.unsealed();
+    const isFull = rounds % ROUNDS_PER_FULL_LOOK === 0;
+    rounds += 1;
+    for (const refs of batches(unsealed)) await sealEnded(refs);
+    const candidates = isFull ? unsealed : unsealed.filter((ref) => goneSince.has(ref.runId));
+    const gone: (readonly [string, number])[] = [];
+    for (const refs of batches(candidates)) gone.push(...(await sealGone(refs)));
+    goneSince = new Map(gone);
+  };
+}
+
+function pageOf(refs: readonly RunRef[]) {
+  return { runIds: refs.map((ref) => ref.runId), limit: refs.length, offset: 0, access: ALL_ROWS };
+}
+
+function batches(refs: readonly RunRef[]): readonly (readonly RunRef[])[] {
+  const count = Math.ceil(refs.length / BATCH);
+  return Array.from({ length: count }, (_, index) => refs.slice(index * BATCH, (index + 1) * BATCH));
 }

@@ -1,3 +1,4 @@
+import { ALL_ROWS } from "../core/auth.js";
 import type { Clock, Timer } from "../core/clock.js";
 import type { EventLog } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
@@ -8,7 +9,10 @@ const THREADS_PER_ROUND = 200;
 /** Pause before the next round when this one has left something. */
 const BACKLOG_PAUSE_MS = 50;
 
-/** Removes what has outlived its use: expired event logs, threads of finished stateless runs. */
+/**
+ * Removes what has outlived its use: expired event logs, threads of finished stateless runs; and ends logs that a crash left.
+ * Every process has one; what another one has done already is nothing to do.
+ */
 export interface Sweeper {
   start(): void;
   stop(): Promise<void>;
@@ -18,6 +22,8 @@ export function createSweeper(
   deps: {
     readonly store: MetadataStore;
     readonly eventLog: EventLog;
+    /** One round of reconcile-logs. */
+    readonly reconcileLogs: () => Promise<void>;
     readonly clock: Clock;
     readonly logger: Logger;
   },
@@ -27,33 +33,45 @@ export function createSweeper(
     readonly temporaryThreadTtlMs: number;
   },
 ): Sweeper {
+  const { store, eventLog, logger } = deps;
   let timer: Timer | null = null;
   let round: Promise<void> = Promise.resolve();
 
+  /** What fails must not keep the rest from being done: the event log may be away while the store is not. */
+  const attempt = async (what: string, step: () => Promise<unknown>): Promise<void> => {
+    try {
+      await step();
+    } catch (error) {
+      logger.error({ err: error }, `sweeping failed: ${what}`);
+    }
+  };
+
   /** @returns whether there may be more. */
-  const sweep = async (): Promise<boolean> => {
-    await deps.eventLog.sweep();
-    const threads = await deps.store.runs.abandonedTemporaryThreads({
+  const removeThreads = async (): Promise<boolean> => {
+    const threads = await store.runs.abandonedTemporaryThreads({
       limit: THREADS_PER_ROUND,
       endedBeforeMs: options.temporaryThreadTtlMs,
     });
     for (const threadId of threads) {
-      await deps.store.threads.delete({ threadId, access: { kind: "all" } });
-      await deps.eventLog.dropThread(threadId);
+      await store.threads.delete({ threadId, access: ALL_ROWS });
+      await eventLog.dropThread(threadId);
     }
     return threads.length === THREADS_PER_ROUND;
   };
 
+  const sweep = async (): Promise<boolean> => {
+    let hasMore = false;
+    await attempt("expired event logs", () => eventLog.sweep());
+    await attempt("threads of stateless runs", async () => (hasMore = await removeThreads()));
+    await attempt("event logs that a crash left", deps.reconcileLogs);
+    return hasMore;
+  };
+
   const schedule = (delayMs: number): void => {
     timer = deps.clock.setTimer(() => {
-      round = sweep()
-        .catch((error: unknown) => {
-          deps.logger.error({ err: error }, "sweeping failed");
-          return false;
-        })
-        .then((hasMore) => {
-          if (timer !== null) schedule(hasMore ? Math.min(BACKLOG_PAUSE_MS, options.everyMs) : options.everyMs);
-        });
+      round = sweep().then((hasMore) => {
+        if (timer !== null) schedule(hasMore ? Math.min(BACKLOG_PAUSE_MS, options.everyMs) : options.everyMs);
+      });
     }, delayMs);
   };
 

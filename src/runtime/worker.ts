@@ -1,15 +1,17 @@
-import { ALL_ROWS } from "../core/auth.js";
-import type { Clock, Timer } from "../core/clock.js";
+import type { Clock } from "../core/clock.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { EventLog } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import { lastEvent } from "../core/run-event.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
-import { retry } from "../core/retry.js";
-import type { ClaimedRun, RunLease, RunRef } from "../core/run.js";
+import type { ClaimedRun } from "../core/run.js";
 import type { ExecutionEnd } from "./execute-run.js";
+import { createLeaseThread, type LeaseThread, NO_LEASE_THREAD } from "./lease-thread.js";
+import { createPeriodic } from "./periodic.js";
+import { createReaper } from "./reaper.js";
+import { settledWithin } from "./settled-within.js";
+import { createWorkQueue } from "./work-queue.js";
 
 export interface WorkerOptions {
   readonly workerId: string;
@@ -20,8 +22,21 @@ export interface WorkerOptions {
   /** How often to look for work when nobody notifies. */
   readonly pollMs: number;
   readonly maxAttempts: number;
+  /** The thread that renews leases stops when the main loop has not turned for this long. */
+  readonly maxBlockedMs: number;
   /** Whether the process that holds a lease may still be alive; see worker-identity. */
   readonly mayBeAlive: (workerId: string) => boolean;
+}
+
+/** What an execution needs to know of its lease. */
+export interface ExecutionControl {
+  /** A run's own: aborted on cancel, lost lease, shutdown. Its reason is an `AbortReason`. */
+  readonly signal: AbortSignal;
+  /**
+   * Asked before anything becomes visible: after a pause of this process the lease may be another worker's by now. Resolves
+   * when it was looked at; the signal is aborted if it is lost. `null` while the lease is fresh.
+   */
+  readonly confirmLease: () => Promise<void> | null;
 }
 
 export interface WorkerDeps {
@@ -30,7 +45,7 @@ export interface WorkerDeps {
   readonly dispatcher: Dispatcher;
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly execute: (claimed: ClaimedRun, signal: AbortSignal) => Promise<ExecutionEnd>;
+  readonly execute: (claimed: ClaimedRun, control: ExecutionControl) => Promise<ExecutionEnd>;
 }
 
 /** Claims due runs into free slots, keeps their leases, hears cancels, takes back what dead workers left. */
@@ -40,144 +55,141 @@ export interface Worker {
   readonly active: () => number;
   /** Called once. */
   start(): Promise<void>;
-  /** Claim nothing more, wait up to `drainMs` for what runs, then give it back. Called once, after `start`. */
+  /**
+   * Claim nothing more, wait up to `drainMs` for what runs, then give it back. Called once, after `start`. Returns also when
+   * the storage is away: what could not be given back is taken over when its lease expires.
+   */
   stop(options: { readonly drainMs: number }): Promise<void>;
 }
 
 interface Slot {
   readonly claimed: ClaimedRun;
   readonly abort: AbortController;
+  /** When the lease was last known to hold. */
+  renewedAt: number;
 }
+
+/** How often to ask the storage which workers are gone. */
+const PRESENCE_LOOK_MS = 250;
+/** Processes that were started together don't poll in step. */
+const JITTER = 0.5;
+/** How long runs may take to be given back. */
+const HAND_BACK_MS = 10_000;
+/** The same for what else is under way at a stop. */
+const TIDY_UP_MS = 5_000;
 
 export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
   const { store, dispatcher, clock, logger } = deps;
+  const { leaseMs, workerId } = options;
   const slots = new Map<string, Slot>();
+  /** The newest slot of each thread that has one. */
+  const byThread = new Map<string, Slot>();
   const unsubscribe: (() => void)[] = [];
-  const timers = new Set<Timer>();
-  /** What a stop has to wait for beside runs. */
-  const background = new Set<Promise<void>>();
   let state: "new" | "running" | "draining" | "handing-back" | "stopped" = "new";
   let reserved = 0;
   /** Called when nothing runs and nothing is about to. */
   let onIdle: () => void = () => {};
-  /** The queue may hold due work that no claim has looked for yet. */
-  let mayHaveWork = true;
-  let pumping: Promise<void> | null = null;
-
-  const isStopping = (): boolean => state === "handing-back" || state === "stopped";
+  let leaseThread: LeaseThread = NO_LEASE_THREAD;
+  let beating: Promise<void> | null = null;
 
   const free = (): number => (state === "running" ? options.concurrency - slots.size - reserved : 0);
-
-  const track = (task: Promise<void>): void => {
-    const tracked = task.finally(() => background.delete(tracked));
-    background.add(tracked);
-  };
 
   const checkIdle = (): void => {
     if (slots.size === 0 && reserved === 0) onIdle();
   };
 
+  const abortRun = (runId: string, reason: AbortReason): void => slots.get(runId)?.abort.abort(reason);
+
   const launch = (claimed: ClaimedRun): void => {
-    const abort = new AbortController();
-    const { run } = claimed;
+    const { run, lease } = claimed;
+    const slot: Slot = { claimed, abort: new AbortController(), renewedAt: clock.now() };
     // This worker has lost it without knowing, and got it back.
     abortRun(run.runId, { kind: "lease-lost" });
     // Created while the worker was stopping: handed back like the others.
-    if (state === "handing-back") abort.abort({ kind: "shutdown" } satisfies AbortReason);
-    slots.set(run.runId, { claimed, abort });
+    if (state === "handing-back") slot.abort.abort({ kind: "shutdown" } satisfies AbortReason);
+    slots.set(run.runId, slot);
+    byThread.set(run.threadId, slot);
+    leaseThread.hold(lease);
+    const isFresh = (): boolean => clock.now() - slot.renewedAt < leaseMs;
     void deps
-      .execute(claimed, abort.signal)
+      .execute(claimed, {
+        signal: slot.abort.signal,
+        confirmLease: () => (isFresh() || slot.abort.signal.aborted ? null : confirm()),
+      })
       .catch((error: unknown): ExecutionEnd => {
         // The row stays leased: the reaper gives it to the next worker.
         logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "run could not be ended");
         return { kind: "lost" };
       })
       .then((end) => {
-        if (slots.get(run.runId)?.claimed === claimed) slots.delete(run.runId);
-        if (mayHaveWork || (end.kind === "finished" && end.nextPending)) wake();
+        leaseThread.drop(lease);
+        if (slots.get(run.runId) === slot) slots.delete(run.runId);
+        if (byThread.get(run.threadId) === slot) byThread.delete(run.threadId);
+        // Not this process's any more: the others need not wait for their next poll.
+        if (end.kind === "released") dispatcher.announce(run.threadId);
+        queue.onEnd(run.threadId, end.kind === "finished" && end.nextPending);
         checkIdle();
       });
   };
 
-  const wake = (): void => {
-    mayHaveWork = true;
-    if (pumping !== null || free() <= 0) return;
-    pumping = pump()
-      .catch((error: unknown) => logger.error({ err: error }, "claiming runs failed"))
-      .finally(() => {
-        pumping = null;
-        if (mayHaveWork && free() > 0 && !failedLastPump) wake();
-      });
-  };
-
-  let failedLastPump = false;
-  const pump = async (): Promise<void> => {
-    failedLastPump = true;
-    while (mayHaveWork && free() > 0) {
-      const limit = free();
-      mayHaveWork = false;
+  const queue = createWorkQueue({
+    free,
+    runsHere: (threadId) => byThread.has(threadId),
+    logger,
+    async claim({ limit, threadId }) {
       reserved += limit;
+      let launched = 0;
       try {
-        const { workerId, leaseMs } = options;
-        const claimed = await store.runs.claim({ workerId, leaseMs, limit });
-        if (claimed.length === limit) mayHaveWork = true;
-        for (const run of claimed) launch(run);
+        const claimed = await store.runs.claim({
+          workerId,
+          leaseMs,
+          limit,
+          ...(threadId !== undefined && { threadId }),
+        });
+        for (const run of claimed) {
+          launch(run);
+          launched += 1;
+        }
+        return claimed;
       } finally {
         reserved -= limit;
+        if (launched === 0) checkIdle();
       }
-    }
-    failedLastPump = false;
-  };
+    },
+  });
 
-  const abortRun = (runId: string, reason: AbortReason): void => slots.get(runId)?.abort.abort(reason);
-
-  const heartbeat = async (): Promise<void> => {
-    const leases: readonly RunLease[] = [...slots.values()].map((slot) => slot.claimed.lease);
-    if (leases.length === 0) return;
-    const { lost, cancelRequested } = await store.runs.heartbeat({ leases, leaseMs: options.leaseMs });
+  const beat = async (): Promise<void> => {
+    const beaten = [...slots.values()];
+    if (beaten.length === 0) return;
+    const sentAt = clock.now();
+    const leases = beaten.map((slot) => slot.claimed.lease);
+    const { lost, cancelRequested } = await store.runs.heartbeat({ leases, leaseMs });
+    for (const slot of beaten) slot.renewedAt = sentAt;
     for (const runId of lost) abortRun(runId, { kind: "lease-lost" });
     for (const { runId, action } of cancelRequested) abortRun(runId, { kind: "cancel", action });
   };
 
-  const reap = async (): Promise<void> => {
-    const { requeued, failed } = await store.runs.reapExpired({
-      maxAttempts: options.maxAttempts,
-      isAlive: options.mayBeAlive,
+  /** One at a time, for all runs together. */
+  const heartbeat = (): Promise<void> => {
+    beating ??= beat().finally(() => (beating = null));
+    return beating;
+  };
+
+  const confirm = (): Promise<void> =>
+    heartbeat().catch((error: unknown) => {
+      // The storage is away: what the run writes now is refused by the lease's token if it has to be.
+      logger.warn({ err: error }, "leases could not be confirmed after a pause");
     });
-    for (const run of [...requeued, ...failed]) dispatcher.announce(run.threadId);
-    for (const run of failed) track(publishFailure(run));
-    if (requeued.length > 0) logger.warn({ runs: requeued.length }, "took back runs whose worker is gone");
-  };
 
-  const publishFailure = async (ref: RunRef): Promise<void> => {
-    try {
-      const run = await retry(deps, () => store.runs.get({ ...ref, access: ALL_ROWS }), isStopping);
-      const resumable = run?.kwargs.streamResumable ?? false;
-      await retry(deps, () => deps.eventLog.begin(ref, { resumable }), isStopping);
-      deps.eventLog.append(ref, [lastEvent(ref.runId, run)]);
-      await retry(deps, () => deps.eventLog.seal(ref), isStopping);
-    } catch (error) {
-      logger.error({ err: error, ...ref }, "the end of a lost run could not be published");
-    }
-  };
+  const reaper = createReaper(deps, {
+    ...options,
+    isHurried: () => state === "handing-back" || state === "stopped",
+  });
+  const periodic = createPeriodic(deps);
 
-  /** Run `task` every `everyMs`, one at a time; a failure is logged and does not end the loop. */
-  const every = (everyMs: number, what: string, task: () => Promise<void>): void => {
-    let timer: Timer;
-    const tick = (): void => {
-      timers.delete(timer);
-      const ended = task()
-        .catch((error: unknown) => logger.error({ err: error }, `${what} failed`))
-        .then(() => {
-          if (state !== "stopped") schedule();
-        });
-      track(ended);
-    };
-    const schedule = (): void => {
-      timer = clock.setTimer(tick, everyMs);
-      timers.add(timer);
-    };
-    schedule();
+  /** What was taken back is claimed at once. */
+  const reap = async (look: () => Promise<readonly string[]>): Promise<void> => {
+    for (const threadId of await look()) void queue.lookAfter(threadId);
   };
 
   /** Also waits for runs that are being created with a reserved slot. */
@@ -188,7 +200,12 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       state = "handing-back";
       for (const slot of slots.values()) slot.abort.abort({ kind: "shutdown" } satisfies AbortReason);
     }, drainMs);
-    await idle;
+    if (!(await settledWithin(clock, drainMs + HAND_BACK_MS, idle))) {
+      logger.error(
+        { runs: slots.size },
+        "runs could not be given back: others take them over when their leases expire",
+      );
+    }
     timer.cancel();
   };
 
@@ -197,7 +214,7 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       reserve() {
         if (free() <= 0) return null;
         reserved += 1;
-        return { workerId: options.workerId, leaseMs: options.leaseMs };
+        return { workerId, leaseMs };
       },
       launch(claimed) {
         reserved -= 1;
@@ -205,28 +222,40 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       },
       unreserve() {
         reserved -= 1;
-        if (mayHaveWork) wake();
+        queue.onFree();
         checkIdle();
       },
     },
     active: () => slots.size,
     async start() {
+      if (options.concurrency === 0) {
+        state = "running";
+        return;
+      }
+      if (store.leaseRenewal !== null)
+        leaseThread = await createLeaseThread({ ...options, renewal: store.leaseRenewal, logger });
+      // Before the first claim: who dies after it is missed.
+      await reaper.join();
       state = "running";
-      if (options.concurrency === 0) return;
       unsubscribe.push(
-        dispatcher.onWork(wake),
+        dispatcher.onWork((threadId) => (threadId === null ? queue.look() : queue.lookAfter(threadId))),
         dispatcher.onSignal((run, action) => abortRun(run.runId, { kind: "cancel", action })),
       );
-      await reap().catch((error: unknown) => logger.error({ err: error }, "looking for lost runs failed"));
+      await reap(reaper.reap).catch((error: unknown) => logger.error({ err: error }, "looking for lost runs failed"));
       // Own leases first: after a long blockage of the event loop they must not be reaped as expired.
-      every(options.leaseMs / 3, "heartbeat", async () => {
+      periodic.every(leaseMs / 3, "heartbeat", async () => {
         const sentAt = clock.now();
         await heartbeat();
         // Blocked again since: what was just renewed may have expired.
-        if (clock.now() - sentAt < options.leaseMs / 3) await reap();
+        if (clock.now() - sentAt < leaseMs / 3) await reap(reaper.reap);
       });
-      every(options.pollMs, "polling for runs", async () => wake());
-      wake();
+      if (store.presence !== null) {
+        periodic.every(PRESENCE_LOOK_MS, "looking for workers that are gone", () => reap(reaper.reapGone), {
+          jitter: JITTER,
+        });
+      }
+      periodic.every(options.pollMs, "polling for runs", async () => queue.look(), { jitter: JITTER });
+      queue.look();
     },
     async stop({ drainMs }) {
       // Heartbeats and cancels go on until the last run has ended.
@@ -234,8 +263,11 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
       await drain(drainMs);
       state = "stopped";
       for (const off of unsubscribe) off();
-      for (const timer of timers) timer.cancel();
-      await Promise.all([pumping, ...background]);
+      const tidied = Promise.all([queue.stop(), periodic.stop().then(() => reaper.stop()), leaseThread.stop()]);
+      tidied.catch((error: unknown) => logger.warn({ err: error }, "the worker could not tidy up"));
+      if (!(await settledWithin(clock, TIDY_UP_MS, tidied))) {
+        logger.warn({}, "the worker stops without waiting for the storage any longer");
+      }
     },
   };
 }

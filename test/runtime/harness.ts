@@ -28,6 +28,8 @@ export interface RuntimeOptions {
   readonly leaseMs?: number;
   readonly pollMs?: number;
   readonly maxAttempts?: number;
+  readonly runTimeoutMs?: number;
+  readonly maxBlockedMs?: number;
   readonly workerId?: string;
   readonly mayBeAlive?: (workerId: string) => boolean;
   readonly authorizer?: Authorizer;
@@ -112,6 +114,8 @@ export async function openRuntime(options: RuntimeOptions): Promise<TestRuntime>
     leaseMs: options.leaseMs ?? 30_000,
     pollMs: options.pollMs ?? 1_000,
     maxAttempts: options.maxAttempts ?? 3,
+    runTimeoutMs: options.runTimeoutMs ?? null,
+    maxBlockedMs: options.maxBlockedMs ?? 60_000,
     mayBeAlive: options.mayBeAlive ?? (() => true),
     sweepEveryMs: 5_000,
     eventLogTtlMs: 120_000,
@@ -121,6 +125,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<TestRuntime>
     items: createMemoryItems(clock),
     launcher: runtime.launcher,
     authorizer: options.authorizer ?? null,
+    maxAttempts: options.maxAttempts ?? 3,
   });
   if (options.storage === undefined) await services.assistants.seedSystemAssistants({});
   if (options.start !== false) await runtime.start();
