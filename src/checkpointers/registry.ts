@@ -32,12 +32,21 @@ const postgres: Driver<Checkpointer> = {
   },
 };
 
+const mongodb: Driver<Checkpointer> = {
+  schemes: ["mongodb", "mongodb+srv"],
+  requires: ["mongodb", "@langchain/langgraph-checkpoint-mongodb"],
+  async open(uri, context) {
+    const { openMongoCheckpointer } = await import("./mongodb.js");
+    return openMongoCheckpointer(uri, context);
+  },
+};
+
 /**
- * Checkpointers by URI: `memory:`, `sqlite:`, `postgres:` and what is added. Nothing is imported before it is opened.
+ * Checkpointers by URI: `memory:`, `sqlite:`, `postgres:`, `mongodb:` and what is added. Nothing is imported before it is opened.
  * @param drivers registered after the built-in ones; for a built-in scheme use `register(driver, { override: true })`
  */
 export function createCheckpointerRegistry(
   drivers: readonly Driver<Checkpointer>[] = [],
 ): DriverRegistry<Checkpointer> {
-  return createDriverRegistry({ kind: "checkpointer", drivers: [memory, sqlite, postgres, ...drivers] });
+  return createDriverRegistry({ kind: "checkpointer", drivers: [memory, sqlite, postgres, mongodb, ...drivers] });
 }

@@ -70,7 +70,7 @@ export function inWriteOrder(writes: readonly StoredWrite[]): readonly StoredWri
 }
 
 /** Read pending writes. */
-async function decodeWrites(serde: CheckpointSerde, writes: readonly StoredWrite[]): Promise<CheckpointPendingWrite[]> {
+export async function decodeWrites(serde: CheckpointSerde, writes: readonly StoredWrite[]): Promise<CheckpointPendingWrite[]> {
   const pending: CheckpointPendingWrite[] = [];
   for (const { taskId, channel, data } of writes) {
     const value = serde.decode(data);
@@ -106,8 +106,11 @@ export async function toTuple(serde: CheckpointSerde, parts: CheckpointParts): P
   return tuple;
 }
 
-/** Before version 4 of the checkpoint format, Sends to run next were the parent's pending writes. */
-async function migratePendingSends(
+/**
+ * Before version 4 of the checkpoint format, Sends to run next were the parent's pending writes: make them the checkpoint's
+ * own value.
+ */
+export async function migratePendingSends(
   serde: CheckpointSerde,
   checkpoint: Checkpoint,
   parentWrites: readonly StoredWrite[],

@@ -23,6 +23,7 @@ export const ERROR_MESSAGES = {
   RUN_FINISHED: "Run is already finished",
   ITEM_INVALID: "The store item is not valid.",
   STATE_UPDATE_REJECTED: "The state update was rejected by the graph.",
+  STATE_TOO_LARGE: "The state is larger than the checkpointer can keep.",
   LEASE_LOST: "This worker no longer holds the run.",
   EVENTS_GONE: "The requested events are no longer kept.",
   PAYLOAD_TOO_LARGE: "Request body too large",

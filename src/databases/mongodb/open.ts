@@ -1,4 +1,4 @@
-import type { Db, MongoClient, MongoClientOptions } from "mongodb";
+import type { Db, Document, MongoClient, MongoClientOptions } from "mongodb";
 import type { DriverContext } from "../../core/driver.js";
 import type { EpochMs } from "../../core/json.js";
 import { isConnectionLost, isNotSent, storageUnavailable } from "./failures.js";
@@ -17,6 +17,8 @@ export interface MongoDatabase {
   readonly uri: string;
   /** Without user and password, for messages. */
   readonly name: string;
+  /** How many bytes a document has in BSON. */
+  documentBytes(document: Document): number;
   /** The server's clock, or the test's ({@link DriverContext}). */
   serverNow(): EpochMs;
   /** Ask the server for its clock: of `heddle doctor`. */
@@ -85,7 +87,7 @@ export async function openMongo(uri: string, context: DriverContext): Promise<Mo
 
 async function connect(uri: string, context: DriverContext): Promise<MongoDatabase> {
   const parsed = parseMongoUri(uri);
-  const { MongoClient } = await import("mongodb");
+  const { BSON, MongoClient } = await import("mongodb");
   const { maxConnections = 10, clock, logger } = context;
   const client = new MongoClient(uri, clientOptions(parsed, maxConnections));
   const { name } = parsed;
@@ -112,6 +114,7 @@ async function connect(uri: string, context: DriverContext): Promise<MongoDataba
     db,
     uri,
     name,
+    documentBytes: (document) => BSON.calculateObjectSize(document, { ignoreUndefined: true }),
     serverNow: () => time.now(),
     measureClock: () => retrying(() => time.measure()),
     retrying,

@@ -24,6 +24,8 @@ export interface OpenedCheckpointer {
 export interface CheckpointerSuite {
   readonly name: string;
   readonly vitest: Pick<typeof Vitest, "describe" | "it" | "expect">;
+  /** How many checkpoints the longest list has: fewer for a slow server. A multiple of 20. Default 1,000. */
+  readonly listLength?: number;
   /** A fresh, empty checkpointer. */
   open(): Promise<OpenedCheckpointer>;
 }

@@ -4,27 +4,31 @@ import { chainOf, idsOf, listOf, threadConfig, type CheckpointerSuite, type With
 /** Lists: order, limits, filters. */
 export function listCases(suite: CheckpointerSuite, withSaver: WithCheckpointer): void {
   const { it, expect } = suite.vitest;
+  const { listLength = 1_000 } = suite;
 
   it(
-    "pages through a thousand checkpoints, newest first",
+    `pages through ${listLength} checkpoints, newest first`,
     withSaver(async ({ saver }) => {
       const chain = chainOf(saver);
-      for (let i = 0; i < 1000; i += 1) await chain.put({ n: i }, { metadata: { even: i % 2 === 0 } });
+      for (let i = 0; i < listLength; i += 1) await chain.put({ n: i }, { metadata: { even: i % 2 === 0 } });
       const newestFirst = chain.ids.toReversed();
       const thread = threadConfig(chain.threadId);
       expect(idsOf(await listOf(saver, thread))).toEqual(newestFirst);
       expect(idsOf(await listOf(saver, thread, { limit: 7 }))).toEqual(newestFirst.slice(0, 7));
       const paged: string[] = [];
-      for (let page = 0; page < 12 && paged.length < 1000; page += 1) {
+      const pageLength = Math.ceil(listLength / 10) - 1;
+      for (let page = 0; page < 12 && paged.length < listLength; page += 1) {
         const before = paged.length === 0 ? {} : { before: chain.config(chain.ids.indexOf(paged.at(-1) ?? "")) };
-        paged.push(...idsOf(await listOf(saver, chain.config(-1), { limit: 99, ...before })));
+        paged.push(...idsOf(await listOf(saver, chain.config(-1), { limit: pageLength, ...before })));
       }
       expect(paged).toEqual(newestFirst);
-      const even = await listOf(saver, thread, { filter: { even: true }, limit: 150, before: chain.config(500) });
+      const [middle, limit] = [listLength / 2, (listLength * 3) / 20];
+      const before = chain.config(middle);
+      const even = await listOf(saver, thread, { filter: { even: true }, limit, before });
       expect(even.map((tuple) => tuple.checkpoint.channel_values["n"])).toEqual(
-        Array.from({ length: 150 }, (_, i) => 498 - 2 * i),
+        Array.from({ length: limit }, (_, i) => middle - 2 - 2 * i),
       );
-      expect(even[0]?.parentConfig).toEqual(chain.config(497));
+      expect(even[0]?.parentConfig).toEqual(chain.config(middle - 3));
     }),
   );
 

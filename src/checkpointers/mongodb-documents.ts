@@ -1,0 +1,144 @@
+import type { Checkpoint, CheckpointMetadata, CheckpointTuple } from "@langchain/langgraph-checkpoint";
+import { createHash } from "node:crypto";
+import type { Db, Document, ObjectId } from "mongodb";
+import { metadataText, readMetadata } from "./checkpoint-metadata.js";
+import { configOf } from "./saver-config.js";
+import type { CheckpointSerde, Encoded } from "./serde.js";
+import { decodeWrites, inWriteOrder, migratePendingSends, type StoredWrite } from "./stored-checkpoint.js";
+
+/** Collections of langgraph-checkpoint-mongodb 1.4.1; what it wrote there is read, and it reads what is written here. */
+export const COLLECTIONS = { checkpoints: "checkpoints", writes: "checkpoint_writes" } as const;
+
+/** One checkpoint, whole. `_id` is ours ({@link documentId}), or an ObjectId where the stock saver made the document. */
+export interface CheckpointDocument {
+  readonly _id: string | ObjectId;
+  readonly thread_id: string;
+  readonly checkpoint_ns: string;
+  readonly checkpoint_id: string;
+  readonly parent_checkpoint_id?: string | null;
+  readonly type: string;
+  readonly checkpoint: Buffer;
+  readonly metadata: Buffer;
+  /** What filters are narrowed by: {@link searchable}. The stock saver keeps all metadata here. */
+  readonly metadata_search?: Document;
+}
+
+/** One pending write. */
+export interface WriteDocument {
+  readonly _id: string | ObjectId;
+  readonly thread_id: string;
+  readonly checkpoint_ns: string;
+  readonly checkpoint_id: string;
+  readonly task_id: string;
+  readonly idx: number;
+  readonly channel: string;
+  readonly type: string;
+  readonly value: Buffer;
+  /** Not written by the stock saver. */
+  readonly task_path?: string;
+}
+
+/** Which checkpoint. */
+export type CheckpointAddress = Pick<CheckpointDocument, "thread_id" | "checkpoint_ns" | "checkpoint_id">;
+
+/** The collections, with bytes read as `Buffer`. */
+export function checkpointCollections(db: Db) {
+  return {
+    checkpoints: db.collection<CheckpointDocument>(COLLECTIONS.checkpoints, { promoteBuffers: true }),
+    writes: db.collection<WriteDocument>(COLLECTIONS.writes, { promoteBuffers: true }),
+  };
+}
+
+export type CheckpointCollections = ReturnType<typeof checkpointCollections>;
+
+/**
+ * `_id` of a new document, made of what addresses it: the stock indexes are not unique, and two upserts of one key at the same
+ * time would leave two documents.
+ */
+export function documentId(...address: readonly (string | number)[]): string {
+  return createHash("sha256").update(JSON.stringify(address)).digest("base64url").slice(0, 27);
+}
+
+/** Metadata as it is stored. */
+export function metadataFields(
+  serde: CheckpointSerde,
+  metadata: object,
+): { metadata: Buffer; metadata_search: Document } {
+  const text = metadataText(serde, metadata);
+  return { metadata: Buffer.from(text), metadata_search: searchable(readMetadata(text)) };
+}
+
+/**
+ * The scalars of metadata under names that a path can address: the stock saver keeps metadata as it is, which fails for keys
+ * with dots on MongoDB before 5 and for FerretDB, and finds `{a: {b: 1}}` for the key `a.b`.
+ */
+export function searchable(metadata: object): Record<string, string | number | boolean> {
+  const found: Record<string, string | number | boolean> = {};
+  for (const [key, value] of Object.entries(metadata) as [string, unknown][]) {
+    if (isAddressable(key) && isScalar(value)) found[key] = value;
+  }
+  return found;
+}
+
+/**
+ * A condition that every checkpoint which passes the filter fulfils; whether one does is decided by its metadata
+ * (`matchesFilter`).
+ */
+export function narrowedBy(filter: Readonly<Record<string, unknown>>): Document {
+  return Object.fromEntries(
+    Object.entries(searchable(filter)).map(([key, value]) => [`metadata_search.${key}`, value]),
+  );
+}
+
+function isAddressable(key: string): boolean {
+  return /^[^$.\0][^.\0]*$/.test(key) && key !== "__proto__";
+}
+
+function isScalar(value: unknown): value is string | number | boolean {
+  return (
+    typeof value === "string" || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))
+  );
+}
+
+/** An encoded value as `[type, value]` of a document, which are those of `JsonPlusSerializer`. */
+export function toTyped(serde: CheckpointSerde, value: unknown): { readonly type: string; readonly value: Buffer } {
+  if (value instanceof Uint8Array) return { type: "bytes", value: Buffer.from(value) };
+  return { type: "json", value: Buffer.from(serde.encodeText(value)) };
+}
+
+function toStoredWrite({ task_id, idx, task_path, channel, type, value }: WriteDocument): StoredWrite {
+  // The stock saver reads bytes as if they were text (1.4.1), but writes them as they are.
+  const data: Encoded = type === "json" ? value.toString("utf8") : value;
+  return { taskId: task_id, idx, taskPath: task_path ?? "", channel, data };
+}
+
+/** A tuple as LangGraph takes it, of fresh objects. */
+export async function toTuple(
+  serde: CheckpointSerde,
+  document: CheckpointDocument,
+  writes: readonly WriteDocument[],
+  parentWrites: (parentId: string) => Promise<readonly WriteDocument[]>,
+): Promise<CheckpointTuple> {
+  const { thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id: parentId } = document;
+  const checkpoint = (await serde.loadsTyped(document.type, document.checkpoint)) as Checkpoint;
+  if (checkpoint.v < 4 && parentId) {
+    await migratePendingSends(serde, checkpoint, (await parentWrites(parentId)).map(toStoredWrite));
+  }
+  const tuple: CheckpointTuple = {
+    config: configOf(thread_id, checkpoint_ns, checkpoint_id),
+    checkpoint,
+    metadata: readMetadata(document.metadata.toString("utf8")),
+    pendingWrites: await decodeWrites(serde, inWriteOrder(writes.map(toStoredWrite))),
+  };
+  if (parentId) tuple.parentConfig = configOf(thread_id, checkpoint_ns, parentId);
+  return tuple;
+}
+
+/** The run that made a checkpoint, and whether a DeltaChannel of it is rebuilt from its ancestors. */
+export function metadataOf(document: Pick<CheckpointDocument, "metadata">): {
+  metadata: CheckpointMetadata;
+  text: string;
+} {
+  const text = document.metadata.toString("utf8");
+  return { metadata: readMetadata(text), text };
+}

@@ -1,0 +1,156 @@
+import type { AnyBulkWriteOperation } from "mongodb";
+import { isDelta, readMetadata, removableIds, runIdOf } from "./checkpoint-metadata.js";
+import {
+  documentId,
+  metadataOf,
+  searchable,
+  type CheckpointCollections,
+  type CheckpointDocument,
+  type WriteDocument,
+} from "./mongodb-documents.js";
+
+/** Written in one go while copying. */
+const BATCH_BYTES = 8 * 1024 * 1024;
+const BATCH_DOCUMENTS = 500;
+/** Ids in one deletion. */
+const DELETED_IDS = 1_000;
+
+/** Runs an idempotent operation until the server has answered. */
+type Retrying = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** Checkpoints first: writes that a crash leaves behind belong to nothing. */
+export async function deleteThread(
+  { checkpoints, writes }: CheckpointCollections,
+  retrying: Retrying,
+  threadId: string,
+): Promise<void> {
+  await retrying(() => checkpoints.deleteMany({ thread_id: threadId }));
+  await retrying(() => writes.deleteMany({ thread_id: threadId }));
+}
+
+/** Remove a run's checkpoints and writes, in all namespaces, where no survivor is rebuilt from them. */
+export async function deleteRun(
+  { checkpoints, writes }: CheckpointCollections,
+  retrying: Retrying,
+  params: { readonly threadId: string; readonly runId: string },
+): Promise<void> {
+  const { threadId, runId } = params;
+  const projection = { checkpoint_ns: 1, checkpoint_id: 1, parent_checkpoint_id: 1, metadata: 1 };
+  const rows = await retrying(async () => {
+    const found = [];
+    for await (const document of checkpoints.find({ thread_id: threadId }, { projection })) {
+      const { metadata, text } = metadataOf(document);
+      found.push({
+        checkpointNs: document.checkpoint_ns,
+        id: document.checkpoint_id,
+        parentId: document.parent_checkpoint_id ?? undefined,
+        delta: isDelta(text),
+        doomed: runIdOf(metadata) === runId,
+      });
+    }
+    return found;
+  });
+  for (const [checkpointNs, lineage] of Map.groupBy(rows, (row) => row.checkpointNs)) {
+    const doomed = [...removableIds(lineage)];
+    for (let start = 0; start < doomed.length; start += DELETED_IDS) {
+      const ids = doomed.slice(start, start + DELETED_IDS);
+      const condition = { thread_id: threadId, checkpoint_ns: checkpointNs, checkpoint_id: { $in: ids } };
+      await retrying(() => checkpoints.deleteMany(condition));
+      await retrying(() => writes.deleteMany(condition));
+    }
+  }
+}
+
+/**
+ * Copy a thread over another, oldest checkpoints first and writes before them: there are no transactions, and what a crash
+ * leaves is the thread as it once was.
+ */
+export async function copyThread(
+  collections: CheckpointCollections,
+  retrying: Retrying,
+  params: { readonly fromThreadId: string; readonly toThreadId: string },
+): Promise<void> {
+  const { fromThreadId, toThreadId } = params;
+  if (fromThreadId === toThreadId) return;
+  const { checkpoints, writes } = collections;
+  const condition = { thread_id: fromThreadId };
+  if ((await retrying(() => checkpoints.findOne(condition, { projection: { _id: 1 } }))) === null) return;
+  await deleteThread(collections, retrying, toThreadId);
+  await inBatches(
+    () => writes.find(condition).sort({ checkpoint_id: 1 }),
+    ({ value }) => value.byteLength,
+    (batch) => retrying(() => writes.bulkWrite(batch.map((document) => copyOfWrite(document, toThreadId)))),
+  );
+  const [from, to] = [JSON.stringify(fromThreadId), JSON.stringify(toThreadId)];
+  await inBatches(
+    () => checkpoints.find(condition).sort({ checkpoint_id: 1 }),
+    ({ checkpoint }) => checkpoint.byteLength,
+    (batch) =>
+      retrying(() =>
+        checkpoints.bulkWrite(
+          batch.map((document) => {
+            const text = metadataOf(document).text.replaceAll(from, to);
+            return copyOfCheckpoint(document, toThreadId, text);
+          }),
+        ),
+      ),
+  );
+}
+
+/** Ids of threads that have checkpoints, in order, at most `limit`. One short look at an index for each. */
+export async function threadIds(
+  { checkpoints }: CheckpointCollections,
+  retrying: Retrying,
+  params: { readonly after: string | null; readonly limit: number },
+): Promise<readonly string[]> {
+  const ids: string[] = [];
+  let { after } = params;
+  while (ids.length < params.limit) {
+    const condition = after === null ? {} : { thread_id: { $gt: after } };
+    const options = { projection: { _id: 0, thread_id: 1 }, sort: { thread_id: 1 } } as const;
+    const next = await retrying(() => checkpoints.findOne(condition, options));
+    if (next === null) break;
+    ids.push((after = next.thread_id));
+  }
+  return ids;
+}
+
+function copyOfWrite(document: WriteDocument, threadId: string): AnyBulkWriteOperation<WriteDocument> {
+  const { _id, thread_id: _, ...kept } = document;
+  const { checkpoint_ns, checkpoint_id, task_id, idx } = kept;
+  const id = documentId(threadId, checkpoint_ns, checkpoint_id, task_id, idx);
+  return { replaceOne: { filter: { _id: id }, replacement: { thread_id: threadId, ...kept }, upsert: true } };
+}
+
+function copyOfCheckpoint(
+  document: CheckpointDocument,
+  threadId: string,
+  metadata: string,
+): AnyBulkWriteOperation<CheckpointDocument> {
+  const { _id, thread_id: _, ...kept } = document;
+  const id = documentId(threadId, kept.checkpoint_ns, kept.checkpoint_id);
+  const replacement = {
+    thread_id: threadId,
+    ...kept,
+    metadata: Buffer.from(metadata),
+    metadata_search: searchable(readMetadata(metadata)),
+  };
+  return { replaceOne: { filter: { _id: id }, replacement, upsert: true } };
+}
+
+async function inBatches<T>(
+  read: () => AsyncIterable<T>,
+  bytesOf: (document: T) => number,
+  write: (batch: readonly T[]) => Promise<unknown>,
+): Promise<void> {
+  let batch: T[] = [];
+  let bytes = 0;
+  for await (const document of read()) {
+    batch.push(document);
+    bytes += bytesOf(document);
+    if (bytes < BATCH_BYTES && batch.length < BATCH_DOCUMENTS) continue;
+    await write(batch);
+    [batch, bytes] = [[], 0];
+  }
+  if (batch.length > 0) await write(batch);
+}
