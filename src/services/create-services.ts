@@ -41,6 +41,8 @@ export function createServices(deps: {
   readonly authorizer: Authorizer | null;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** How often a run may be started before it ends as `error`. */
+  readonly maxAttempts: number;
 }): Services {
   const authorize = createAuthorize(deps.authorizer);
   const state = createThreadStateService({ ...deps, authorize });

@@ -15,6 +15,8 @@ import type { RunLauncher } from "../core/run-launcher.js";
 import type { Run, RunRef, RunStatus } from "../core/run.js";
 import type { AssistantsService } from "./assistants.js";
 import type { Authorize } from "./authorization.js";
+import type { ExplainedRun } from "./explain-run.js";
+import { explainedRun } from "./explain-run.js";
 import { newId } from "./identifiers.js";
 import { createRunCancellation } from "./run-cancellation.js";
 import type { RunRequest } from "./run-request.js";
@@ -44,6 +46,8 @@ export interface RunsDeps {
   readonly authorize: Authorize;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** How often a run may be started; for explanations. */
+  readonly maxAttempts: number;
 }
 
 export function createRunsService(deps: RunsDeps) {
@@ -158,6 +162,18 @@ export function createRunsService(deps: RunsDeps) {
     delete: cancellation.delete,
     /** The client of an attached run has left and asked for this (`on_disconnect`, `cancel_on_disconnect`). */
     cancelDisconnected: (run: RunRef): Promise<void> => cancellation.request(run, "interrupt", ALL_ROWS).then(() => {}),
+
+    /** Why a run is where it is: what comes before it, who executes it, when it is tried again. @throws as `get` */
+    async explain(
+      caller: Caller,
+      { threadId, runId }: { readonly threadId: string | null; readonly runId: string },
+    ): Promise<ExplainedRun> {
+      const { access } = await authorize(caller, "threads", "read", { thread_id: threadId ?? undefined });
+      const explanation = await store.runs.explain({ runId, ...(threadId === null ? {} : { threadId }), access });
+      if (explanation !== null) return explainedRun(explanation, deps.maxAttempts);
+      if (threadId !== null) await requireThread(threadId, access);
+      throw new HeddleError("RUN_NOT_FOUND");
+    },
 
     /** Create a run and follow it from its first event. */
     async attach(caller: Caller, threadId: string | null, request: RunRequest): Promise<AttachedRun> {

@@ -161,6 +161,11 @@ export const CASES: Readonly<Record<string, Case>> = {
     events: ["threads:read"],
     hidden: { code: "THREAD_NOT_FOUND" },
   },
+  "runs.explain": {
+    call: (s, caller, f) => s.runs.explain(caller, f.done),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
   "runs.join": {
     call: (s, caller, f) => s.runs.join(caller, { threadId: null, runId: f.done.runId }, "start"),
     events: ["threads:read"],

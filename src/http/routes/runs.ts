@@ -1,3 +1,4 @@
+import { encodeExplainedRun } from "../../wire/explained-run.js";
 import { asJsonText, encodeList } from "../../wire/json.js";
 import { decodeRun, decodeRunBatch, runBatchBody, runBody } from "../../wire/run-body.js";
 import {
@@ -117,6 +118,18 @@ export const runRoutes: readonly Route[] = [
     errors: [404],
     handle: joinStream,
   },
+  ...[`/runs/{run_id}/explain`, `${ID}/explain`].map((path): Route => ({
+    method: "get",
+    path,
+    group,
+    summary: "Why a run is where it is: what it waits for, who executes it, when it is tried again",
+    answer: JSON_ANSWER,
+    errors: [404],
+    async handle(exchange, { services }) {
+      const ref = { threadId: threadOf(exchange), runId: exchange.uuid("run_id") };
+      return exchange.json(encodeExplainedRun(await services.runs.explain(exchange.caller, ref)));
+    },
+  })),
   {
     method: "get",
     path: OF_THREAD,
