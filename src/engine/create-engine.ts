@@ -5,6 +5,7 @@ import type { Clock } from "../core/clock.js";
 import type { Engine } from "../core/engine.js";
 import type { ItemStore } from "../core/item-store.js";
 import type { Logger } from "../core/logger.js";
+import type { RunLease } from "../core/run.js";
 import { createBindingNotice } from "./execution/bind-graph.js";
 import { drawGraph } from "./state/draw-graph.js";
 import { createExecute } from "./execution/execute.js";
@@ -30,6 +31,11 @@ export interface EngineOptions {
   readonly langsmith?: boolean;
   /** Speed up LangChain's untraced calls in this process, see {@link installFastPaths}. Default true. */
   readonly fastPaths?: boolean;
+  /**
+   * Whether a run's lease still holds. Asked right before each put where the checkpointer is not `fenced`; leave it out when
+   * the run store is gone with the process. Default: nobody asks.
+   */
+  readonly holdsLease?: (lease: RunLease) => Promise<boolean>;
 }
 
 /** LangGraph behind core's {@link Engine}. */
@@ -63,6 +69,7 @@ export function createEngine(options: EngineOptions): Engine {
       notice,
       server,
       langsmith: options.langsmith ?? false,
+      holdsLease: options.checkpointer.fenced ? undefined : options.holdsLease,
     }),
     ...createThreadState({ graphs, saver, store, scope, notice }),
     drawGraph: async (query) => {

@@ -5,7 +5,7 @@ import type { Engine, ExecuteRequest, ExecutionOutcome, FinalState } from "../..
 import { isHeddleError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
 import type { Logger } from "../../core/logger.js";
-import type { Durability, RunKwargs } from "../../core/run.js";
+import type { Durability, RunKwargs, RunLease } from "../../core/run.js";
 import { bindGraph } from "./bind-graph.js";
 import { toCommand } from "./command.js";
 import { describeError } from "./describe-error.js";
@@ -35,6 +35,8 @@ export interface ExecuteParts {
   readonly server: ServerInfo & { readonly langgraphVersion: string };
   /** A LangSmith key is configured, so that `langsmith_tracer` and `feedback_keys` can be honoured. */
   readonly langsmith: boolean;
+  /** Whether a lease still holds; `undefined` where the saver's own statements check it, or nobody could take a run over. */
+  readonly holdsLease: ((lease: RunLease) => Promise<boolean>) | undefined;
 }
 
 /** How the graph stopped. */
@@ -129,13 +131,15 @@ async function settled(clock: Clock, stopped: Promise<void>): Promise<void> {
 }
 
 function prepare(context: ExecuteParts, request: ExecuteRequest): Prepared {
-  const { run } = request.claimed;
+  const { run, lease } = request.claimed;
+  const { temporary } = run.kwargs;
   const configurable = runConfigurable(request);
   const metadata = runMetadata(run, context.server);
   // Of a temporary run nothing is kept; it has a saver all the same, because interrupts need one (Appendix A26).
   const saver = new RunSaver(
-    run.kwargs.temporary ? new MemorySaver() : context.saver,
+    temporary ? new MemorySaver() : context.saver,
     checkpointMetadata(configurable, { ...metadata, ls_integration: "langgraph" }),
+    { holdsLease: temporary ? undefined : context.holdsLease?.bind(null, lease) },
   );
   return { configurable, metadata, saver };
 }

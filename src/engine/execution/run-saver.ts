@@ -29,12 +29,24 @@ export class RunSaver extends BaseCheckpointSaver {
   stopping = false;
   readonly #saver: BaseCheckpointSaver;
   readonly #metadata: JsonObject;
+  readonly #holdsLease: (() => Promise<boolean>) | undefined;
+  #check: Promise<boolean> | null = null;
   #sealed = false;
 
-  constructor(saver: BaseCheckpointSaver, metadata: JsonObject) {
+  /**
+   * @param options.holdsLease asked right before each write, for savers that cannot check the lease themselves
+   * (core `Checkpointer.fenced`). What it leaves open: a worker that loses its lease after the answer and before the write
+   * has arrived still writes, once.
+   */
+  constructor(
+    saver: BaseCheckpointSaver,
+    metadata: JsonObject,
+    options: { readonly holdsLease?: (() => Promise<boolean>) | undefined } = {},
+  ) {
     super(saver.serde);
     this.#saver = saver;
     this.#metadata = metadata;
+    this.#holdsLease = options.holdsLease;
   }
 
   /** From here on every write is refused. */
@@ -46,6 +58,21 @@ export class RunSaver extends BaseCheckpointSaver {
     if (this.#sealed) throw new HeddleError("LEASE_LOST", { message: "The run has already ended." });
   }
 
+  /** @throws HeddleError `LEASE_LOST` when the run has ended here, or has another worker. */
+  async #assertHeld(): Promise<void> {
+    const holds = this.#holdsLease;
+    if (holds === undefined) return;
+    // One question for all tasks that write at this moment; it is asked after each of them has come.
+    this.#check ??= Promise.resolve().then(() => {
+      this.#check = null;
+      return holds();
+    });
+    if (!(await this.#check)) {
+      throw new HeddleError("LEASE_LOST", { message: "Another worker has taken over the run: nothing was saved." });
+    }
+    this.#assertOpen();
+  }
+
   override async put(
     config: RunnableConfig,
     checkpoint: Checkpoint,
@@ -53,6 +80,7 @@ export class RunSaver extends BaseCheckpointSaver {
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
     this.#assertOpen();
+    if (this.#holdsLease !== undefined) await this.#assertHeld();
     return this.#saver.put(config, checkpoint, { ...this.#metadata, ...metadata }, newVersions);
   }
 
@@ -65,7 +93,9 @@ export class RunSaver extends BaseCheckpointSaver {
     this.#assertOpen();
     if (writes.some(([channel]) => channel === INTERRUPT)) this.interrupted = true;
     const stored = writes.some(([channel]) => channel === ERROR) ? this.#failed(writes) : writes;
-    if (stored.length > 0) await this.#saver.putWrites(config, stored, taskId, taskPath);
+    if (stored.length === 0) return;
+    if (this.#holdsLease !== undefined) await this.#assertHeld();
+    await this.#saver.putWrites(config, stored, taskId, taskPath);
   }
 
   /**
