@@ -11,11 +11,14 @@ export interface OpenedStore {
 }
 
 /**
- * A registry of storage drivers with the built-in ones: `memory:` and `sqlite:`.
+ * A registry of storage drivers with the built-in ones: `memory:`, `sqlite:`, `postgres:` and `mongodb:`.
  * @param drivers registered after them; to replace a built-in one, `register(driver, { override: true })`
  */
 export function createStoreRegistry(drivers: readonly Driver<OpenedStore>[] = []): DriverRegistry<OpenedStore> {
-  return createDriverRegistry({ kind: "storage", drivers: [memoryDriver, sqliteDriver, ...drivers] });
+  return createDriverRegistry({
+    kind: "storage",
+    drivers: [memoryDriver, sqliteDriver, postgresDriver, mongoDriver, ...drivers],
+  });
 }
 
 const processClock: StoreClock = { now: () => Date.now() };
@@ -51,6 +54,55 @@ const sqliteDriver: Driver<OpenedStore> = {
     } catch (error) {
       forMetadata.close();
       forItems.close();
+      throw error;
+    }
+  },
+};
+
+const postgresDriver: Driver<OpenedStore> = {
+  schemes: ["postgres", "postgresql"],
+  requires: ["pg"],
+  async open(uri: string, context: DriverContext) {
+    const [{ openPostgres }, { createPostgresItemStore, createPostgresMetadataStore }] = await Promise.all([
+      import("../databases/postgres/open.js"),
+      import("./postgres/index.js"),
+    ]);
+    // Both stores share one pool, also where the application shares none.
+    const own = { ...context, shared: context.shared ?? new Map<string, unknown>() };
+    const { clock } = context;
+    const forMetadata = await openPostgres(uri, own);
+    const forItems = await openPostgres(uri, own);
+    try {
+      return {
+        metadata: await createPostgresMetadataStore(forMetadata, { clock }),
+        items: await createPostgresItemStore(forItems, { clock }),
+      };
+    } catch (error) {
+      await forItems.close();
+      await forMetadata.close();
+      throw error;
+    }
+  },
+};
+
+const mongoDriver: Driver<OpenedStore> = {
+  schemes: ["mongodb", "mongodb+srv"],
+  requires: ["mongodb"],
+  async open(uri: string, context: DriverContext) {
+    const [{ openMongo }, { createMongoItemStore, createMongoMetadataStore }] = await Promise.all([
+      import("../databases/mongodb/open.js"),
+      import("./mongodb/index.js"),
+    ]);
+    // Both stores share one pool, also where the application shares none.
+    const own = { ...context, shared: context.shared ?? new Map<string, unknown>() };
+    const forMetadata = await openMongo(uri, own);
+    const forItems = await openMongo(uri, own);
+    try {
+      const metadata = await createMongoMetadataStore(forMetadata, context);
+      return { metadata, items: await createMongoItemStore(forItems) };
+    } catch (error) {
+      await forMetadata.close();
+      await forItems.close();
       throw error;
     }
   },

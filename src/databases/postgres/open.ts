@@ -16,11 +16,14 @@ export interface Statement {
   readonly idempotent?: boolean;
 }
 
+/** Parameters; as a function they may differ when the statement is repeated although it may have been carried out. */
+export type StatementValues = readonly unknown[] | ((again: boolean) => readonly unknown[]);
+
 export type SqlRow = Readonly<Record<string, unknown>>;
 
 /** Somewhere statements can be sent: the pool, or the connection of one transaction. */
 export interface SqlClient {
-  query<Row extends SqlRow = SqlRow>(statement: Statement, values?: readonly unknown[]): Promise<readonly Row[]>;
+  query<Row extends SqlRow = SqlRow>(statement: Statement, values?: StatementValues): Promise<readonly Row[]>;
 }
 
 /**
@@ -123,19 +126,21 @@ async function connect(uri: string, context: DriverContext): Promise<Omit<Postgr
   let listener: PostgresListener | undefined;
   let closed = false;
 
-  const run = async <T>(work: (client: PoolClient) => Promise<T>, mayRepeat: boolean): Promise<T> => {
+  const run = async <T>(work: (client: PoolClient, again: boolean) => Promise<T>, mayRepeat: boolean): Promise<T> => {
     const deadline = Date.now() + WAIT_MS;
     let conflicts = 0;
+    let again = false;
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
       let client: PoolClient | undefined;
       try {
         client = await pool.connect();
-        const result = await work(client);
+        const result = await work(client, again);
         client.release();
         return result;
       } catch (error) {
         const isLost = client === undefined || isConnectionLost(error);
         client?.release(isLost);
+        again ||= isLost && client !== undefined && !isNotSent(error);
         const isConflict = isSqlState(error, "40P01", "40001") && ++conflicts <= MAX_CONFLICTS;
         const isRepeatable = isConflict || isNotSent(error) || (isLost && (client === undefined || mayRepeat));
         if (closed || !isRepeatable || Date.now() >= deadline) throw storageUnavailable(error, name);
@@ -149,7 +154,8 @@ async function connect(uri: string, context: DriverContext): Promise<Omit<Postgr
     uri,
     directUri,
     name,
-    query: (statement, values = []) => run((client) => send(client, statement, values), statement.idempotent === true),
+    query: (statement, values = []) =>
+      run((client, again) => send(client, statement, values, again), statement.idempotent === true),
     transaction: (work) =>
       run(async (client) => {
         await client.query("BEGIN");
@@ -182,8 +188,10 @@ async function connect(uri: string, context: DriverContext): Promise<Omit<Postgr
 async function send<Row extends SqlRow>(
   client: PoolClient,
   { name, text }: Statement,
-  values: readonly unknown[],
+  given: StatementValues,
+  again = false,
 ): Promise<readonly Row[]> {
+  const values = typeof given === "function" ? given(again) : given;
   // Without parameters and name it is a simple query, which may hold several statements.
   const result =
     name === "" && values.length === 0

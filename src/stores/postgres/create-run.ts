@@ -1,0 +1,95 @@
+import { randomUUID } from "node:crypto";
+import type { AccessFilter } from "../../core/auth.js";
+import { toJsonText, type JsonObject } from "../../core/json.js";
+import type { ClaimRequest, CreateRunOutcome, NewRun, SupersededRun } from "../../core/metadata-store.js";
+import type { Run } from "../../core/run.js";
+import { isSqlState, type Statement } from "../../databases/postgres/open.js";
+import { fromJsonb, fromText, toJsonb, toText } from "../../databases/postgres/storable.js";
+import { ruleParameter } from "./filters.js";
+import type { Session } from "./session.js";
+
+const CREATE: Statement = {
+  name: "heddle_create_run",
+  idempotent: true,
+  text: `SELECT * FROM heddle_create_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+};
+
+type Created = {
+  readonly kind: "created" | "busy" | "no-thread";
+  readonly created_at: number;
+  readonly due_at: number;
+  readonly leased: boolean;
+  readonly metadata: string;
+  readonly superseded: string | null;
+  readonly inflight: string | null;
+};
+
+/** The unique index on running runs refuses what slipped through. It cannot, while the thread's lock is taken first. */
+const MAX_RACES = 5;
+
+/** `runs.create` of the Postgres store: one round trip. Repeated with the same run id it answers the same. */
+export async function createRun(
+  session: Session,
+  params: { readonly draft: NewRun; readonly claim?: ClaimRequest; readonly access: AccessFilter },
+): Promise<CreateRunOutcome> {
+  const { draft, claim, access } = params;
+  const request = randomUUID();
+  const values = [
+    toText(draft.runId),
+    toText(draft.threadId),
+    toText(draft.assistantId),
+    toText(draft.graphId),
+    JSON.stringify(draft.kwargs),
+    draft.multitaskStrategy,
+    draft.delayMs,
+    toJsonb(draft.assistantMetadata),
+    toJsonb(draft.metadata),
+    toJsonText(draft.assistantConfig),
+    draft.createThread,
+    draft.kwargs.temporary,
+    ruleParameter(access),
+    claim === undefined ? null : toText(claim.workerId),
+    claim?.leaseMs ?? null,
+  ];
+  for (let races = 0; ; races += 1) {
+    try {
+      const [row] = await session.query<Created>(CREATE, (again) => [session.now(), request, again, ...values]);
+      if (row === undefined) throw new Error("heddle_create_run returned no row");
+      return outcomeOf(draft, row);
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      if (!isSqlState(cause, "23505") || races >= MAX_RACES) throw error;
+    }
+  }
+}
+
+function outcomeOf(draft: NewRun, row: Created): CreateRunOutcome {
+  if (row.kind === "no-thread") return { kind: "no-thread" };
+  const { runId, threadId } = draft;
+  if (row.kind === "busy") {
+    const ids = JSON.parse(row.inflight ?? "[]") as readonly string[];
+    return { kind: "busy", inflight: ids.map((id) => ({ runId: fromText(id), threadId })) };
+  }
+  const run: Run = {
+    runId,
+    threadId,
+    assistantId: draft.assistantId,
+    graphId: draft.graphId,
+    createdAt: row.created_at,
+    updatedAt: row.created_at,
+    dueAt: row.due_at,
+    status: row.leased ? "running" : "pending",
+    metadata: fromJsonb(row.metadata) as JsonObject,
+    kwargs: draft.kwargs,
+    multitaskStrategy: draft.multitaskStrategy,
+    attempt: row.leased ? 1 : 0,
+    error: null,
+  };
+  const superseded = JSON.parse(row.superseded ?? "[]") as readonly Omit<SupersededRun, "threadId">[];
+  return {
+    kind: "created",
+    run,
+    lease: row.leased ? { runId, leaseToken: 1 } : null,
+    superseded: superseded.map((one) => ({ ...one, runId: fromText(one.runId), threadId })),
+  };
+}

@@ -1,0 +1,61 @@
+import type { StoreClock } from "../../core/clock.js";
+import type { ItemStore } from "../../core/item-store.js";
+import type { MetadataStore } from "../../core/metadata-store.js";
+import { migrate } from "../../databases/postgres/migrate.js";
+import type { PostgresDatabase } from "../../databases/postgres/open.js";
+import { createPresence } from "../../databases/postgres/presence.js";
+import { createPostgresAssistants } from "./assistants.js";
+import { createPostgresItems } from "./items.js";
+import { ITEMS_COMPONENT, METADATA_COMPONENT } from "./migrations.js";
+import { createPostgresRuns } from "./runs.js";
+import { createSession } from "./session.js";
+import { createPostgresThreads } from "./threads.js";
+
+export interface PostgresStoreOptions {
+  /** Default: the database's own. */
+  readonly clock?: StoreClock | undefined;
+}
+
+/**
+ * Assistants, threads and runs in a Postgres database; brings its tables up to date.
+ * @param database closed with the store
+ * @throws HeddleError `STORAGE_UNAVAILABLE` when the tables are newer than this version, or nobody answers
+ */
+export async function createPostgresMetadataStore(
+  database: PostgresDatabase,
+  options: PostgresStoreOptions = {},
+): Promise<MetadataStore> {
+  await migrate(database, [METADATA_COMPONENT]);
+  const session = createSession(database, options.clock);
+  const presence = createPresence(database, { holders: "SELECT worker_id FROM heddle_runs WHERE status = 'running'" });
+  return {
+    durable: true,
+    presence,
+    leaseRenewal: { moduleUrl: new URL("./lease-renewer.js", import.meta.url).href, data: { uri: database.uri } },
+    transfer: null,
+    assistants: createPostgresAssistants(session),
+    threads: createPostgresThreads(session),
+    runs: createPostgresRuns(session),
+    async ping() {
+      await session.query({ name: "heddle_ping", idempotent: true, text: "SELECT 1" });
+    },
+    async close() {
+      await presence.close();
+      await database.close();
+    },
+  };
+}
+
+/**
+ * The long-term store in a Postgres database; brings its table up to date.
+ * @param database closed with the store
+ * @throws HeddleError `STORAGE_UNAVAILABLE` when the table is newer than this version, or nobody answers
+ */
+export async function createPostgresItemStore(
+  database: PostgresDatabase,
+  options: PostgresStoreOptions = {},
+): Promise<ItemStore> {
+  // Filters are functions that come with the other tables.
+  await migrate(database, [METADATA_COMPONENT, ITEMS_COMPONENT]);
+  return createPostgresItems(createSession(database, options.clock), () => database.close());
+}

@@ -1,0 +1,29 @@
+import type { StoreClock } from "../../core/clock.js";
+import { HeddleError, isHeddleError } from "../../core/errors.js";
+import type { PostgresDatabase, SqlRow, Statement, StatementValues } from "../../databases/postgres/open.js";
+
+/** What the parts of a Postgres store work with. */
+export interface Session {
+  /** A test's time; `null`: the database's own. The first parameter of every statement that has a time. */
+  now(): number | null;
+  /** As the database's; what Postgres refuses becomes `STORAGE_UNAVAILABLE`. */
+  query<Row extends SqlRow = SqlRow>(statement: Statement, values?: StatementValues): Promise<readonly Row[]>;
+}
+
+export function createSession(database: PostgresDatabase, clock: StoreClock | undefined): Session {
+  return {
+    now: () => clock?.now() ?? null,
+    async query<Row extends SqlRow>(statement: Statement, values?: StatementValues) {
+      try {
+        return await database.query<Row>(statement, values);
+      } catch (error) {
+        throw storageError(error, database.name);
+      }
+    },
+  };
+}
+
+function storageError(error: unknown, name: string): unknown {
+  if (isHeddleError(error) || !(error instanceof Error) || !("code" in error)) return error;
+  return new HeddleError("STORAGE_UNAVAILABLE", { message: `Postgres ${name}: ${error.message}`, cause: error });
+}
