@@ -1,0 +1,79 @@
+import type { Collection, Db } from "mongodb";
+import type {
+  AssistantDocument,
+  BlobDocument,
+  ItemDocument,
+  RunDocument,
+  ThreadDocument,
+  VersionDocument,
+} from "./documents.js";
+
+export interface Collections {
+  readonly assistants: Collection<AssistantDocument>;
+  readonly versions: Collection<VersionDocument>;
+  readonly threads: Collection<ThreadDocument>;
+  readonly blobs: Collection<BlobDocument>;
+  readonly runs: Collection<RunDocument>;
+  readonly items: Collection<ItemDocument>;
+}
+
+export function collectionsOf(db: Db): Collections {
+  return {
+    assistants: db.collection("heddle_assistants"),
+    versions: db.collection("heddle_assistant_versions"),
+    threads: db.collection("heddle_threads"),
+    blobs: db.collection("heddle_blobs"),
+    runs: db.collection("heddle_runs"),
+    items: db.collection("heddle_items"),
+  };
+}
+
+/** Indexes of assistants, threads and runs. Each may be made twice. Only ever append to this list. */
+export const METADATA_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
+  async (db) => {
+    const { assistants, versions, threads, blobs, runs } = collectionsOf(db);
+    await assistants.createIndexes([
+      { name: "graphId", key: { graphId: 1, _id: 1 } },
+      { name: "name", key: { name: 1, _id: 1 } },
+      { name: "createdAt", key: { createdAt: 1, _id: 1 } },
+      { name: "updatedAt", key: { updatedAt: 1, _id: 1 } },
+      { name: "terms", key: { terms: 1 } },
+    ]);
+    await versions.createIndexes([{ name: "assistant", key: { assistant: 1, version: -1 } }]);
+    await threads.createIndexes([
+      { name: "createdAt", key: { createdAt: 1, _id: 1 } },
+      { name: "updatedAt", key: { updatedAt: 1, _id: 1 } },
+      { name: "stateUpdatedAt", key: { stateUpdatedAt: 1, _id: 1 } },
+      { name: "status", key: { status: 1, _id: 1 } },
+      { name: "terms", key: { terms: 1, createdAt: 1, _id: 1 } },
+      { name: "temporary", key: { temporary: 1, updatedAt: 1 } },
+      // Sparse: `head` and `running` are null in most threads. FerretDB 1.24 has no partial indexes.
+      { name: "queue", key: { "head.dueAt": 1, "head.runId": 1 }, sparse: true },
+      { name: "retries", key: { "head.retryAt": 1 }, sparse: true },
+      { name: "lease", key: { "running.lease": 1 }, unique: true, sparse: true },
+      { name: "leaseUntil", key: { "running.leaseUntil": 1 }, sparse: true },
+      { name: "ended", key: { "ended.updatedAt": 1 }, sparse: true },
+    ]);
+    await blobs.createIndexes([
+      { name: "thread", key: { thread: 1 } },
+      { name: "createdAt", key: { createdAt: 1, _id: 1 } },
+    ]);
+    await runs.createIndexes([
+      { name: "thread", key: { thread: 1, createdAt: -1, _id: -1 } },
+      { name: "createdAt", key: { createdAt: -1, _id: -1 } },
+      { name: "status", key: { status: 1, createdAt: -1, _id: -1 } },
+      { name: "assistantId", key: { assistantId: 1, status: 1 } },
+      { name: "delayedUntil", key: { delayedUntil: 1 }, sparse: true },
+    ]);
+  },
+];
+
+/** Indexes of the long-term store. Each may be made twice. Only ever append to this list. */
+export const ITEM_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
+  async (db) => {
+    await collectionsOf(db).items.createIndexes([
+      { name: "namespace", key: { namespace: 1, updatedAt: -1 } },
+      { name: "updatedAt", key: { updatedAt: -1, _id: -1 } },
+    ]);
+  },
+];
