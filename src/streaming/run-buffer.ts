@@ -25,7 +25,7 @@ export interface BufferReader {
  */
 export class RunBuffer {
   readonly run: RunRef;
-  readonly resumable: boolean;
+  resumable: boolean;
   readonly readers = new Set<BufferReader>();
   readonly evicted: Evicted = { tokensTo: -1, statesTo: -1 };
   /** A reader left before it had read to the end: its client may come back. */
@@ -64,6 +64,36 @@ export class RunBuffer {
       this.bytes += eventBytes(stored);
     }
     if (this.bytes > this.#evictAboveBytes) this.#evict();
+  }
+
+  /** Events that others have stored after those that are held: readers see them. */
+  receive(events: readonly RunEvent[]): void {
+    for (const event of events) {
+      if (event.seq < this.nextSeq) continue;
+      this.#events.push(event);
+      this.bytes += eventBytes(event);
+      this.nextSeq = event.seq + 1;
+    }
+    this.visibleSeq = this.nextSeq;
+  }
+
+  /** Others have stored events before `seq`, that are not held here: readers see them in the storage. */
+  skipTo(seq: number): void {
+    if (seq <= this.nextSeq) return;
+    this.#events = [];
+    this.bytes = 0;
+    this.nextSeq = seq;
+    this.visibleSeq = seq;
+    this.hotFromSeq = seq;
+  }
+
+  /** Take back the events from `seq` on. */
+  truncate(seq: number): void {
+    if (seq >= this.nextSeq) return;
+    for (const event of this.#events.splice(this.#indexOf(seq))) this.bytes -= eventBytes(event);
+    this.nextSeq = seq;
+    this.visibleSeq = Math.min(this.visibleSeq, seq);
+    this.hotFromSeq = Math.min(this.hotFromSeq, seq);
   }
 
   /** Events at or after `seq`. */
@@ -122,7 +152,7 @@ export class RunBuffer {
     }
     if (count === 0) return;
     this.#events.splice(0, count);
-    this.hotFromSeq = this.#events[0]?.seq ?? this.nextSeq;
+    this.hotFromSeq = this.#events[0]?.seq ?? Math.min(params.beforeSeq, this.nextSeq);
   }
 
   /** Let go of everything for good: readers get a gap if something was unread, then the end. */

@@ -14,6 +14,7 @@ export class StoredCursor implements EventCursor, BufferReader {
   readonly position: ReadPosition;
   readonly #buffer: RunBuffer;
   readonly #storage: EventStorage;
+  readonly #onHole: () => Promise<void>;
   readonly #onClose: () => void;
   readonly #wakeup = new Wakeup();
   #closed = false;
@@ -21,11 +22,17 @@ export class StoredCursor implements EventCursor, BufferReader {
   constructor(
     buffer: RunBuffer,
     position: ReadPosition,
-    options: { readonly storage: EventStorage; readonly onClose: () => void },
+    options: {
+      readonly storage: EventStorage;
+      /** Events are missing: learn why, if another process knows. */
+      readonly onHole: () => Promise<void>;
+      readonly onClose: () => void;
+    },
   ) {
     this.#buffer = buffer;
     this.position = position;
     this.#storage = options.storage;
+    this.#onHole = options.onHole;
     this.#onClose = options.onClose;
     buffer.readers.add(this);
   }
@@ -74,9 +81,11 @@ export class StoredCursor implements EventCursor, BufferReader {
     const fromSeq = this.position.nextSeq;
     const { run, evicted } = this.#buffer;
     const events = await this.#storage.read({ run, fromSeq, beforeSeq, maxBytes: MAX_READ_BYTES });
+    const foundSeq = events[0]?.seq ?? beforeSeq;
+    if (foundSeq > fromSeq && fromSeq > this.position.forgivenSeq) await this.#onHole();
     if (this.#closed) return END;
     if (this.#buffer.hotFromSeq < beforeSeq) return null;
-    const gap = stepOverHole(this.position, events[0]?.seq ?? beforeSeq, evicted);
+    const gap = stepOverHole(this.position, foundSeq, evicted);
     if (gap !== null) return gap;
     const taken = takeEvents(events, 0, this.position, beforeSeq);
     return taken.length === 0 ? null : { kind: "events", events: taken };

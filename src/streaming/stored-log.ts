@@ -1,25 +1,41 @@
+import type { NewRunEvent, RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
 import { RunBuffer, eventBytes } from "./run-buffer.js";
 
-/** One run of a stored event log: the part of it that is in memory, and how far the storage has it. */
+/**
+ * One run of a stored event log: the part of it that is in memory, and how far the storage has it. Either this process
+ * writes it (`begun`), or others do and it is read here.
+ */
 export class StoredLog {
   readonly buffer: RunBuffer;
-  /** A run of this process appends to it. */
+  /** A run of this process may append to it. */
   begun = false;
+  /** Under which it was begun here. */
+  leaseToken = 0;
+  /** Something was appended here since it was begun. */
+  appended = false;
   /** Events before this one are in the storage. */
   storedSeq: number;
   /** The storage has a row of it. */
   known: boolean;
+  /** Begun while the storage did not answer: what the storage may have of it is of no use. */
+  blind = false;
+  /** Sealed here, with these last events: nothing is appended any more. */
+  closing: { readonly last: readonly NewRunEvent[] } | null = null;
   /** Set by `seal` until the storage has it. */
   sealForMs: number | null = null;
   dropped = false;
-  /** A reader that came after its end has given it the long life. */
+  /** It was given the long life, for a reader that left before its end or came after it. */
   prolonged = false;
   /** Its life was extended for an open reader. */
   extended = false;
   /** Its time in memory after the end is over: readers read the storage. */
   cold = false;
+  /** Written, or begun, since the storage was last asked whose it is. */
+  active = true;
+  /** Since when the storage has not had it (ms); `null` while it has. */
+  missingSince: number | null = null;
   /** The newest writes, in portions: together at least an eighth of `maxBytes`. */
   readonly #recent: { readonly fromSeq: number; bytes: number }[] = [];
   readonly #maxBytes: number;
@@ -39,42 +55,115 @@ export class StoredLog {
     this.#evictAboveBytes = options.maxBytes;
     this.#maxBytes = options.maxBytes;
     this.#stepBytes = options.maxBytes / 8;
-    if (head !== null) {
-      this.buffer.sealed = head.sealed;
-      this.buffer.evicted.tokensTo = head.evicted.tokensTo;
-      this.buffer.evicted.statesTo = head.evicted.statesTo;
-    }
+    if (head !== null) this.#heard(head);
+  }
+
+  /** A run of this process appends to it, as far as is known here; not one that was only made here, for others to execute. */
+  get isWriter(): boolean {
+    return this.begun && (this.leaseToken > 0 || this.appended);
   }
 
   get needsWrite(): boolean {
-    if (this.dropped) return false;
-    return this.storedSeq < this.buffer.nextSeq || this.sealForMs !== null || (this.begun && !this.known);
+    if (this.dropped || !this.begun) return false;
+    return this.storedSeq < this.buffer.nextSeq || this.sealForMs !== null || !this.known;
   }
 
-  /** What the storage lacks. */
-  toWrite(): LogWrite {
-    const events = this.buffer.eventsFrom(this.storedSeq).slice();
+  begin(leaseToken: number): void {
+    this.begun = true;
+    this.leaseToken = leaseToken;
+    this.active = true;
+  }
+
+  append(events: readonly NewRunEvent[]): void {
+    this.buffer.append(events);
+    this.appended = true;
+  }
+
+  /** What the storage lacks; of the events only the first when they have more than `maxBytes`. */
+  toWrite(maxBytes: number): LogWrite {
+    const lacking = this.buffer.eventsFrom(this.storedSeq);
+    const events: RunEvent[] = [];
+    let bytes = 0;
+    for (const event of lacking) {
+      if (bytes > maxBytes) break;
+      events.push(event);
+      bytes += eventBytes(event);
+    }
+    const isAll = events.length === lacking.length;
     return {
       run: this.buffer.run,
       resumable: this.buffer.resumable,
-      leaseToken: 0,
+      leaseToken: this.leaseToken,
       storedSeq: this.known ? this.storedSeq : null,
       events,
-      nextSeq: this.buffer.nextSeq,
-      bytes: events.reduce((sum, event) => sum + eventBytes(event), 0),
+      nextSeq: isAll ? this.buffer.nextSeq : (events.at(-1) as RunEvent).seq + 1,
+      bytes,
       evicted: { ...this.buffer.evicted },
-      sealForMs: this.sealForMs,
+      sealForMs: isAll ? this.sealForMs : null,
     };
   }
 
-  /** The storage has `write` now. */
+  /** The storage has `write` now, and readers may have it. */
   wrote(write: LogWrite, hotBytes: number): void {
     this.known = true;
+    this.active = true;
     this.storedSeq = write.nextSeq;
     this.#storedBytes += write.bytes;
     this.#remember(write);
-    if (write.sealForMs !== null) this.sealForMs = null;
+    if (write.sealForMs !== null) {
+      this.sealForMs = null;
+      this.buffer.sealed = true;
+    }
+    this.buffer.visibleSeq = Math.max(this.buffer.visibleSeq, Math.min(this.storedSeq, this.buffer.nextSeq));
     this.buffer.trim({ beforeSeq: this.storedSeq, keepBytes: this.cold ? 0 : hotBytes });
+    this.buffer.wakeReaders();
+  }
+
+  /** Readers of this process may have what the storage could not take. */
+  showUnstored(): void {
+    this.buffer.visibleSeq = this.buffer.nextSeq;
+    if (this.closing !== null) this.buffer.sealed = true;
+    this.buffer.wakeReaders();
+  }
+
+  /** Another process has it, or has ended it: what is not stored never happened. Then {@link follow}. */
+  giveUp(): void {
+    this.begun = false;
+    this.appended = false;
+    this.closing = null;
+    this.sealForMs = null;
+    this.buffer.sealed = false;
+    this.buffer.truncate(this.storedSeq);
+  }
+
+  /** The storage has lost it, or part of it: what is in memory is written again, under the same numbers. */
+  rewrite(): void {
+    const { buffer } = this;
+    this.known = false;
+    this.storedSeq = buffer.hotFromSeq;
+    this.#storedBytes = 0;
+    if (buffer.hotFromSeq > 0) buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, buffer.hotFromSeq - 1);
+  }
+
+  /**
+   * Others have written it as far as `head` says.
+   * @param events those that follow the ones in memory, when they were read; the others stay in the storage
+   * @returns false when there is more to read
+   */
+  follow(head: LogHead, events: readonly RunEvent[], hotBytes: number): boolean {
+    const { buffer } = this;
+    this.known = true;
+    this.missingSince = null;
+    this.#heard(head);
+    buffer.receive(events);
+    if (events.length === 0) buffer.skipTo(head.nextSeq);
+    this.storedSeq = buffer.nextSeq;
+    this.#storedBytes = head.bytes;
+    buffer.trim({ beforeSeq: this.storedSeq, keepBytes: hotBytes });
+    const isAll = buffer.nextSeq >= head.nextSeq;
+    if (isAll && head.sealed) buffer.sealed = true;
+    buffer.wakeReaders();
+    return isAll;
   }
 
   /** Nothing in memory any more, as far as the storage has it. */
@@ -85,7 +174,7 @@ export class StoredLog {
 
   /** More than `maxBytes` are stored. */
   get hasTooMuch(): boolean {
-    return this.#storedBytes > this.#evictAboveBytes && !this.dropped;
+    return this.#storedBytes > this.#evictAboveBytes && this.begun && !this.dropped;
   }
 
   /** Bring the stored bytes below `maxBytes` again: token frames first, then state frames; never the newest eighth. */
@@ -108,6 +197,14 @@ export class StoredLog {
     } finally {
       this.#evictAboveBytes = Math.max(maxBytes, this.#storedBytes + step);
     }
+  }
+
+  #heard(head: LogHead): void {
+    const { buffer } = this;
+    buffer.resumable = head.resumable;
+    buffer.evicted.tokensTo = Math.max(buffer.evicted.tokensTo, head.evicted.tokensTo);
+    buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, head.evicted.statesTo);
+    if (head.sealed && buffer.nextSeq >= head.nextSeq) buffer.sealed = true;
   }
 
   /** Readers that keep up are within the newest eighth, and lose nothing. */

@@ -49,7 +49,7 @@ function sqlite(name: string, { storage: wrap = (storage) => storage, ...hot }: 
         const storage = await openSqliteEventStorage("sqlite:./events.db", { cwd, clock: options.clock });
         return new StoredEventLog({ ...options, ...hot, storage: wrap(storage), logger });
       };
-      return { log: await open(), reopen: open };
+      return { log: await open(), reopen: open, another: open };
     },
   });
 }

@@ -12,6 +12,11 @@ export interface OpenedEventLog {
   readonly log: EventLog;
   /** Durable logs: open the same storage once more, as after the process was killed. The suite closes both. */
   readonly reopen?: () => Promise<EventLog>;
+  /**
+   * Logs that several processes share: one more on the same storage, as in another process, while the others go on. It must
+   * not share a cache with them. The suite closes it.
+   */
+  readonly another?: () => Promise<EventLog>;
 }
 
 export interface EventLogSuite {
@@ -37,15 +42,20 @@ export function withEventLog(suite: EventLogSuite): WithEventLog {
   return (options, test) => async () => {
     const clock = fakeClock();
     const opened = await suite.open({ ...options, clock });
-    const { reopen } = opened;
+    const { reopen, another } = opened;
     const logs = [opened.log];
-    const reopenAndRemember = async (): Promise<EventLog> => {
-      const log = await (reopen as NonNullable<typeof reopen>)();
+    const remembering = (open: () => Promise<EventLog>) => async (): Promise<EventLog> => {
+      const log = await open();
       logs.push(log);
       return log;
     };
     try {
-      await test({ log: opened.log, clock, ...(reopen === undefined ? {} : { reopen: reopenAndRemember }) });
+      await test({
+        log: opened.log,
+        clock,
+        ...(reopen === undefined ? {} : { reopen: remembering(reopen) }),
+        ...(another === undefined ? {} : { another: remembering(another) }),
+      });
     } finally {
       for (const log of logs) await log.close();
     }
@@ -106,4 +116,22 @@ export async function mustOpen(log: EventLog, run: RunRef, position: EventPositi
   const cursor = await log.open(run, position);
   if (cursor === null) throw new Error(`No log of ${run.runId} is kept`);
   return cursor;
+}
+
+/**
+ * What depends on another process: hints take real time, looking without them takes the clock's.
+ * @throws when it has not come after a minute of the clock
+ */
+export async function eventually<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
+  let isDone = false;
+  const done = (): void => {
+    isDone = true;
+  };
+  work.then(done, done);
+  for (let step = 0; step < 400 && !isDone; step += 1) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (!isDone) clock.advance(step < 100 ? 20 : 200);
+  }
+  if (!isDone) throw new Error("It has not come");
+  return work;
 }

@@ -18,7 +18,7 @@ export function restartCases(suite: EventLogSuite, withLog: WithEventLog): void 
   const durable = (
     name: string,
     options: Omit<EventLogOptions, "clock">,
-    test: (fixture: Required<EventLogFixture>) => Promise<void>,
+    test: (fixture: EventLogFixture & Required<Pick<EventLogFixture, "reopen">>) => Promise<void>,
   ): void => {
     it(name, async (context) => {
       await withLog(options, async (fixture) => {

@@ -1,0 +1,85 @@
+import type { Clock } from "../core/clock.js";
+import type { NewRunEvent, RunEvent } from "../core/run-event.js";
+import type { RunRef } from "../core/run.js";
+import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
+import { eventBytes } from "./run-buffer.js";
+import { PATIENCE_MS } from "./stored-log-writer.js";
+
+/** A disposable storage failed, or took too long. */
+export const NO_ANSWER = Symbol("no answer");
+
+/** Greater than every lease token: of whoever ends a log that another process writes. */
+const LAST_TOKEN = 2_147_483_647;
+
+/** What a log asks its storage directly, outside the stream of writes. */
+export class StorageQuestions {
+  readonly #storage: EventStorage;
+  readonly #clock: Clock;
+  readonly #onError: (error: unknown) => void;
+
+  constructor(storage: EventStorage, clock: Clock, onError: (error: unknown) => void) {
+    this.#storage = storage;
+    this.#clock = clock;
+    this.#onError = onError;
+  }
+
+  /** Ask; of a disposable storage only so long, and without an exception. */
+  ask<T>(question: () => Promise<T>): Promise<T | typeof NO_ANSWER> {
+    if (!this.#storage.disposable) return question();
+    return new Promise((resolve) => {
+      const patience = this.#clock.setTimer(() => resolve(NO_ANSWER), PATIENCE_MS);
+      question()
+        .then(resolve, (error: unknown) => {
+          this.#onError(error);
+          resolve(NO_ANSWER);
+        })
+        .finally(() => patience.cancel());
+    });
+  }
+
+  /**
+   * Refuse whatever holders of a smaller token write from now on, and then look how far they came: the other way round, they
+   * could write in between.
+   * @returns `null` when the log is sealed, or somebody has a greater token
+   */
+  async raise(
+    run: RunRef,
+    params: { readonly leaseToken: number; readonly resumable: boolean },
+  ): Promise<LogHead | null> {
+    const refused = await this.#storage.write([claimOf(run, { ...params, storedSeq: null })]);
+    return refused.length > 0 ? null : this.#storage.head(run);
+  }
+
+  /**
+   * End a log that another process writes, or wrote. Whoever does the same at the same time has the same token; the seal
+   * that comes first stands. A crash in between leaves a log that can be sealed in the same way.
+   */
+  async seal(
+    run: RunRef,
+    params: { readonly last: readonly NewRunEvent[]; readonly ttlMs: number; readonly unreadTtlMs: number },
+  ): Promise<void> {
+    const claim = claimOf(run, { leaseToken: LAST_TOKEN, resumable: false, storedSeq: 0 });
+    if ((await this.#storage.write([claim])).length > 0) return;
+    const head = await this.#storage.head(run);
+    if (head === null || head.sealed) return;
+    const events: RunEvent[] = params.last.map((event, index) => ({ ...event, seq: head.nextSeq + index }));
+    await this.#storage.write([
+      {
+        ...claim,
+        storedSeq: head.nextSeq,
+        events,
+        nextSeq: head.nextSeq + events.length,
+        bytes: events.reduce((sum, event) => sum + eventBytes(event), 0),
+        sealForMs: head.resumable ? params.ttlMs : params.unreadTtlMs,
+      },
+    ]);
+  }
+}
+
+function claimOf(
+  run: RunRef,
+  params: { readonly leaseToken: number; readonly resumable: boolean; readonly storedSeq: number | null },
+): LogWrite {
+  const evicted = { tokensTo: -1, statesTo: -1 };
+  return { run, ...params, events: [], nextSeq: 0, bytes: 0, evicted, sealForMs: null };
+}

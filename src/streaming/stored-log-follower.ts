@@ -1,0 +1,253 @@
+import type { Clock, Timer } from "../core/clock.js";
+import type { EpochMs } from "../core/json.js";
+import type { RunEvent } from "../core/run-event.js";
+import type { RunRef } from "../core/run.js";
+import type { EventStorage, LogHead, LogWatch } from "./event-storage.js";
+import { MAX_READ_BYTES } from "./read-position.js";
+import type { RunBuffers } from "./run-buffers.js";
+import type { StoredLog } from "./stored-log.js";
+
+/** How often logs that others write are looked at when the storage tells of nothing. */
+const POLL_MS = 150;
+/** How often they are looked at although it tells: hints get lost. Logs written here are asked whose they are. */
+const SAFETY_MS = 15_000;
+/** The same, where nothing is told, or what is stored may vanish: it is written again then. */
+const SHORT_SAFETY_MS = 2_000;
+/** Beyond every sequence number. */
+const MAX_SEQ = 2_147_483_647;
+/** Pause after a look that failed. */
+const RETRY_MS = 1_000;
+
+export interface FollowerOptions {
+  readonly storage: EventStorage;
+  readonly clock: Clock;
+  readonly logs: RunBuffers<StoredLog>;
+  /**
+   * What the storage has of a log; `events`: what followed the ones in memory, read because somebody waits for them.
+   * @returns false when there is more to read
+   */
+  readonly onLooked: (log: StoredLog, head: LogHead | null, events: readonly RunEvent[]) => boolean | Promise<boolean>;
+  /** Somebody else writes a log of which nobody waits here. */
+  readonly onUnread: (log: StoredLog) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Brings what other processes write to the logs that are read here: one question for all of them, one read per log
+ * however many readers it has. Told by the storage's hints, or by looking every {@link POLL_MS}; hints may be lost. One timer
+ * in all, and only while something is in memory.
+ */
+export class StoredLogFollower {
+  readonly #options: FollowerOptions;
+  readonly #watch: LogWatch | null;
+  readonly #safetyMs: number;
+  /** Subscribed to: logs that are followed, and those that are about to be. */
+  readonly #held = new Map<string, { readonly run: RunRef; count: number; hinted: boolean }>();
+  readonly #followed = new Set<StoredLog>();
+  #stale = new Set<StoredLog>();
+  #looking: Promise<void> | null = null;
+  /** After a look that failed. */
+  #pause: Timer | null = null;
+  #timer: Timer | null = null;
+  #timerDueAt: EpochMs = Number.POSITIVE_INFINITY;
+  #safetyDueAt: EpochMs = Number.POSITIVE_INFINITY;
+  #closed = false;
+
+  constructor(options: FollowerOptions) {
+    this.#options = options;
+    const { disposable, watch } = options.storage;
+    this.#safetyMs = disposable || watch === null ? SHORT_SAFETY_MS : SAFETY_MS;
+    this.#watch =
+      options.storage.watch?.({
+        onGrown: (run) => this.#hint(run),
+        onMissed: () => this.#lookAtAll(),
+      }) ?? null;
+  }
+
+  /** Be told of a run from now on, so that nothing comes unnoticed between a look and {@link follow}. @returns the end of it */
+  hold(run: RunRef): () => void {
+    const held = this.#held.get(run.runId);
+    if (held === undefined) {
+      this.#held.set(run.runId, { run, count: 1, hinted: false });
+      this.#watch?.add(run);
+    } else held.count += 1;
+    let isOver = false;
+    return () => {
+      if (isOver) return;
+      isOver = true;
+      this.#release(run);
+    };
+  }
+
+  /** Keep a log up to date while it is read here. Idempotent. */
+  follow(log: StoredLog): void {
+    if (this.#closed) return;
+    if (!this.#followed.has(log)) {
+      this.#followed.add(log);
+      const { run } = log.buffer;
+      this.hold(run);
+      if (this.#held.get(run.runId)?.hinted === true) this.look(log);
+    }
+    if (this.#watch === null && !log.isWriter) this.#wakeAt(this.#options.clock.now() + POLL_MS);
+  }
+
+  unfollow(log: StoredLog): void {
+    this.#stale.delete(log);
+    if (this.#followed.delete(log)) this.#release(log.buffer.run);
+  }
+
+  /** Look at a log soon. */
+  look(log: StoredLog): void {
+    this.#stale.add(log);
+    this.#startLooking();
+  }
+
+  /** There is something in memory to look after now and then. */
+  watchOver(): void {
+    if (this.#safetyDueAt !== Number.POSITIVE_INFINITY || this.#closed) return;
+    this.#safetyDueAt = this.#options.clock.now() + this.#safetyMs;
+    this.#wakeAt(this.#safetyDueAt);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    this.#pause?.cancel();
+    this.#watch?.close();
+    this.#followed.clear();
+    this.#stale.clear();
+    this.#held.clear();
+  }
+
+  #startLooking(): void {
+    if (this.#looking !== null || this.#pause !== null || this.#stale.size === 0 || this.#closed) return;
+    this.#looking = this.#lookAtStale().finally(() => {
+      this.#looking = null;
+      this.#startLooking();
+    });
+  }
+
+  #wakeAt(dueAt: EpochMs): void {
+    if (dueAt >= this.#timerDueAt) return;
+    const { clock } = this.#options;
+    this.#timer?.cancel();
+    this.#timerDueAt = dueAt;
+    this.#timer = clock.setTimer(
+      () => {
+        this.#timerDueAt = Number.POSITIVE_INFINITY;
+        this.#tick();
+      },
+      Math.max(dueAt - clock.now(), 0),
+    );
+  }
+
+  #tick(): void {
+    const { clock, logs } = this.#options;
+    const isSafety = clock.now() >= this.#safetyDueAt;
+    if (isSafety) {
+      this.#safetyDueAt = Number.POSITIVE_INFINITY;
+      for (const log of logs.all()) this.#checkOwner(log);
+      if (logs.size > 0) this.watchOver();
+    }
+    let isPolling = false;
+    if (isSafety || this.#watch === null) {
+      for (const log of this.#followed) {
+        if (log.isWriter) continue;
+        isPolling = this.#watch === null;
+        this.look(log);
+      }
+    }
+    if (isPolling) this.#wakeAt(clock.now() + POLL_MS);
+    this.#wakeAt(this.#safetyDueAt);
+  }
+
+  /** Who writes it, if nothing was heard of it for a while. */
+  #checkOwner(log: StoredLog): void {
+    if (!log.begun || log.buffer.sealed) return;
+    const wasActive = log.active;
+    log.active = false;
+    if (wasActive) return;
+    if (log.isWriter || log.buffer.readers.size > 0) this.look(log);
+    else this.#options.onUnread(log);
+  }
+
+  #hint(run: RunRef): void {
+    const held = this.#held.get(run.runId);
+    if (held === undefined) return;
+    held.hinted = true;
+    const log = this.#options.logs.get(held.run);
+    if (log === undefined || !this.#followed.has(log)) return;
+    if (log.isWriter || log.buffer.readers.size > 0) this.look(log);
+    else this.#options.onUnread(log);
+  }
+
+  #lookAtAll(): void {
+    for (const held of this.#held.values()) held.hinted = true;
+    for (const log of this.#options.logs.all()) {
+      if (this.#followed.has(log) || (log.begun && !log.buffer.sealed)) this.look(log);
+    }
+  }
+
+  #release(run: RunRef): void {
+    const held = this.#held.get(run.runId);
+    if (held === undefined) return;
+    held.count -= 1;
+    if (held.count > 0) return;
+    this.#held.delete(run.runId);
+    this.#watch?.remove(held.run);
+  }
+
+  async #lookAtStale(): Promise<void> {
+    // What one message of the storage names is one question.
+    await Promise.resolve();
+    const logs = [...this.#stale];
+    this.#stale = new Set();
+    try {
+      await this.#lookAt(logs);
+    } catch (error) {
+      if (this.#closed) return;
+      this.#options.onError(error);
+      for (const log of logs) if (!log.dropped) this.#stale.add(log);
+      this.#pause = this.#options.clock.setTimer(() => {
+        this.#pause = null;
+        this.#startLooking();
+      }, RETRY_MS);
+    }
+  }
+
+  async #lookAt(logs: readonly StoredLog[]): Promise<void> {
+    const { storage, onLooked } = this.#options;
+    for (const { buffer } of logs) {
+      const held = this.#held.get(buffer.run.runId);
+      if (held !== undefined) held.hinted = false;
+    }
+    const [heads, events] = await Promise.all([
+      logs.length === 1
+        ? storage.head((logs[0] as StoredLog).buffer.run).then((head) => [head])
+        : storage.heads(logs.map((log) => log.buffer.run)),
+      this.#watch === null ? [] : Promise.all(logs.map((log) => this.#readNew(log))),
+    ]);
+    await Promise.all(
+      logs.map(async (log, index) => {
+        const head = heads[index] ?? null;
+        if (this.#options.logs.get(log.buffer.run) !== log) return;
+        let found = events[index];
+        if (found === undefined)
+          found = head !== null && head.nextSeq > log.buffer.nextSeq ? await this.#readNew(log) : [];
+        if (!(await onLooked(log, head, found))) this.look(log);
+      }),
+    );
+  }
+
+  /** What follows the events in memory, if there is a reader that has read those. */
+  async #readNew(log: StoredLog): Promise<readonly RunEvent[]> {
+    const { run, nextSeq, readers } = log.buffer;
+    if (log.isWriter || ![...readers].some(({ position }) => position.nextSeq >= nextSeq)) return [];
+    return this.#options.storage.read({
+      run,
+      fromSeq: nextSeq,
+      beforeSeq: MAX_SEQ,
+      maxBytes: MAX_READ_BYTES,
+    });
+  }
+}
