@@ -10,6 +10,8 @@ import { createEngine, installedLanggraphVersion } from "./engine/create-engine.
 import type { GraphFailure } from "./engine/loading/load-graph.js";
 import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
+import type { HttpDeps } from "./http/http-deps.js";
+import { settledWithin } from "./runtime/settled-within.js";
 import { createLogger } from "./logging/logger.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
@@ -24,6 +26,9 @@ import type { ServerInfo } from "./wire/system.js";
 
 /** How often expired event logs and leftovers of stateless runs are removed. */
 const SWEEP_EVERY_MS = 5_000;
+
+/** How long each part may take to close: a stop must not hang on what is away. */
+const CLOSE_WITHIN_MS = 5_000;
 
 /** A server: an ordinary Hono app, with what executes its runs. */
 export interface HeddleServer {
@@ -83,6 +88,7 @@ export async function openApp(
   const clock = systemClock;
   let seed = (): Promise<void> => Promise.resolve();
   const { graphs, storage } = await openParts(config, { ...options, onReload: () => seed() });
+  // Graphs reach the whole API also where the network does not.
   const engine = createEngine({
     graphs: graphs.source,
     checkpointer: storage.checkpointer,
@@ -91,7 +97,9 @@ export async function openApp(
     logger,
     server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },
     langsmith: config.langsmith.hasApiKey,
-    runInContext: createLoopback((request) => server.fetch(request), config.http.basePath),
+    runInContext: createLoopback((request) => inner.fetch(request), config.http.basePath),
+    // Runs of a store that ends with the process are never taken over.
+    ...(storage.metadata.durable && { holdsLease: (lease) => storage.metadata.runs.holds(lease) }),
   });
   const { metadata: store, items, checkpointer, eventLog, dispatcher } = storage;
   const runtime = createRuntime(
@@ -104,6 +112,7 @@ export async function openApp(
       eventLogTtlMs: config.streaming.eventLogTtlMs,
     },
   );
+  const closing = new AbortController();
   const services = createServices({
     store,
     items,
@@ -115,18 +124,19 @@ export async function openApp(
     authorizer: null,
     clock,
     logger,
+    maxAttempts: config.worker.maxAttempts,
+    closing: closing.signal,
   });
-  const closing = new AbortController();
   const lifecycle = createLifecycle({
     start: () => runtime.start(),
     stop: async () => {
       await runtime.stop({ drainMs: config.worker.drainMs });
       closing.abort();
-      await engine.close();
+      if (!(await settledWithin(clock, CLOSE_WITHIN_MS, engine.close()))) logger.warn({}, "closing without the graphs");
       await storage.close();
     },
   });
-  const app = createHttpApp({
+  const httpDeps: HttpDeps = {
     services,
     streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
     clock,
@@ -142,7 +152,12 @@ export async function openApp(
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),
     closing: closing.signal,
-  });
+  };
+  const inner = createHttpApp(httpDeps);
+  const app =
+    config.role === "worker"
+      ? createHttpApp({ ...httpDeps, settings: { ...httpDeps.settings, workerOnly: true } })
+      : inner;
   // A graph that loads for the first time after a reload gets its system assistant then.
   seed = () => services.assistants.seedSystemAssistants(config.systemAssistants);
   await seed();

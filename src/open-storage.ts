@@ -11,6 +11,7 @@ import type { EventLog } from "./core/event-log.js";
 import type { ItemStore } from "./core/item-store.js";
 import type { Logger } from "./core/logger.js";
 import type { MetadataStore } from "./core/metadata-store.js";
+import { settledWithin } from "./runtime/settled-within.js";
 import { createStoreRegistry, type OpenedStore } from "./stores/registry.js";
 import { createDispatcherRegistry, type DispatcherContext } from "./streaming/dispatchers.js";
 import { createEventLogRegistry, type EventLogContext } from "./streaming/registry.js";
@@ -22,6 +23,9 @@ export interface StorageDrivers {
   readonly eventLogs?: readonly Driver<EventLog, EventLogContext>[];
   readonly dispatchers?: readonly Driver<Dispatcher, DispatcherContext>[];
 }
+
+/** How long each part may take to close: a stop must not hang on a database that is away. */
+const CLOSE_WITHIN_MS = 5_000;
 
 /** Everything that a server keeps data in. */
 export interface OpenStorage {
@@ -49,7 +53,13 @@ export async function openStorage(
   const context = { cwd: storage.cwd, shared, logger, ...config.database };
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
-    for (const closer of closers.splice(0).toReversed()) await closer();
+    for (const closer of closers.splice(0).toReversed()) {
+      const closed = closer();
+      closed.catch((error: unknown) => logger.warn({ err: error }, "a storage could not be closed in order"));
+      if (!(await settledWithin(clock, CLOSE_WITHIN_MS, closed))) {
+        logger.warn({}, "a storage does not close; the process ends without it");
+      }
+    }
   };
   try {
     const { metadata, items } = await createStoreRegistry(drivers.stores ?? []).open(storage.uri, context);
@@ -96,5 +106,11 @@ async function openCheckpointer(
   const { checkpointer, storage } = config;
   if (checkpointer.kind === "instance") return adoptSaver(checkpointer.saver);
   const { uri, cwd } = checkpointer.kind === "uri" ? checkpointer : storage;
-  return createCheckpointerRegistry(drivers).open(uri, { ...context, cwd });
+  const { directUri, ...others } = context;
+  return createCheckpointerRegistry(drivers).open(uri, {
+    ...others,
+    cwd,
+    // Of another database it would be the wrong address.
+    ...(directUri !== undefined && uri === storage.uri && { directUri }),
+  });
 }

@@ -21,7 +21,7 @@ const honoPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ":$1");
 export function createHttpApp(deps: HttpDeps): Hono {
   const { settings } = deps;
   const cors = settings.cors === null ? null : createCors(settings.cors);
-  const routes = servedRoutes(deps);
+  const routes = settings.workerOnly === true ? STATUS_ROUTES : servedRoutes(deps);
   const app = new Hono();
   const mounted = settings.basePath === "" ? app : app.basePath(settings.basePath);
 
@@ -40,9 +40,21 @@ export function createHttpApp(deps: HttpDeps): Hono {
     const others = METHODS.filter((method) => !methods.includes(method));
     mounted.on(others, path, (context) => plainError(405, "Method Not Allowed", cors, context.req.raw, { allow }));
   }
+  if (settings.workerOnly === true) {
+    // 503 and not 404, which would tell clients that their thread is gone: behind a balancer they may try again.
+    for (const route of ROUTES.filter((other) => !STATUS_ROUTES.includes(other))) {
+      mounted.on(route.method.toUpperCase(), honoPath(route.path), (context) =>
+        plainError(503, WORKER_ONLY, cors, context.req.raw, { "retry-after": "5" }),
+      );
+    }
+  }
   app.notFound((context) => plainError(404, "Not Found", cors, context.req.raw));
   return app;
 }
+
+/** What also a process without an API answers. */
+const STATUS_ROUTES = ROUTES.filter((route) => route.group === "meta");
+const WORKER_ONLY = "This process only executes runs (role worker). Send requests to a process of role api or all.";
 
 /** The routes of this configuration, documents included. */
 function servedRoutes(deps: HttpDeps): readonly Route[] {

@@ -54,6 +54,8 @@ export interface HttpSettings {
   readonly heartbeatMs: number;
   /** A LangSmith key is configured, whether or not runs are traced. */
   readonly langsmith: boolean;
+  /** This process only executes runs: `/ok` and `/info` are answered, the rest with 503. Default false. */
+  readonly workerOnly?: boolean;
 }
 
 /** What {@link createHttpApp} is made of. */

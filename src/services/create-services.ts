@@ -43,6 +43,8 @@ export function createServices(deps: {
   readonly logger: Logger;
   /** How often a run may be started before it ends as `error`. */
   readonly maxAttempts: number;
+  /** Aborted when the server closes: nobody waits for a run any longer. */
+  readonly closing?: AbortSignal;
 }): Services {
   const authorize = createAuthorize(deps.authorizer);
   const state = createThreadStateService({ ...deps, authorize });

@@ -5,11 +5,12 @@ import type { CancelOutcome, SupersededRun } from "../core/metadata-store.js";
 import { retry } from "../core/retry.js";
 import { endEvent } from "../core/run-event.js";
 import type { CancelAction, Run, RunRef } from "../core/run.js";
+import type { RunFollowing } from "./run-following.js";
 import type { RunsDeps } from "./runs.js";
 import { threadNotFound } from "./threads.js";
 
 /** Ending runs early (docs/wire/langgraph-api.md §2.9.3). The store decides; signals only make it fast. */
-export function createRunCancellation(deps: RunsDeps) {
+export function createRunCancellation(deps: RunsDeps & { readonly following: RunFollowing }) {
   const { store, checkpointer, engine, eventLog, dispatcher, authorize, logger } = deps;
 
   /** For what comes after the store has decided: nobody would do it later. */
@@ -19,8 +20,8 @@ export function createRunCancellation(deps: RunsDeps) {
   const endPending = async (run: RunRef, action: CancelAction, temporary: boolean): Promise<void> => {
     // Its creator may not have come to this yet.
     await retrying(() => eventLog.begin(run));
-    eventLog.append(run, [endEvent(run.runId, action === "rollback" ? "rollback" : "interrupted")]);
-    await retrying(() => eventLog.seal(run));
+    const last = endEvent(run.runId, action === "rollback" ? "rollback" : "interrupted");
+    await retrying(() => eventLog.seal(run, [last]));
     if (temporary) await retrying(() => store.threads.delete({ threadId: run.threadId, access: ALL_ROWS }));
   };
 
@@ -33,17 +34,6 @@ export function createRunCancellation(deps: RunsDeps) {
       dispatcher.announce(run.threadId);
     }
     return outcome;
-  };
-
-  /** Resolves when the run has ended, whoever executes it. */
-  const ended = async (run: RunRef, signal?: AbortSignal): Promise<void> => {
-    const cursor = await eventLog.open(run, "now");
-    if (cursor === null) return;
-    try {
-      while ((await cursor.next(signal)).kind !== "end");
-    } finally {
-      cursor.close();
-    }
   };
 
   const missing = async (threadId: string, access: AccessFilter): Promise<HeddleError> =>
@@ -96,7 +86,7 @@ export function createRunCancellation(deps: RunsDeps) {
           message: `Run ${run.runId} is already finished (${outcome.run.status})`,
         });
       }
-      if (outcome.kind === "requested" && options.wait) await ended(run, options.signal);
+      if (outcome.kind === "requested" && options.wait) await deps.following.ended(run, options.signal);
     },
 
     /** By status, or by thread and ids (§2.6.10). @returns how many were cancelled */
@@ -143,7 +133,7 @@ export function createRunCancellation(deps: RunsDeps) {
       if (outcome.kind === "not-found") throw await missing(ref.threadId, access);
       if (outcome.kind === "running") {
         const cancelled = await request(ref, "rollback", access);
-        if (cancelled.kind === "requested") await ended(ref);
+        if (cancelled.kind === "requested") await deps.following.ended(ref);
         // It may have finished between the two questions: then it is an ordinary finished run now.
         const again = await store.runs.delete({ ...ref, access });
         if (again.kind !== "deleted") return;

@@ -25,6 +25,8 @@ export interface RunRequest {
   readonly onCompletion: "delete" | "keep";
   readonly afterSeconds: number;
   readonly durability: Durability;
+  /** One attempt may take this long. */
+  readonly timeoutMs?: number;
   /** Not empty, each once. */
   readonly feedbackKeys?: readonly string[];
   readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
@@ -55,6 +57,7 @@ export function draftRun(params: {
     ...(request.interruptBefore === undefined ? {} : { interruptBefore: request.interruptBefore }),
     ...(request.interruptAfter === undefined ? {} : { interruptAfter: request.interruptAfter }),
     durability: request.durability,
+    ...(request.timeoutMs === undefined ? {} : { timeoutMs: request.timeoutMs }),
     temporary: stateless && request.onCompletion === "delete",
     ...(request.feedbackKeys === undefined ? {} : { feedbackKeys: request.feedbackKeys }),
     ...(request.langsmithTracer === undefined ? {} : { langsmithTracer: request.langsmithTracer }),

@@ -9,8 +9,6 @@ import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js"
 import type { JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import { lastEvent } from "../core/run-event.js";
-import { isTerminal } from "../core/run-lifecycle.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import type { Run, RunRef, RunStatus } from "../core/run.js";
 import type { AssistantsService } from "./assistants.js";
@@ -19,6 +17,7 @@ import type { ExplainedRun } from "./explain-run.js";
 import { explainedRun } from "./explain-run.js";
 import { newId } from "./identifiers.js";
 import { createRunCancellation } from "./run-cancellation.js";
+import { createRunFollowing } from "./run-following.js";
 import type { RunRequest } from "./run-request.js";
 import { draftRun } from "./run-request.js";
 import type { FollowedRun } from "./run-result.js";
@@ -48,11 +47,14 @@ export interface RunsDeps {
   readonly logger: Logger;
   /** How often a run may be started; for explanations. */
   readonly maxAttempts: number;
+  /** Aborted when the server closes: nobody waits for a run any longer. */
+  readonly closing?: AbortSignal;
 }
 
 export function createRunsService(deps: RunsDeps) {
   const { store, engine, eventLog, dispatcher, launcher, authorize } = deps;
-  const cancellation = createRunCancellation(deps);
+  const following = createRunFollowing(deps);
+  const cancellation = createRunCancellation({ ...deps, following });
 
   const runnableAssistant = async (caller: Caller, requested: string) => {
     const assistantId = deps.assistants.idOf(requested);
@@ -109,7 +111,11 @@ export function createRunsService(deps: RunsDeps) {
       if (outcome.kind === "busy") throw new HeddleError("RUN_IN_FLIGHT");
       try {
         // Known to the log before anyone can ask for it.
-        await eventLog.begin(outcome.run, { resumable: request.streamResumable });
+        await eventLog.begin(outcome.run, {
+          resumable: request.streamResumable,
+          isNew: true,
+          ...(outcome.lease !== null && { leaseToken: outcome.lease.leaseToken }),
+        });
       } finally {
         // The row is there, so the run takes its course.
         if (outcome.lease !== null) {
@@ -178,7 +184,7 @@ export function createRunsService(deps: RunsDeps) {
     /** Create a run and follow it from its first event. */
     async attach(caller: Caller, threadId: string | null, request: RunRequest): Promise<AttachedRun> {
       const run = await create(caller, threadId, request);
-      return { run, cursor: await eventLog.open(run, "start") };
+      return { run, cursor: await following.follow(run, "start") };
     },
 
     /** Follow a run that exists. @throws `RUN_NOT_FOUND`, `THREAD_NOT_FOUND` */
@@ -196,22 +202,12 @@ export function createRunsService(deps: RunsDeps) {
         if (left === null) throw error;
         return left;
       }
-      const cursor = await eventLog.open(run, position);
-      if (cursor !== null || isTerminal(run.status)) return { run, cursor };
-      // Created by a process that died before the log knew of it.
-      await eventLog.begin(run, { resumable: run.kwargs.streamResumable });
-      const now = await store.runs.get({ runId: run.runId, access: ALL_ROWS });
-      if (now === null || isTerminal(now.status)) {
-        // It ended, or was deleted with its thread, since it was looked up.
-        eventLog.append(run, [lastEvent(run.runId, now)]);
-        await eventLog.seal(run);
-      }
-      return { run, cursor: await eventLog.open(run, position) };
+      return { run, cursor: await following.follow(run, position) };
     },
 
     /** The document of `wait` and `join`; resolves when the run has ended. */
     result: (attached: AttachedRun, signal?: AbortSignal): Promise<JsonText> =>
-      runResult({ store, ...attached, ...(signal === undefined ? {} : { signal }) }),
+      runResult({ ...deps, endings: following.endings, ...attached, ...(signal === undefined ? {} : { signal }) }),
 
     /** All at once, all stateless; the first failure fails the request. */
     createBatch: (caller: Caller, requests: readonly RunRequest[]): Promise<readonly Run[]> =>

@@ -12,6 +12,8 @@ const MODES_TO_COME = ["tools", "lifecycle"] as const;
 const streamMode = z.enum([...STREAM_MODES, ...MODES_TO_COME]);
 /** Ten years: what a date can hold with ease. */
 const MAX_DELAY_SECONDS = 315_360_000;
+/** 24.8 days: the longest delay that Node's timers take. */
+const MAX_TIMEOUT_SECONDS = 2_147_483;
 /** Each is a request to LangSmith. */
 const MAX_FEEDBACK_KEYS = 100;
 
@@ -45,6 +47,8 @@ export const runBody = z
     on_disconnect: z.enum(["continue", "cancel"]).nullish(),
     on_completion: z.enum(["delete", "keep"]).nullish(),
     after_seconds: z.number().min(0).max(MAX_DELAY_SECONDS).nullish(),
+    /** Heddle's own; LangGraph's API has no limit per run. */
+    timeout_seconds: z.number().min(0.001).max(MAX_TIMEOUT_SECONDS).nullish(),
     durability: z.enum(["sync", "async", "exit"]).nullish(),
     checkpoint_during: z.boolean().nullish(),
     langsmith_tracer: z.object({ project_name: z.string().nullish(), example_id: z.string().nullish() }).nullish(),
@@ -99,6 +103,7 @@ function toRequest(body: RunBody, support: RunSupport) {
         config: body.config,
         context: body.context,
         metadata: body.metadata,
+        timeoutMs: body.timeout_seconds ? Math.ceil(body.timeout_seconds * 1000) : null,
         interruptBefore: body.interrupt_before,
         interruptAfter: body.interrupt_after,
         feedbackKeys: feedbackKeys(body.feedback_keys, support),

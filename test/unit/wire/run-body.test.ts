@@ -69,6 +69,8 @@ describe("run body", () => {
     ["if_not_exists", "create", { ifNotExists: "create" }],
     ["on_completion", "keep", { onCompletion: "keep" }],
     ["after_seconds", 1.5, { afterSeconds: 1.5 }],
+    ["timeout_seconds", 1.5, { timeoutMs: 1_500 }],
+    ["timeout_seconds", 0.0012, { timeoutMs: 2 }],
     ["durability", "sync", { durability: "sync" }],
     ["checkpoint_during", false, { durability: "exit" }],
     ["checkpoint_during", true, { durability: "async" }],
@@ -88,7 +90,7 @@ describe("run body", () => {
   });
 
   test.each(
-    "input command checkpoint checkpoint_id config context metadata webhook interrupt_before interrupt_after stream_mode stream_subgraphs stream_resumable feedback_keys multitask_strategy if_not_exists on_disconnect on_completion after_seconds durability checkpoint_during langsmith_tracer strict_resume".split(
+    "input command checkpoint checkpoint_id config context metadata webhook interrupt_before interrupt_after stream_mode stream_subgraphs stream_resumable feedback_keys multitask_strategy if_not_exists on_disconnect on_completion after_seconds timeout_seconds durability checkpoint_during langsmith_tracer strict_resume".split(
       " ",
     ),
   )("%s: null is not sent", (field) => {
@@ -143,6 +145,9 @@ describe("run body", () => {
     ["on_completion", "drop", "on_completion: "],
     ["after_seconds", -1, "after_seconds: "],
     ["after_seconds", 1e12, "after_seconds: "],
+    ["timeout_seconds", 0, "timeout_seconds: "],
+    ["timeout_seconds", 2_147_484, "timeout_seconds: "],
+    ["timeout_seconds", "5", "timeout_seconds: "],
     ["durability", "never", "durability: "],
     ["checkpoint_during", "no", "checkpoint_during: "],
     ["langsmith_tracer", "p", "langsmith_tracer: "],
