@@ -70,7 +70,7 @@ export function createMongoAssistants(session: Session): AssistantStore {
     async update({ assistantId, patch, access }) {
       const changed = await changeAssistant(session, assistantId, async (current): Promise<VersionFields | null> => {
         if (!showsMetadata(access, current.metadata)) return null;
-        const version = current.maxVersion + 1;
+        const version = Math.max(current.maxVersion, current.version) + 1;
         return {
           graphId: patch.graphId ?? current.graphId,
           name: patch.name ?? current.name,

@@ -6,12 +6,13 @@ import { createNamespaceListing, literalPrefix, namespaceRange, namespaceText } 
 import type { ItemStore } from "../../core/item-store.js";
 import type { Item } from "../../core/item.js";
 import type { AccessFilter } from "../../core/auth.js";
-import { toJsonText } from "../../core/json.js";
+import { type JsonObject, toJsonText } from "../../core/json.js";
 import { isDuplicateKey } from "../../databases/mongodb/failures.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
 import { startTimeSlice } from "../time-slice.js";
 import { collectionsOf } from "./collections.js";
 import type { ItemDocument } from "./documents.js";
+import { insertOnce } from "./insert-once.js";
 import { itemOf } from "./rows.js";
 
 /** MongoDB's limit of 16 MiB, less what an item's other fields may take. */
@@ -36,37 +37,10 @@ export function createMongoItems(database: MongoDatabase, close: () => Promise<v
           details: { limitBytes: MAX_VALUE_BYTES, sizeBytes },
         });
       }
-      const rev = randomUUID();
-      for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-        const existing = await find(namespace, key);
-        if (existing?.rev === rev) return { kind: "stored" };
-        if (existing !== null && !isItemVisible(access, itemOf(existing))) return { kind: "hidden" };
-        if (!isItemVisible(access, { namespace, key, value })) return { kind: "forbidden" };
-        const updatedAt = database.serverNow();
-        const fields = { value: text, rev, updatedAt };
-        if (existing === null) {
-          const document = { _id: itemId(namespace, key), namespace: namespaceText(namespace), key, ...fields };
-          const isInserted = await database.retrying(() =>
-            items.insertOne({ ...document, createdAt: updatedAt }).then(
-              () => true,
-              (error: unknown) => {
-                if (isDuplicateKey(error)) return false;
-                throw error;
-              },
-            ),
-          );
-          if (isInserted) return { kind: "stored" };
-        } else {
-          const { _id, rev: former } = existing;
-          const { matchedCount } = await database.retrying(() =>
-            items.updateOne({ _id, rev: former }, { $set: fields }),
-          );
-          if (matchedCount > 0) return { kind: "stored" };
-        }
-      }
-      throw new HeddleError("STORAGE_UNAVAILABLE", {
-        message: `The item "${key}" could not be written: others write it all the time.`,
-      });
+      const place = { _id: itemId(namespace, key), namespace: namespaceText(namespace), key };
+      if (access.kind === "all") await upsert(database, place, text);
+      else return putVisible(database, { place, text, access, value, namespace });
+      return { kind: "stored" };
     },
 
     async get({ namespace, key, access }) {
@@ -125,6 +99,60 @@ export function createMongoItems(database: MongoDatabase, close: () => Promise<v
 
     close,
   };
+}
+
+type Place = Pick<ItemDocument, "_id" | "namespace" | "key">;
+
+async function upsert(database: MongoDatabase, place: Place, value: string): Promise<void> {
+  const { items } = collectionsOf(database.db);
+  const { _id, ...inserted } = place;
+  await database.retrying(async () => {
+    const updatedAt = database.serverNow();
+    const update = {
+      $set: { value, rev: randomUUID(), updatedAt },
+      $setOnInsert: { ...inserted, createdAt: updatedAt },
+    };
+    try {
+      await items.updateOne({ _id }, update, { upsert: true });
+    } catch (error) {
+      // Two that insert at the same time: the second one updates.
+      if (!isDuplicateKey(error)) throw error;
+      await items.updateOne({ _id }, update);
+    }
+  });
+}
+
+/** What is replaced must be visible, and what replaces it too; nobody may write in between. */
+async function putVisible(
+  database: MongoDatabase,
+  params: {
+    readonly place: Place;
+    readonly text: string;
+    readonly access: AccessFilter;
+    readonly value: JsonObject;
+    readonly namespace: readonly string[];
+  },
+): Promise<Awaited<ReturnType<ItemStore["put"]>>> {
+  const { items } = collectionsOf(database.db);
+  const { place, text, access, value, namespace } = params;
+  const { _id, key } = place;
+  const rev = randomUUID();
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const existing = await database.retrying(() => items.findOne({ _id }));
+    if (existing?.rev === rev) return { kind: "stored" };
+    if (existing !== null && !isItemVisible(access, itemOf(existing))) return { kind: "hidden" };
+    if (!isItemVisible(access, { namespace, key, value })) return { kind: "forbidden" };
+    const updatedAt = database.serverNow();
+    const fields = { value: text, rev, updatedAt };
+    const isWritten = await database.retrying(async () => {
+      if (existing === null) return insertOnce(items, { ...place, ...fields, createdAt: updatedAt });
+      return (await items.updateOne({ _id, rev: existing.rev }, { $set: fields })).matchedCount > 0;
+    });
+    if (isWritten) return { kind: "stored" };
+  }
+  throw new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `The item "${key}" could not be written: others write it all the time.`,
+  });
 }
 
 /** Key of an item's document. */

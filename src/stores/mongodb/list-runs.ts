@@ -3,7 +3,7 @@ import type { RunQuery } from "../../core/metadata-store.js";
 import { isTerminal } from "../../core/run-lifecycle.js";
 import type { Run, RunStatus } from "../../core/run.js";
 import type { RunDocument, ThreadDocument } from "./documents.js";
-import { placeOf, runOf, showsMetadata } from "./rows.js";
+import { placeOf, runOf, type RunPlace, showsMetadata } from "./rows.js";
 import type { Session } from "./session.js";
 
 /** How many runs are held against their threads in one go. */
@@ -52,7 +52,7 @@ function statusCondition(thread: Owner, status: readonly RunStatus[] | undefined
   const shown = known.filter((run) => run.status !== "deleted" && wants(run.status)).map(({ runId }) => runId);
   const all = known.map(({ runId }) => runId);
   const ended: Filter<RunDocument>["status"] =
-    status === undefined ? { $ne: "inflight" } : { $in: [...status.filter(isTerminal)] };
+    status === undefined ? { $ne: "inflight" } : { $in: status.filter(isTerminal) };
   return { $or: [{ _id: { $in: shown } }, { status: ended, _id: { $nin: all } }] };
 }
 
@@ -78,14 +78,8 @@ async function acrossThreads(
         .limit(RUNS_PER_READ)
         .toArray(),
     );
-    const owners = await readOwners(session, batch);
-    const current = await endedSince(session, batch, owners);
-    for (const read of batch) {
-      const run = current.get(read._id) ?? read;
-      const owner = owners.get(run.thread);
-      if (owner === undefined || !showsMetadata(access, owner.metadata)) continue;
-      const place = placeOf(owner, run);
-      if (place === null || (wanted !== null && !wanted.has(place.status))) continue;
+    for (const { run, thread, place } of await locateRuns(session, batch)) {
+      if (!showsMetadata(access, thread.metadata) || (wanted !== null && !wanted.has(place.status))) continue;
       if (skipped < offset) skipped += 1;
       else if (page.length < limit) page.push(runOf(run, place));
     }
@@ -97,6 +91,21 @@ async function acrossThreads(
 
 function olderThan({ createdAt, _id }: RunDocument): Filter<RunDocument> {
   return { $or: [{ createdAt: { $lt: createdAt } }, { createdAt, _id: { $lt: _id } }] };
+}
+
+/** Runs with their threads and their states; without those that do not count, or not any more. */
+export async function locateRuns(
+  session: Session,
+  batch: readonly RunDocument[],
+): Promise<readonly { readonly run: RunDocument; readonly thread: Owner; readonly place: RunPlace }[]> {
+  const owners = await readOwners(session, batch);
+  const current = await endedSince(session, batch, owners);
+  return batch.flatMap((read) => {
+    const run = current.get(read._id) ?? read;
+    const thread = owners.get(run.thread);
+    const place = thread === undefined ? null : placeOf(thread, run);
+    return thread === undefined || place === null ? [] : [{ run, thread, place }];
+  });
 }
 
 async function readOwners(session: Session, runs: readonly RunDocument[]): Promise<ReadonlyMap<string, Owner>> {

@@ -28,13 +28,14 @@ export interface ThreadChange {
   /** Runs that leave the queue now. */
   readonly ended?: readonly EndedEntry[];
   readonly settledStatus?: SettledStatus;
+  readonly createdAt?: EpochMs;
   readonly updatedAt?: EpochMs;
   readonly stateUpdatedAt?: EpochMs;
   readonly metadata?: string;
   readonly config?: string;
   readonly temporary?: boolean;
-  readonly values?: StoredText;
-  readonly interrupts?: StoredText;
+  readonly values?: StoredText | null;
+  readonly interrupts?: StoredText | null;
   readonly error?: StoredText | null;
 }
 
@@ -139,8 +140,8 @@ async function write<T>(
   if (matchedCount === 0) return false;
   session.outbox.add({ threadId: _id, uid, ended: change.ended ?? [] });
   forgetBlobs(session, [
-    change.values && thread.values,
-    change.interrupts && thread.interrupts,
+    change.values === undefined ? null : thread.values,
+    change.interrupts === undefined ? null : thread.interrupts,
     change.error === undefined ? null : thread.error,
   ]);
   return true;

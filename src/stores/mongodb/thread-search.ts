@@ -26,6 +26,8 @@ const SORT_FIELDS: Readonly<Record<ThreadSortField, "_id" | "status" | "createdA
 /** A row without state. */
 const PLAIN = { createdAt: 1, updatedAt: 1, stateUpdatedAt: 1, metadata: 1, config: 1, status: 1 } as const;
 
+const WITH_STATE = { queue: 0, ended: 0, terms: 0, changes: 0 } as const;
+
 interface Plan {
   readonly filter: Filter<ThreadDocument>;
   /** Decides what the server can't, a batch at a time; `null` when it says everything. */
@@ -40,7 +42,8 @@ export async function searchThreads(
   page: PageRequest<ThreadSortField> & { readonly withState: boolean },
 ): Promise<Page<Thread>> {
   const plan = planOf(session, query);
-  const { ids, total } = plan.decide === null ? await direct(session, plan, page) : await walk(session, plan, page);
+  if (plan.decide === null) return direct(session, plan, page);
+  const { ids, total } = await walk(session, plan, page);
   return { rows: await readPage(session, ids, page.withState), total };
 }
 
@@ -120,20 +123,26 @@ interface Found {
   readonly total: number;
 }
 
-async function direct(session: Session, { filter }: Plan, page: PageRequest<ThreadSortField>): Promise<Found> {
-  const { limit, offset } = page;
-  const find = (): Promise<readonly { readonly _id: string }[]> =>
-    session.threads
-      .find(filter, { projection: { _id: 1 } })
-      .sort(sortOf(page))
-      .skip(offset)
-      .limit(limit)
-      .toArray();
-  const [total, rows] = await Promise.all([
+async function direct(
+  session: Session,
+  { filter }: Plan,
+  page: PageRequest<ThreadSortField> & { readonly withState: boolean },
+): Promise<Page<Thread>> {
+  const { limit, offset, withState } = page;
+  const projection = withState ? WITH_STATE : PLAIN;
+  const [total, documents] = await Promise.all([
     session.retrying(() => session.threads.countDocuments(filter)),
-    limit <= 0 ? [] : session.retrying(find),
+    limit <= 0
+      ? []
+      : session.retrying(() =>
+          session.threads
+            .find(filter, { projection, sort: sortOf(page) })
+            .skip(offset)
+            .limit(limit)
+            .toArray(),
+        ),
   ]);
-  return { ids: rows.map(({ _id }) => _id), total };
+  return { rows: await rowsOf(session, documents, withState), total };
 }
 
 async function walk(session: Session, plan: Plan, page: PageRequest<ThreadSortField>): Promise<Found> {
@@ -171,21 +180,26 @@ function sortOf({ sortBy, sortOrder }: Pick<PageRequest<ThreadSortField>, "sortB
 
 async function readPage(session: Session, ids: readonly string[], withState: boolean): Promise<readonly Thread[]> {
   if (ids.length === 0) return [];
-  const projection = withState ? { queue: 0, ended: 0, terms: 0 } : PLAIN;
   const found = await session.retrying(() =>
-    session.threads.find({ _id: { $in: [...ids] } }, { projection }).toArray(),
+    session.threads.find({ _id: { $in: [...ids] } }, { projection: withState ? WITH_STATE : PLAIN }).toArray(),
   );
   const byId = new Map(found.map((thread) => [thread._id, thread]));
+  const documents = ids.map((id) => byId.get(id)).filter((document) => document !== undefined);
+  return rowsOf(session, documents, withState);
+}
+
+async function rowsOf(
+  session: Session,
+  documents: readonly ThreadDocument[],
+  withState: boolean,
+): Promise<readonly Thread[]> {
   const slice = startTimeSlice();
   const rows: Thread[] = [];
-  for (const id of ids) {
-    const document = byId.get(id);
-    if (document === undefined) continue;
-    if (!withState) rows.push(threadOf(document));
-    else {
+  for (const document of documents) {
+    if (withState) {
       const read = await readTexts(session, document);
       if (read !== null) rows.push(threadOf(read.thread, read.texts));
-    }
+    } else rows.push(threadOf(document));
     if (slice.isOver()) await slice.next();
   }
   return rows;

@@ -3,13 +3,12 @@ import { toJsonText } from "../../core/json.js";
 import type { ThreadStore } from "../../core/metadata-store.js";
 import type { Thread } from "../../core/thread.js";
 import type { ThreadDocument } from "./documents.js";
+import { insertOnce } from "./insert-once.js";
 import { parseObject, showsMetadata, threadOf } from "./rows.js";
 import type { Session } from "./session.js";
 import { changeThread, type Decision, newThread } from "./thread-change.js";
 import { countThreads, searchThreads } from "./thread-search.js";
 import { readTexts, settledState } from "./thread-state.js";
-
-type CreateOutcome = Awaited<ReturnType<ThreadStore["create"]>>;
 
 /** Threads in MongoDB. */
 export function createMongoThreads(session: Session): ThreadStore {
@@ -32,16 +31,13 @@ export function createMongoThreads(session: Session): ThreadStore {
   return {
     async create({ threadId, metadata, config, access }) {
       const texts = { metadata: toJsonText(metadata), config: toJsonText(config ?? {}) };
-      const outcome = await changeThread(session, { threadId }, (existing): Decision<CreateOutcome | "visible"> => {
-        if (existing !== null) {
-          const isShown = showsMetadata(access, existing.metadata);
-          return { kind: "leave", result: isShown ? "visible" : { kind: "exists", thread: null } };
-        }
-        const thread = newThread({ threadId, ...texts, temporary: false, now: session.now() });
-        return { kind: "insert", thread, result: { kind: "created", thread: threadOf(thread) } };
-      });
-      if (outcome !== "visible") return outcome;
+      const thread = newThread({ threadId, ...texts, temporary: false, now: session.now() });
+      if (await session.retrying(() => insertOnce(threads, thread))) {
+        return { kind: "created", thread: threadOf(thread) };
+      }
       const existing = await visible(threadId, access);
+      // It is this very one when the answer to a first insert was lost.
+      if (existing?.uid === thread.uid) return { kind: "created", thread: threadOf(existing) };
       return { kind: "exists", thread: existing === null ? null : await rowOf(existing) };
     },
 
