@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, it } from "vitest";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
-import { STORAGES, until } from "../support/server.js";
+import { until } from "../support/server.js";
 import { everyNth, withFaults } from "../support/faults.js";
-import { openWrappedApp, type WrappedApp } from "./wrapped-app.js";
+import { openWrappedApp, SINGLE_STORAGES, type WrappedApp } from "./wrapped-app.js";
 
 /** The fields of all answers that are looked at here. */
 interface Body {
@@ -43,7 +43,7 @@ function expectHonest(answer: { status: number; body: Body; id: string }): void 
   expect(answer.body.detail).not.toContain("injected");
 }
 
-it.each(STORAGES.flatMap((storage) => [3, 5, 7].map((nth) => [storage, nth] as const)))(
+it.each(SINGLE_STORAGES.flatMap((storage) => [3, 5, 7].map((nth) => [storage, nth] as const)))(
   "every acknowledged run ends on %s while every %i. call of every storage fails",
   async (storage, nth) => {
     let isFaulty = false;

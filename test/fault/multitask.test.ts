@@ -4,13 +4,13 @@ import { isHeddleError } from "../../src/core/errors.js";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
 import type { MultitaskStrategy, Run } from "../../src/core/run.js";
 import { REQUEST } from "../runtime/harness.js";
-import { STORAGES, until } from "../support/server.js";
-import { openWrappedApp } from "./wrapped-app.js";
+import { type StorageName, until } from "../support/server.js";
+import { openWrappedApp, SINGLE_STORAGES } from "./wrapped-app.js";
 
 const CREATORS = 50;
 
 /** How all runs ended that were created by 50 callers at once. */
-async function race(storage: (typeof STORAGES)[number], multitaskStrategy: MultitaskStrategy) {
+async function race(storage: StorageName, multitaskStrategy: MultitaskStrategy) {
   let store: MetadataStore | undefined;
   const app = await openWrappedApp(storage, {
     store: (real) => {
@@ -43,14 +43,14 @@ async function race(storage: (typeof STORAGES)[number], multitaskStrategy: Multi
   return { created, rows, thread: await thread(), tookMs: performance.now() - startedAt, log: app.log };
 }
 
-it.each(STORAGES)("reject lets one of 50 in (%s)", async (storage) => {
+it.each(SINGLE_STORAGES)("reject lets one of 50 in (%s)", async (storage) => {
   const { created, rows, thread } = await race(storage, "reject");
   expect(created).toHaveLength(1);
   expect(rows[0]?.status).toBe("success");
   expect(thread.status).toBe("idle");
 });
 
-it.each(STORAGES)("enqueue runs all 50, one after the other, in order (%s)", async (storage) => {
+it.each(SINGLE_STORAGES)("enqueue runs all 50, one after the other, in order (%s)", async (storage) => {
   const { created, rows, thread, log } = await race(storage, "enqueue");
   expect(created).toHaveLength(CREATORS);
   expect(rows.map((row) => row?.status)).toEqual(created.map(() => "success"));
@@ -62,7 +62,7 @@ it.each(STORAGES)("enqueue runs all 50, one after the other, in order (%s)", asy
   expect(log.filter(({ level }) => level === "error")).toEqual([]);
 });
 
-it.each(STORAGES)("interrupt leaves the newest of 50 to finish (%s)", async (storage) => {
+it.each(SINGLE_STORAGES)("interrupt leaves the newest of 50 to finish (%s)", async (storage) => {
   const { created, rows, thread, tookMs } = await race(storage, "interrupt");
   expect(created).toHaveLength(CREATORS);
   const newest = created
@@ -77,7 +77,7 @@ it.each(STORAGES)("interrupt leaves the newest of 50 to finish (%s)", async (sto
   expect(tookMs).toBeLessThan(5_000);
 });
 
-it.each(STORAGES)("rollback leaves only the newest of 50 (%s)", async (storage) => {
+it.each(SINGLE_STORAGES)("rollback leaves only the newest of 50 (%s)", async (storage) => {
   const { created, rows, thread, tookMs } = await race(storage, "rollback");
   expect(created).toHaveLength(CREATORS);
   const left = rows.filter((row) => row !== null && row !== undefined);

@@ -5,8 +5,8 @@ import { runInNewContext } from "node:vm";
 import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { expect, it } from "vitest";
 import { listen } from "../../src/node/listen.js";
-import { STORAGES, until } from "../support/server.js";
-import { openWrappedApp } from "./wrapped-app.js";
+import { type StorageName, until } from "../support/server.js";
+import { openWrappedApp, SINGLE_STORAGES } from "./wrapped-app.js";
 
 const FRAMES = 20_000;
 const FRAME_BYTES = 1_000;
@@ -44,13 +44,13 @@ async function silentClient(port: number, path: string, body: unknown): Promise<
   return socket;
 }
 
-async function serve(storage: (typeof STORAGES)[number]) {
+async function serve(storage: StorageName) {
   const app = await openWrappedApp(storage, { options: { graphs: { flood } } });
   const listening = await listen(app, { port: 0, host: "127.0.0.1" });
   return { app, listening, port: Number(new URL(listening.url).port) };
 }
 
-it.each(STORAGES)(
+it.each(SINGLE_STORAGES)(
   "a reader that does not read costs no memory and disturbs nobody (%s)",
   async (storage) => {
     const { app, listening, port } = await serve(storage);
@@ -98,7 +98,7 @@ it.each(STORAGES)(
   60_000,
 );
 
-it.each(STORAGES)(
+it.each(SINGLE_STORAGES)(
   "200 clients that leave in the middle leave nothing behind (%s)",
   async (storage) => {
     const { app, listening, port } = await serve(storage);

@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterEach } from "vitest";
 import { type OpenedApp, openApp } from "../../src/app.js";
 import { createCheckpointerRegistry } from "../../src/checkpointers/registry.js";
@@ -10,10 +7,14 @@ import type { Checkpointer } from "../../src/core/checkpointer.js";
 import type { EventLog } from "../../src/core/event-log.js";
 import { createStoreRegistry, type OpenedStore } from "../../src/stores/registry.js";
 import { createEventLogRegistry } from "../../src/streaming/registry.js";
-import type { StorageName } from "../support/server.js";
+import { createStorage, STORAGES, type StorageName } from "../support/server.js";
 import * as graphs from "../fixtures/graphs/index.js";
 
+/** Storages of a single process. */
+export const SINGLE_STORAGES = STORAGES.filter((storage) => storage !== "two processes");
+
 export interface WrappedApp extends OpenedApp {
+  /** Of SQLite. */
   readonly file: string;
   /** Warnings and errors. */
   readonly log: readonly { readonly level: string; readonly fields: object; readonly message: string }[];
@@ -37,9 +38,7 @@ export async function openWrappedApp(
     readonly options?: Partial<AppOptions>;
   } = {},
 ): Promise<WrappedApp> {
-  const dir = mkdtempSync(join(tmpdir(), "heddle-fault-"));
-  const file = join(dir, "heddle.db");
-  const uri = storage === "memory" ? "memory:" : `sqlite:${file}`;
+  const { uri, drop } = await createStorage(storage);
   const log: { level: string; fields: object; message: string }[] = [];
   const at = (level: string) => (fields: object, message: string) => void log.push({ level, fields, message });
   const logger = { debug: () => undefined, info: () => undefined, warn: at("warn"), error: at("error") };
@@ -83,7 +82,7 @@ export async function openWrappedApp(
   });
   closers.push(async () => {
     await app.close();
-    rmSync(dir, { recursive: true, force: true });
+    await drop();
   });
-  return { ...app, file, log, eventLog: eventLog as WrappedApp["eventLog"] };
+  return { ...app, file: uri.replace(/^sqlite:/, ""), log, eventLog: eventLog as WrappedApp["eventLog"] };
 }

@@ -1,7 +1,6 @@
 import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { expect, it } from "vitest";
-import { STORAGES } from "../support/server.js";
-import { openWrappedApp } from "../fault/wrapped-app.js";
+import { openWrappedApp, SINGLE_STORAGES } from "../fault/wrapped-app.js";
 import { memory, report, sizeFrom } from "./measure.js";
 
 const JOINERS = sizeFrom("SOAK_JOINERS", 1_000);
@@ -19,7 +18,7 @@ const ticking = new StateGraph(Annotation.Root({ n: Annotation<number> }))
   .addEdge(START, "tick")
   .compile();
 
-it.each(STORAGES)("a thousand joiners each get every frame (%s)", { timeout: 600_000 }, async (storage) => {
+it.each(SINGLE_STORAGES)("a thousand joiners each get every frame (%s)", { timeout: 600_000 }, async (storage) => {
   const app = await openWrappedApp(storage, { options: { graphs: { ticking } } });
   const ask = async (method: string, path: string, body?: object, headers: Record<string, string> = {}) =>
     app.fetch(

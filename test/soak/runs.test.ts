@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { STORAGES } from "../support/server.js";
-import { openWrappedApp, type WrappedApp } from "../fault/wrapped-app.js";
+import type { StorageName } from "../support/server.js";
+import { openWrappedApp, SINGLE_STORAGES, type WrappedApp } from "../fault/wrapped-app.js";
 import { inParallel, memory, report, sizeFrom } from "./measure.js";
 
 const RUNS = sizeFrom("SOAK_RUNS", 20_000);
@@ -16,7 +16,7 @@ const post = async (app: WrappedApp, path: string, body: unknown): Promise<unkno
   return response.json();
 };
 
-const open = (storage: (typeof STORAGES)[number]): Promise<WrappedApp> =>
+const open = (storage: StorageName): Promise<WrappedApp> =>
   openWrappedApp(storage, {
     options: { streaming: { eventLogTtlMs: EVENT_LOG_TTL_MS, unreadTtlMs: EVENT_LOG_TTL_MS } },
   });
@@ -45,7 +45,7 @@ async function slope(what: string, app: WrappedApp, run: () => Promise<void>): P
   return { rss: perRun("rss"), heap: perRun("heap") };
 }
 
-it.each(STORAGES)("stateless runs leave nothing behind (%s)", { timeout: 600_000 }, async (storage) => {
+it.each(SINGLE_STORAGES)("stateless runs leave nothing behind (%s)", { timeout: 600_000 }, async (storage) => {
   const app = await open(storage);
   const { rss, heap } = await slope(`stateless runs on ${storage}`, app, async () => {
     expect(await post(app, "/runs/wait", { assistant_id: "counter", input: {} })).toMatchObject({ n: 3 });
@@ -55,9 +55,11 @@ it.each(STORAGES)("stateless runs leave nothing behind (%s)", { timeout: 600_000
   expect(app.eventLog.size).toBe(0);
 });
 
-it("runs on threads cost SQLite's file, not the process", { timeout: 600_000 }, async () => {
-  const app = await open("sqlite");
-  const { rss, heap } = await slope("runs on threads of their own on sqlite", app, async () => {
+const DURABLE = SINGLE_STORAGES.filter((storage) => storage !== "memory");
+
+it.each(DURABLE)("runs on threads cost the database, not the process (%s)", { timeout: 1_800_000 }, async (storage) => {
+  const app = await open(storage);
+  const { rss, heap } = await slope(`runs on threads of their own on ${storage}`, app, async () => {
     const thread = (await post(app, "/threads", {})) as { thread_id: string };
     await post(app, `/threads/${thread.thread_id}/runs/wait`, { assistant_id: "counter", input: {} });
   });
