@@ -16,13 +16,13 @@ const STORED_ESCAPE = /\\(?:u0001([0-9a-f]{4})|.)/g;
 
 /** A string as a `text` column takes it. */
 export function toText(value: string): string {
-  return value.replace(UNSTORABLE, (unit) => ESCAPE + unit.charCodeAt(0).toString(16).padStart(4, "0"));
+  return value.replaceAll(UNSTORABLE, (unit) => ESCAPE + unit.charCodeAt(0).toString(16).padStart(4, "0"));
 }
 
 /** What {@link toText} was given. */
 export function fromText(stored: string): string {
   if (!stored.includes(ESCAPE)) return stored;
-  return stored.replace(STORED, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return stored.replaceAll(STORED, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }
 
 /** A JSON value as a `jsonb` column or parameter takes it, as text. `undefined` members are left out. */
@@ -30,13 +30,13 @@ export function toJsonb(value: JsonValue | undefined): string {
   const text = JSON.stringify(value) ?? "null";
   // JSON.stringify writes control characters and lone surrogates as escapes, and nothing else.
   if (!text.includes("\\u")) return text;
-  return text.replace(UNSTORABLE_ESCAPE, (token, hex?: string) => (hex === undefined ? token : `\\u0001${hex}`));
+  return text.replaceAll(UNSTORABLE_ESCAPE, (token, hex?: string) => (hex === undefined ? token : `\\u0001${hex}`));
 }
 
 /** What {@link toJsonb} was given, from `column::text`. */
 export function fromJsonb(text: string): JsonValue {
   const restored = text.includes("\\u0001")
-    ? text.replace(STORED_ESCAPE, (token, hex?: string) => (hex === undefined ? token : `\\u${hex}`))
+    ? text.replaceAll(STORED_ESCAPE, (token, hex?: string) => (hex === undefined ? token : `\\u${hex}`))
     : text;
   return JSON.parse(restored) as JsonValue;
 }

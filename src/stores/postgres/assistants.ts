@@ -84,7 +84,7 @@ export function createPostgresAssistants(session: Session): AssistantStore {
         toJsonText(draft.config),
         toJsonText(draft.context),
         toJsonb(draft.metadata),
-        folded(draft.name),
+        foldedName(draft.name),
       ];
       for (let races = 0; ; races += 1) {
         const made = await one(CREATE, [session.now(), id, ...columns, request]);
@@ -109,7 +109,7 @@ export function createPostgresAssistants(session: Session): AssistantStore {
         ruleParameter(access),
         graphId === undefined ? null : toText(graphId),
         name === undefined ? null : toText(name),
-        name === undefined ? null : folded(name),
+        name === undefined ? null : foldedName(name),
         description !== undefined,
         typeof description === "string" ? toText(description) : null,
         config === undefined ? null : toJsonText(config),
@@ -174,7 +174,7 @@ function whereSql({ metadata, graphId, name, access }: AssistantQuery, parameter
   const conditions: string[] = [];
   if (graphId !== undefined) conditions.push(`graph_id = $${parameters.push(toText(graphId))}`);
   if (name !== undefined && name !== "") {
-    conditions.push(`position($${parameters.push(folded(name))}::bytea IN name_folded) > 0`);
+    conditions.push(`position($${parameters.push(foldedName(name))}::bytea IN name_folded) > 0`);
   }
   const filter = filterSql("metadata", { metadata, access }, parameters);
   if (filter !== null) conditions.push(filter);
@@ -182,7 +182,7 @@ function whereSql({ metadata, graphId, name, access }: AssistantQuery, parameter
 }
 
 /** Lower case as JavaScript has it: `lower()` goes by the locale of the database. */
-function folded(name: string): Buffer {
+export function foldedName(name: string): Buffer {
   return Buffer.from(name.toLowerCase(), "utf8");
 }
 

@@ -6,9 +6,10 @@ import type { PostgresDatabase } from "../../databases/postgres/open.js";
 import { createPresence } from "../../databases/postgres/presence.js";
 import { createPostgresAssistants } from "./assistants.js";
 import { createPostgresItems } from "./items.js";
-import { ITEMS_COMPONENT, METADATA_COMPONENT } from "./migrations.js";
+import { COMPONENTS } from "./migrations.js";
 import { createPostgresRuns } from "./runs.js";
 import { createSession } from "./session.js";
+import { createPostgresTransfer } from "./transfer.js";
 import { createPostgresThreads } from "./threads.js";
 
 export interface PostgresStoreOptions {
@@ -25,14 +26,14 @@ export async function createPostgresMetadataStore(
   database: PostgresDatabase,
   options: PostgresStoreOptions = {},
 ): Promise<MetadataStore> {
-  await migrate(database, [METADATA_COMPONENT]);
+  await migrate(database, COMPONENTS);
   const session = createSession(database, options.clock);
   const presence = createPresence(database, { holders: "SELECT worker_id FROM heddle_runs WHERE status = 'running'" });
   return {
     durable: true,
     presence,
     leaseRenewal: { moduleUrl: new URL("./lease-renewer.js", import.meta.url).href, data: { uri: database.uri } },
-    transfer: null,
+    transfer: createPostgresTransfer(session),
     assistants: createPostgresAssistants(session),
     threads: createPostgresThreads(session),
     runs: createPostgresRuns(session),
@@ -55,7 +56,6 @@ export async function createPostgresItemStore(
   database: PostgresDatabase,
   options: PostgresStoreOptions = {},
 ): Promise<ItemStore> {
-  // Filters are functions that come with the other tables.
-  await migrate(database, [METADATA_COMPONENT, ITEMS_COMPONENT]);
+  await migrate(database, COMPONENTS);
   return createPostgresItems(createSession(database, options.clock), () => database.close());
 }

@@ -12,11 +12,11 @@ import { itemFilterSql } from "./item-filters.js";
 import type { Session } from "./session.js";
 
 const idempotent = true;
-const COLUMNS = "namespace, item_key, item_value::text AS item_value, created_at, updated_at";
+export const ITEM_COLUMNS = "namespace, item_key, item_value::text AS item_value, created_at, updated_at";
 /** An item as an access filter sees it (core/item-filter `isItemVisible`). */
 const VIEW = "(i.item_value || jsonb_build_object('namespace', to_jsonb(i.labels), 'key', i.item_key))";
 
-type ItemColumns = {
+export type ItemColumns = {
   readonly namespace: string;
   readonly item_key: string;
   readonly item_value: string;
@@ -36,7 +36,7 @@ const PUT: Statement = {
 const GET: Statement = {
   name: "heddle_get_item",
   idempotent,
-  text: `SELECT ${COLUMNS}, $2::jsonb IS NULL OR heddle_visible(${VIEW}, $2) AS visible FROM heddle_items i WHERE place = $1`,
+  text: `SELECT ${ITEM_COLUMNS}, $2::jsonb IS NULL OR heddle_visible(${VIEW}, $2) AS visible FROM heddle_items i WHERE place = $1`,
 };
 const DELETE: Statement = {
   name: "heddle_delete_item",
@@ -94,7 +94,7 @@ export function createPostgresItems(session: Session, close: () => Promise<void>
         ...itemFilterSql("i.item_value", filter, parameters),
         filterSql(VIEW, { access }, parameters),
       ].filter((condition) => condition !== null);
-      const text = `SELECT ${COLUMNS} FROM heddle_items i ${whereSql(conditions)}
+      const text = `SELECT ${ITEM_COLUMNS} FROM heddle_items i ${whereSql(conditions)}
         ORDER BY i.updated_at DESC, i.position DESC LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}`;
       const rows = await session.query<ItemColumns>({ name: "", idempotent, text }, parameters);
       return rows.map(itemOf);
@@ -157,7 +157,7 @@ function whereSql(conditions: readonly string[]): string {
   return conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
 }
 
-function itemOf(row: ItemColumns): Item {
+export function itemOf(row: ItemColumns): Item {
   return {
     namespace: JSON.parse(row.namespace) as readonly string[],
     key: fromText(row.item_key),

@@ -3,7 +3,10 @@ import { FUNCTIONS } from "./functions.js";
 import { ITEM_TABLES, TABLES } from "./tables.js";
 
 /** Assistants, threads and runs. Only ever append to the migrations. */
-export const METADATA_COMPONENT: Component = { name: "metadata", migrations: [TABLES + FUNCTIONS] };
+const METADATA_COMPONENT: Component = { name: "metadata", migrations: [TABLES + FUNCTIONS] };
 
 /** The long-term store. Only ever append to the migrations. */
-export const ITEMS_COMPONENT: Component = { name: "items", migrations: [ITEM_TABLES] };
+const ITEMS_COMPONENT: Component = { name: "items", migrations: [ITEM_TABLES] };
+
+/** In the order in which they are made: items are filtered by functions of the first. */
+export const COMPONENTS: readonly Component[] = [METADATA_COMPONENT, ITEMS_COMPONENT];

@@ -125,6 +125,6 @@ export function runOf(row: RunColumns): Run {
   };
 }
 
-function jsonText(column: string | null | undefined): JsonText | null {
+export function jsonText(column: string | null | undefined): JsonText | null {
   return column === null || column === undefined ? null : asJsonText(column);
 }

@@ -1,0 +1,87 @@
+/** Threads: in step with their runs, and whole rows. Who calls one with `p_now` as a time holds the lock of the thread. */
+export const THREAD_FUNCTIONS: string = String.raw`
+CREATE FUNCTION heddle_refresh_thread(p_thread_id text, p_now bigint, p_end_pause boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  head record;
+BEGIN
+  SELECT r.status, r.due_at, r.run_id INTO head FROM heddle_runs r
+    WHERE r.thread_id = p_thread_id AND r.status IN ('pending', 'running')
+    ORDER BY r.status DESC, r.due_at, r.run_id LIMIT 1;
+  UPDATE heddle_threads t SET
+    updated_at = CASE WHEN t.status = (CASE WHEN head.run_id IS NULL THEN t.settled_status ELSE 'busy' END)
+      THEN t.updated_at ELSE p_now END,
+    status = CASE WHEN head.run_id IS NULL THEN t.settled_status ELSE 'busy' END,
+    head_due_at = CASE WHEN head.status = 'pending' THEN head.due_at END,
+    head_run_id = CASE WHEN head.status = 'pending' THEN head.run_id END,
+    retry_at = CASE WHEN head.status = 'pending' AND NOT p_end_pause THEN t.retry_at END
+  WHERE t.thread_id = p_thread_id;
+END $$;
+
+-- Writes what a run's end leaves, and says whether another run of the thread may start.
+CREATE FUNCTION heddle_settle_thread(
+  p_thread_id text, p_now bigint, p_settled text, p_values text, p_interrupts text, p_error text, p_metadata jsonb
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+  head record;
+BEGIN
+  SELECT r.status, r.due_at, r.run_id INTO head FROM heddle_runs r
+    WHERE r.thread_id = p_thread_id AND r.status IN ('pending', 'running')
+    ORDER BY r.status DESC, r.due_at, r.run_id LIMIT 1;
+  UPDATE heddle_threads t SET
+    updated_at = p_now,
+    state_updated_at = CASE WHEN p_values IS NULL THEN t.state_updated_at ELSE p_now END,
+    settled_status = p_settled,
+    status = CASE WHEN head.run_id IS NULL THEN p_settled ELSE 'busy' END,
+    head_due_at = CASE WHEN head.status = 'pending' THEN head.due_at END,
+    head_run_id = CASE WHEN head.status = 'pending' THEN head.run_id END,
+    retry_at = CASE WHEN head.status = 'pending' THEN t.retry_at END,
+    state_values = coalesce(p_values, t.state_values),
+    interrupts = coalesce(p_interrupts, t.interrupts),
+    error = CASE WHEN p_settled = 'error' THEN coalesce(p_error, t.error) END
+  WHERE t.thread_id = p_thread_id;
+  IF p_metadata IS NOT NULL THEN
+    UPDATE heddle_thread_metadata m SET metadata = m.metadata || p_metadata WHERE m.thread_id = p_thread_id;
+  END IF;
+  RETURN coalesce(head.status = 'pending' AND head.due_at <= p_now, false);
+END $$;
+
+CREATE VIEW heddle_thread_rows AS
+  SELECT t.thread_id, t.created_at, t.updated_at, t.state_updated_at, t.status, m.metadata, m.config, t.state_values, t.interrupts,
+    t.error, t.request, t.settled_status, t.temporary
+  FROM heddle_threads t JOIN heddle_thread_metadata m ON m.thread_id = t.thread_id;
+
+CREATE FUNCTION heddle_update_thread(p_now bigint, p_thread_id text, p_metadata jsonb, p_access jsonb)
+RETURNS SETOF heddle_thread_rows LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM heddle_threads t WHERE t.thread_id = p_thread_id FOR UPDATE;
+  UPDATE heddle_thread_metadata m SET metadata = m.metadata || coalesce(p_metadata, '{}')
+    WHERE m.thread_id = p_thread_id AND heddle_visible(m.metadata, p_access);
+  IF NOT FOUND THEN RETURN; END IF;
+  UPDATE heddle_threads t SET updated_at = heddle_now(p_now) WHERE t.thread_id = p_thread_id;
+  RETURN QUERY SELECT * FROM heddle_thread_rows v WHERE v.thread_id = p_thread_id;
+END $$;
+
+CREATE FUNCTION heddle_patch_thread_state(
+  p_now bigint, p_thread_id text, p_settled text, p_values text, p_interrupts text, p_error text, p_metadata jsonb
+) RETURNS SETOF heddle_thread_rows LANGUAGE plpgsql AS $$
+DECLARE
+  v_status text;
+BEGIN
+  SELECT t.status INTO v_status FROM heddle_threads t WHERE t.thread_id = p_thread_id FOR UPDATE;
+  IF NOT FOUND THEN RETURN; END IF;
+  IF v_status <> 'busy' THEN
+    PERFORM heddle_settle_thread(p_thread_id, heddle_now(p_now), p_settled, p_values, p_interrupts, p_error, p_metadata);
+  END IF;
+  RETURN QUERY SELECT * FROM heddle_thread_rows v WHERE v.thread_id = p_thread_id;
+END $$;
+
+CREATE FUNCTION heddle_delete_thread(p_thread_id text, p_access jsonb) RETURNS SETOF heddle_thread_rows LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM heddle_threads t WHERE t.thread_id = p_thread_id FOR UPDATE;
+  RETURN QUERY SELECT * FROM heddle_thread_rows v WHERE v.thread_id = p_thread_id AND heddle_visible(v.metadata, p_access);
+  IF NOT FOUND THEN RETURN; END IF;
+  DELETE FROM heddle_runs r WHERE r.thread_id = p_thread_id;
+  DELETE FROM heddle_thread_metadata m WHERE m.thread_id = p_thread_id;
+  DELETE FROM heddle_threads t WHERE t.thread_id = p_thread_id;
+END $$;
+`;

@@ -1,0 +1,175 @@
+import { HeddleError } from "../../core/errors.js";
+import { namespaceText } from "../../core/item-namespace.js";
+import { toJsonText, type JsonObject } from "../../core/json.js";
+import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
+import type { Statement } from "../../databases/postgres/open.js";
+import { fromText, toJsonb } from "../../databases/postgres/storable.js";
+import { columnText, valueOf } from "../transfer-rows.js";
+import { foldedName } from "./assistants.js";
+import { placeOf } from "./items.js";
+import type { Session } from "./session.js";
+
+const VERSIONED = "graph_id, name, name_folded, description, config, context, metadata, created_at";
+const VERSIONED_TYPES =
+  "graph_id text, name text, name_folded text, description text, config text, context text, metadata jsonb, created_at bigint";
+const VERSIONED_VALUES =
+  "graph_id, name, decode(name_folded, 'hex'), description, config, context, metadata, created_at";
+
+const ASSISTANTS: Statement = {
+  name: "heddle_import_assistants",
+  idempotent: true,
+  text: `INSERT INTO heddle_assistants (assistant_id, version, updated_at, ${VERSIONED})
+    SELECT assistant_id, version, updated_at, ${VERSIONED_VALUES}
+    FROM json_to_recordset($1) AS g (assistant_id text, version integer, updated_at bigint, ${VERSIONED_TYPES})
+    ON CONFLICT (assistant_id) DO UPDATE SET ${replaced(`version, updated_at, ${VERSIONED}`)}`,
+};
+const VERSIONS: Statement = {
+  name: "heddle_import_assistant_versions",
+  idempotent: true,
+  text: `WITH given AS MATERIALIZED (
+      SELECT * FROM json_to_recordset($1) AS g (assistant_id text, version integer, ${VERSIONED_TYPES})
+    ), missing AS MATERIALIZED (
+      SELECT assistant_id, version FROM given
+      WHERE NOT EXISTS (SELECT 1 FROM heddle_assistants a WHERE a.assistant_id = given.assistant_id) LIMIT 1
+    ), put AS (
+      INSERT INTO heddle_assistant_versions (assistant_id, version, ${VERSIONED})
+      SELECT assistant_id, version, ${VERSIONED_VALUES} FROM given WHERE NOT EXISTS (SELECT 1 FROM missing)
+      ON CONFLICT (assistant_id, version) DO UPDATE SET ${replaced(VERSIONED)}
+    ) SELECT assistant_id, version FROM missing`,
+};
+const THREADS: Statement = {
+  name: "heddle_import_threads",
+  idempotent: true,
+  text: "SELECT heddle_import_threads($1)",
+};
+const RUNS: Statement = {
+  name: "heddle_import_runs",
+  idempotent: true,
+  text: "SELECT run_id, thread_id FROM heddle_import_runs($1)",
+};
+const ITEMS: Statement = {
+  name: "heddle_import_items",
+  idempotent: true,
+  text: `INSERT INTO heddle_items (place, namespace, labels, item_key, item_value, created_at, updated_at)
+    SELECT decode(place, 'hex'), namespace, labels, item_key, item_value, created_at, updated_at
+    FROM json_to_recordset($1) AS g (place text, namespace text, labels text[], item_key text, item_value jsonb, created_at bigint,
+      updated_at bigint)
+    ON CONFLICT (place) DO UPDATE SET ${replaced("item_value, created_at, updated_at")}`,
+};
+
+function replaced(columns: string): string {
+  return columns
+    .split(", ")
+    .map((column) => `${column} = excluded.${column}`)
+    .join(", ");
+}
+
+type Writer = (rows: readonly TransferRow[]) => Promise<void>;
+
+/** What writes the rows of each kind, a page in one statement. */
+export function createTransferWriters(session: Session): Readonly<Record<TransferKind, Writer>> {
+  // Strings of the records become columns as `toText` makes them, objects JSONB; what is JSON text stays as it is.
+  const send = (statement: Statement, records: readonly JsonObject[]) =>
+    session.query<Readonly<Record<string, string | number | null>>>(statement, [toJsonb(records)]);
+
+  return {
+    async assistants(rows) {
+      const records = rows.map((row) => {
+        const assistant = valueOf("assistants", row);
+        return { ...versionRecord(assistant), updated_at: assistant.updatedAt };
+      });
+      await send(ASSISTANTS, records);
+    },
+
+    async assistantVersions(rows) {
+      const records = rows.map((row) => versionRecord(valueOf("assistantVersions", row)));
+      const [missing] = await send(VERSIONS, records);
+      if (missing === undefined) return;
+      const assistantId = fromText(String(missing["assistant_id"]));
+      throw new HeddleError("ASSISTANT_NOT_FOUND", {
+        message: `Version ${missing["version"]} belongs to an assistant ${assistantId} that is not there.`,
+      });
+    },
+
+    async threads(rows) {
+      const records = rows.map((row) => {
+        const thread = valueOf("threads", row);
+        return {
+          thread_id: thread.threadId,
+          created_at: thread.createdAt,
+          updated_at: thread.updatedAt,
+          state_updated_at: thread.stateUpdatedAt,
+          settled_status: thread.settledStatus,
+          temporary: thread.temporary,
+          state_values: columnText(thread.values),
+          interrupts: columnText(thread.interrupts),
+          error: columnText(thread.error),
+          metadata: thread.metadata,
+          config: toJsonText(thread.config),
+        };
+      });
+      await send(THREADS, records);
+    },
+
+    async runs(rows) {
+      const records = rows.map((row) => {
+        const run = valueOf("runs", row);
+        return {
+          run_id: run.runId,
+          thread_id: run.threadId,
+          assistant_id: run.assistantId,
+          graph_id: run.graphId,
+          created_at: run.createdAt,
+          updated_at: run.updatedAt,
+          due_at: run.dueAt,
+          status: run.status,
+          multitask_strategy: run.multitaskStrategy,
+          temporary: run.kwargs.temporary,
+          attempt: run.attempt,
+          lease_token: run.leaseToken,
+          cancel_action: run.cancelRequested,
+          metadata: run.metadata,
+          kwargs: JSON.stringify(run.kwargs),
+          error: columnText(run.error),
+        };
+      });
+      const [missing] = await send(RUNS, records);
+      const runId = missing?.["run_id"];
+      if (missing === undefined || typeof runId !== "string") return;
+      throw new HeddleError("THREAD_NOT_FOUND", {
+        message: `Run ${fromText(runId)} belongs to a thread ${fromText(String(missing["thread_id"]))} that is not there.`,
+      });
+    },
+
+    async items(rows) {
+      const records = rows.map((row) => {
+        const { namespace, key, value, createdAt, updatedAt } = valueOf("items", row);
+        return {
+          place: placeOf(namespace, key).toString("hex"),
+          namespace: namespaceText(namespace),
+          labels: namespace,
+          item_key: key,
+          item_value: value,
+          created_at: createdAt,
+          updated_at: updatedAt,
+        };
+      });
+      await send(ITEMS, records);
+    },
+  };
+}
+
+function versionRecord(version: ReturnType<typeof valueOf<"assistantVersions">>): JsonObject {
+  return {
+    assistant_id: version.assistantId,
+    version: version.version,
+    graph_id: version.graphId,
+    name: version.name,
+    name_folded: foldedName(version.name).toString("hex"),
+    description: version.description,
+    config: toJsonText(version.config),
+    context: toJsonText(version.context),
+    metadata: version.metadata,
+    created_at: version.createdAt,
+  };
+}

@@ -1,0 +1,156 @@
+import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
+import type { SqlRow, Statement } from "../../databases/postgres/open.js";
+import { toText } from "../../databases/postgres/storable.js";
+import type { SettledStatus } from "../run-rules.js";
+import {
+  assistantRow,
+  itemKeyParts,
+  itemRow,
+  runRow,
+  threadRow,
+  versionKeyParts,
+  versionRow,
+} from "../transfer-rows.js";
+import { ITEM_COLUMNS, type ItemColumns, itemOf, placeOf } from "./items.js";
+import {
+  ASSISTANT_COLUMNS,
+  type AssistantColumns,
+  assistantOf,
+  jsonText,
+  type LeaseColumns,
+  type RunColumns,
+  runColumns,
+  runOf,
+  THREAD_COLUMNS,
+  type ThreadColumns,
+  threadOf,
+  VERSION_COLUMNS,
+  type VersionColumns,
+  versionOf,
+} from "./rows.js";
+import type { Session } from "./session.js";
+import { createTransferWriters } from "./transfer-write.js";
+
+/** A page ends once it holds this much: rows with large states are read a few at a time. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * @param source.after over the key's columns and $2, $3
+ * @param source.bytes of what may be large in a row: sizes are known without reading what is stored apart
+ */
+function pageStatement(source: {
+  readonly kind: TransferKind;
+  readonly from: string;
+  readonly key: string;
+  readonly after: string;
+  readonly bytes: readonly string[];
+  readonly columns: string;
+}): Statement {
+  const { kind, from, key, after, bytes, columns } = source;
+  const size = bytes.map((column) => `coalesce(pg_column_size(${column}), 0)`).join(" + ");
+  return {
+    name: `heddle_transfer_${kind}`,
+    idempotent: true,
+    text: `WITH page AS MATERIALIZED (
+        SELECT ${key}, sum(${size}) OVER (ORDER BY ${key}) - (${size}) AS bytes_before FROM ${from} WHERE ${after}
+        ORDER BY ${key} LIMIT $1
+      ) SELECT ${columns} FROM ${from} JOIN page USING (${key}) WHERE bytes_before < ${PAGE_BYTES} ORDER BY ${key}`,
+  };
+}
+
+const ASSISTANTS = pageStatement({
+  kind: "assistants",
+  from: "heddle_assistants",
+  key: "assistant_id",
+  after: "assistant_id > $2",
+  bytes: ["config", "context", "metadata"],
+  columns: ASSISTANT_COLUMNS,
+});
+const VERSIONS = pageStatement({
+  kind: "assistantVersions",
+  from: "heddle_assistant_versions",
+  key: "assistant_id, version",
+  after: "(assistant_id, version) > ($2, $3::integer)",
+  bytes: ["config", "context", "metadata"],
+  columns: `assistant_id, ${VERSION_COLUMNS}`,
+});
+const THREADS = pageStatement({
+  kind: "threads",
+  from: "heddle_thread_rows",
+  key: "thread_id",
+  after: "thread_id > $2",
+  bytes: ["state_values", "interrupts", "metadata", "config"],
+  columns: `${THREAD_COLUMNS}, settled_status, temporary`,
+});
+const RUNS = pageStatement({
+  kind: "runs",
+  from: "heddle_runs",
+  key: "run_id",
+  after: "run_id > $2",
+  bytes: ["kwargs", "metadata"],
+  columns: `${runColumns()}, lease_token, cancel_action`,
+});
+const ITEMS = pageStatement({
+  kind: "items",
+  from: "heddle_items",
+  key: "place",
+  after: "place > $2",
+  bytes: ["item_value"],
+  columns: ITEM_COLUMNS,
+});
+
+/** Rows of a Postgres database in and out, in the order of ids as bytes, items in that of their digests. */
+export function createPostgresTransfer(session: Session): RowTransfer {
+  const read = async <Row extends SqlRow>(
+    statement: Statement,
+    limit: number,
+    after: readonly unknown[],
+    rowOf: (row: Row) => TransferRow,
+  ): Promise<readonly TransferRow[]> => (await session.query<Row>(statement, [limit, ...after])).map(rowOf);
+
+  const readers: Readonly<
+    Record<TransferKind, (after: string | null, limit: number) => Promise<readonly TransferRow[]>>
+  > = {
+    assistants: (after, limit) =>
+      read<AssistantColumns>(ASSISTANTS, limit, [toText(after ?? "")], (row) => assistantRow(assistantOf(row))),
+    assistantVersions(after, limit) {
+      const { assistantId, version } = after === null ? { assistantId: "", version: 0 } : versionKeyParts(after);
+      return read<VersionColumns & { readonly assistant_id: string }>(
+        VERSIONS,
+        limit,
+        [toText(assistantId), version],
+        (row) => versionRow(versionOf(row.assistant_id, row)),
+      );
+    },
+    threads: (after, limit) =>
+      read<ThreadColumns & { readonly settled_status: SettledStatus; readonly temporary: boolean }>(
+        THREADS,
+        limit,
+        [toText(after ?? "")],
+        (row) =>
+          threadRow(threadOf(row), {
+            settledStatus: row.settled_status,
+            error: jsonText(row.error),
+            temporary: row.temporary,
+          }),
+      ),
+    runs: (after, limit) =>
+      read<RunColumns & LeaseColumns>(RUNS, limit, [toText(after ?? "")], (row) =>
+        runRow(runOf(row), { leaseToken: row.lease_token, cancelRequested: row.cancel_action }),
+      ),
+    items(after, limit) {
+      const parts = after === null ? null : itemKeyParts(after);
+      const place = parts === null ? Buffer.alloc(0) : placeOf(parts.namespace, parts.key);
+      return read<ItemColumns>(ITEMS, limit, [place], (row) => itemRow(itemOf(row)));
+    },
+  };
+  const writers = createTransferWriters(session);
+  return {
+    read: ({ kind, after, limit }) => readers[kind](after, limit),
+    async write({ kind, rows }) {
+      // One statement replaces no row twice: the last one counts.
+      const last = [...new Map(rows.map((row) => [row.key, row])).values()];
+      if (last.length > 0) await writers[kind](last);
+    },
+  };
+}
