@@ -9,6 +9,9 @@ import type { Checkpointer, Saver } from "../core/checkpointer.js";
 import { HeddleError } from "../core/errors.js";
 import { removableIds, runIdOf } from "./checkpoint-metadata.js";
 
+/** What RediSearch returns at most where it is managed. */
+const MAX_CHECKPOINTS = 10_000;
+
 /** Methods of `BaseCheckpointSaver` that Heddle calls. */
 const METHODS = ["getTuple", "list", "put", "putWrites", "deleteThread", "getNextVersion"] as const;
 
@@ -45,11 +48,27 @@ export function adoptSaver(saver: object, options: { readonly durable?: boolean 
   };
 }
 
-async function tuplesOf(saver: BaseCheckpointSaver, threadId: string): Promise<CheckpointTuple[]> {
+/**
+ * All checkpoints of a thread. The limit is said: RedisSaver (@langchain/langgraph-checkpoint-redis 1.0.11) gives ten without
+ * one, and who takes them for all would delete or lose the others.
+ * @throws HeddleError `UNSUPPORTED_OPTION` when there are more than the limit
+ */
+export async function tuplesOf(saver: BaseCheckpointSaver, threadId: string): Promise<CheckpointTuple[]> {
   const tuples: CheckpointTuple[] = [];
-  for await (const tuple of saver.list({ configurable: { thread_id: threadId } })) tuples.push(tuple);
-  return tuples;
+  const config = { configurable: { thread_id: threadId } };
+  for await (const tuple of saver.list(config, { limit: MAX_CHECKPOINTS })) tuples.push(tuple);
+  if (tuples.length < MAX_CHECKPOINTS) return tuples;
+  throw new HeddleError("UNSUPPORTED_OPTION", {
+    message:
+      `Thread ${threadId} has ${MAX_CHECKPOINTS} checkpoints or more, which is too many to copy or remove through ` +
+      `${saver.constructor.name}: use a checkpointer by URI (sqlite:, postgres:).`,
+    details: { threadId },
+  });
 }
+
+/** Parents come before their children: ids grow. */
+export const oldestFirst = (tuples: readonly CheckpointTuple[]): readonly CheckpointTuple[] =>
+  tuples.toSorted((a, b) => (a.checkpoint.id < b.checkpoint.id ? -1 : 1));
 
 async function deleteRun(saver: BaseCheckpointSaver, threadId: string, runId: string): Promise<void> {
   const tuples = await tuplesOf(saver, threadId);
@@ -65,7 +84,7 @@ async function deleteRun(saver: BaseCheckpointSaver, threadId: string, runId: st
   throw new HeddleError("UNSUPPORTED_OPTION", {
     message:
       `The checkpointer ${saver.constructor.name} can't delete single checkpoints, so run ${runId} can't be removed from a thread that has ` +
-      `others. Delete the thread, or use a checkpointer by URI (memory:, sqlite:).`,
+      `others. Delete the thread, or use a checkpointer by URI (sqlite:, postgres:).`,
     details: { threadId, runId },
   });
 }
@@ -75,7 +94,7 @@ async function copyThread(saver: BaseCheckpointSaver, from: string, to: string):
   const tuples = await tuplesOf(saver, from);
   if (tuples.length === 0) return;
   await saver.deleteThread(to);
-  for (const tuple of tuples.toSorted((a, b) => (a.checkpoint.id < b.checkpoint.id ? -1 : 1))) {
+  for (const tuple of oldestFirst(tuples)) {
     const { checkpointNs } = addressOf(tuple.config);
     const metadata = renamed(tuple.metadata ?? {}, from, to) as CheckpointMetadata;
     const parent = configOf(to, checkpointNs, addressOf(tuple.parentConfig).checkpointId);

@@ -11,7 +11,7 @@ export async function knowsRuns(database: PostgresDatabase): Promise<boolean> {
   if (!database.isShared()) return false;
   const rows = await database.query<{ attname: string }>({
     name: "heddle_checkpoint_runs",
-    text: `SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass('runs') AND attnum > 0 AND NOT attisdropped
+    text: `SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass('heddle_runs') AND attnum > 0 AND NOT attisdropped
       AND attname IN ('run_id', 'lease_token', 'status')`,
     idempotent: true,
   });
@@ -25,7 +25,7 @@ export async function knowsRuns(database: PostgresDatabase): Promise<boolean> {
  * @param first number of the parameter with the run's id; the token is the next
  */
 export const leaseTable = (first: number): string =>
-  `lease AS (SELECT 1 FROM runs WHERE run_id = $${first} AND lease_token = $${first + 1} AND status = 'running' FOR SHARE)`;
+  `lease AS (SELECT 1 FROM heddle_runs WHERE run_id = $${first} AND lease_token = $${first + 1} AND status = 'running' FOR SHARE)`;
 
 export function leaseLost(lease: RunLease | undefined, what: string): HeddleError {
   return new HeddleError("LEASE_LOST", {

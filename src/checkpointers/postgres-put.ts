@@ -35,8 +35,9 @@ interface PutRow extends SqlRow {
   readonly stored: readonly string[] | null;
   /** Silent channels whose versions belong to values. */
   readonly stale: readonly string[] | null;
-  /** The parent's {@link ALIASES_KEY}. */
-  readonly aliases: string | null;
+  /** {@link ALIASES_KEY} of the parent, and of the checkpoint itself when it is put again. */
+  readonly parent: string | null;
+  readonly own: string | null;
 }
 
 /**
@@ -51,19 +52,18 @@ export async function storeCheckpoint(database: SqlClient, put: Put): Promise<vo
     const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, attempt > 0));
     if (row?.saved === true) return;
     if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
-    for (const [channel, alias] of readAliases(row.aliases)) {
-      if (!fresh.has(channel) && versionOf(said, channel) === alias[0]) aliases.set(channel, alias);
+    const own = readAliases(row.own);
+    for (const [channel, alias] of [...readAliases(row.parent), ...own]) {
+      const isFresh = fresh.has(channel) && !own.has(channel);
+      if (!isFresh && versionOf(said, channel) === alias[0]) aliases.set(channel, alias);
     }
     const stored = new Set(row.stored?.map(fromText));
     const stale = row.stale?.map(fromText) ?? [];
     for (const channel of [...stale, ...[...fresh.keys()].filter((name) => !stored.has(name))]) {
       const version = versionOf(said, channel);
-      if (version === undefined) continue;
-      // An alias of the parent says already what a silent channel is.
-      if (!fresh.has(channel)) {
-        if (aliases.has(channel)) continue;
-        fresh.set(channel, EMPTY);
-      }
+      // With a known alias it was the wrong version that was looked at: look again.
+      if (version === undefined || (attempt === 0 && aliases.has(channel))) continue;
+      if (!fresh.has(channel)) fresh.set(channel, EMPTY);
       aliases.set(channel, [version, aliasOf(version)]);
     }
   }
@@ -77,7 +77,7 @@ function statementOf(
   put: Put,
   fresh: ReadonlyMap<string, StoredValue>,
   aliases: Aliases,
-  certain: boolean,
+  knowsAliases: boolean,
 ): readonly [Statement, readonly unknown[]] {
   const { checkpoint, lease } = put;
   const said = checkpoint.channel_versions;
@@ -91,12 +91,13 @@ function statementOf(
     toJsonb(JSON.stringify(aliased(checkpoint, aliases))),
     toJsonb(put.metadata),
     fresh.size,
+    put.silent.map(toText),
+    put.silent.map(version),
   ];
-  if (!certain) values.push(put.silent.map(toText), put.silent.map(version));
   if (lease !== undefined) values.push(lease.runId, lease.leaseToken);
   for (const [channel, { type, blob }] of fresh) values.push(toText(channel), version(channel), type, blob);
   for (let row = fresh.size; row < rows; row += 1) values.push(null, null, null, null);
-  return [putStatement({ rows, isLeased: lease !== undefined, certain }), values];
+  return [putStatement({ rows, isLeased: lease !== undefined, knowsAliases }), values];
 }
 
 /** Rows of `VALUES`: 0, 1, 2, 4, …, so that few statements have to be prepared. */
@@ -112,18 +113,17 @@ export function valuesList(first: number, rows: number, types: readonly string[]
 const NONE = "SELECT NULL::text AS found WHERE false";
 
 /**
- * Parameters: thread, namespace, checkpoint, parent, checkpoint as JSON, metadata, number of values; silent channels and
- * their versions, unless it is certain; run and lease token, if it is leased; channel, version, type and blob of each value.
- * @param options.certain every alias is known: parent and silent channels are not looked at
+ * Parameters: thread, namespace, checkpoint, parent, checkpoint as JSON, metadata, number of values, silent channels and
+ * their versions; run and lease token, if it is leased; channel, version, type and blob of each value.
+ * @param options.knowsAliases aliases of the parent, or of the checkpoint itself, have been asked for
  */
 function putStatement(options: {
   readonly rows: number;
   readonly isLeased: boolean;
-  readonly certain: boolean;
+  readonly knowsAliases: boolean;
 }): Statement {
-  const { rows, isLeased, certain } = options;
-  const silentAt = 8;
-  const leaseAt = silentAt + (certain ? 0 : 2);
+  const { rows, isLeased, knowsAliases } = options;
+  const leaseAt = 10;
   const valuesAt = leaseAt + (isLeased ? 2 : 0);
   const held = isLeased ? "EXISTS (SELECT FROM lease)" : "true";
   // A value that is there already is "stored" when it is the same: DO UPDATE looks at the newest row, also when another
@@ -135,25 +135,28 @@ function putStatement(options: {
     ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = excluded.type
       WHERE b.type = excluded.type AND b.blob IS NOT DISTINCT FROM excluded.blob
     RETURNING b.channel AS found`;
-  const parent = `SELECT checkpoint ->> '${ALIASES_KEY}' AS found FROM checkpoints
-    WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id = $4 AND checkpoint ? '${ALIASES_KEY}'`;
-  const stale = `SELECT s.channel AS found FROM unnest($${silentAt}::text[], $${silentAt + 1}::text[]) AS s (channel, version)
+  const known = `SELECT checkpoint_id, checkpoint ->> '${ALIASES_KEY}' AS found FROM checkpoints
+    WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id IN ($3, $4) AND checkpoint ? '${ALIASES_KEY}'`;
+  // Sub-selects hide how long the lists are: the planner would make a new plan for every put.
+  const stale = `SELECT s.channel AS found FROM unnest((SELECT $8::text[]), (SELECT $9::text[])) AS s (channel, version)
     CROSS JOIN LATERAL (SELECT FROM checkpoint_blobs AS b WHERE b.thread_id = $1 AND b.checkpoint_ns = $2
       AND b.channel = s.channel AND b.version = s.version AND b.type <> 'empty' OFFSET 0) AS b`;
   const text = `WITH ${isLeased ? `${leaseTable(leaseAt)},` : ""}
     fresh AS (${rows === 0 ? NONE : fresh}),
-    parent AS (${certain ? NONE : parent}),
-    stale AS (${certain ? NONE : stale}),
+    known AS (${knowsAliases ? "SELECT NULL::text AS checkpoint_id, NULL::text AS found WHERE false" : known}),
+    stale AS (${stale}),
     saved AS (
       INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
       SELECT $1, $2, $3, $4, $5::jsonb, $6::jsonb
       WHERE ${held} AND (SELECT count(*) FROM fresh) = $7::int
-        AND NOT EXISTS (SELECT FROM parent) AND NOT EXISTS (SELECT FROM stale)
+        AND NOT EXISTS (SELECT FROM known) AND NOT EXISTS (SELECT FROM stale)
       ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id)
         DO UPDATE SET checkpoint = excluded.checkpoint, metadata = excluded.metadata
       RETURNING 1)
     SELECT ${held} AS held, EXISTS (SELECT FROM saved) AS saved, (SELECT array_agg(found) FROM fresh) AS stored,
-      (SELECT array_agg(found) FROM stale) AS stale, (SELECT found FROM parent) AS aliases`;
-  const name = `heddle_checkpoint_put_${rows}${isLeased ? "_leased" : ""}${certain ? "_certain" : ""}`;
+      (SELECT array_agg(found) FROM stale) AS stale,
+      (SELECT found FROM known WHERE checkpoint_id = $4) AS parent,
+      (SELECT found FROM known WHERE checkpoint_id = $3) AS own`;
+  const name = `heddle_checkpoint_put_${rows}${isLeased ? "_leased" : ""}${knowsAliases ? "_again" : ""}`;
   return { name, text, idempotent: true };
 }

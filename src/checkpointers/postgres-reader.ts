@@ -68,7 +68,8 @@ export class PostgresReader {
   /** The checkpoint, or the newest one without an id. */
   async one(threadId: string, checkpointNs: string, checkpointId?: string): Promise<CheckpointParts | undefined> {
     const query = { threadId, checkpointNs, checkpointId, before: undefined, filter: undefined };
-    return (await this.#page(query, undefined, 1))[0];
+    const { statement, values } = pageStatement(query, undefined, 1);
+    return (await this.#page(statement, values))[0];
   }
 
   /** Newest first. Nothing is held open between two pages. */
@@ -76,15 +77,25 @@ export class PostgresReader {
     let last: CheckpointParts | undefined;
     for (let left = max; left > 0; left -= MAX_PAGE_ROWS) {
       const limit = Math.min(left, MAX_PAGE_ROWS);
-      const page = await this.#page(query, last, limit);
+      const { statement, values } = pageStatement(query, last, limit);
+      const page = await this.#page(statement, values);
       yield* page;
       last = page.at(-1);
       if (page.length < limit) return;
     }
   }
 
-  async #page(query: ListQuery, after: CheckpointParts | undefined, limit: number): Promise<CheckpointParts[]> {
-    const { statement, values } = pageStatement(query, after, limit);
+  /** By namespace and id. */
+  async ascending(
+    threadId: string,
+    after: { readonly checkpointNs: string; readonly id: string } | null,
+    limit: number,
+  ): Promise<CheckpointParts[]> {
+    const values = [toText(threadId), toText(after?.checkpointNs ?? ""), toText(after?.id ?? ""), limit];
+    return this.#page(ASCENDING, values);
+  }
+
+  async #page(statement: Statement, values: readonly unknown[]): Promise<CheckpointParts[]> {
     const rows = await this.#database.query<PageRow>(statement, values);
     const checkpoints: CheckpointRow[] = [];
     const blobs = new Map<string, ValueColumns>();
@@ -150,6 +161,17 @@ const PAGE_CONTENTS = `
       SELECT w.idx AS n, ${WRITE} FROM checkpoint_writes AS w
       WHERE w.thread_id = page.thread_id AND w.checkpoint_ns = page.checkpoint_ns
         AND w.checkpoint_id = page.checkpoint_id OFFSET 0) AS w`;
+
+const ASCENDING: Statement = {
+  name: "heddle_checkpoints_ascending",
+  text: `WITH page AS (
+    SELECT thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata,
+      row_number() OVER (ORDER BY checkpoint_ns, checkpoint_id) AS n
+    FROM checkpoints WHERE thread_id = $1 AND (checkpoint_ns, checkpoint_id) > ($2, $3)
+    ORDER BY checkpoint_ns, checkpoint_id LIMIT $4
+  )${PAGE_CONTENTS}`,
+  idempotent: true,
+};
 
 /** A page's statement. Each combination of conditions has a name of its own, so that it is prepared once. */
 function pageStatement(

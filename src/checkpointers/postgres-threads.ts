@@ -1,6 +1,6 @@
 import type { PostgresDatabase, SqlRow, Statement } from "../databases/postgres/open.js";
 import { removableIds } from "./checkpoint-metadata.js";
-import { toJsonb, toText } from "./postgres-text.js";
+import { fromText, toJsonb, toText } from "./postgres-text.js";
 
 const statement = (name: string, text: string): Statement => ({
   name: `heddle_checkpoint_${name}`,
@@ -118,6 +118,6 @@ export async function threadIds(
   after: string | null,
   limit: number,
 ): Promise<readonly string[]> {
-  const rows = await database.query<{ thread_id: string }>(THREAD_IDS, [after, limit]);
-  return rows.map((row) => row.thread_id);
+  const rows = await database.query<{ thread_id: string }>(THREAD_IDS, [after === null ? null : toText(after), limit]);
+  return rows.map((row) => fromText(row.thread_id));
 }

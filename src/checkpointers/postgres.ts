@@ -23,11 +23,13 @@ import { knowsRuns } from "./postgres-lease.js";
 import { storeCheckpoint } from "./postgres-put.js";
 import { PostgresReader } from "./postgres-reader.js";
 import { CHECKPOINT_TABLES } from "./postgres-schema.js";
-import { copyThread, deleteRun, deleteThread } from "./postgres-threads.js";
+import { copyThread, deleteRun, deleteThread, threadIds } from "./postgres-threads.js";
+import { writeCheckpoints } from "./postgres-transfer.js";
 import { storeWrites } from "./postgres-writes.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde } from "./serde.js";
-import { toTuple, versionOf, writeIndex } from "./stored-checkpoint.js";
+import { toTuple, versionOf, writeIndex, type CheckpointParts } from "./stored-checkpoint.js";
+import type { CheckpointTransfer } from "./transfer.js";
 
 /**
  * Open the Postgres checkpointer on the stock tables, making those that are missing. A database that
@@ -62,7 +64,7 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
  * ({@link Aliases}), `task_path`, the order of pending writes, NUL characters, `limit: 0`, set-up by several processes at
  * once. With `fenced`, puts of a lost lease are refused by their own statement.
  */
-export class HeddlePostgresSaver extends PostgresSaver {
+export class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   declare serde: CheckpointSerde;
   readonly #database: PostgresDatabase;
   readonly #reader: PostgresReader;
@@ -164,6 +166,20 @@ export class HeddlePostgresSaver extends PostgresSaver {
     if (key === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, channels);
     const { reader, id } = await readAncestors(this.#database, { ...key, channels });
     return deltaChannelHistory(this.serde, reader, id, channels);
+  }
+
+  async threadIds(params: { readonly after: string | null; readonly limit: number }): Promise<readonly string[]> {
+    return threadIds(this.#database, params.after, params.limit);
+  }
+
+  async readCheckpoints(
+    params: Parameters<CheckpointTransfer["readCheckpoints"]>[0],
+  ): Promise<readonly CheckpointParts[]> {
+    return this.#reader.ascending(params.threadId, params.after, params.limit);
+  }
+
+  async writeCheckpoints(checkpoints: readonly CheckpointParts[]): Promise<void> {
+    await writeCheckpoints(this.#database, checkpoints);
   }
 
   #leaseOf(config: RunnableConfig): RunLease | undefined {

@@ -99,6 +99,12 @@ export function joinTexts(texts: readonly string[]): string {
   return `${LIST_HEAD}${texts.join(LIST_SEPARATOR)}]`;
 }
 
+/** JSON that says everything about a value, for comparing. */
+export function textOf(data: Encoded): string {
+  if (data instanceof Uint8Array) return JSON.stringify({ lc: 2, type: "bytes", base64: Buffer.from(data).toString("base64") });
+  return typeof data === "string" ? data : joinTexts(data);
+}
+
 /** The inverse of {@link joinTexts}; `null` for any other text. */
 export function splitTexts(text: string): readonly string[] | null {
   if (!text.startsWith(LIST_HEAD)) return null;

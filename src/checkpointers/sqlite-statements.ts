@@ -63,6 +63,8 @@ export class CheckpointStatements {
   readonly #lineagesOf: Statement<[threadId: string], number>;
   readonly #deletes: readonly Statement<[lineage: number]>[];
   readonly #copies: readonly Statement<[Readonly<Record<string, string>>]>[];
+  readonly #threadIds: Statement<[after: string | null, after: string | null, limit: number], string>;
+  readonly #ascending: Statement<[threadId: string, checkpointNs: string, id: string, limit: number], ListedRow>;
   readonly #lists = new Map<string, Statement<unknown[], ListedRow>>();
 
   constructor(db: Database) {
@@ -108,6 +110,16 @@ export class CheckpointStatements {
       .pluck();
     this.#lineagesOf = db.prepare<[string], number>(`SELECT lineage FROM ${lineages} WHERE thread_id = ?`).pluck();
     this.#deletes = [...TABLES, lineages].map((table) => db.prepare(`DELETE FROM ${table} WHERE lineage = ?`));
+    this.#threadIds = db
+      .prepare<[string | null, string | null, number], string>(
+        `SELECT DISTINCT thread_id FROM ${lineages} AS l WHERE (? IS NULL OR thread_id > ?)
+         AND EXISTS (SELECT 1 FROM heddle_checkpoints c WHERE c.lineage = l.lineage) ORDER BY thread_id LIMIT ?`,
+      )
+      .pluck();
+    this.#ascending = db.prepare(
+      `SELECT thread_id, checkpoint_ns, ${COLUMNS} FROM ${lineages} JOIN heddle_checkpoints USING (lineage)
+       WHERE thread_id = ? AND (checkpoint_ns, checkpoint_id) > (?, ?) ORDER BY checkpoint_ns, checkpoint_id LIMIT ?`,
+    );
     const pairs = `${lineages} AS old
        JOIN ${lineages} AS new ON new.checkpoint_ns = old.checkpoint_ns AND new.thread_id = @to AND old.thread_id = @from`;
     this.#copies = [
@@ -144,6 +156,20 @@ export class CheckpointStatements {
   copyThread(from: string, to: string): void {
     const names = { from, to, fromJson: JSON.stringify(from), toJson: JSON.stringify(to) };
     for (const statement of this.#copies) statement.run(names);
+  }
+
+  /** Threads that have checkpoints, by id. */
+  threadIds(after: string | null, limit: number): string[] {
+    return this.#threadIds.all(after, after, limit);
+  }
+
+  /** Checkpoints of a thread by namespace and id. */
+  ascending(
+    threadId: string,
+    after: { readonly checkpointNs: string; readonly id: string } | null,
+    limit: number,
+  ): ListedRow[] {
+    return this.#ascending.all(threadId, after?.checkpointNs ?? "", after?.id ?? "", limit);
   }
 
   /** One page of checkpoints, newest first. */

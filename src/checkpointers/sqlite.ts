@@ -33,7 +33,9 @@ import {
 } from "./sqlite-rows.js";
 import { CHECKPOINT_MIGRATIONS } from "./sqlite-schema.js";
 import { CheckpointStatements } from "./sqlite-statements.js";
-import { headerText, toTuple, versionOf, writeIndex } from "./stored-checkpoint.js";
+import { writeCheckpoint } from "./sqlite-transfer.js";
+import { headerText, toTuple, versionOf, writeIndex, type CheckpointParts } from "./stored-checkpoint.js";
+import type { CheckpointTransfer } from "./transfer.js";
 
 /**
  * Open the SQLite checkpointer, making its tables. Several processes may open one file at the same time.
@@ -67,7 +69,7 @@ export async function openSqliteCheckpointer(uri: string, context: DriverContext
  * that JsonPlusSerializer reads. Every put is one transaction, which also checks the run's lease when the run row is in the
  * same database ({@link LeaseGuard}).
  */
-class HeddleSqliteSaver extends BaseCheckpointSaver {
+class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfer {
   declare serde: CheckpointSerde;
   readonly #sql: CheckpointStatements;
   readonly #lease: LeaseGuard;
@@ -196,6 +198,23 @@ class HeddleSqliteSaver extends BaseCheckpointSaver {
     };
     const id = key?.checkpointId ?? this.#sql.latest.get(lineage)?.checkpoint_id;
     return deltaChannelHistory(this.serde, reader, id, options.channels);
+  }
+
+  async threadIds(params: { readonly after: string | null; readonly limit: number }): Promise<readonly string[]> {
+    return this.#read(() => this.#sql.threadIds(params.after, params.limit));
+  }
+
+  async readCheckpoints(
+    params: Parameters<CheckpointTransfer["readCheckpoints"]>[0],
+  ): Promise<readonly CheckpointParts[]> {
+    const { threadId, after, limit } = params;
+    return this.#read(() => this.#sql.ascending(threadId, after, limit).map((row) => this.#reader.one(row)));
+  }
+
+  async writeCheckpoints(checkpoints: readonly CheckpointParts[]): Promise<void> {
+    this.#write(() => {
+      for (const parts of checkpoints) writeCheckpoint(this.#sql, this.#reader, parts);
+    });
   }
 
   isFenced(): boolean {

@@ -5,6 +5,7 @@ import * as vitest from "vitest";
 import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
 import { createCheckpointerRegistry } from "../../src/checkpointers/registry.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
+import { createStoreRegistry } from "../../src/stores/registry.js";
 import { openPostgres } from "../../src/databases/postgres/open.js";
 import { openSqlite } from "../../src/databases/sqlite/open.js";
 import { testCheckpointer } from "../../src/testing/checkpointer.js";
@@ -101,7 +102,7 @@ testCheckpointer({
     const context = { cwd: ".", shared: new Map<string, unknown>() };
     const database = await openPostgres(uri, context);
     const sql = (text: string, values: readonly unknown[] = []) => database.query({ name: "", text }, values);
-    await sql("CREATE TABLE runs (run_id uuid PRIMARY KEY, lease_token bigint NOT NULL, status text NOT NULL)");
+    const store = await createStoreRegistry().open(uri, context);
     const opened: Checkpointer[] = [];
     const open = async (): Promise<Checkpointer> => {
       const checkpointer = await registry.open(uri, context);
@@ -116,15 +117,22 @@ testCheckpointer({
       },
       async close() {
         for (const checkpointer of opened) await checkpointer.close();
+        await store.items.close();
+        await store.metadata.close();
         await database.close();
         await drop();
       },
       leases: {
-        async hold({ runId, leaseToken }) {
-          await sql("INSERT INTO runs VALUES ($1, $2, 'running')", [runId, leaseToken]);
+        async hold({ runId, leaseToken }, threadId) {
+          await sql(
+            `INSERT INTO heddle_runs (run_id, thread_id, assistant_id, graph_id, created_at, updated_at, due_at, status,
+               multitask_strategy, temporary, attempt, lease_token, metadata, kwargs)
+             VALUES ($1, $2, 'a', 'g', 0, 0, 0, 'running', 'enqueue', false, 1, $3, '{}', '{}')`,
+            [runId, threadId, leaseToken],
+          );
         },
         async lose({ runId }) {
-          await sql("UPDATE runs SET lease_token = lease_token + 1 WHERE run_id = $1", [runId]);
+          await sql("UPDATE heddle_runs SET lease_token = lease_token + 1 WHERE run_id = $1", [runId]);
         },
       },
     };
