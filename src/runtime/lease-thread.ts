@@ -48,7 +48,7 @@ export async function createLeaseThread(params: {
   const leases = new Set<RunLease>();
   let changed: { held: RunLease[]; ended: RunLease[] } | null = null;
   let thread: Worker | null = null;
-  let ready = Promise.withResolvers<void>();
+  let ready = newReady();
   let diedAt = Number.NEGATIVE_INFINITY;
   let ticking: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -68,55 +68,34 @@ export async function createLeaseThread(params: {
   };
 
   const died = (error: unknown): void => {
-    if (thread === null || stopped) return;
     thread = null;
     clearInterval(ticking);
     diedAt = performance.now();
-    ready.promise.catch(() => undefined);
     ready.reject(error instanceof Error ? error : new Error("the thread has ended"));
     logger.error({ err: error }, "the thread that renews leases died; only the main loop's heartbeat renews them now");
   };
 
-  const startThread = (data: LeaseThreadData): Worker | null => {
-    try {
-      return new Worker(source.entry, {
-        ...source.options,
-        workerData: data,
-        name: "heddle-leases",
-        // Flags of the process (loaders, inspectors) are not for this thread.
-        execArgv: [],
-        resourceLimits: { maxOldGenerationSizeMb: 64 },
-      });
-    } catch (error) {
-      diedAt = performance.now();
-      logger.error(
-        { err: error },
-        "no thread could be started to renew leases; only the main loop's heartbeat renews them",
-      );
-      return null;
-    }
-  };
-
   const start = (): void => {
     const data: LeaseThreadData = { moduleUrl: renewal.moduleUrl, data: renewal.data, leaseMs, maxBlockedMs, turns };
-    const started = startThread(data);
-    if (started === null) return;
+    let started: Worker;
+    try {
+      started = openThread(source, data);
+    } catch (error) {
+      died(error);
+      return;
+    }
     thread = started;
-    ready = Promise.withResolvers<void>();
-    ready.promise.catch(() => undefined);
-    started.unref();
+    ready = newReady();
     started.on("message", (notice: LeaseThreadNotice) => {
       if (notice.kind === "ready") ready.resolve();
-      else if (notice.kind === "failed")
-        logger.warn({ reason: notice.message }, "the lease thread could not renew leases");
-      else
-        logger.warn(
-          { blockedMs: notice.blockedMs },
-          "the main loop was blocked for so long that its leases were given up",
-        );
+      else report(notice, logger);
     });
-    started.on("error", died);
-    started.on("exit", () => died(new Error("the thread has ended")));
+    started.on("error", (error) => {
+      if (thread === started) died(error);
+    });
+    started.on("exit", () => {
+      if (thread === started) died(new Error("the thread has ended"));
+    });
     ticking = setInterval(() => Atomics.add(turnCount, 0, 1), Math.min(MAX_TICK_MS, maxBlockedMs / 4));
     ticking.unref();
     if (leases.size > 0) post({ kind: "change", held: [...leases], ended: [] });
@@ -148,10 +127,38 @@ export async function createLeaseThread(params: {
   };
 }
 
+function newReady(): PromiseWithResolvers<void> {
+  const ready = Promise.withResolvers<void>();
+  // Nobody need wait for it.
+  void ready.promise.catch(() => undefined);
+  return ready;
+}
+
+function openThread(source: ThreadSource, data: LeaseThreadData): Worker {
+  const thread = new Worker(source.entry, {
+    ...source.options,
+    workerData: data,
+    name: "heddle-leases",
+    // Flags of the process (loaders, inspectors) are not for this thread.
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: 64 },
+  });
+  thread.unref();
+  return thread;
+}
+
+function report(notice: Exclude<LeaseThreadNotice, { kind: "ready" }>, logger: Logger): void {
+  if (notice.kind === "failed") logger.warn({ reason: notice.message }, "the lease thread could not renew leases");
+  else logger.warn({ blockedMs: notice.blockedMs }, "the main loop was blocked so long that its leases were given up");
+}
+
+interface ThreadSource {
+  readonly entry: string | URL;
+  readonly options: WorkerOptions;
+}
+
 /** What the thread runs. */
-async function threadSource(
-  renewal: LeaseRenewal,
-): Promise<{ readonly entry: string | URL; readonly options: WorkerOptions }> {
+async function threadSource(renewal: LeaseRenewal): Promise<ThreadSource> {
   if (!import.meta.filename.endsWith(".ts")) {
     return { entry: new URL("lease-thread-entry.js", import.meta.url), options: {} };
   }

@@ -22,9 +22,24 @@ export interface WorkQueue {
   stop(): Promise<void>;
 }
 
-interface Waiter {
-  readonly promise: Promise<WorkOutcome>;
-  resolve(outcome: WorkOutcome): void;
+/** Who waits for a thread to be looked after. */
+function createWaiters() {
+  const waiters = new Map<string, PromiseWithResolvers<WorkOutcome>>();
+  const settle = (threadId: string, outcome: WorkOutcome): void => {
+    waiters.get(threadId)?.resolve(outcome);
+    waiters.delete(threadId);
+  };
+  return {
+    settle,
+    wait(threadId: string): Promise<WorkOutcome> {
+      const waiter = waiters.get(threadId) ?? Promise.withResolvers<WorkOutcome>();
+      waiters.set(threadId, waiter);
+      return waiter.promise;
+    },
+    settleAll(outcome: WorkOutcome): void {
+      for (const threadId of waiters.keys()) settle(threadId, outcome);
+    },
+  };
 }
 
 export function createWorkQueue(params: {
@@ -41,16 +56,10 @@ export function createWorkQueue(params: {
   let anywhere = true;
   /** Threads that no claim has looked at yet. */
   const wanted = new Set<string>();
-  /** Who waits for a thread. */
-  const waiters = new Map<string, Waiter>();
+  const { wait, settle, settleAll } = createWaiters();
   /** Announced while one of their runs was executed here: its end looks again. */
   const askedAgain = new Set<string>();
   let pumping: Promise<void> | null = null;
-
-  const settle = (threadId: string, outcome: WorkOutcome): void => {
-    waiters.get(threadId)?.resolve(outcome);
-    waiters.delete(threadId);
-  };
 
   /** Work is left, and this process can't take it now: the next free slot looks for it, if no other process is faster. */
   const leaveWanted = (): void => {
@@ -112,26 +121,20 @@ export function createWorkQueue(params: {
       });
   };
 
-  const lookAfter = (threadId: string): Promise<WorkOutcome> => {
-    let waiter = waiters.get(threadId);
-    if (waiter === undefined) {
-      waiter = Promise.withResolvers<WorkOutcome>();
-      waiters.set(threadId, waiter);
-    }
-    if (runsHere(threadId)) askedAgain.add(threadId);
-    else {
-      wanted.add(threadId);
-      wake();
-    }
-    return waiter.promise;
-  };
-
   return {
     look() {
       anywhere = true;
       wake();
     },
-    lookAfter,
+    lookAfter(threadId) {
+      const looked = wait(threadId);
+      if (runsHere(threadId)) askedAgain.add(threadId);
+      else {
+        wanted.add(threadId);
+        wake();
+      }
+      return looked;
+    },
     onFree() {
       if (anywhere) wake();
     },
@@ -146,7 +149,7 @@ export function createWorkQueue(params: {
     },
     async stop() {
       wanted.clear();
-      for (const threadId of [...waiters.keys()]) settle(threadId, "no-slot");
+      settleAll("no-slot");
       await pumping;
     },
   };

@@ -135,29 +135,18 @@ export class FollowedCursor implements EventCursor {
   }
 
   /** @returns `null` when the row has ended and the log does not say so for a while */
-  #unlessLate(reading: Promise<CursorRead>): Promise<CursorRead | null> {
-    return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        this.#giveUp = null;
-        this.#late?.cancel();
-        this.#late = null;
-      };
-      this.#giveUp = () => {
-        settle();
-        resolve(null);
-      };
-      reading.then(
-        (read) => {
-          settle();
-          resolve(read);
-        },
-        (error: unknown) => {
-          settle();
-          reject(error as Error);
-        },
-      );
-      if (this.#rowEnded) this.#armLate();
+  async #unlessLate(reading: Promise<CursorRead>): Promise<CursorRead | null> {
+    const late = new Promise<null>((resolve) => {
+      this.#giveUp = () => resolve(null);
     });
+    if (this.#rowEnded) this.#armLate();
+    try {
+      return await Promise.race([reading, late]);
+    } finally {
+      this.#giveUp = null;
+      this.#late?.cancel();
+      this.#late = null;
+    }
   }
 
   #armLate(): void {
