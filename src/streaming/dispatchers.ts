@@ -20,7 +20,7 @@ export interface DispatcherContext extends DriverContext {
 export function createDispatcherRegistry(
   drivers: readonly Driver<Dispatcher, DispatcherContext>[] = [],
 ): DriverRegistry<Dispatcher, DispatcherContext> {
-  return createDriverRegistry({ kind: "dispatcher", drivers: [inProcess, postgres, ...drivers] });
+  return createDriverRegistry({ kind: "dispatcher", drivers: [inProcess, postgres, redis, ...drivers] });
 }
 
 const inProcess: Driver<Dispatcher, DispatcherContext> = {
@@ -36,5 +36,14 @@ const postgres: Driver<Dispatcher, DispatcherContext> = {
   async open(uri, context) {
     const { openPostgresDispatcher } = await import("./postgres-dispatcher.js");
     return openPostgresDispatcher(uri, context);
+  },
+};
+
+const redis: Driver<Dispatcher, DispatcherContext> = {
+  schemes: ["redis", "rediss"],
+  requires: ["ioredis", "bullmq"],
+  async open(uri, context) {
+    const { openBullmqDispatcher } = await import("./bullmq-dispatcher.js");
+    return openBullmqDispatcher(uri, context);
   },
 };

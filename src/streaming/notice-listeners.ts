@@ -1,4 +1,4 @@
-import type { SignalListener, WorkListener } from "../core/dispatcher.js";
+import type { SignalListener, WorkListener, WorkOutcome } from "../core/dispatcher.js";
 import type { CancelAction, RunRef } from "../core/run.js";
 
 /** Who listens to a dispatcher in this process. A listener that fails is the others' nothing: its error goes to `onError`. */
@@ -27,11 +27,12 @@ export class NoticeListeners {
 
   /** Call the listeners now. @returns when all have settled; false when nobody looked, for want of a slot */
   async work(threadId: string | null): Promise<boolean> {
-    const outcomes: ReturnType<WorkListener>[] = [];
-    for (const listener of [...this.#work]) {
+    const outcomes: Promise<WorkOutcome>[] = [];
+    // A copy: who subscribes meanwhile is not called.
+    for (const listener of Array.from(this.#work)) {
       if (!this.#work.has(listener)) continue;
       try {
-        outcomes.push(listener(threadId));
+        outcomes.push(Promise.resolve(listener(threadId)));
       } catch (error) {
         this.#onError(error);
       }
@@ -45,7 +46,7 @@ export class NoticeListeners {
   }
 
   signal(run: RunRef, action: CancelAction): void {
-    for (const listener of [...this.#signals]) {
+    for (const listener of Array.from(this.#signals)) {
       if (!this.#signals.has(listener)) continue;
       try {
         listener(run, action);

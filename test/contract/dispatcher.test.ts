@@ -1,11 +1,13 @@
 import * as vitest from "vitest";
 import type { Dispatcher } from "../../src/core/dispatcher.js";
 import { InProcessDispatcher } from "../../src/streaming/in-process-dispatcher.js";
+import { openBullmqDispatcher } from "../../src/streaming/bullmq-dispatcher.js";
 import type { DispatcherContext } from "../../src/streaming/dispatchers.js";
 import { openPostgresDispatcher } from "../../src/streaming/postgres-dispatcher.js";
 import { type DispatcherSuiteOptions, testDispatcher } from "../../src/testing/dispatcher.js";
 import { fakeClock } from "../../src/testing/fake-clock.js";
 import { createDatabase } from "../support/postgres.js";
+import { hasRedis, openTestRedis, type TestRedis } from "../support/redis.js";
 
 const dropping: (() => Promise<void>)[] = [];
 vitest.afterAll(async () => {
@@ -34,6 +36,24 @@ testDispatcher({
   vitest,
   open: async (options) => (await openPostgresPeers(1, options))[0] as Dispatcher,
   openPeers: openPostgresPeers,
+});
+
+const isRedisThere = hasRedis();
+let redis: TestRedis;
+vitest.beforeAll(async () => {
+  if (isRedisThere) redis = await openTestRedis();
+});
+vitest.afterAll(() => redis?.close());
+
+async function openBullmqPeers(count: number, options: DispatcherSuiteOptions): Promise<readonly Dispatcher[]> {
+  const uri = redis.uniqueUri();
+  return Promise.all(Array.from({ length: count }, () => openBullmqDispatcher(uri, contextOf(options))));
+}
+testDispatcher({
+  name: "BullMQ",
+  vitest: { ...vitest, describe: vitest.describe.skipIf(!isRedisThere) as typeof vitest.describe },
+  open: async (options) => (await openBullmqPeers(1, options))[0] as Dispatcher,
+  openPeers: openBullmqPeers,
 });
 
 vitest.describe("InProcessDispatcher", () => {

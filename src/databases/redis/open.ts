@@ -1,0 +1,120 @@
+import type { Redis, RedisOptions } from "ioredis";
+import type { DriverContext } from "../../core/driver.js";
+import { redisUnavailable } from "./failures.js";
+import { Outage } from "./outage.js";
+import { createSubscriber, type RedisSubscriber } from "./subscriber.js";
+import { redisUri } from "./uri.js";
+
+/** How long a command waits for its answer; while Redis is known to be away it fails at once. */
+const COMMAND_TIMEOUT_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 5_000;
+const FIRST_PAUSE_MS = 20;
+const MAX_PAUSE_MS = 1_000;
+
+/**
+ * Redis, as several drivers of one application share it. Whoever got it from {@link openRedis} closes it once. Connections come
+ * back by themselves; no command waits longer than a few seconds, because nothing in Redis is worth waiting for.
+ */
+export interface RedisDatabase {
+  /** For commands. */
+  readonly client: Redis;
+  readonly subscriber: RedisSubscriber;
+  /** Of all keys and channels. */
+  readonly prefix: string;
+  /** `host:port/db`, for messages. */
+  readonly name: string;
+  /** Whoever notices that Redis is away says so here. */
+  readonly outage: Outage;
+  /** Another connection like the one for commands. The caller disconnects it. */
+  connection(options: RedisOptions): Redis;
+  close(): Promise<void>;
+}
+
+interface Shared {
+  readonly database: RedisDatabase;
+  users: number;
+}
+
+/**
+ * Open a Redis by URI (see `redisUri`). Pass a driver's context as it is: with `shared` all drivers of one application get the
+ * same two connections.
+ * @throws HeddleError `CONFIG_INVALID` for a bad URI, `STORAGE_UNAVAILABLE` when nobody answers within 5 s or Redis refuses
+ */
+export async function openRedis(uri: string, context: DriverContext): Promise<RedisDatabase> {
+  const key = `redis:${uri}`;
+  const existing = context.shared?.get(key) as Promise<Shared> | undefined;
+  const opening = existing ?? connect(uri, context).then((database) => ({ database, users: 0 }));
+  if (existing === undefined) context.shared?.set(key, opening);
+  let shared: Shared;
+  try {
+    shared = await opening;
+  } catch (error) {
+    context.shared?.delete(key);
+    throw error;
+  }
+  shared.users += 1;
+  let open = true;
+  return {
+    ...shared.database,
+    async close() {
+      if (!open) return;
+      open = false;
+      shared.users -= 1;
+      if (shared.users > 0) return;
+      context.shared?.delete(key);
+      await shared.database.close();
+    },
+  };
+}
+
+async function connect(uri: string, context: DriverContext): Promise<RedisDatabase> {
+  const { url, prefix, name } = redisUri(uri);
+  const { Redis: RedisClient } = await import("ioredis");
+  const outage = new Outage(name, context.logger);
+  const connection = (options: RedisOptions): Redis => {
+    const client = new RedisClient(url, {
+      lazyConnect: true,
+      connectTimeout: CONNECT_TIMEOUT_MS,
+      commandTimeout: COMMAND_TIMEOUT_MS,
+      // A half-open connection is closed, and opened again.
+      socketTimeout: COMMAND_TIMEOUT_MS,
+      keepAlive: 10_000,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 1,
+      connectionName: "heddle",
+      retryStrategy: (times) => Math.min(FIRST_PAUSE_MS * 2 ** Math.min(times, 10), MAX_PAUSE_MS),
+      // After a failover the old primary answers so: ask the name again.
+      reconnectOnError: (error) => error.message.startsWith("READONLY"),
+      ...options,
+    });
+    // Without a listener an error event ends the process (or is written to the console by ioredis).
+    client.on("error", (error) => outage.failed(error));
+    return client;
+  };
+  const client = connection({});
+  const listening = connection({ autoResubscribe: false, connectionName: "heddle-listen" });
+  try {
+    await Promise.all([client.connect(), listening.connect()]);
+    await client.ping();
+  } catch (error) {
+    client.disconnect();
+    listening.disconnect();
+    throw redisUnavailable(error, name);
+  }
+  client.on("ready", () => outage.recovered());
+  const subscriber = createSubscriber(listening, (error) => outage.failed(error));
+  return {
+    client,
+    subscriber,
+    prefix,
+    name,
+    outage,
+    connection,
+    async close() {
+      subscriber.close();
+      // Nothing is waited for: QUIT on a half-open connection would take its time.
+      client.disconnect();
+      listening.disconnect();
+    },
+  };
+}

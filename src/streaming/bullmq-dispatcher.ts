@@ -1,0 +1,149 @@
+import { randomUUID } from "node:crypto";
+import type { Dispatcher } from "../core/dispatcher.js";
+import type { CancelAction, RunRef } from "../core/run.js";
+import { type RedisDatabase, openRedis } from "../databases/redis/open.js";
+import { type ThreadQueue, openThreadQueue } from "../databases/redis/thread-queue.js";
+import { Announcements } from "./announcements.js";
+import type { DispatcherContext } from "./dispatchers.js";
+import { NoticeListeners } from "./notice-listeners.js";
+import { TurnBatch } from "./turn-batch.js";
+
+/** Threads that wait to be sent; what comes beyond is left to the workers' own look. */
+const MAX_WAITING = 10_000;
+/** How long `close` waits for what is being sent. */
+const CLOSE_MS = 1_000;
+
+/**
+ * Dispatcher on Redis: a BullMQ job per announced thread, which one process with a free slot takes and holds until the thread's
+ * due runs have been looked after; cancels by publication to all. This process hears its own announcements at once as well, without
+ * Redis. Jobs that Redis loses are found by the workers' polling of the database.
+ * @param uri as for `redisUri`
+ * @throws HeddleError `STORAGE_UNAVAILABLE`
+ */
+export async function openBullmqDispatcher(uri: string, context: DispatcherContext): Promise<Dispatcher> {
+  const redis = await openRedis(uri, context);
+  try {
+    return await dispatch(redis, context);
+  } catch (error) {
+    await redis.close();
+    throw error;
+  }
+}
+
+async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promise<Dispatcher> {
+  const { clock, logger, concurrency } = context;
+  const origin = randomUUID();
+  const channel = `${redis.prefix}:cancels`;
+  const listeners = new NoticeListeners((error) => logger.error({ err: error }, "A listener to notifications failed"));
+  const queue = await openThreadQueue({ redis, concurrency, lookAfter: (threadId) => listeners.work(threadId) });
+  const sender = new Sender(queue);
+  const announcements = new Announcements(clock, (threadIds) => {
+    for (const threadId of threadIds) void listeners.work(threadId);
+    sender.announce(threadIds);
+  });
+  const cancels = redis.subscriber.subscribe(channel, (message) => {
+    const cancel = parseCancel(message);
+    if (cancel !== null && cancel.origin !== origin) listeners.signal(cancel.run, cancel.action);
+  });
+  const stopReconnected = redis.subscriber.onReconnected(() => {
+    if (concurrency > 0) void listeners.work(null);
+  });
+  await cancels.ready;
+
+  let closing: Promise<void> | null = null;
+  const close = async (): Promise<void> => {
+    announcements.close();
+    listeners.clear();
+    stopReconnected();
+    cancels.stop();
+    await sender.close();
+    await queue.close();
+    await redis.close();
+  };
+  return {
+    announce(threadId, { delayMs = 0 } = {}) {
+      if (closing !== null) return;
+      // Also here: the job is for the case that this process dies, or Redis is away when it is due.
+      announcements.add(threadId, delayMs);
+      if (delayMs > 0) void queue.addLater(threadId, delayMs);
+    },
+    onWork(fn) {
+      const stop = listeners.onWork(fn);
+      queue.start();
+      return stop;
+    },
+    signal(run, action) {
+      if (closing !== null) return;
+      queueMicrotask(() => listeners.signal(run, action));
+      const message = JSON.stringify([origin, run.threadId, run.runId, action]);
+      sender.track(redis.client.publish(channel, message).catch((error: unknown) => redis.outage.failed(error)));
+    },
+    onSignal: (fn) => listeners.onSignal(fn),
+    close: () => (closing ??= close()),
+  };
+}
+
+/** Makes jobs of announcements, one request at a time; what comes meanwhile is the next one. */
+class Sender {
+  readonly #queue: ThreadQueue;
+  readonly #threadIds = new Set<string>();
+  readonly #batch = new TurnBatch(() => this.#start());
+  readonly #underWay = new Set<Promise<unknown>>();
+  #sending = false;
+
+  constructor(queue: ThreadQueue) {
+    this.#queue = queue;
+  }
+
+  announce(threadIds: ReadonlySet<string>): void {
+    for (const threadId of threadIds) if (this.#threadIds.size < MAX_WAITING) this.#threadIds.add(threadId);
+    this.#batch.mark();
+  }
+
+  /** @param work must not reject */
+  track(work: Promise<unknown>): void {
+    const tracked = work.finally(() => this.#underWay.delete(tracked));
+    this.#underWay.add(tracked);
+  }
+
+  /** Send what waits, for a while. */
+  async close(): Promise<void> {
+    this.#batch.run();
+    let timer: NodeJS.Timeout | undefined;
+    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
+    await Promise.race([this.#sent(), timeout]);
+    clearTimeout(timer);
+    this.#threadIds.clear();
+  }
+
+  async #sent(): Promise<void> {
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
+  }
+
+  #start(): void {
+    if (this.#sending || this.#threadIds.size === 0) return;
+    const threadIds = [...this.#threadIds];
+    this.#threadIds.clear();
+    this.#sending = true;
+    this.track(
+      this.#queue.add(threadIds).then(() => {
+        this.#sending = false;
+        this.#start();
+      }),
+    );
+  }
+}
+
+/** `null` for what is not ours. */
+function parseCancel(message: string): { origin: string; run: RunRef; action: CancelAction } | null {
+  try {
+    const values: unknown = JSON.parse(message);
+    if (!Array.isArray(values)) return null;
+    const [origin, threadId, runId, action] = values as readonly unknown[];
+    if (typeof origin !== "string" || typeof threadId !== "string" || typeof runId !== "string") return null;
+    if (action !== "interrupt" && action !== "rollback") return null;
+    return { origin, run: { threadId, runId }, action };
+  } catch {
+    return null;
+  }
+}
