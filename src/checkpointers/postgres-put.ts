@@ -52,10 +52,8 @@ export async function storeCheckpoint(database: SqlClient, put: Put): Promise<vo
     const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, attempt > 0));
     if (row?.saved === true) return;
     if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
-    const own = readAliases(row.own);
-    for (const [channel, alias] of [...readAliases(row.parent), ...own]) {
-      const isFresh = fresh.has(channel) && !own.has(channel);
-      if (!isFresh && versionOf(said, channel) === alias[0]) aliases.set(channel, alias);
+    for (const [channel, alias] of [...readAliases(row.parent), ...readAliases(row.own)]) {
+      if (versionOf(said, channel) === alias[0]) aliases.set(channel, alias);
     }
     const stored = new Set(row.stored?.map(fromText));
     const stale = row.stale?.map(fromText) ?? [];

@@ -1,10 +1,14 @@
 import type { Checkpoint } from "@langchain/langgraph-checkpoint";
 import type { PostgresDatabase } from "../databases/postgres/open.js";
-import { toStored, type StoredValue } from "./postgres-blobs.js";
+import type { Version } from "./postgres-aliases.js";
+import { EMPTY, toStored, type StoredValue } from "./postgres-blobs.js";
 import { storeCheckpoint } from "./postgres-put.js";
 import { storeWrites } from "./postgres-writes.js";
 import { textOf } from "./serde.js";
-import { versionOf, type CheckpointParts } from "./stored-checkpoint.js";
+import type { CheckpointParts } from "./stored-checkpoint.js";
+
+/** Channels of a checkpoint, with the text of their values. */
+type Sent = Map<string, { readonly version: Version; readonly text: string | null }>;
 
 /**
  * Write checkpoints that come from another checkpointer, in order. Of neighbours' common values only the first is sent;
@@ -14,19 +18,21 @@ export async function writeCheckpoints(
   database: PostgresDatabase,
   checkpoints: readonly CheckpointParts[],
 ): Promise<void> {
-  const sent = new Map<string, Map<string, { readonly version: unknown; readonly text: string }>>();
+  const sent = new Map<string, Sent>();
   for (const parts of checkpoints) {
     const { threadId, checkpointNs, id, parentId, header } = parts;
     const inherited = sent.get(`${checkpointNs}\0${parentId ?? ""}`);
-    const own = new Map<string, { readonly version: unknown; readonly text: string }>();
+    const values = new Map([...parts.channels].map(({ channel, data }) => [channel, data]));
+    const own: Sent = new Map();
     const fresh = new Map<string, StoredValue>();
-    for (const { channel, data } of parts.channels) {
-      const version = versionOf(header.channel_versions, channel);
-      if (version === undefined) continue;
-      const value = { version, text: textOf(data) };
-      own.set(channel, value);
+    for (const [channel, version] of Object.entries(header.channel_versions)) {
+      const data = values.get(channel);
+      const text = data === undefined ? null : textOf(data);
+      own.set(channel, { version, text });
       const known = inherited?.get(channel);
-      if (known?.version !== version || known.text !== value.text) fresh.set(channel, toStored(data));
+      if (known?.version === version && known.text === text) continue;
+      // A channel without a value says so: a fork may bring a value for its version.
+      fresh.set(channel, data === undefined ? EMPTY : toStored(data));
     }
     sent.set(`${checkpointNs}\0${id}`, own);
     await storeCheckpoint(database, {
@@ -36,7 +42,7 @@ export async function writeCheckpoints(
       checkpoint: { ...header, id, channel_values: {} } satisfies Checkpoint,
       metadata: JSON.stringify(parts.metadata),
       fresh,
-      silent: Object.keys(header.channel_versions).filter((channel) => !own.has(channel)),
+      silent: [],
       lease: undefined,
     });
     for (const [taskId, writes] of Map.groupBy(parts.writes, (write) => write.taskId)) {

@@ -13,7 +13,7 @@ import type { CheckpointTransfer } from "./transfer.js";
 
 /**
  * Whole checkpoints through LangGraph's interface, for savers of others: a thread is read into memory, because `list` goes
- * backwards; writes have no task path, and positions in their task instead of the ones that were stored.
+ * backwards; writes have no task path, but their order, and positions in their task instead of the ones that were stored.
  */
 export function saverTransfer(
   saver: BaseCheckpointSaver,
@@ -34,10 +34,11 @@ export function saverTransfer(
 function toParts(serde: CheckpointSerde, threadId: string, tuple: CheckpointTuple): CheckpointParts {
   const { id, v, ts, channel_values, channel_versions, versions_seen } = tuple.checkpoint;
   const positions = new Map<string, number>();
+  const paths = pathsFor((tuple.pendingWrites ?? []).map(([taskId]) => taskId));
   const writes = (tuple.pendingWrites ?? []).map(([taskId, channel, value]): StoredWrite => {
     const position = positions.get(taskId) ?? 0;
     positions.set(taskId, position + 1);
-    return { taskId, idx: writeIndex(channel, position), taskPath: "", channel, data: serde.encode(value) };
+    return { taskId, idx: writeIndex(channel, position), taskPath: paths(taskId), channel, data: serde.encode(value) };
   });
   const parentId = tuple.parentConfig?.configurable?.["checkpoint_id"] as string | undefined;
   return {
@@ -53,6 +54,17 @@ function toParts(serde: CheckpointSerde, threadId: string, tuple: CheckpointTupl
     writes,
     parentWrites: () => [],
   };
+}
+
+/**
+ * Paths that keep the tasks in the order in which they came; none where the order of their ids does it. Real ones begin with
+ * `~` and a letter, so writes of tasks that end later come after.
+ */
+function pathsFor(taskIds: readonly string[]): (taskId: string) => string {
+  const tasks = [...new Set(taskIds)];
+  if (tasks.every((taskId, at) => at === 0 || (tasks[at - 1] ?? "") < taskId)) return () => "";
+  const ranks = new Map(tasks.map((taskId, at) => [taskId, `~${String(at).padStart(10, "0")}`]));
+  return (taskId) => ranks.get(taskId) ?? "";
 }
 
 async function write(saver: BaseCheckpointSaver, serde: CheckpointSerde, parts: CheckpointParts): Promise<void> {
