@@ -38,6 +38,7 @@ export interface RuntimeOptions {
   readonly wrapStore?: (store: MetadataStore) => MetadataStore;
   readonly wrapLog?: (eventLog: EventLog) => EventLog;
   readonly wrapCheckpointer?: (checkpointer: Checkpointer) => Checkpointer;
+  readonly closing?: AbortSignal;
   readonly dispatcher?: (real: Dispatcher) => Dispatcher;
   /** Default true. */
   readonly start?: boolean;
@@ -126,6 +127,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<TestRuntime>
     launcher: runtime.launcher,
     authorizer: options.authorizer ?? null,
     maxAttempts: options.maxAttempts ?? 3,
+    ...(options.closing !== undefined && { closing: options.closing }),
   });
   if (options.storage === undefined) await services.assistants.seedSystemAssistants({});
   if (options.start !== false) await runtime.start();
