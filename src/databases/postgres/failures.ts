@@ -1,9 +1,10 @@
 import { HeddleError, isHeddleError } from "../../core/errors.js";
 
-/** SQLSTATEs (Postgres, appendix A) of a server that goes away or comes up, sent before a statement was carried out. */
+/** SQLSTATEs (Postgres, appendix A) of a server that refuses before a statement is carried out, and may take it later. */
 const NOT_SENT = new Set([
   "57P03", // cannot_connect_now
   "53300", // too_many_connections
+  "25006", // read_only_sql_transaction: what was the primary has become a standby
 ]);
 const LOST = new Set([
   "57P01", // admin_shutdown
@@ -18,10 +19,11 @@ const LOST = new Set([
   "EPIPE",
   "ETIMEDOUT",
   "ENOTCONN",
+  "ERR_STREAM_DESTROYED",
 ]);
 const UNREACHABLE = new Set(["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "EHOSTUNREACH", "ENETUNREACH"]);
 
-/** Texts of errors that pg 8 raises without a code. */
+/** Texts of errors that pg 8.23 and pg-pool 3.14 raise without a code. */
 const LOST_TEXTS = [
   "Connection terminated",
   "Client has encountered a connection error",
@@ -35,10 +37,12 @@ function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** The statement did not reach the server. */
+/** The statement did not reach the server, or was turned away by one that is not itself. */
 export function isNotSent(error: unknown): boolean {
   const code = codeOf(error);
   if (NOT_SENT.has(code) || UNREACHABLE.has(code)) return true;
+  // Node tries all addresses of a name.
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isNotSent);
   return error instanceof Error && error.message.startsWith("timeout exceeded when trying to connect");
 }
 
@@ -48,11 +52,40 @@ export function isConnectionLost(error: unknown): boolean {
   return error instanceof Error && LOST_TEXTS.some((text) => error.message.startsWith(text));
 }
 
+/**
+ * The server has forgotten a prepared statement (26000: a pooler in between), or its result has changed with a migration
+ * (0A000): it was not carried out, and a new connection prepares it anew.
+ */
+export function isStalePlan(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "26000" || (code === "0A000" && error instanceof Error && error.message.startsWith("cached plan"));
+}
+
+/** Whether the server refused with one of these SQLSTATEs; also asks what a wrapped error was caused by. */
+export function isSqlState(error: unknown, ...states: readonly string[]): boolean {
+  if (isHeddleError(error)) return isSqlState(error.cause, ...states);
+  return states.includes(codeOf(error));
+}
+
 /** What a caller sees of a database that is away; other errors stay as they are. */
 export function storageUnavailable(error: unknown, name: string): unknown {
   if (isHeddleError(error) || !isConnectionLost(error)) return error;
   return new HeddleError("STORAGE_UNAVAILABLE", {
-    message: `The Postgres database ${name} does not answer: ${error instanceof Error ? error.message : String(error)}`,
+    message: `The Postgres database ${name} does not answer: ${messageOf(error)}`,
     cause: error,
   });
+}
+
+/** What a server says that answers, and does not let us in. */
+export function refused(error: unknown, name: string): unknown {
+  if (isHeddleError(error)) return error;
+  return new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `The Postgres database ${name} refuses: ${messageOf(error)}`,
+    cause: error,
+  });
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
 }

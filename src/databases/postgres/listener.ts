@@ -1,12 +1,9 @@
 import type pgModule from "pg";
 import type { Client } from "pg";
 import type { Logger } from "../../core/logger.js";
-
-const FIRST_PAUSE_MS = 50;
-const MAX_PAUSE_MS = 2_000;
-/** A half-open connection is noticed by a question without an answer. */
-const CHECK_EVERY_MS = 15_000;
-const CHECK_TIMEOUT_MS = 5_000;
+import { isConnectionLost } from "./failures.js";
+import { keepConnection } from "./kept-connection.js";
+import { openListening } from "./listening-connection.js";
 
 /**
  * One connection that listens, and that holds session locks. It is opened again after it was lost; what was notified
@@ -25,79 +22,48 @@ export interface PostgresListener {
   close(): Promise<void>;
 }
 
-export function createListener(options: {
+export interface ListenerOptions {
   readonly pg: typeof pgModule;
   readonly connectionString: string;
   readonly name: string;
   readonly logger?: Pick<Logger, "info" | "warn">;
-}): PostgresListener {
-  const { pg, connectionString, name, logger } = options;
+}
+
+export function createListener(options: ListenerOptions): PostgresListener {
+  const { pg, name: database, logger } = options;
   const channels = new Map<string, Set<(payload: string) => void>>();
   const reconnected = new Set<() => void>();
   const sessions = new Set<(client: Client) => Promise<void>>();
-  let client: Promise<Client> | null = null;
-  let closed = false;
-  let check: NodeJS.Timeout | undefined;
 
-  const connectOnce = async (): Promise<Client> => {
-    const connection = new pg.Client({
-      connectionString,
-      keepAlive: true,
-      connectionTimeoutMillis: CHECK_TIMEOUT_MS,
-      query_timeout: CHECK_TIMEOUT_MS,
-      application_name: "heddle-listen",
+  const open = (onLost: (error: Error | undefined) => void): Promise<Client> =>
+    openListening(options, {
+      async prepare(client) {
+        for (const channel of channels.keys()) await client.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+        for (const session of sessions) await session(client);
+      },
+      onNotification(channel, payload) {
+        for (const listener of channels.get(channel) ?? []) listener(payload);
+      },
+      onLost,
     });
-    let isLost = false;
-    const lost = (error?: Error): void => {
-      if (isLost) return;
-      isLost = true;
-      connection.end().catch(() => undefined);
-      if (client === null || closed) return;
-      logger?.warn({ ...(error && { err: error }), database: name }, "The listening database connection was lost");
-      client = reconnect();
-      client.catch(() => undefined);
-    };
-    connection.on("notification", ({ channel, payload }) => {
-      for (const listener of channels.get(channel) ?? []) listener(payload ?? "");
-    });
+  const connection = keepConnection(open, {
+    onLost: (error) =>
+      logger?.warn({ ...(error && { err: error }), database }, "The listening database connection was lost"),
+    onBack() {
+      logger?.info({ database }, "The listening database connection is back");
+      for (const fn of reconnected) fn();
+    },
+  });
+
+  /** On the current connection; the one that takes its place when it is lost has prepared itself. */
+  const now = async (step: (client: Client) => Promise<unknown>): Promise<void> => {
+    const client = await connection.get();
     try {
-      // Without a listener its error would end the process.
-      connection.on("error", () => undefined);
-      await connection.connect();
-      for (const channel of channels.keys()) await connection.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
-      for (const session of sessions) await session(connection);
+      await step(client);
     } catch (error) {
-      isLost = true;
-      connection.end().catch(() => undefined);
-      throw error;
+      if (!isConnectionLost(error)) throw error;
+      await connection.get();
     }
-    connection.on("error", lost);
-    connection.on("end", () => lost());
-    clearInterval(check);
-    check = setInterval(() => void connection.query("SELECT 1").catch(lost), CHECK_EVERY_MS);
-    check.unref();
-    return connection;
-  };
-
-  const reconnect = async (): Promise<Client> => {
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
-      await new Promise((resolve) => void setTimeout(resolve, pauseMs).unref());
-      if (closed) throw new Error("closed");
-      try {
-        const connection = await connectOnce();
-        logger?.info({ database: name }, "The listening database connection is back");
-        for (const fn of reconnected) fn();
-        return connection;
-      } catch {
-        // Tried again: the database is away.
-      }
-    }
-  };
-
-  const connected = (): Promise<Client> => {
-    client ??= connectOnce();
-    client.catch(() => undefined);
-    return client;
   };
 
   return {
@@ -107,8 +73,13 @@ export function createListener(options: {
       channels.set(channel, listeners);
       const listener = (payload: string): void => onPayload(payload);
       listeners.add(listener);
-      const connection = await connected();
-      if (isNew) await connection.query(`LISTEN ${pg.escapeIdentifier(channel)}`);
+      try {
+        await (isNew ? now((client) => client.query(`LISTEN ${pg.escapeIdentifier(channel)}`)) : connection.get());
+      } catch (error) {
+        listeners.delete(listener);
+        if (listeners.size === 0) channels.delete(channel);
+        throw error;
+      }
       return () => {
         listeners.delete(listener);
       };
@@ -119,18 +90,17 @@ export function createListener(options: {
       return () => reconnected.delete(listener);
     },
     async onSession(fn) {
-      const connection = await connected();
-      sessions.add(fn);
-      await fn(connection);
-      return () => sessions.delete(fn);
+      const session = (client: Client): Promise<void> => fn(client);
+      await connection.get();
+      sessions.add(session);
+      try {
+        await now(session);
+      } catch (error) {
+        sessions.delete(session);
+        throw error;
+      }
+      return () => sessions.delete(session);
     },
-    async close() {
-      if (closed) return;
-      closed = true;
-      clearInterval(check);
-      const current = client;
-      client = null;
-      await (await current?.catch(() => undefined))?.end().catch(() => undefined);
-    },
+    close: () => connection.close(),
   };
 }

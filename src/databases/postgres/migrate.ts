@@ -4,6 +4,9 @@ import type { PostgresDatabase, SqlClient } from "./open.js";
 /** Key of the advisory lock under which tables are made and changed, by everyone who does so in this database. */
 const MIGRATION_LOCK = 0x6865_6464; // "hedd"
 
+/** For one migration, and for waiting until another process has done them: a large table may get a new index. */
+const MIGRATION_TIMEOUT_MS = 600_000;
+
 /** One component's tables: index + 1 is the version. Only ever append to `migrations`. */
 export interface Component {
   /** `metadata`, `items`, `events`, `checkpoints` */
@@ -23,6 +26,7 @@ export async function migrate(database: PostgresDatabase, components: readonly C
     await lockMigrations(client);
     await client.query({
       name: "",
+      timeoutMs: MIGRATION_TIMEOUT_MS,
       text: `CREATE TABLE IF NOT EXISTS heddle_migrations (
         component text NOT NULL,
         version integer NOT NULL,
@@ -38,7 +42,9 @@ export async function migrate(database: PostgresDatabase, components: readonly C
 
 /** Wait for the right to change tables, until the transaction ends. Concurrent `CREATE … IF NOT EXISTS` fail otherwise. */
 export async function lockMigrations(client: SqlClient): Promise<void> {
-  await client.query({ name: "", text: "SELECT pg_advisory_xact_lock($1)" }, [MIGRATION_LOCK]);
+  await client.query({ name: "", text: "SELECT pg_advisory_xact_lock($1)", timeoutMs: MIGRATION_TIMEOUT_MS }, [
+    MIGRATION_LOCK,
+  ]);
 }
 
 /** Versions of the components that the database has. Empty when Heddle never used it. */
@@ -73,7 +79,7 @@ async function upgrade(client: SqlClient, component: Component, current: number,
   for (const [index, sql] of migrations.slice(current).entries()) {
     const version = current + index + 1;
     try {
-      await client.query({ name: "", text: sql });
+      await client.query({ name: "", text: sql, timeoutMs: MIGRATION_TIMEOUT_MS });
     } catch (error) {
       throw new HeddleError("STORAGE_UNAVAILABLE", {
         message: `Migration ${version} of "${name}" failed in ${database}: ${error instanceof Error ? error.message : String(error)}`,

@@ -1,8 +1,13 @@
 import type { Pool, PoolClient, PoolConfig } from "pg";
+import type pgModule from "pg";
 import type { DriverContext } from "../../core/driver.js";
-import { describePostgresUri, postgresUri } from "./uri.js";
-import { isConnectionLost, isNotSent, storageUnavailable } from "./failures.js";
+import { HeddleError } from "../../core/errors.js";
+import { createAttempts, NotBegun, type Patience, PATIENCE } from "./attempts.js";
+import { isConnectionLost, refused } from "./failures.js";
 import { createListener, type PostgresListener } from "./listener.js";
+import { describePostgresUri, postgresUri } from "./uri.js";
+
+export { isSqlState } from "./failures.js";
 
 /** A statement with a name of its own, prepared once per connection. */
 export interface Statement {
@@ -14,6 +19,8 @@ export interface Statement {
    * only when it never reached the server. Default false.
    */
   readonly idempotent?: boolean;
+  /** How long it waits for its answer. Default 15,000. */
+  readonly timeoutMs?: number;
 }
 
 /** Parameters; as a function they may differ when the statement is repeated although it may have been carried out. */
@@ -41,8 +48,8 @@ export interface PostgresDatabase extends SqlClient {
   /** Whether another driver of this application has the same database open. */
   isShared(): boolean;
   /**
-   * BEGIN, `work`, COMMIT on one connection; ROLLBACK when it throws. Repeated as a whole when its connection could not be had,
-   * and after a deadlock or serialization failure (40P01, 40001).
+   * BEGIN, `work`, COMMIT on one connection; ROLLBACK when it throws. Repeated as a whole when its connection could not be had
+   * or was dead before, and after a deadlock or serialization failure (40P01, 40001).
    */
   transaction<T>(work: (client: SqlClient) => Promise<T>): Promise<T>;
   /** The one connection of this application that listens. Opened on first use. */
@@ -50,15 +57,9 @@ export interface PostgresDatabase extends SqlClient {
   close(): Promise<void>;
 }
 
-/** How long a statement waits for its answer. A half-open connection is noticed by it. */
-const QUERY_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** Together: how long a restart of the server may take. */
-const WAIT_MS = 20_000;
-const FIRST_PAUSE_MS = 20;
-const MAX_PAUSE_MS = 500;
-/** Deadlocks are repeated this often. */
-const MAX_CONFLICTS = 10;
+/** Closed connections are taken at their word after this. */
+const CLOSE_TIMEOUT_MS = 5_000;
 
 interface Shared {
   readonly database: Omit<PostgresDatabase, "isShared">;
@@ -69,12 +70,17 @@ interface Shared {
  * Open a Postgres database by URI. Pass a driver's context as it is: with `shared` all drivers of one application get the
  * same pool.
  * @param uri `postgres://…` or `postgresql://…` as libpq takes it; `?options=-csearch_path%3Dname` chooses a schema
- * @throws HeddleError `STORAGE_UNAVAILABLE` when nobody answers or the server refuses
+ * @param patience for tests
+ * @throws HeddleError `STORAGE_UNAVAILABLE` when nobody answers or the server refuses, `CONFIG_INVALID` for what is no URI
  */
-export async function openPostgres(uri: string, context: DriverContext): Promise<PostgresDatabase> {
+export async function openPostgres(
+  uri: string,
+  context: DriverContext,
+  patience: Patience = PATIENCE,
+): Promise<PostgresDatabase> {
   const key = `postgres:${uri}`;
   const existing = context.shared?.get(key) as Promise<Shared> | undefined;
-  const opening = existing ?? connect(uri, context).then((database) => ({ database, users: 0 }));
+  const opening = existing ?? connect(uri, context, patience).then((database) => ({ database, users: 0 }));
   if (existing === undefined) context.shared?.set(key, opening);
   let shared: Shared;
   try {
@@ -99,55 +105,37 @@ export async function openPostgres(uri: string, context: DriverContext): Promise
   };
 }
 
-async function connect(uri: string, context: DriverContext): Promise<Omit<PostgresDatabase, "isShared">> {
-  const [{ default: pg }, connectionString] = [await import("pg"), postgresUri(uri)];
+async function connect(
+  uri: string,
+  context: DriverContext,
+  { waitMs, queryTimeoutMs }: Patience,
+): Promise<Omit<PostgresDatabase, "isShared">> {
   const { maxConnections = 10, directUri = uri, logger } = context;
+  const { default: pg } = await import("pg");
+  const [connectionString, directConnectionString] = [readableUri(pg, uri), readableUri(pg, directUri)];
+  const { INT8 } = pg.types.builtins;
   const config: PoolConfig = {
     connectionString,
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     idleTimeoutMillis: 30_000,
-    query_timeout: QUERY_TIMEOUT_MS,
+    query_timeout: queryTimeoutMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     application_name: "heddle",
     allowExitOnIdle: true,
-    // Whole numbers beyond 2^53 do not occur: times, counters.
     types: {
+      // Whole numbers beyond 2^53 do not occur: times, counters.
       getTypeParser: (id, format) =>
-        Number(id) === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(id, format),
+        id === INT8 ? Number : (pg.types.getTypeParser(id, format) as (value: string) => unknown),
     },
   };
   const pool = new pg.Pool(config);
   const name = describePostgresUri(uri);
   // Without a listener the error of an idle connection ends the process (design §7.12).
   pool.on("error", (error) => logger?.warn({ err: error, database: name }, "An idle database connection was lost"));
-  // A checked-out connection emits as well; whoever uses it gets the error from its query.
-  pool.on("connect", (client) => client.on("error", () => undefined));
+  const attempts = createAttempts(pool, name, waitMs);
   let listener: PostgresListener | undefined;
-  let closed = false;
-
-  const run = async <T>(work: (client: PoolClient, again: boolean) => Promise<T>, mayRepeat: boolean): Promise<T> => {
-    const deadline = Date.now() + WAIT_MS;
-    let conflicts = 0;
-    let again = false;
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
-      let client: PoolClient | undefined;
-      try {
-        client = await pool.connect();
-        const result = await work(client, again);
-        client.release();
-        return result;
-      } catch (error) {
-        const isLost = client === undefined || isConnectionLost(error);
-        client?.release(isLost);
-        again ||= isLost && client !== undefined && !isNotSent(error);
-        const isConflict = isSqlState(error, "40P01", "40001") && ++conflicts <= MAX_CONFLICTS;
-        const isRepeatable = isConflict || isNotSent(error) || (isLost && (client === undefined || mayRepeat));
-        if (closed || !isRepeatable || Date.now() >= deadline) throw storageUnavailable(error, name);
-        await pause(isConflict ? Math.random() * FIRST_PAUSE_MS : pauseMs);
-      }
-    }
-  };
 
   const database: Omit<PostgresDatabase, "isShared"> = {
     pool,
@@ -155,55 +143,73 @@ async function connect(uri: string, context: DriverContext): Promise<Omit<Postgr
     directUri,
     name,
     query: (statement, values = []) =>
-      run((client, again) => send(client, statement, values, again), statement.idempotent === true),
-    transaction: (work) =>
-      run(async (client) => {
-        await client.query("BEGIN");
-        try {
-          const result = await work({ query: (statement, values = []) => send(client, statement, values) });
-          await client.query("COMMIT");
-          return result;
-        } catch (error) {
-          await client.query("ROLLBACK").catch(() => undefined);
-          throw error;
-        }
-      }, false),
+      attempts.run((client, again) => send(client, statement, values, again), statement.idempotent === true),
+    transaction: (work) => attempts.run((client) => inTransaction(client, work), false),
     listener: () =>
-      (listener ??= createListener({ pg, connectionString: postgresUri(directUri), name, ...(logger && { logger }) })),
+      (listener ??= createListener({ pg, connectionString: directConnectionString, name, ...(logger && { logger }) })),
     async close() {
-      closed = true;
+      attempts.close();
       await listener?.close();
-      await pool.end();
+      await Promise.race([pool.end(), timeout(CLOSE_TIMEOUT_MS)]);
     },
   };
   try {
     await database.query({ name: "heddle_hello", text: "SELECT 1", idempotent: true });
   } catch (error) {
     await database.close();
-    throw error;
+    throw refused(error, name);
   }
   return database;
 }
 
+/** @throws HeddleError `CONFIG_INVALID` for what `pg` cannot read: it would say so with the first connection */
+function readableUri(pg: typeof pgModule, uri: string): string {
+  const connectionString = postgresUri(uri);
+  try {
+    void new pg.Client({ connectionString });
+    return connectionString;
+  } catch (error) {
+    throw new HeddleError("CONFIG_INVALID", {
+      message: `The Postgres URI for ${describePostgresUri(uri)} cannot be read: ${error instanceof Error ? error.message : ""}`,
+      cause: error,
+    });
+  }
+}
+
+async function inTransaction<T>(client: PoolClient, work: (client: SqlClient) => Promise<T>): Promise<T> {
+  try {
+    await client.query("BEGIN");
+  } catch (error) {
+    throw isConnectionLost(error) ? new NotBegun("BEGIN", { cause: error }) : error;
+  }
+  try {
+    const result = await work({ query: (statement, values = []) => send(client, statement, values) });
+    await client.query("COMMIT");
+    return result;
+  } catch (error) {
+    if (!isConnectionLost(error)) await client.query("ROLLBACK");
+    throw error;
+  }
+}
+
 async function send<Row extends SqlRow>(
   client: PoolClient,
-  { name, text }: Statement,
+  { name, text, timeoutMs }: Statement,
   given: StatementValues,
   again = false,
 ): Promise<readonly Row[]> {
   const values = typeof given === "function" ? given(again) : given;
   // Without parameters and name it is a simple query, which may hold several statements.
-  const result =
-    name === "" && values.length === 0
-      ? await client.query<Row>(text)
-      : await client.query<Row>({ ...(name !== "" && { name }), text, values: [...values] });
+  const isSimple = name === "" && values.length === 0;
+  const result = await client.query<Row>({
+    text,
+    ...(name !== "" && { name }),
+    ...(!isSimple && { values: [...values] }),
+    ...(timeoutMs !== undefined && { query_timeout: timeoutMs }),
+  });
   return result.rows;
 }
 
-export function isSqlState(error: unknown, ...states: readonly string[]): boolean {
-  return error instanceof Error && "code" in error && states.includes(String(error.code));
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, ms));
+function timeout(ms: number): Promise<void> {
+  return new Promise((resolve) => void setTimeout(resolve, ms).unref());
 }

@@ -16,18 +16,22 @@ const STORED_ESCAPE = /\\(?:u0001([0-9a-f]{4})|.)/g;
 
 /** A string as a `text` column takes it. */
 export function toText(value: string): string {
-  return value.replaceAll(UNSTORABLE, (unit) => ESCAPE + unit.charCodeAt(0).toString(16).padStart(4, "0"));
+  return value.replaceAll(UNSTORABLE, (unit) => ESCAPE + (unit.codePointAt(0) ?? 0).toString(16).padStart(4, "0"));
 }
 
 /** What {@link toText} was given. */
 export function fromText(stored: string): string {
   if (!stored.includes(ESCAPE)) return stored;
-  return stored.replaceAll(STORED, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  return stored.replaceAll(STORED, (_, hex: string) => String.fromCodePoint(Number.parseInt(hex, 16)));
 }
 
 /** A JSON value as a `jsonb` column or parameter takes it, as text. `undefined` members are left out. */
 export function toJsonb(value: JsonValue | undefined): string {
-  const text = JSON.stringify(value) ?? "null";
+  return toJsonbText(JSON.stringify(value) ?? "null");
+}
+
+/** {@link toJsonb} of a value that is JSON text already. */
+export function toJsonbText(text: string): string {
   // JSON.stringify writes control characters and lone surrogates as escapes, and nothing else.
   if (!text.includes("\\u")) return text;
   return text.replaceAll(UNSTORABLE_ESCAPE, (token, hex?: string) => (hex === undefined ? token : `\\u0001${hex}`));

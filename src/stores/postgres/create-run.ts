@@ -85,11 +85,14 @@ function outcomeOf(draft: NewRun, row: Created): CreateRunOutcome {
     attempt: row.leased ? 1 : 0,
     error: null,
   };
-  const superseded = JSON.parse(row.superseded ?? "[]") as readonly Omit<SupersededRun, "threadId">[];
+  const ended = JSON.parse(row.superseded ?? "[]") as readonly Omit<SupersededRun, "threadId">[];
+  const superseded = ended.map(({ action, was, temporary, ...one }) => {
+    return { runId: fromText(one.runId), threadId, action, was, temporary };
+  });
   return {
     kind: "created",
     run,
     lease: row.leased ? { runId, leaseToken: 1 } : null,
-    superseded: superseded.map((one) => ({ ...one, runId: fromText(one.runId), threadId })),
+    superseded,
   };
 }

@@ -16,6 +16,8 @@ export type RenewedColumns = {
 export const RENEW: Statement = {
   name: "heddle_renew_leases",
   idempotent: true,
+  // A half-open connection has to be noticed before the leases end.
+  timeoutMs: 4_000,
   text: `WITH wanted AS MATERIALIZED (SELECT * FROM unnest($3::text[], $4::bigint[]) AS w (run_id, lease_token)),
     clock AS MATERIALIZED (SELECT heddle_now($1) AS now),
     held AS MATERIALIZED (

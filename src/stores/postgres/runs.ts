@@ -1,15 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { toJsonText } from "../../core/json.js";
 import type { RunStore } from "../../core/metadata-store.js";
-import { afterExpiredLease } from "../../core/run-lifecycle.js";
-import type { CancelAction, Run, RunRef } from "../../core/run.js";
+import type { CancelAction } from "../../core/run.js";
 import type { Statement } from "../../databases/postgres/open.js";
-import { fromText, toJsonb, toText } from "../../databases/postgres/storable.js";
-import { maxAttemptsError } from "../run-rules.js";
+import { fromText, toText } from "../../databases/postgres/storable.js";
 import { createRun } from "./create-run.js";
+import { cancelRun, finishRun, releaseRun } from "./end-run.js";
 import { explainRun } from "./explain-run.js";
 import { ruleParameter } from "./filters.js";
+import { getRun } from "./get-run.js";
 import { listRuns } from "./list-runs.js";
+import { reapRuns } from "./reap-runs.js";
 import { renewStatement, type RenewedColumns } from "./renew-leases.js";
 import { type LeaseColumns, type RunColumns, runColumns, runOf } from "./rows.js";
 import type { Session } from "./session.js";
@@ -29,38 +29,6 @@ const NEXT_DUE: Statement = {
       (SELECT min(retry_at) FROM heddle_threads WHERE retry_at IS NOT NULL AND retry_at > (SELECT now FROM clock))
     ) AS due`,
 };
-const FINISH: Statement = {
-  name: "heddle_finish_run",
-  idempotent,
-  text: "SELECT kind, next_pending FROM heddle_finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
-};
-const RELEASE: Statement = {
-  name: "heddle_release_run",
-  idempotent,
-  text: "SELECT heddle_release_run($1, $2, $3, $4) AS accepted",
-};
-const CANCEL: Statement = {
-  name: "heddle_cancel_run",
-  idempotent,
-  text: `SELECT kind, ${runColumns("(run).")} FROM heddle_cancel_run($1, $2, $3, $4, $5, $6, $7)`,
-};
-const RUNNING: Statement = {
-  name: "heddle_running_runs",
-  idempotent,
-  text: `SELECT run_id, lease_token, attempt, worker_id, lease_until <= (SELECT heddle_now($1)) AS expired
-    FROM heddle_runs WHERE status = 'running' AND ($2 OR lease_until <= (SELECT heddle_now($1)))`,
-};
-const REAP: Statement = {
-  name: "heddle_reap_runs",
-  idempotent,
-  text: "SELECT run_id, thread_id, failed FROM heddle_reap_runs($1, $2, $3, $4)",
-};
-const GET: Statement = {
-  name: "heddle_get_run",
-  idempotent,
-  text: `SELECT ${runColumns("r.")} FROM heddle_runs r WHERE r.run_id = $1 AND ($2::text IS NULL OR r.thread_id = $2)
-    AND ($3::jsonb IS NULL OR heddle_visible((SELECT m.metadata FROM heddle_thread_metadata m WHERE m.thread_id = r.thread_id), $3))`,
-};
 const HOLDS: Statement = {
   name: "heddle_holds_lease",
   idempotent,
@@ -78,22 +46,8 @@ const ABANDONED: Statement = {
     ORDER BY updated_at LIMIT $3`,
 };
 
-type RunningColumns = {
-  readonly run_id: string;
-  readonly lease_token: number;
-  readonly attempt: number;
-  readonly worker_id: string | null;
-  readonly expired: boolean;
-};
-
 /** The run queue in Postgres: what writes is one function call (functions.ts), safe to repeat when its answer was lost. */
 export function createPostgresRuns(session: Session): RunStore {
-  const get: RunStore["get"] = async ({ runId, threadId, access }) => {
-    const values = [toText(runId), threadId === undefined ? null : toText(threadId), ruleParameter(access)];
-    const [row] = await session.query<RunColumns>(GET, values);
-    return row === undefined ? null : runOf(row);
-  };
-
   return {
     create: (params) => createRun(session, params),
 
@@ -131,92 +85,23 @@ export function createPostgresRuns(session: Session): RunStore {
       return { lost, cancelRequested };
     },
 
-    async finish({ lease, outcome, threadPatch, hasNext, threadMetadata }) {
-      const request = randomUUID();
-      const ended = outcome.kind === "ended";
-      const rest = [
-        toText(lease.runId),
-        lease.leaseToken,
-        ended ? outcome.status : outcome.kind,
-        (ended ? outcome.error : null) ?? null,
-        hasNext,
-        threadPatch.values ?? null,
-        threadPatch.interrupts ?? null,
-        threadPatch.error ?? null,
-        threadMetadata === undefined ? null : toJsonb(threadMetadata),
-      ];
-      const [row] = await session.query<{ kind: "accepted" | "refused" | "rollback"; next_pending: boolean | null }>(
-        FINISH,
-        (again) => [session.now(), request, again, ...rest],
-      );
-      if (row?.kind === "accepted") return { accepted: true, nextPending: row.next_pending === true };
-      return row?.kind === "rollback" ? { accepted: false, cancelRequested: "rollback" } : { accepted: false };
-    },
+    finish: (params) => finishRun(session, params),
 
-    async release({ lease }) {
-      const values = [session.now(), randomUUID(), toText(lease.runId), lease.leaseToken];
-      const [row] = await session.query<{ accepted: boolean }>(RELEASE, values);
-      return { accepted: row?.accepted === true };
-    },
+    release: (params) => releaseRun(session, params),
 
-    async requestCancel({ runId, threadId, action, access }) {
-      const request = randomUUID();
-      const rest = [toText(runId), threadId === undefined ? null : toText(threadId), action, ruleParameter(access)];
-      // A pending run is deleted by a rollback: whoever has to repeat it could not say what it has cancelled.
-      const before =
-        action === "rollback" ? await get({ runId, access, ...(threadId !== undefined && { threadId }) }) : null;
-      if (action === "rollback" && before === null) return { kind: "not-found" };
-      const [row] = await session.query<
-        RunColumns & { kind: "not-found" | "gone" | "cancelled" | "requested" | "finished" }
-      >(CANCEL, (again) => [session.now(), request, again, ...rest]);
-      if (row === undefined || row.kind === "not-found") return { kind: "not-found" };
-      if (row.kind === "gone") return before === null ? { kind: "not-found" } : { kind: "cancelled", run: before };
-      return { kind: row.kind, run: runOf(row) };
-    },
+    requestCancel: (params) => cancelRun(session, params),
 
-    async reapExpired({ maxAttempts, isAlive, retryDelayMs }) {
-      const rows = await session.query<RunningColumns>(RUNNING, [session.now(), isAlive !== undefined]);
-      const candidates = rows.flatMap(({ run_id, lease_token, attempt, worker_id, expired }) => {
-        const dead = !expired && !(isAlive?.(fromText(worker_id ?? "")) ?? true);
-        if (!expired && !dead) return [];
-        const failed = afterExpiredLease({ attempt, maxAttempts }) === "error";
-        return [
-          {
-            runId: run_id,
-            leaseToken: lease_token,
-            dead,
-            error: failed
-              ? toJsonText(maxAttemptsError(attempt, worker_id === null ? null : fromText(worker_id)))
-              : null,
-            retryMs: failed ? 0 : Math.ceil(retryDelayMs?.(attempt) ?? 0),
-          },
-        ];
-      });
-      // Nothing to do is the rule.
-      if (candidates.length === 0) return { requeued: [], failed: [] };
-      const request = randomUUID();
-      const taken = await session.query<{ run_id: string; thread_id: string; failed: boolean }>(REAP, (again) => [
-        session.now(),
-        request,
-        again,
-        toJsonb(candidates),
-      ]);
-      const refs = (failed: boolean): readonly RunRef[] =>
-        taken
-          .filter((row) => row.failed === failed)
-          .map((row) => ({ runId: fromText(row.run_id), threadId: fromText(row.thread_id) }));
-      return { requeued: refs(false), failed: refs(true) };
-    },
+    reapExpired: (params) => reapRuns(session, params),
 
     async holds({ runId, leaseToken }) {
       return (await session.query(HOLDS, [toText(runId), leaseToken])).length > 0;
     },
 
-    get,
+    get: (params) => getRun(session, params),
 
     explain: (params) => explainRun(session, params),
 
-    list: (params): Promise<readonly Run[]> => listRuns(session, params),
+    list: (params) => listRuns(session, params),
 
     async delete({ runId, threadId, access }) {
       const values = [session.now(), toText(runId), toText(threadId), ruleParameter(access)];

@@ -1,6 +1,6 @@
 import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
-import type { SqlRow, Statement } from "../../databases/postgres/open.js";
-import { toText } from "../../databases/postgres/storable.js";
+import type { Statement } from "../../databases/postgres/open.js";
+import { fromText, toText } from "../../databases/postgres/storable.js";
 import type { SettledStatus } from "../run-rules.js";
 import {
   assistantRow,
@@ -101,47 +101,36 @@ const ITEMS = pageStatement({
 
 /** Rows of a Postgres database in and out, in the order of ids as bytes, items in that of their digests. */
 export function createPostgresTransfer(session: Session): RowTransfer {
-  const read = async <Row extends SqlRow>(
-    statement: Statement,
-    limit: number,
-    after: readonly unknown[],
-    rowOf: (row: Row) => TransferRow,
-  ): Promise<readonly TransferRow[]> => (await session.query<Row>(statement, [limit, ...after])).map(rowOf);
-
   const readers: Readonly<
     Record<TransferKind, (after: string | null, limit: number) => Promise<readonly TransferRow[]>>
   > = {
-    assistants: (after, limit) =>
-      read<AssistantColumns>(ASSISTANTS, limit, [toText(after ?? "")], (row) => assistantRow(assistantOf(row))),
-    assistantVersions(after, limit) {
-      const { assistantId, version } = after === null ? { assistantId: "", version: 0 } : versionKeyParts(after);
-      return read<VersionColumns & { readonly assistant_id: string }>(
-        VERSIONS,
-        limit,
-        [toText(assistantId), version],
-        (row) => versionRow(versionOf(row.assistant_id, row)),
-      );
+    async assistants(after, limit) {
+      const rows = await session.query<AssistantColumns>(ASSISTANTS, [limit, toText(after ?? "")]);
+      return rows.map((row) => assistantRow(assistantOf(row)));
     },
-    threads: (after, limit) =>
-      read<ThreadColumns & { readonly settled_status: SettledStatus; readonly temporary: boolean }>(
-        THREADS,
-        limit,
-        [toText(after ?? "")],
-        (row) =>
-          threadRow(threadOf(row), {
-            settledStatus: row.settled_status,
-            error: jsonText(row.error),
-            temporary: row.temporary,
-          }),
-      ),
-    runs: (after, limit) =>
-      read<RunColumns & LeaseColumns>(RUNS, limit, [toText(after ?? "")], (row) =>
-        runRow(runOf(row), { leaseToken: row.lease_token, cancelRequested: row.cancel_action }),
-      ),
-    items(after, limit) {
+    async assistantVersions(after, limit) {
+      const { assistantId, version } = after === null ? { assistantId: "", version: 0 } : versionKeyParts(after);
+      type Columns = VersionColumns & { readonly assistant_id: string };
+      const rows = await session.query<Columns>(VERSIONS, [limit, toText(assistantId), version]);
+      return rows.map((row) => versionRow(versionOf(fromText(row.assistant_id), row)));
+    },
+    async threads(after, limit) {
+      type Columns = ThreadColumns & { readonly settled_status: SettledStatus; readonly temporary: boolean };
+      const rows = await session.query<Columns>(THREADS, [limit, toText(after ?? "")]);
+      return rows.map((row) => {
+        const { settled_status: settledStatus, temporary } = row;
+        return threadRow(threadOf(row), { settledStatus, error: jsonText(row.error), temporary });
+      });
+    },
+    async runs(after, limit) {
+      const rows = await session.query<RunColumns & LeaseColumns>(RUNS, [limit, toText(after ?? "")]);
+      return rows.map((row) => runRow(runOf(row), { leaseToken: row.lease_token, cancelRequested: row.cancel_action }));
+    },
+    async items(after, limit) {
       const parts = after === null ? null : itemKeyParts(after);
       const place = parts === null ? Buffer.alloc(0) : placeOf(parts.namespace, parts.key);
-      return read<ItemColumns>(ITEMS, limit, [place], (row) => itemRow(itemOf(row)));
+      const rows = await session.query<ItemColumns>(ITEMS, [limit, place]);
+      return rows.map((row) => itemRow(itemOf(row)));
     },
   };
   const writers = createTransferWriters(session);
