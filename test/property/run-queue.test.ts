@@ -8,7 +8,7 @@ import { queueCommands } from "./run-queue/commands.js";
 import { QueueModel } from "./run-queue/model.js";
 
 /** On a server each run opens a database of its own, and FerretDB reads all rows for each answer. */
-const RUNS: Readonly<Record<string, number>> = { memory: 300, MongoDB: 50 };
+const RUNS: Readonly<Record<string, number>> = { memory: 300, MongoDB: 25 };
 
 const THREADS = [uuid(1), uuid(2), uuid(3)];
 

@@ -1,26 +1,16 @@
 import { randomUUID } from "node:crypto";
-import type { Filter, Sort } from "mongodb";
-import type { AssistantSortField } from "../../core/assistant.js";
 import type { AccessFilter } from "../../core/auth.js";
-import { planFilter, termsOf } from "../../core/filter-terms.js";
+import { termsOf } from "../../core/filter-terms.js";
 import { toJsonText } from "../../core/json.js";
 import { jsonContains } from "../../core/metadata-filter.js";
-import type { AssistantQuery, AssistantStore, PageRequest } from "../../core/metadata-store.js";
-import { startTimeSlice } from "../time-slice.js";
+import type { AssistantStore, NewAssistant } from "../../core/metadata-store.js";
 import { changeAssistant, insertAssistant, type VersionFields } from "./assistant-change.js";
 import { deleteRunsOf } from "./assistant-runs.js";
+import { countAssistants, searchAssistants } from "./assistant-search.js";
 import type { AssistantDocument } from "./documents.js";
 import { assistantOf, parseObject, showsMetadata, versionOf } from "./rows.js";
 import type { Session } from "./session.js";
 import { readVersions, storeVersion } from "./versions.js";
-
-const SORT_FIELDS: Readonly<Record<AssistantSortField, "_id" | "graphId" | "name" | "createdAt" | "updatedAt">> = {
-  assistant_id: "_id",
-  graph_id: "graphId",
-  name: "name",
-  created_at: "createdAt",
-  updated_at: "updatedAt",
-};
 
 /** Assistants and their versions in MongoDB. */
 export function createMongoAssistants(session: Session): AssistantStore {
@@ -33,27 +23,7 @@ export function createMongoAssistants(session: Session): AssistantStore {
 
   return {
     async create({ draft, access }) {
-      const now = session.now();
-      const metadata = toJsonText(draft.metadata);
-      const document: AssistantDocument = {
-        _id: draft.assistantId,
-        uid: randomUUID(),
-        rev: 1,
-        changes: [],
-        graphId: draft.graphId,
-        name: draft.name,
-        nameLower: draft.name.toLowerCase(),
-        description: draft.description,
-        config: toJsonText(draft.config),
-        context: toJsonText(draft.context),
-        metadata,
-        terms: termsOf(parseObject(metadata)),
-        version: 1,
-        maxVersion: 1,
-        versionedAt: now,
-        createdAt: now,
-        updatedAt: now,
-      };
+      const document = newAssistant(draft, session.now());
       if (await insertAssistant(session, document)) {
         await storeVersion(session, document);
         return { kind: "created", assistant: assistantOf(document) };
@@ -101,31 +71,9 @@ export function createMongoAssistants(session: Session): AssistantStore {
       return assistantOf(document);
     },
 
-    async search({ limit, offset, sortBy, sortOrder, ...query }) {
-      const { filter, residual } = planOf(query);
-      const sort = sortOf({ sortBy, sortOrder });
-      if (residual === null) {
-        const [total, found] = await Promise.all([
-          session.retrying(() => assistants.countDocuments(filter)),
-          limit <= 0
-            ? []
-            : session.retrying(() => assistants.find(filter, { sort }).skip(offset).limit(limit).toArray()),
-        ]);
-        return { rows: found.map(assistantOf), total };
-      }
-      const ids = await decided(session, filter, residual, sort);
-      const page = ids.slice(offset, offset + Math.max(limit, 0));
-      const found = await session.retrying(() => assistants.find({ _id: { $in: page } }).toArray());
-      const byId = new Map(found.map((document) => [document._id, document]));
-      const documents = page.map((id) => byId.get(id)).filter((document) => document !== undefined);
-      return { rows: documents.map(assistantOf), total: ids.length };
-    },
+    search: (params) => searchAssistants(session, params),
 
-    async count(query) {
-      const { filter, residual } = planOf(query);
-      if (residual === null) return session.retrying(() => assistants.countDocuments(filter));
-      return (await decided(session, filter, residual, { _id: 1 })).length;
-    },
+    count: (query) => countAssistants(session, query),
 
     async versions({ assistantId, metadata, limit, offset, access }) {
       const document = await visible(assistantId, access);
@@ -153,53 +101,25 @@ export function createMongoAssistants(session: Session): AssistantStore {
   };
 }
 
-/** @returns ids in order; every one that may match is decided on, a batch in memory at a time */
-async function decided(
-  session: Session,
-  filter: Filter<AssistantDocument>,
-  residual: (document: AssistantDocument) => boolean,
-  sort: Sort,
-): Promise<readonly string[]> {
-  return session.retrying(async () => {
-    const ids: string[] = [];
-    const slice = startTimeSlice();
-    const projection = { name: 1, metadata: 1 };
-    for await (const document of session.assistants.find(filter, { projection, sort, batchSize: 200 })) {
-      if (residual(document)) ids.push(document._id);
-      if (slice.isOver()) await slice.next();
-    }
-    return ids;
-  });
-}
-
-function planOf({ metadata, graphId, name = "", access }: AssistantQuery): {
-  readonly filter: Filter<AssistantDocument>;
-  readonly residual: ((document: AssistantDocument) => boolean) | null;
-} {
-  const { terms, residual } = planFilter({ ...(metadata === undefined ? {} : { metadata }), access });
-  const needle = name.toLowerCase();
+function newAssistant(draft: NewAssistant, now: number): AssistantDocument {
+  const metadata = toJsonText(draft.metadata);
   return {
-    filter: {
-      ...(graphId === undefined ? {} : { graphId }),
-      ...(needle === "" ? {} : { nameLower: { $regex: literal(needle) } }),
-      ...(terms.length === 0 ? {} : { terms: { $all: [...terms] } }),
-    },
-    // BSON has no place for half a surrogate pair: there the server may find too much.
-    residual:
-      residual === null && needle.isWellFormed()
-        ? null
-        : (document) =>
-            document.name.toLowerCase().includes(needle) && (residual?.(parseObject(document.metadata)) ?? true),
+    _id: draft.assistantId,
+    uid: randomUUID(),
+    rev: 1,
+    changes: [],
+    graphId: draft.graphId,
+    name: draft.name,
+    nameLower: draft.name.toLowerCase(),
+    description: draft.description,
+    config: toJsonText(draft.config),
+    context: toJsonText(draft.context),
+    metadata,
+    terms: termsOf(parseObject(metadata)),
+    version: 1,
+    maxVersion: 1,
+    versionedAt: now,
+    createdAt: now,
+    updatedAt: now,
   };
-}
-
-/** A regular expression for this very text: NUL ends a pattern in BSON. */
-function literal(text: string): string {
-  return text.replaceAll(/[\\^$.*+?()[\]{}|#-]/g, "\\$&").replaceAll("\0", "\\x00");
-}
-
-function sortOf({ sortBy, sortOrder }: Pick<PageRequest<AssistantSortField>, "sortBy" | "sortOrder">): Sort {
-  const direction = sortOrder === "asc" ? 1 : -1;
-  const field = SORT_FIELDS[sortBy];
-  return field === "_id" ? { _id: direction } : { [field]: direction, _id: direction };
 }

@@ -2,7 +2,7 @@ import type { ClaimRequest } from "../../core/metadata-store.js";
 import type { ClaimedRun } from "../../core/run.js";
 import type { QueueHead, RunDocument } from "./documents.js";
 import { dueEntry, endedEntry, started } from "./queue.js";
-import { placeOfEntry, runOf } from "./rows.js";
+import { leaseText, placeOfEntry, runOf } from "./rows.js";
 import type { Session } from "./session.js";
 import { changeThread, type Decision } from "./thread-change.js";
 
@@ -19,14 +19,19 @@ export async function claimRuns(
   session: Session,
   params: ClaimRequest & { readonly limit: number; readonly threadId?: string },
 ): Promise<readonly ClaimedRun[]> {
+  const { threadId } = params;
+  if (threadId !== undefined) {
+    const run = params.limit > 0 ? await claimOne(session, threadId, { claim: params, documents: new Map() }) : null;
+    return run === null ? [] : [run];
+  }
   const claimed: ClaimedRun[] = [];
   for (let round = 0; round < MAX_ROUNDS && claimed.length < params.limit; round += 1) {
     const wanted = params.limit - claimed.length;
-    const due = await dueThreads(session, params.threadId, wanted);
+    const due = await dueThreads(session, wanted);
     if (due.length === 0) break;
     const documents = await readRuns(session, due);
     const attempts = await Promise.allSettled(
-      due.map(({ threadId }) => claimOne(session, threadId, { claim: params, documents })),
+      due.map((candidate) => claimOne(session, candidate.threadId, { claim: params, documents })),
     );
     claimed.push(...attempts.flatMap((done) => (done.status === "fulfilled" && done.value ? [done.value] : [])));
     const failed = attempts.find((done) => done.status === "rejected");
@@ -40,17 +45,12 @@ export async function claimRuns(
   return claimed.sort((a, b) => a.run.dueAt - b.run.dueAt || (a.run.runId < b.run.runId ? -1 : 1));
 }
 
-async function dueThreads(
-  { threads, retrying, now: clock }: Session,
-  threadId: string | undefined,
-  limit: number,
-): Promise<readonly Candidate[]> {
+async function dueThreads({ threads, retrying, now: clock }: Session, limit: number): Promise<readonly Candidate[]> {
   const now = clock();
   const found = await retrying(() =>
     threads
       .find(
         {
-          ...(threadId === undefined ? {} : { _id: threadId }),
           "head.dueAt": { $lte: now },
           $or: [{ "head.retryAt": null }, { "head.retryAt": { $lte: now } }],
         },
@@ -64,6 +64,8 @@ async function dueThreads(
 }
 
 async function readRuns(session: Session, due: readonly Candidate[]): Promise<Map<string, RunDocument>> {
+  // One is claimed with the document that it is read with anyway.
+  if (due.length < 2) return new Map();
   const ids = due.map(({ head }) => head.runId);
   const found = await session.retrying(() => session.runs.find({ _id: { $in: ids } }).toArray());
   return new Map(found.map((document) => [document._id, document]));
@@ -75,7 +77,7 @@ async function claimOne(
   threadId: string,
   { claim, documents }: { readonly claim: ClaimRequest; readonly documents: ReadonlyMap<string, RunDocument> },
 ): Promise<ClaimedRun | null> {
-  return changeThread(session, { threadId }, async (thread): Promise<Decision<ClaimedRun | null>> => {
+  const claimed = await changeThread(session, { threadId }, async (thread): Promise<Decision<ClaimedRun | null>> => {
     const now = session.now();
     const entry = thread === null ? null : dueEntry(thread, now);
     if (thread === null || entry === null) return { kind: "leave", result: null };
@@ -94,4 +96,6 @@ async function claimOne(
       result: { run: runOf(document, placeOfEntry(running)), lease: { runId, leaseToken }, cancel },
     };
   });
+  if (claimed !== null) session.leases.remember(leaseText(claimed.lease), threadId);
+  return claimed;
 }

@@ -7,7 +7,7 @@ import { isDuplicateKey } from "../../databases/mongodb/failures.js";
 import { runMetadata, strongerCancel, withRunIds } from "../run-rules.js";
 import type { EndedEntry, QueueEntry, RunDocument, RunningEntry, ThreadDocument } from "./documents.js";
 import { cancelledLater, endedEntry, enqueued, started } from "./queue.js";
-import { parseObject, placeOf, runOf, showsMetadata } from "./rows.js";
+import { leaseText, parseObject, placeOf, runOf, showsMetadata } from "./rows.js";
 import type { Session } from "./session.js";
 import { changeThread, type Decision, headOf, newThread, type ThreadChange } from "./thread-change.js";
 
@@ -102,6 +102,9 @@ export async function createRun(
     };
     return { kind: "change", change, result };
   });
+  if (outcome.kind === "created" && outcome.lease !== null) {
+    session.leases.remember(leaseText(outcome.lease), threadId);
+  }
   // A refusal after a first attempt leaves nothing behind.
   if (outcome.kind !== "created" && written !== null) {
     await session.retrying(() => session.runs.deleteOne({ _id: draft.runId, status: "inflight" }));

@@ -10,7 +10,6 @@ const MAX_GATHERED = 200;
 /** Ended runs of one thread that its document names. */
 export interface EndedRuns {
   readonly threadId: string;
-  readonly uid: string;
   readonly ended: readonly EndedEntry[];
 }
 
@@ -37,9 +36,9 @@ export function createOutbox(database: MongoDatabase, { runs, threads }: Collect
     const writes = batch.flatMap(({ ended }) => ended.map(runWrite));
     if (writes.length === 0) return;
     await database.retrying(() => runs.bulkWrite(writes, { ordered: false }));
-    const strikes = batch.map(({ threadId, uid, ended }): AnyBulkWriteOperation<ThreadDocument> => ({
+    const strikes = batch.map(({ threadId, ended }): AnyBulkWriteOperation<ThreadDocument> => ({
       // Not by condition: FerretDB 1.24 takes the operand of `$pull` for the element itself.
-      updateOne: { filter: { _id: threadId, uid }, update: { $pullAll: { ended: [...ended] } } },
+      updateOne: { filter: { _id: threadId }, update: { $pullAll: { ended: [...ended] } } },
     }));
     await database.retrying(() => threads.bulkWrite(strikes, { ordered: false }));
   };
@@ -69,12 +68,12 @@ export function createOutbox(database: MongoDatabase, { runs, threads }: Collect
   };
 }
 
-/** Once a document says how its run ended, it is never changed again. */
+/** A run ends once, so writing it twice is writing it once. */
 function runWrite({ runId, end, ...ended }: EndedEntry): AnyBulkWriteOperation<RunDocument> {
   if (end === "deleted") return { deleteOne: { filter: { _id: runId } } };
   return {
     updateOne: {
-      filter: { _id: runId, status: "inflight" },
+      filter: { _id: runId },
       update: { $set: { status: end, ...ended }, $unset: { delayedUntil: "" } },
     },
   };

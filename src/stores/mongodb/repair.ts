@@ -37,11 +37,11 @@ async function settleEnds(session: Session): Promise<void> {
     session.threads
       .find(
         { "ended.updatedAt": { $lte: session.now() - UNSETTLED_MS } },
-        { projection: { uid: 1, ended: 1 }, limit: ENDS_PER_CALL },
+        { projection: { ended: 1 }, limit: ENDS_PER_CALL },
       )
       .toArray(),
   );
-  await session.outbox.settle(found.map(({ _id, uid, ended }) => ({ threadId: _id, uid, ended })));
+  await session.outbox.settle(found.map(({ _id, ended }) => ({ threadId: _id, ended })));
 }
 
 /** Remove documents of runs that never came to count, and those of threads that are gone. */

@@ -1,6 +1,7 @@
 import type { EpochMs } from "../../core/json.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
 import { type Collections, collectionsOf } from "./collections.js";
+import { createLeaseThreads, type LeaseThreads } from "./lease-threads.js";
 import { createOutbox, type Outbox } from "./outbox.js";
 import type { Sweeps } from "./repair.js";
 
@@ -13,6 +14,7 @@ export interface Session extends Collections {
   /** Take turns within this process, so that only other processes make a change start over. */
   inTurn<T>(key: string, work: () => Promise<T>): Promise<T>;
   readonly outbox: Outbox;
+  readonly leases: LeaseThreads;
   /** How far the sweeps of repair.ts have come. */
   readonly sweeps: Sweeps;
 }
@@ -36,6 +38,7 @@ export function createSession(database: MongoDatabase): Session {
       }
     },
     outbox: createOutbox(database, collections),
+    leases: createLeaseThreads(),
     sweeps: { runs: { after: null }, blobs: { after: null }, dueAt: 0 },
   };
 }

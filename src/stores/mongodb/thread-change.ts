@@ -12,7 +12,7 @@ import { parseObject } from "./rows.js";
 import type { Session } from "./session.js";
 
 /** How many names of changes a document keeps: more must not happen to it while one process waits for a lost server. */
-const KEPT_CHANGES = 24;
+const KEPT_CHANGES = 12;
 const MAX_WAIT_MS = 30_000;
 const MAX_PAUSE_MS = 40;
 
@@ -70,24 +70,19 @@ export async function changeThread<T>(
     const filter = { _id: where.threadId };
     return session.inTurn(where.threadId, () => attempt(session, () => read(filter), decide));
   }
-  const first = await read({ "running.lease": where.lease });
+  const known = session.leases.threadOf(where.lease);
+  const first = await read(known === undefined ? { "running.lease": where.lease } : { _id: known });
   if (first === null) {
     const decision = await decide(null);
     return decision.result;
   }
-  const filter = { _id: first._id };
   let fresh: ThreadDocument | null = first;
-  return session.inTurn(first._id, () =>
-    attempt(
-      session,
-      async () => {
-        const known = fresh;
-        fresh = null;
-        return known ?? read(filter);
-      },
-      decide,
-    ),
-  );
+  const readAgain = async (): Promise<ThreadDocument | null> => {
+    const thread = fresh ?? (await read({ _id: first._id }));
+    fresh = null;
+    return thread;
+  };
+  return session.inTurn(first._id, () => attempt(session, readAgain, decide));
 }
 
 async function attempt<T>(
@@ -138,7 +133,7 @@ async function write<T>(
     updateOf(thread, change, { name, now: session.now() }),
   );
   if (matchedCount === 0) return false;
-  session.outbox.add({ threadId: _id, uid, ended: change.ended ?? [] });
+  session.outbox.add({ threadId: _id, ended: change.ended ?? [] });
   forgetBlobs(session, [
     change.values === undefined ? null : thread.values,
     change.interrupts === undefined ? null : thread.interrupts,
