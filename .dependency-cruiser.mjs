@@ -48,7 +48,9 @@ export const mayImport = {
   ],
   index: ["core", "config", "app", "open-storage", "services"],
   node: ["core", "config", "logging", "app", "index"],
-  cli: ["core", "config", "logging", "app", "index", "node"],
+  // Migrations, copies and diagnoses of storages, for the CLI.
+  maintenance: ["core", "config", "databases", "stores", "checkpointers", "streaming"],
+  cli: ["core", "config", "logging", "app", "index", "node", "maintenance"],
 };
 
 /** Packages bound to layers: only `layers` may import them; `typesIn` may import their types as well. */

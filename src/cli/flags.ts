@@ -55,6 +55,26 @@ export function checkOptions(): readonly Option[] {
   return [config(), storage(), workers(), role(), logLevel()];
 }
 
+/** Options of `heddle migrate`. */
+export function migrateOptions(): readonly Option[] {
+  return [
+    config(),
+    storage(),
+    new Option("--checkpointer <uri>", "where checkpoints are, when they are not in the storage"),
+    new Option("--dry-run", "print what is pending and change nothing; exits with 2 when something is"),
+  ];
+}
+
+/** Options of `heddle copy`. */
+export function copyOptions(): readonly Option[] {
+  return [
+    new Option("--from <uri>", "storage to copy: postgres://…, mongodb://… or sqlite:<file>").makeOptionMandatory(),
+    new Option("--to <uri>", "an empty storage, or the unfinished copy of the same source").makeOptionMandatory(),
+    new Option("--from-checkpointer <uri>", "where the source's checkpoints are, when they are elsewhere"),
+    new Option("--to-checkpointer <uri>", "where the target's checkpoints go, when they go elsewhere"),
+  ];
+}
+
 /** Commander's values as settings; what was not given is left out. */
 export function toCliFlags(parsed: ParsedFlags): CliFlags {
   const { config: path, host, port, storage: uri, logLevel: level } = parsed;

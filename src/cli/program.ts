@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { heddleVersion } from "../config/version.js";
-import { type ParsedFlags, checkOptions, serveOptions, toCliFlags } from "./flags.js";
+import type { CopyFlags } from "./commands/copy.js";
+import type { MigrateFlags } from "./commands/migrate.js";
+import { type ParsedFlags, checkOptions, copyOptions, migrateOptions, serveOptions, toCliFlags } from "./flags.js";
 
 /** Run the command line; sets the exit code. Commands are imported when they are called, so that `--help` is quick. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -30,12 +32,28 @@ export async function run(argv: readonly string[]): Promise<void> {
       const command = await import("./commands/check.js");
       process.exitCode = await command.check(toCliFlags(parsed));
     });
+  const migrate = program
+    .command("migrate")
+    .description("bring the tables of a storage up to date, as every server does when it opens it")
+    .action(async (parsed: MigrateFlags) => {
+      const command = await import("./commands/migrate.js");
+      process.exitCode = await command.migrate(parsed);
+    });
+  const copy = program
+    .command("copy")
+    .description("copy everything of a storage into an empty one, of any kind, and compare checksums")
+    .action(async (parsed: CopyFlags) => {
+      const command = await import("./commands/copy.js");
+      process.exitCode = await command.copy(parsed);
+    });
   for (const option of serveOptions()) {
     serve.addOption(option);
     dev.addOption(option);
   }
   dev.option("--no-reload", "don't watch files");
   for (const option of checkOptions()) check.addOption(option);
+  for (const option of migrateOptions()) migrate.addOption(option);
+  for (const option of copyOptions()) copy.addOption(option);
 
   await program.parseAsync([...argv]);
 }

@@ -8,15 +8,22 @@ import { isForPeople, isLoopbackHost } from "../node/index.js";
 
 /**
  * Say why a command ended, on standard error: the sentence of an error of ours, the stack of anything else.
- * @param config for its secrets, when it is known by then
+ * @param secretsIn the configuration, or its secrets, when they are known by then
  */
-export function printError(error: unknown, config?: ResolvedConfig): void {
+export function printError(error: unknown, secretsIn: ResolvedConfig | readonly string[] = []): void {
   const text = isHeddleError(error)
     ? error.message
     : error instanceof Error
       ? (error.stack ?? error.message)
       : String(error);
-  process.stderr.write(`${pc.red("heddle:")} ${redactText(text, config === undefined ? [] : secretsOf(config))}\n`);
+  process.stderr.write(
+    `${pc.red("heddle:")} ${redactText(text, "storage" in secretsIn ? secretsOf(secretsIn) : secretsIn)}\n`,
+  );
+}
+
+/** Lines on standard output. */
+export function printLines(lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${line}\n`).join(""));
 }
 
 /** What is worth knowing before anything is served. */

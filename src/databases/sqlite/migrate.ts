@@ -39,11 +39,18 @@ export function migrate(db: Database, component: string, migrations: readonly st
   }
 }
 
-function storedVersion(db: Database, component: string): number {
+/** Versions of the components that the database has. Empty when Heddle never used it. */
+export function storedVersions(db: Database): ReadonlyMap<string, number> {
   const known = db.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'heddle_migrations'").get();
-  if (known === undefined) return 0;
-  const select = db.prepare<[string], number | null>("SELECT max(version) FROM heddle_migrations WHERE component = ?");
-  return select.pluck().get(component) ?? 0;
+  if (known === undefined) return new Map();
+  const select = db.prepare<[], { component: string; version: number }>(
+    "SELECT component, max(version) AS version FROM heddle_migrations GROUP BY component",
+  );
+  return new Map(select.all().map(({ component, version }) => [component, version]));
+}
+
+function storedVersion(db: Database, component: string): number {
+  return storedVersions(db).get(component) ?? 0;
 }
 
 function newer(path: string, component: string, found: number, supported: number): HeddleError {

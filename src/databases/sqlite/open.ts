@@ -1,5 +1,5 @@
 import type { Database, Options } from "better-sqlite3";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DriverContext } from "../../core/driver.js";
 import { HeddleError } from "../../core/errors.js";
@@ -63,6 +63,27 @@ export async function openSqlite(uri: string, context: DriverContext): Promise<S
 }
 
 /**
+ * Look into a SQLite database without changing it.
+ * @returns `null` when there is no such file, or when it lives in memory
+ * @throws HeddleError as {@link openSqlite}
+ */
+export async function lookIntoSqlite<T>(uri: string, cwd: string, look: (db: Database) => T): Promise<T | null> {
+  const path = sqlitePath(uri, cwd);
+  if (path === MEMORY || !existsSync(path)) return null;
+  assertNodeVersion(process.versions.node);
+  const { default: Sqlite } = await import("better-sqlite3");
+  let db: Database | undefined;
+  try {
+    db = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_TIMEOUT_MS });
+    return look(db);
+  } catch (error) {
+    throw cantOpen(path, error);
+  } finally {
+    db?.close();
+  }
+}
+
+/**
  * Refuse a Node on which loading better-sqlite3 would end the process.
  * @param version as in `process.versions.node`
  * @throws HeddleError `STORAGE_UNAVAILABLE`
@@ -88,12 +109,16 @@ function connect(Sqlite: new (path: string, options?: Options) => Database, path
     return db;
   } catch (error) {
     db?.close();
-    throw new HeddleError("STORAGE_UNAVAILABLE", {
-      message: `The SQLite database ${path} can't be opened: ${error instanceof Error ? error.message : String(error)}`,
-      details: { path },
-      cause: error,
-    });
+    throw cantOpen(path, error);
   }
+}
+
+function cantOpen(path: string, error: unknown): HeddleError {
+  return new HeddleError("STORAGE_UNAVAILABLE", {
+    message: `The SQLite database ${path} can't be opened: ${error instanceof Error ? error.message : String(error)}`,
+    details: { path },
+    cause: error,
+  });
 }
 
 /**

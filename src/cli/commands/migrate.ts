@@ -1,0 +1,80 @@
+import pc from "picocolors";
+import { redactUri } from "../../config/redact.js";
+import type { DriverContext } from "../../core/driver.js";
+import type { KeptParts, SchemaVersions } from "../../maintenance/schema-versions.js";
+import { printError, printLines } from "../report.js";
+import { type StorageFlags, storageSettings } from "../storage-settings.js";
+
+/** Exit code of `--dry-run` when something is to be done; 1 is an error. */
+const PENDING = 2;
+
+export interface MigrateFlags extends StorageFlags {
+  readonly checkpointer?: string;
+  readonly dryRun?: boolean;
+}
+
+interface Target {
+  readonly uri: string;
+  readonly context: DriverContext;
+  readonly parts: KeptParts;
+}
+
+/**
+ * `heddle migrate`: bring the tables of a storage up to date, and say from which version to which. Every server does it by
+ * itself when it opens its storage; this is for those who want it done before, by another user of the database.
+ * @returns the exit code: 0 when everything is up to date now, 2 when `--dry-run` found something to do, 1 for an error
+ */
+export async function migrate(flags: MigrateFlags): Promise<number> {
+  let secrets: readonly string[] = [];
+  try {
+    const settings = await storageSettings(flags);
+    secrets = settings.secrets;
+    const { storage, database } = settings;
+    const elsewhere = flags.checkpointer;
+    const targets: readonly Target[] = [
+      {
+        uri: storage.uri,
+        context: { cwd: storage.cwd, ...database },
+        parts: elsewhere === undefined ? "all" : "storage",
+      },
+      ...(elsewhere === undefined
+        ? []
+        : [{ uri: elsewhere, context: { cwd: process.cwd() }, parts: "checkpoints" as const }]),
+    ];
+    let pending = 0;
+    for (const target of targets) pending += await migrateOne(target, flags.dryRun === true);
+    if (flags.dryRun !== true) return 0;
+    const found = pending === 0 ? "nothing is pending" : `${count(pending)} pending, nothing was changed`;
+    printLines([`dry run: ${found}`]);
+    return pending === 0 ? 0 : PENDING;
+  } catch (error) {
+    printError(error, secrets);
+    return 1;
+  }
+}
+
+/** @returns how many migrations were, or are, pending */
+async function migrateOne(target: Target, isDryRun: boolean): Promise<number> {
+  const { inspectSchema, upgradeSchema } = await import("../../maintenance/schema-versions.js");
+  const before = await inspectSchema(target);
+  const pending = before.components.reduce((sum, { stored, latest }) => sum + Math.max(0, latest - stored), 0);
+  printLines([pc.bold(redactUri(target.uri)), ...versionLines(before)]);
+  if (isDryRun) return pending;
+  // Also when nothing is pending: a database of a newer Heddle is an error that this reports.
+  await upgradeSchema(target);
+  if (pending > 0) printLines([`  ${pc.green("applied")} ${count(pending)}`]);
+  return pending;
+}
+
+function versionLines({ components }: SchemaVersions): readonly string[] {
+  if (components.length === 0) return ["  needs no migrations"];
+  const width = Math.max(...components.map(({ name }) => name.length));
+  return components.map(({ name, stored, latest }) => {
+    const state = stored === latest ? `${stored}  ${pc.dim("up to date")}` : `${stored} → ${latest}`;
+    return `  ${name.padEnd(width)}  ${state}`;
+  });
+}
+
+function count(migrations: number): string {
+  return migrations === 1 ? "1 migration" : `${migrations} migrations`;
+}

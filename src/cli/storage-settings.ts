@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { secretsOf } from "../config/describe.js";
+import { MANIFEST_NAME } from "../config/langgraph-json.js";
+import type { DatabaseOptions } from "../config/options.js";
+import { resolveConfig } from "../config/resolve.js";
+import type { StorageLocation } from "../config/resolved-config.js";
+
+/** What a command that works on a storage alone is told. */
+export interface StorageFlags {
+  readonly config?: string;
+  readonly storage?: string;
+  readonly redis?: string;
+}
+
+/** Where a server keeps its data, without its graphs. */
+export interface StorageSettings {
+  readonly storage: StorageLocation;
+  readonly redis: string | null;
+  readonly database: DatabaseOptions;
+  /** Values that must not be printed. */
+  readonly secrets: readonly string[];
+}
+
+/**
+ * The storage that `heddle serve` would open here: by flag, environment, `langgraph.json` (its `env`) or default. Without a
+ * `langgraph.json` flags and environment decide: who looks after a database need not have the graphs.
+ * @throws HeddleError as `resolveConfig`
+ */
+export async function storageSettings(flags: StorageFlags): Promise<StorageSettings> {
+  const { config: path, storage, redis } = flags;
+  const hasManifest = path !== undefined || existsSync(join(process.cwd(), MANIFEST_NAME));
+  const given = { ...(storage !== undefined && { storage }), ...(redis !== undefined && { redis }) };
+  const config = await resolveConfig(
+    hasManifest
+      ? { options: given, flags: path === undefined ? {} : { config: path } }
+      : // A configuration names at least one graph; none is loaded.
+        { options: { ...given, graphs: { none: {} } } },
+  );
+  return { storage: config.storage, redis: config.redis, database: config.database, secrets: secretsOf(config) };
+}

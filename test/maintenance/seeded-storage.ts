@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { createApp } from "../../src/app.js";
+import { AWKWARD_JSON } from "../../src/testing/stores/json-cases.js";
+import { ask, counter } from "../fixtures/graphs/index.js";
+
+/** A folder for the files of a test file, removed after its last test. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), "heddle-maintenance-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/**
+ * Fill a storage as a server does: per thread some runs with their checkpoints, an interrupted one and one that waits; items,
+ * assistants with versions.
+ * @returns the number of rows
+ */
+export async function seedStorage(uri: string, threads: number): Promise<number> {
+  const app = await createApp({ graphs: { counter, ask }, storage: uri, env: {}, logger: SILENT });
+  const send = async (method: string, path: string, body: object): Promise<Record<string, unknown>> => {
+    const response = await app.app.request(path, { method, body: JSON.stringify(body) });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    const text = await response.text();
+    return text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
+  };
+  try {
+    const assistant = await send("POST", "/assistants", {
+      graph_id: "counter",
+      name: "é \u0007",
+      context: { a: [1e300] },
+    });
+    await send("PATCH", `/assistants/${String(assistant["assistant_id"])}`, { metadata: { owner: "x" } });
+    for (let n = 0; n < threads; n += 1) {
+      const thread = await send("POST", "/threads", { metadata: { n, json: AWKWARD_JSON } });
+      const runs = `/threads/${String(thread["thread_id"])}/runs`;
+      await send("POST", `${runs}/wait`, { assistant_id: "counter", input: { n }, metadata: { json: AWKWARD_JSON } });
+      if (n % 3 === 0) await send("POST", `${runs}/wait`, { assistant_id: "ask", input: { question: "é" } });
+      if (n % 4 === 0) await send("POST", runs, { assistant_id: assistant["assistant_id"], after_seconds: 3_600 });
+      await send("PUT", "/store/items", {
+        namespace: ["a", `n${n % 7}`],
+        key: `k"${n}`,
+        value: { n, json: AWKWARD_JSON },
+      });
+    }
+  } finally {
+    await app.close();
+  }
+  return threads;
+}
