@@ -72,6 +72,7 @@ return {exists and 1 or 2, expires_at}
 /** Flat: seq, kind, event, data of each, until `maxBytes`. A few at a time, so that a slow reader costs no copy of the whole log. */
 export const READ = redisScript(`
 local from, max_bytes, found = ARGV[1], tonumber(ARGV[3]), {}
+if redis.call("HGET", KEYS[1], "thread") ~= ARGV[4] then return found end
 while max_bytes > 0 do
   local entries = redis.call("XRANGE", KEYS[2], from, ARGV[2], "COUNT", 16)
   for _, entry in ipairs(entries) do
@@ -97,8 +98,8 @@ return found
 export const EVICT = redisScript(`${NOW}
 local head, events = KEYS[1], KEYS[2]
 local from, to, kind, wanted = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+if redis.call("HGET", head, "thread") ~= ARGV[5] then return {0, "-1", ""} end
 local newest = redis.call("HGET", head, "state_seq")
-if newest == false then return {0, "-1", ""} end
 local kept_id = kind == "1" and whole(tonumber(newest) + 1) .. "-0" or ""
 local freed, looked, last, done = 0, 0, "-1", false
 while not done and looked < 1048576 do

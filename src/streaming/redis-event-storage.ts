@@ -50,6 +50,7 @@ class RedisEventStorage implements EventStorage {
   readonly #origin = randomUUID();
   /** Unsealed logs that this process has put into the indexes. */
   readonly #indexed = new Set<string>();
+  #lastScore = 0;
 
   constructor(redis: RedisDatabase, clock: StoreClock | null) {
     this.#redis = redis;
@@ -116,6 +117,7 @@ class RedisEventStorage implements EventStorage {
         idOf(fromSeq),
         idOf(beforeSeq - 1),
         Math.max(maxBytes, 1),
+        run.threadId,
       ])) as string[];
       const events: RunEvent[] = [];
       for (let i = 0; i < flat.length; i += 4) {
@@ -138,7 +140,7 @@ class RedisEventStorage implements EventStorage {
       let evictedToSeq = -1;
       if (beforeSeq <= 0) return { freedBytes, evictedToSeq };
       for (let from = "-"; from !== "" && freedBytes < bytes;) {
-        const args = [from, idOf(beforeSeq - 1), KINDS.indexOf(kind), bytes - freedBytes];
+        const args = [from, idOf(beforeSeq - 1), KINDS.indexOf(kind), bytes - freedBytes, run.threadId];
         const [freed, last, next] = (await this.#call(EVICT, run, args)) as [number, string, string];
         freedBytes += freed;
         evictedToSeq = Math.max(evictedToSeq, Number(last));
@@ -232,9 +234,10 @@ class RedisEventStorage implements EventStorage {
   async #index(runs: readonly RunRef[]): Promise<void> {
     if (runs.length === 0) return;
     const pipeline = this.#redis.client.pipeline();
-    const now = this.#clock?.now() ?? Date.now();
     for (const run of runs) {
-      pipeline.zadd(this.#unsealedKey, "NX", now, memberOf(run));
+      // By time, and by order where that is the same.
+      this.#lastScore = Math.max(this.#clock?.now() ?? Date.now(), this.#lastScore + 0.001);
+      pipeline.zadd(this.#unsealedKey, "NX", this.#lastScore, memberOf(run));
       pipeline.sadd(this.#threadKey(run.threadId), run.runId);
       pipeline.pexpire(this.#threadKey(run.threadId), INDEX_MS);
     }

@@ -1,6 +1,7 @@
 import type { RunRef } from "../core/run.js";
 import type { RedisSubscriber } from "../databases/redis/subscriber.js";
 import type { LogWatch } from "./event-storage.js";
+import { TurnBatch } from "./turn-batch.js";
 
 /**
  * Hints by subscription, one channel per run that is read here, all on the application's one listening connection: a process
@@ -16,6 +17,10 @@ export function watchRedisEvents(params: {
 }): LogWatch {
   const { subscriber, channelOf, origin, onGrown, onMissed } = params;
   const watched = new Map<string, () => void>();
+  // Many subscriptions are answered together: one look for all.
+  const subscribed = new TurnBatch(() => {
+    if (watched.size > 0) onMissed();
+  });
   const stopReconnected = subscriber.onReconnected(() => {
     if (watched.size > 0) onMissed();
   });
@@ -28,7 +33,7 @@ export function watchRedisEvents(params: {
       watched.set(run.runId, stop);
       // What came before the subscription was not heard.
       void ready.then(() => {
-        if (watched.get(run.runId) === stop) onGrown(run);
+        if (watched.get(run.runId) === stop) subscribed.mark();
       });
     },
     remove(run) {

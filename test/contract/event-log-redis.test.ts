@@ -1,42 +1,51 @@
 import * as fc from "fast-check";
 import * as vitest from "vitest";
+import type { EventStorage } from "../../src/streaming/event-storage.js";
 import { openRedisEventStorage } from "../../src/streaming/redis-event-storage.js";
-import { StoredEventLog, type StoredEventLogOptions } from "../../src/streaming/stored-event-log.js";
+import { StoredEventLog } from "../../src/streaming/stored-event-log.js";
 import { testEventLog } from "../../src/testing/event-log.js";
 import { hasRedis, openTestRedis, type TestRedis } from "../support/redis.js";
+import { altered } from "./event-storages.js";
+import { type StoredEventLogSuite, testStoredEventLog } from "./stored-event-log-suite.js";
 
-const isThere = hasRedis();
-let redis: TestRedis;
-vitest.beforeAll(async () => {
-  if (isThere) redis = await openTestRedis();
-});
-vitest.afterAll(() => redis?.close());
+vitest.describe.skipIf(!hasRedis())("Redis", () => {
+  let redis: TestRedis;
+  vitest.beforeAll(async () => {
+    redis = await openTestRedis();
+  });
+  vitest.afterAll(() => redis.close());
 
-function suite(name: string, hot: Pick<StoredEventLogOptions, "hotBytes" | "lingerMs">): void {
+  /** Keys with a prefix of their own. */
+  const place: StoredEventLogSuite["place"] = async () => {
+    const uri = redis.uniqueUri();
+    return (clock) => openRedisEventStorage(uri, { cwd: "/", clock });
+  };
+  /** As long as nobody takes anything from it, Redis keeps what a database keeps. */
+  const durable = (storage: EventStorage): EventStorage => altered(storage, () => ({ disposable: false }));
+  const durablePlace: StoredEventLogSuite["place"] = async () => {
+    const open = await place();
+    return async (clock) => durable(await open(clock));
+  };
+  testStoredEventLog("Redis", { place: durablePlace });
+  testStoredEventLog("Redis, nothing stays in memory", { place: durablePlace, hotBytes: 0, lingerMs: 0 });
+
   testEventLog({
-    name,
-    vitest: { ...vitest, describe: vitest.describe.skipIf(!isThere) as typeof vitest.describe },
+    name: "Redis, as a storage that may forget",
+    vitest,
     fc,
     async open(options) {
-      // Each case has its keys for itself.
-      const uri = redis.uniqueUri();
-      const logger = {
-        warn: (fields: object) => {
-          throw new Error("Nothing may fail here", { cause: fields });
-        },
-      };
-      const open = async (): Promise<StoredEventLog> => {
-        const storage = await openRedisEventStorage(uri, {
-          cwd: "/",
-          clock: options.clock,
-          logger: { info: () => undefined, ...logger },
+      const openStorage = await place();
+      const open = async (): Promise<StoredEventLog> =>
+        new StoredEventLog({
+          ...options,
+          storage: await openStorage(options.clock),
+          logger: {
+            warn: (fields: object) => {
+              throw new Error("Nothing may fail here", { cause: fields });
+            },
+          },
         });
-        return new StoredEventLog({ ...options, ...hot, storage, logger });
-      };
       return { log: await open(), reopen: open, another: open };
     },
   });
-}
-
-suite("Redis", {});
-suite("Redis, nothing stays in memory", { hotBytes: 0, lingerMs: 0 });
+});
