@@ -10,7 +10,7 @@ import { HeddleError } from "../core/errors.js";
 import { removableIds, runIdOf } from "./checkpoint-metadata.js";
 
 /** What RediSearch returns at most where it is managed. */
-const MAX_CHECKPOINTS = 10_000;
+export const MAX_CHECKPOINTS = 10_000;
 
 /** Methods of `BaseCheckpointSaver` that Heddle calls. */
 const METHODS = ["getTuple", "list", "put", "putWrites", "deleteThread", "getNextVersion"] as const;

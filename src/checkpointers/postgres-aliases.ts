@@ -1,6 +1,6 @@
 import type { Checkpoint } from "@langchain/langgraph-checkpoint";
 import { randomInt } from "node:crypto";
-import { fromJsonb } from "./postgres-text.js";
+import { fromJsonb } from "../databases/postgres/storable.js";
 import { setOwn } from "./stored-checkpoint.js";
 
 export type Version = string | number;

@@ -1,7 +1,7 @@
 import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
 import type { AncestorReader } from "./delta-history.js";
 import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.js";
-import { fromText, toText } from "./postgres-text.js";
+import { fromText, toText } from "../databases/postgres/storable.js";
 import type { Encoded } from "./serde.js";
 import type { StoredWrite } from "./stored-checkpoint.js";
 

@@ -5,7 +5,7 @@ import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js
 import { ALIASES_KEY, aliasOf, aliased, readAliases, type Aliases, type Version } from "./postgres-aliases.js";
 import { EMPTY, type StoredValue } from "./postgres-blobs.js";
 import { leaseLost, leaseTable } from "./postgres-lease.js";
-import { fromText, toJsonb, toText } from "./postgres-text.js";
+import { fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 import { versionOf } from "./stored-checkpoint.js";
 
 /** Two savers that choose the same alias at the same time: one in a million, per try. */
@@ -86,8 +86,8 @@ function statementOf(
     toText(put.checkpointNs),
     toText(checkpoint.id),
     put.parentId === undefined ? null : toText(put.parentId),
-    toJsonb(JSON.stringify(aliased(checkpoint, aliases))),
-    toJsonb(put.metadata),
+    toJsonbText(JSON.stringify(aliased(checkpoint, aliases))),
+    toJsonbText(put.metadata),
     fresh.size,
     put.silent.map(toText),
     put.silent.map(version),

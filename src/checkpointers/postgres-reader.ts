@@ -2,7 +2,7 @@ import type { CheckpointMetadata } from "@langchain/langgraph-checkpoint";
 import { TASKS } from "@langchain/langgraph-checkpoint";
 import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
 import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.js";
-import { fromJsonb, fromText, toJsonb, toText } from "./postgres-text.js";
+import { fromJsonb, fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 import type { Encoded } from "./serde.js";
 import type { CheckpointHeader, CheckpointParts, StoredWrite } from "./stored-checkpoint.js";
 
@@ -103,12 +103,13 @@ export class PostgresReader {
     for (const row of rows) {
       const { thread_id, checkpoint_ns, id } = row;
       if (row.kind === "c") {
-        checkpoints[Number(row.n) - 1] = {
+        const header: unknown = fromJsonb(row.b ?? "{}");
+        checkpoints[row.n - 1] = {
           thread_id,
           checkpoint_ns,
           checkpoint_id: id,
           parent_checkpoint_id: row.a,
-          header: fromJsonb(row.b ?? "{}") as StoredHeader,
+          header: header as StoredHeader,
           metadata: row.c ?? "{}",
         };
       } else if (row.kind === "v") blobs.set(nameOf(thread_id, checkpoint_ns, id, row.a ?? ""), row);
@@ -193,7 +194,7 @@ function pageStatement(
   if (checkpointNs !== undefined) where("n", `checkpoint_ns = ${bind(toText(checkpointNs))}`);
   if (checkpointId !== undefined) where("i", `checkpoint_id = ${bind(toText(checkpointId))}`);
   if (before !== undefined) where("b", `checkpoint_id < ${bind(toText(before))}`);
-  if (filter !== undefined) where("f", `metadata @> ${bind(toJsonb(JSON.stringify(filter)))}::jsonb`);
+  if (filter !== undefined) where("f", `metadata @> ${bind(toJsonbText(JSON.stringify(filter)))}::jsonb`);
   if (after !== undefined && isOneLineage) where("a", `checkpoint_id < ${bind(toText(after.id))}`);
   else if (after !== undefined) {
     const place = [after.id, after.threadId, after.checkpointNs].map((text) => bind(toText(text)));

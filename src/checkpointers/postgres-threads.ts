@@ -1,6 +1,6 @@
 import type { PostgresDatabase, SqlRow, Statement } from "../databases/postgres/open.js";
 import { removableIds } from "./checkpoint-metadata.js";
-import { fromText, toJsonb, toText } from "./postgres-text.js";
+import { fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 
 const statement = (name: string, text: string): Statement => ({
   name: `heddle_checkpoint_${name}`,
@@ -58,8 +58,10 @@ export async function deleteRun(database: PostgresDatabase, threadId: string, ru
   await database.transaction(async (client) => {
     const rows = await client.query<RunRow>(RUN_ROWS, [toText(threadId), toText(runId)]);
     for (const [checkpointNs, lineage] of Map.groupBy(rows, (row) => row.checkpoint_ns)) {
-      const doomed = removableIds(lineage.map((row) => ({ ...row, parentId: row.parent ?? undefined })));
-      if (doomed.size > 0) await client.query(DELETE_CHECKPOINTS, [toText(threadId), checkpointNs, [...doomed]]);
+      const ids = removableIds(
+        lineage.map(({ id, parent, delta, doomed }) => ({ id, parentId: parent ?? undefined, delta, doomed })),
+      );
+      if (ids.size > 0) await client.query(DELETE_CHECKPOINTS, [toText(threadId), checkpointNs, [...ids]]);
     }
   });
 }
@@ -92,7 +94,7 @@ const COPIES = [
 export async function copyThread(database: PostgresDatabase, from: string, to: string): Promise<void> {
   if (from === to) return;
   const names = [toText(from), toText(to)];
-  const json = [from, to].map((name) => toJsonb(JSON.stringify(name)));
+  const json = [from, to].map((name) => toJsonbText(JSON.stringify(name)));
   await database.transaction(async (client) => {
     if ((await client.query(HAS_THREAD, [names[0]])).length === 0) return;
     await deleteThread(client, to);

@@ -3,7 +3,7 @@ import type { PostgresDatabase, SqlRow, Statement } from "../databases/postgres/
 import type { StoredValue } from "./postgres-blobs.js";
 import { leaseLost, leaseTable } from "./postgres-lease.js";
 import { paddedLength, valuesList } from "./postgres-put.js";
-import { toText } from "./postgres-text.js";
+import { toText } from "../databases/postgres/storable.js";
 
 /** A statement takes 65,535 parameters. */
 const MAX_ROWS = 8_192;

@@ -41,12 +41,24 @@ const mongodb: Driver<Checkpointer> = {
   },
 };
 
+const redis: Driver<Checkpointer> = {
+  schemes: ["redis", "rediss"],
+  requires: ["ioredis", "@langchain/langgraph-checkpoint-redis"],
+  async open(uri, context) {
+    const { openRedisCheckpointer } = await import("./redis.js");
+    return openRedisCheckpointer(uri, context);
+  },
+};
+
 /**
- * Checkpointers by URI: `memory:`, `sqlite:`, `postgres:`, `mongodb:` and what is added. Nothing is imported before it is opened.
+ * Checkpointers by URI: `memory:`, `sqlite:`, `postgres:`, `mongodb:`, `redis:` and what is added. Nothing is imported before it is opened.
  * @param drivers registered after the built-in ones; for a built-in scheme use `register(driver, { override: true })`
  */
 export function createCheckpointerRegistry(
   drivers: readonly Driver<Checkpointer>[] = [],
 ): DriverRegistry<Checkpointer> {
-  return createDriverRegistry({ kind: "checkpointer", drivers: [memory, sqlite, postgres, mongodb, ...drivers] });
+  return createDriverRegistry({
+    kind: "checkpointer",
+    drivers: [memory, sqlite, postgres, mongodb, redis, ...drivers],
+  });
 }

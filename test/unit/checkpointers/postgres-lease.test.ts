@@ -97,8 +97,9 @@ describe("puts that share a database with the run row", () => {
     expect(rows).toEqual([{ n: 2 }]);
   });
 
-  for (const what of ["put", "putWrites"] as const) {
-    it(`${what} waits for a takeover that is being committed, and then refuses`, async () => {
+  it.each(["put", "putWrites"] as const)(
+    "%s waits for a takeover that is being committed, and then refuses",
+    async (what) => {
       const chain = chainOf(saver);
       const lease = await claimedRun(chain.threadId);
       const configurable = { [LEASE_KEY]: lease };
@@ -121,8 +122,8 @@ describe("puts that share a database with the run row", () => {
       }
       const [only, ...more] = await listOf(saver, threadConfig(chain.threadId));
       expect([only?.checkpoint.channel_values, only?.pendingWrites, more]).toEqual([{ n: 1 }, [], []]);
-    });
-  }
+    },
+  );
 
   it("lets no takeover slip in between its check and its write", async () => {
     const chain = chainOf(saver);

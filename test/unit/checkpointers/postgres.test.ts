@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createMemoryCheckpointer } from "../../../src/checkpointers/memory.js";
 import { openPostgresCheckpointer } from "../../../src/checkpointers/postgres.js";
 import type { Checkpointer } from "../../../src/core/checkpointer.js";
-import { chainOf, idsOf, listOf, read, threadConfig } from "../../../src/testing/checkpointer/fixture.js";
+import { chainOf, type Chain, idsOf, listOf, read, threadConfig } from "../../../src/testing/checkpointer/fixture.js";
 import { createDatabase } from "../../support/postgres.js";
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
@@ -41,7 +41,8 @@ const builder = new StateGraph(State)
   .addNode("ask", () => ({ log: [interrupt<string, string>("sure?")] }))
   .addEdge(START, "plan")
   .addEdge("plan", "ask");
-const graphOn = (checkpointer: BaseCheckpointSaver) => builder.compile({ checkpointer });
+const saverOf = (opened: Checkpointer): BaseCheckpointSaver => opened.saver as BaseCheckpointSaver;
+const graphOn = (saver: BaseCheckpointSaver) => builder.compile({ checkpointer: saver });
 const human = (content: string) => ({ messages: [new HumanMessage({ id: content, content })] });
 
 async function columns(client: Pick<pg.Pool, "query">): Promise<unknown[]> {
@@ -88,26 +89,24 @@ describe("the stock tables", () => {
     }
   });
 
-  for (const [first, second] of [
+  it.each([
     ["stock", "ours"],
     ["ours", "stock"],
-  ] as const) {
-    it(`go from hand to hand: ${first} begins, ${second} goes on, ${first} reads`, async () => {
-      const savers = { stock, ours };
-      const config = threadConfig(`${first}-${second}`);
-      await graphOn(savers[first]).invoke(human("one"), config);
-      const paused = await graphOn(savers[second]).getState(config);
-      expect(paused.next).toEqual(["ask"]);
-      expect(paused.tasks[0]?.interrupts[0]?.value).toBe("sure?");
-      await graphOn(savers[second]).invoke(new Command({ resume: "yes" }), config);
-      await graphOn(savers[second]).invoke(human("two"), config);
-      await graphOn(savers[first]).invoke(new Command({ resume: "again" }), config);
-      const [a, b] = [await graphOn(stock).getState(config), await graphOn(ours).getState(config)];
-      expect(a.values).toMatchObject({ log: ["plan 1", "yes", "plan 2", "again"] });
-      expect(JSON.stringify(b)).toEqual(JSON.stringify(a));
-      expect(idsOf(await listOf(ours, config))).toEqual(idsOf(await listOf(stock, config)));
-    });
-  }
+  ] as const)("go from hand to hand: %s begins, %s goes on, the first reads", async (first, second) => {
+    const savers = { stock, ours };
+    const config = threadConfig(`${first}-${second}`);
+    await graphOn(savers[first]).invoke(human("one"), config);
+    const paused = await graphOn(savers[second]).getState(config);
+    expect(paused.next).toEqual(["ask"]);
+    expect(paused.tasks[0]?.interrupts[0]?.value).toBe("sure?");
+    await graphOn(savers[second]).invoke(new Command({ resume: "yes" }), config);
+    await graphOn(savers[second]).invoke(human("two"), config);
+    await graphOn(savers[first]).invoke(new Command({ resume: "again" }), config);
+    const [a, b] = [await graphOn(stock).getState(config), await graphOn(ours).getState(config)];
+    expect(a.values).toMatchObject({ log: ["plan 1", "yes", "plan 2", "again"] });
+    expect(JSON.stringify(b)).toEqual(JSON.stringify(a));
+    expect(idsOf(await listOf(ours, config))).toEqual(idsOf(await listOf(stock, config)));
+  });
 
   it("name the serialization when LangGraph for Python wrote a value, and read what it keeps in the checkpoint", async () => {
     const chain = chainOf(ours, "python");
@@ -199,15 +198,15 @@ describe("versions that repeat", () => {
   it("that two processes put at the same moment end as two values", async () => {
     const other = await openPostgresCheckpointer(database.uri, { cwd: "." });
     try {
+      const put = async (saver: BaseCheckpointSaver, chain: Chain, text: string) => {
+        const id = `${chain.ids[0]}${text}`;
+        const checkpoint = { v: 4, id, ts: "", channel_values: { list: text }, channel_versions: { list: 2 }, versions_seen: {} }; // prettier-ignore
+        return read(ours, await saver.put(chain.config(), checkpoint, {} as never, { list: 2 }));
+      };
       for (let round = 0; round < 20; round += 1) {
         const chain = chainOf(ours);
         await chain.put({ list: "root" });
-        const put = async (saver: BaseCheckpointSaver, text: string) => {
-          const id = `${chain.ids[0]}${text}`;
-          const checkpoint = { v: 4, id, ts: "", channel_values: { list: text }, channel_versions: { list: 2 }, versions_seen: {} }; // prettier-ignore
-          return read(ours, await saver.put(chain.config(), checkpoint, {} as never, { list: 2 }));
-        };
-        const tuples = await Promise.all([put(ours, "a"), put(other.saver as BaseCheckpointSaver, "b")]);
+        const tuples = await Promise.all([put(ours, chain, "a"), put(saverOf(other), chain, "b")]);
         expect(tuples.map((tuple) => tuple.checkpoint.channel_values["list"])).toEqual(["a", "b"]);
       }
     } finally {
@@ -278,7 +277,7 @@ describe("what is written", () => {
         }
         expect(found[1]).toEqual(found[0]);
       }),
-      { numRuns: 80 },
+      { numRuns: 50 },
     );
     await memory.close();
   });
@@ -308,7 +307,7 @@ describe("what is written", () => {
           expect(await ours.getDeltaChannelHistory(query)).toEqual(walked);
         }
       }),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   });
 
