@@ -65,6 +65,16 @@ export function migrateOptions(): readonly Option[] {
   ];
 }
 
+/** Options of `heddle doctor`. */
+export function doctorOptions(): readonly Option[] {
+  return [
+    config(),
+    storage(),
+    new Option("--checkpointer <uri>", "where checkpoints are, when they are not in the storage"),
+    new Option("--redis <uri>", "redis://…, when event logs and notifications go there"),
+  ];
+}
+
 /** Options of `heddle copy`. */
 export function copyOptions(): readonly Option[] {
   return [

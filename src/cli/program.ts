@@ -1,8 +1,17 @@
 import { Command } from "commander";
 import { heddleVersion } from "../config/version.js";
 import type { CopyFlags } from "./commands/copy.js";
+import type { DoctorFlags } from "./commands/doctor.js";
 import type { MigrateFlags } from "./commands/migrate.js";
-import { type ParsedFlags, checkOptions, copyOptions, migrateOptions, serveOptions, toCliFlags } from "./flags.js";
+import {
+  type ParsedFlags,
+  checkOptions,
+  copyOptions,
+  doctorOptions,
+  migrateOptions,
+  serveOptions,
+  toCliFlags,
+} from "./flags.js";
 
 /** Run the command line; sets the exit code. Commands are imported when they are called, so that `--help` is quick. */
 export async function run(argv: readonly string[]): Promise<void> {
@@ -46,6 +55,13 @@ export async function run(argv: readonly string[]): Promise<void> {
       const command = await import("./commands/copy.js");
       process.exitCode = await command.copy(parsed);
     });
+  const doctor = program
+    .command("doctor")
+    .description("connect to storage and Redis, and say what is wrong with them and what to do")
+    .action(async (parsed: DoctorFlags) => {
+      const command = await import("./commands/doctor.js");
+      process.exitCode = await command.doctor(parsed);
+    });
   for (const option of serveOptions()) {
     serve.addOption(option);
     dev.addOption(option);
@@ -54,6 +70,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   for (const option of checkOptions()) check.addOption(option);
   for (const option of migrateOptions()) migrate.addOption(option);
   for (const option of copyOptions()) copy.addOption(option);
+  for (const option of doctorOptions()) doctor.addOption(option);
 
   await program.parseAsync([...argv]);
 }

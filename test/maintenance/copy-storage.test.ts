@@ -100,24 +100,8 @@ describe("a copy", () => {
 
 describe("an interrupted copy", () => {
   it("goes on after a failure of any of its writes", { timeout: 60_000 }, async () => {
-    const methods = new Set(["metadata.transfer.write", "items.put", "items.delete"]);
-    let failing = 0;
-    for (let isFailed = true; isFailed;) {
-      failing += 1;
-      const to = newFile();
-      let calls = 0;
-      isFailed = await withSides(small, to, async (a, b) => {
-        const store = withFaults(b.store, (name) => {
-          if (!methods.has(name) || (calls += 1) !== failing) return "none";
-          return failing % 2 === 0 ? "answer-lost" : "refused";
-        });
-        return copyStorage({ from: a, to: { ...b, store } }).then(
-          () => false,
-          () => true,
-        );
-      });
-      await finish(small, to);
-    }
+    let failing = 1;
+    while (await failsAt(failing, newFile())) failing += 1;
     // Every one of them has failed once.
     expect(failing).toBeGreaterThan(12);
   });
@@ -157,6 +141,24 @@ describe("an interrupted copy", () => {
 });
 
 const identityOf = ({ identity }: CopySide): string => createHash("sha256").update(identity).digest("hex");
+
+/** Copy into `to`, where the nth call that writes fails; then finish. @returns whether there were so many calls */
+async function failsAt(nth: number, to: string): Promise<boolean> {
+  const methods = new Set(["metadata.transfer.write", "items.put", "items.delete"]);
+  let calls = 0;
+  const isFailed = await withSides(small, to, async (a, b) => {
+    const store = withFaults(b.store, (name) => {
+      if (!methods.has(name) || (calls += 1) !== nth) return "none";
+      return nth % 2 === 0 ? "answer-lost" : "refused";
+    });
+    return copyStorage({ from: a, to: { ...b, store } }).then(
+      () => false,
+      () => true,
+    );
+  });
+  await finish(small, to);
+  return isFailed;
+}
 
 /** Go on with a copy unless it is finished, and compare once more in any case. */
 async function finish(from: string, to: string): Promise<void> {

@@ -1,0 +1,73 @@
+import pc from "picocolors";
+import { redactText, redactUri } from "../../config/redact.js";
+import type { DriverContext } from "../../core/driver.js";
+import type { Finding } from "../../maintenance/findings.js";
+import type { KeptParts } from "../../maintenance/schema-versions.js";
+import { printError, printLines } from "../report.js";
+import { type StorageFlags, storageSettings } from "../storage-settings.js";
+
+export interface DoctorFlags extends StorageFlags {
+  readonly checkpointer?: string;
+}
+
+interface Part {
+  readonly title: string;
+  readonly uri: string;
+  readonly context: DriverContext;
+  readonly parts: KeptParts;
+}
+
+const MARKS = { ok: pc.green("ok"), warning: pc.yellow("warning"), problem: pc.red("problem") } as const;
+
+/**
+ * `heddle doctor`: connect to everything that a server would use here and say what is wrong, each with a way out. Changes
+ * nothing.
+ * @returns the exit code: 0 when a server would work (warnings are allowed), 1 when not
+ */
+export async function doctor(flags: DoctorFlags): Promise<number> {
+  let secrets: readonly string[] = [];
+  try {
+    const settings = await storageSettings(flags);
+    secrets = settings.secrets;
+    const { diagnose } = await import("../../maintenance/diagnose.js");
+    const verdicts: Finding["verdict"][] = [];
+    for (const { title, ...part } of partsOf(settings, flags.checkpointer)) {
+      printLines([`${pc.bold(title)}  ${redactUri(part.uri)}`]);
+      for await (const finding of diagnose(part)) {
+        verdicts.push(finding.verdict);
+        printLines(findingLines(finding).map((line) => redactText(line, secrets)));
+      }
+    }
+    const count = (verdict: Finding["verdict"]): number => verdicts.filter((one) => one === verdict).length;
+    printLines([`${count("problem")} problems, ${count("warning")} warnings`]);
+    return count("problem") === 0 ? 0 : 1;
+  } catch (error) {
+    printError(error, secrets);
+    return 1;
+  }
+}
+
+function partsOf(
+  { storage, redis, database }: Awaited<ReturnType<typeof storageSettings>>,
+  checkpointer: string | undefined,
+): readonly Part[] {
+  const cwd = process.cwd();
+  return [
+    {
+      title: "storage",
+      uri: storage.uri,
+      context: { cwd: storage.cwd, ...database },
+      parts: checkpointer === undefined ? "all" : "storage",
+    },
+    ...(checkpointer === undefined
+      ? []
+      : [{ title: "checkpointer", uri: checkpointer, context: { cwd }, parts: "checkpoints" as const }]),
+    ...(redis === null ? [] : [{ title: "redis", uri: redis, context: { cwd }, parts: "storage" as const }]),
+  ];
+}
+
+function findingLines({ check, verdict, detail, wayOut }: Finding): readonly string[] {
+  const padding = " ".repeat(8 - verdict.length);
+  const line = `  ${MARKS[verdict]}${padding} ${check.padEnd(14)} ${detail}`;
+  return wayOut === undefined ? [line] : [line, `${" ".repeat(26)}${pc.dim("→")} ${wayOut}`];
+}
