@@ -97,6 +97,11 @@ export interface EventStorage {
   /** Forget a log and its events; one that is not there is no error. */
   delete(run: RunRef): Promise<void>;
   deleteThread(threadId: string): Promise<void>;
+  /**
+   * Whether a log that is not there was deleted lately (within a minute), rather than lost. Only of disposable storages: what they lost is
+   * written again from memory. Absent: everything that is not there counts as lost.
+   */
+  wasDeleted?(run: RunRef): Promise<boolean>;
   /** Delete sealed logs whose time is over, at most `limit`; several processes ask at once. @returns those that this call deleted. */
   deleteExpired(limit: number): Promise<readonly RunRef[]>;
   /** Logs that were never sealed, oldest first, at most `limit`. */

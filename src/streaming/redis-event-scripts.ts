@@ -37,7 +37,7 @@ if exists then
   states_to = math.max(states_to, tonumber(old[6]))
   keep_ms = tonumber(old[7])
 else
-  redis.call("DEL", events)
+  redis.call("DEL", events, KEYS[3])
   redis.call("HSET", head, "thread", thread, "resumable", resumable, "bytes", 0, "state_seq", -1, "keep_ms", 0)
 end
 
@@ -146,9 +146,12 @@ redis.call("PEXPIRE", events, lives_ms)
 return whole(expires_at)
 `);
 
+/** KEYS[3]: says for a while that the log was deleted, not lost. */
 export const DELETE = redisScript(`
-if redis.call("HGET", KEYS[1], "thread") ~= ARGV[1] then return 0 end
+local thread = redis.call("HGET", KEYS[1], "thread")
+if thread ~= false and thread ~= ARGV[1] then return 0 end
 redis.call("DEL", KEYS[1], KEYS[2])
+redis.call("SET", KEYS[3], ARGV[1], "PX", ARGV[4])
 redis.call("PUBLISH", ARGV[2], ARGV[3])
 return 1
 `);
@@ -159,6 +162,7 @@ local expires_at = redis.call("HGET", KEYS[1], "expires_at")
 if expires_at ~= false and tonumber(expires_at) > now_ms(ARGV[1]) then return expires_at end
 if expires_at == false and redis.call("EXISTS", KEYS[1]) == 1 then return "never" end
 redis.call("DEL", KEYS[1], KEYS[2])
+redis.call("SET", KEYS[3], ARGV[4], "PX", ARGV[5])
 redis.call("PUBLISH", ARGV[2], ARGV[3])
 return ""
 `);

@@ -17,6 +17,8 @@ const KINDS: readonly RunEventKind[] = ["token", "state", "control"];
 const LIVE_MS = 24 * 3_600_000;
 /** How much longer than its time Redis keeps a sealed log: sweeping is the rule, this is for when nobody sweeps. */
 const MARGIN_MS = 60_000;
+/** How long a deleted log is known to have been deleted, so that its writer does not take it for lost. */
+const DELETED_MS = 60_000;
 /** How long a thread's index outlives the last log begun in it. */
 const INDEX_MS = 7 * LIVE_MS;
 
@@ -170,13 +172,19 @@ class RedisEventStorage implements EventStorage {
     });
   }
 
+  wasDeleted(run: RunRef): Promise<boolean> {
+    return this.#ask(async () => (await this.#redis.client.get(this.#keys(run)[2])) === run.threadId);
+  }
+
   deleteExpired(limit: number): Promise<readonly RunRef[]> {
     return this.#ask(async () => {
       const { client } = this.#redis;
       const now = this.#clock?.now() ?? Number((await client.time())[0]) * 1_000;
       const members = await client.zrangebyscore(this.#expiryKey, "-inf", now, "LIMIT", 0, limit);
       const runs = members.map(refOf);
-      const calls = runs.map((run) => this.#scriptCall(EXPIRE, run, [this.#now(), this.#channel(run), this.#origin]));
+      const calls = runs.map((run) =>
+        this.#scriptCall(EXPIRE, run, [this.#now(), this.#channel(run), this.#origin, run.threadId, DELETED_MS]),
+      );
       const answers = (await callScripts(client, calls)) as readonly string[];
       const gone = runs.filter((_, index) => answers[index] === "");
       const kept = runs.flatMap((run, index) => {
@@ -225,7 +233,9 @@ class RedisEventStorage implements EventStorage {
   }
 
   async #delete(runs: readonly RunRef[]): Promise<void> {
-    const calls = runs.map((run) => this.#scriptCall(DELETE, run, [run.threadId, this.#channel(run), this.#origin]));
+    const calls = runs.map((run) =>
+      this.#scriptCall(DELETE, run, [run.threadId, this.#channel(run), this.#origin, DELETED_MS]),
+    );
     await callScripts(this.#redis.client, calls);
     await this.#unindex(runs);
   }
@@ -303,9 +313,9 @@ class RedisEventStorage implements EventStorage {
     return this.#clock === null ? "" : String(this.#clock.now());
   }
 
-  #keys({ runId }: RunRef): readonly [head: string, events: string] {
+  #keys({ runId }: RunRef): readonly [head: string, events: string, deleted: string] {
     const log = `${this.#redis.prefix}:log:{${runId}}`;
-    return [log, `${log}:events`];
+    return [log, `${log}:events`, `${log}:deleted`];
   }
 
   #channel({ runId }: RunRef): string {
