@@ -3,7 +3,7 @@ import { testItemStore } from "../../src/testing/stores/item-store.js";
 import { STORES } from "./store-factories.js";
 
 // FerretDB 1.24, on which MongoDB is tested, has no indexes but of `_id`: a search reads all rows.
-vitest.vi.setConfig({ testTimeout: 90_000 });
+vitest.vi.setConfig({ testTimeout: 180_000 });
 
 for (const { name, open } of STORES) {
   testItemStore({
