@@ -3,6 +3,7 @@ import type { Driver, DriverContext, DriverRegistry } from "../core/driver.js";
 import { createDriverRegistry } from "../core/driver.js";
 import type { EventLog, EventLogOptions } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
+import type { EventStorage } from "./event-storage.js";
 import { MemoryEventLog } from "./memory-event-log.js";
 
 /** What an event log is opened with. */
@@ -12,11 +13,11 @@ export interface EventLogContext extends DriverContext {
   readonly limits: Omit<EventLogOptions, "clock">;
 }
 
-/** Event logs by URI scheme: `memory:` and `sqlite:`; others can be added. */
+/** Event logs by URI scheme: `memory:`, `sqlite:`, `postgres:` and `redis:`; others can be added. */
 export function createEventLogRegistry(
   drivers: readonly Driver<EventLog, EventLogContext>[] = [],
 ): DriverRegistry<EventLog, EventLogContext> {
-  return createDriverRegistry({ kind: "event log", drivers: [memory, sqlite, ...drivers] });
+  return createDriverRegistry({ kind: "event log", drivers: [memory, sqlite, postgres, redis, ...drivers] });
 }
 
 const memory: Driver<EventLog, EventLogContext> = {
@@ -29,11 +30,35 @@ const sqlite: Driver<EventLog, EventLogContext> = {
   schemes: ["sqlite"],
   requires: ["better-sqlite3"],
   async open(uri, context) {
-    const [{ openSqliteEventStorage }, { StoredEventLog }] = await Promise.all([
-      import("./sqlite-event-storage.js"),
-      import("./stored-event-log.js"),
-    ]);
-    const storage = await openSqliteEventStorage(uri, context);
-    return new StoredEventLog({ storage, clock: context.clock, logger: context.logger, ...context.limits });
+    const { openSqliteEventStorage } = await import("./sqlite-event-storage.js");
+    return storedEventLog(await openSqliteEventStorage(uri, context), context);
   },
 };
+
+const postgres: Driver<EventLog, EventLogContext> = {
+  schemes: ["postgres", "postgresql"],
+  requires: ["pg"],
+  async open(uri, context) {
+    const { openPostgresEventStorage } = await import("./postgres-event-storage.js");
+    return storedEventLog(await openPostgresEventStorage(uri, withoutClock(context)), context);
+  },
+};
+
+const redis: Driver<EventLog, EventLogContext> = {
+  schemes: ["redis", "rediss"],
+  requires: ["ioredis"],
+  async open(uri, context) {
+    const { openRedisEventStorage } = await import("./redis-event-storage.js");
+    return storedEventLog(await openRedisEventStorage(uri, withoutClock(context)), context);
+  },
+};
+
+/** For databases that have a time of their own. */
+function withoutClock({ clock: _ofProcess, ...context }: EventLogContext): DriverContext {
+  return context;
+}
+
+async function storedEventLog(storage: EventStorage, context: EventLogContext): Promise<EventLog> {
+  const { StoredEventLog } = await import("./stored-event-log.js");
+  return new StoredEventLog({ storage, clock: context.clock, logger: context.logger, ...context.limits });
+}

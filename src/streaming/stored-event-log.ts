@@ -6,7 +6,7 @@ import {
   type EventPosition,
 } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
-import type { NewRunEvent, RunEvent } from "../core/run-event.js";
+import type { NewRunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
 import { MAX_READ_BYTES } from "./read-position.js";
@@ -15,7 +15,7 @@ import { SealedLogs } from "./sealed-logs.js";
 import { StoredCursor } from "./stored-cursor.js";
 import { StoredLog } from "./stored-log.js";
 import { NO_ANSWER, StorageQuestions } from "./stored-log-claims.js";
-import { StoredLogFollower } from "./stored-log-follower.js";
+import { type NewEvents, StoredLogFollower } from "./stored-log-follower.js";
 import { StoredLogWriter } from "./stored-log-writer.js";
 import { TurnBatch } from "./turn-batch.js";
 
@@ -63,6 +63,9 @@ export class StoredEventLog implements EventLog {
   readonly #follower: StoredLogFollower;
   readonly #lingering: SealedLogs;
   readonly #batch = new TurnBatch(() => this.#writer.start());
+  /** Logs that live longer for a reader that left. */
+  readonly #leftEarly = new Set<StoredLog>();
+  #keeping: Promise<void> | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(options: StoredEventLogOptions) {
@@ -90,7 +93,7 @@ export class StoredEventLog implements EventLog {
       storage,
       clock,
       logs: this.#logs,
-      onLooked: (log, head, events) => this.#looked(log, head, events),
+      onLooked: (log, head, read) => this.#looked(log, head, read),
       onUnread: (log) => {
         if (log.needsWrite) return;
         log.begun = false;
@@ -173,7 +176,7 @@ export class StoredEventLog implements EventLog {
       const { buffer } = log;
       const cursor = new StoredCursor(buffer, buffer.positionAt(position), {
         storage: this.#storage,
-        onHole: () => (log.isWriter ? Promise.resolve() : this.#look(log)),
+        onHole: () => this.#look(log),
         onClose: () => this.#left(log),
       });
       if (!buffer.sealed) this.#follower.follow(log);
@@ -237,6 +240,7 @@ export class StoredEventLog implements EventLog {
     this.#lingering.close();
     this.#writer.close();
     await this.#writer.idle();
+    await this.#keeping;
     for (const log of this.#logs.all()) {
       log.buffer.closeReaders();
       this.#logs.delete(log);
@@ -287,7 +291,7 @@ export class StoredEventLog implements EventLog {
     if (log === undefined) log = this.#adopt(run, head, resumable);
     else if (head !== null && head.nextSeq !== log.storedSeq) {
       log.giveUp();
-      log.follow(head, [], MAX_READ_BYTES);
+      log.follow(head, null, MAX_READ_BYTES);
     }
     this.#begin(log, leaseToken);
   }
@@ -320,43 +324,52 @@ export class StoredEventLog implements EventLog {
     const log = this.#logs.get(run);
     if (head === NO_ANSWER) return log ?? null;
     if (log === undefined) return head === null ? null : this.#adopt(run, head, head.resumable);
-    await this.#looked(log, head, []);
+    await this.#looked(log, head, null);
     return log.dropped ? null : log;
   }
 
   async #look(log: StoredLog): Promise<void> {
     const { run } = log.buffer;
     const head = await this.#questions.ask(() => this.#storage.head(run));
-    if (head !== NO_ANSWER && this.#logs.get(run) === log) await this.#looked(log, head, []);
+    if (head !== NO_ANSWER && this.#logs.get(run) === log) await this.#looked(log, head, null);
   }
 
   /** @returns false when there is more to read */
-  async #looked(log: StoredLog, head: LogHead | null, events: readonly RunEvent[]): Promise<boolean> {
-    if (log.begun) {
-      if (!isTakenFrom(log, head)) return true;
-      // What is on its way may be what the storage has.
-      await this.#writer.settled(log);
-      if (log.dropped || (log.begun && (log.buffer.sealed || !isTakenFrom(log, head)))) return true;
-      if (head === null && this.#storage.disposable) {
-        log.rewrite();
-        this.#touch(log);
-        return true;
-      }
-      if (log.begun && head !== null) {
-        log.giveUp();
-        this.#lingering.remove(log.buffer);
-      }
+  async #looked(log: StoredLog, head: LogHead | null, read: NewEvents | null): Promise<boolean> {
+    if (log.begun && !isTakenFrom(log, head)) {
+      if (head !== null) log.hear(head);
+      return true;
+    }
+    // What is on its way may be what the storage has.
+    await this.#writer.settled(log);
+    const isLost = head === null && (await this.#mayBeLost(log.buffer.run));
+    if (log.dropped || (log.begun && (log.buffer.sealed || !isTakenFrom(log, head)))) return true;
+    if (log.begun && isLost) {
+      log.rewrite();
+      this.#touch(log);
+      return true;
+    }
+    if (log.begun && head !== null) {
+      log.giveUp();
+      this.#lingering.remove(log.buffer);
     }
     if (head === null) {
-      if (this.#storage.disposable && this.#mayComeBack(log)) return true;
+      if (isLost && this.#mayComeBack(log)) return true;
       this.#discard(log);
       return true;
     }
-    const isAll = log.follow(head, events, MAX_READ_BYTES);
+    const isAll = log.follow(head, read, MAX_READ_BYTES);
     if (log.buffer.sealed) this.#follower.unfollow(log);
     else if (log.buffer.readers.size > 0) this.#follower.follow(log);
     this.#forgetIfIdle(log);
     return isAll;
+  }
+
+  /** A log that is not there was lost by a disposable storage, not dropped by anybody. */
+  async #mayBeLost(run: RunRef): Promise<boolean> {
+    if (!this.#storage.disposable) return false;
+    const wasDeleted = await this.#questions.ask(async () => (await this.#storage.wasDeleted?.(run)) ?? false);
+    return wasDeleted !== true;
   }
 
   #mayComeBack(log: StoredLog): boolean {
@@ -368,16 +381,17 @@ export class StoredEventLog implements EventLog {
   async #refused(log: StoredLog, write: LogWrite): Promise<void> {
     if (log.dropped || !log.begun) return;
     const head = await this.#storage.head(log.buffer.run);
+    const isMissing = head === null && !(await this.#mayBeLost(log.buffer.run));
     if (log.dropped) return;
     const isLost = head === null || head.nextSeq < (write.storedSeq ?? 0);
     if (head !== null && (head.sealed || head.leaseToken > log.leaseToken)) {
       log.giveUp();
       this.#lingering.remove(log.buffer);
-      const isAll = log.follow(head, [], MAX_READ_BYTES);
+      const isAll = log.follow(head, null, MAX_READ_BYTES);
       if (log.buffer.readers.size > 0 && !log.buffer.sealed) this.#follower.follow(log);
       if (!isAll) this.#follower.look(log);
       this.#forgetIfIdle(log);
-    } else if (isLost && (head !== null || this.#storage.disposable)) log.rewrite();
+    } else if (isLost && !isMissing) log.rewrite();
     else if (isLost) this.#discard(log);
     else throw new Error(`The events of run ${log.buffer.run.runId} were refused by their storage`);
   }
@@ -397,9 +411,21 @@ export class StoredEventLog implements EventLog {
   #left(log: StoredLog): void {
     // Whoever writes it does not know that the client may come back.
     if (log.buffer.leftEarly && !log.isWriter && !log.buffer.resumable && !log.dropped && this.#closing === null) {
-      this.#prolong(log).catch(this.#onError);
+      this.#leftEarly.add(log);
+      this.#keeping ??= this.#keepLeft().finally(() => {
+        this.#keeping = null;
+      });
     }
     this.#forgetIfIdle(log);
+  }
+
+  /** One after the other: when a proxy restarts, all of its clients leave at once. */
+  async #keepLeft(): Promise<void> {
+    for (const log of this.#leftEarly) {
+      this.#leftEarly.delete(log);
+      if (this.#closing !== null) return;
+      await this.#prolong(log).catch(this.#onError);
+    }
   }
 
   async #prolong(log: StoredLog): Promise<void> {

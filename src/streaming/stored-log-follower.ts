@@ -18,15 +18,20 @@ const MAX_SEQ = 2_147_483_647;
 /** Pause after a look that failed. */
 const RETRY_MS = 1_000;
 
+export interface NewEvents {
+  readonly fromSeq: number;
+  readonly events: readonly RunEvent[];
+}
+
 export interface FollowerOptions {
   readonly storage: EventStorage;
   readonly clock: Clock;
   readonly logs: RunBuffers<StoredLog>;
   /**
-   * What the storage has of a log; `events`: what followed the ones in memory, read because somebody waits for them.
+   * What the storage has of a log; `read`: what followed the ones in memory, because somebody waits for them.
    * @returns false when there is more to read
    */
-  readonly onLooked: (log: StoredLog, head: LogHead | null, events: readonly RunEvent[]) => boolean | Promise<boolean>;
+  readonly onLooked: (log: StoredLog, head: LogHead | null, read: NewEvents | null) => boolean | Promise<boolean>;
   /** Somebody else writes a log of which nobody waits here. */
   readonly onUnread: (log: StoredLog) => void;
   readonly onError: (error: unknown) => void;
@@ -221,33 +226,39 @@ export class StoredLogFollower {
       const held = this.#held.get(buffer.run.runId);
       if (held !== undefined) held.hinted = false;
     }
-    const [heads, events] = await Promise.all([
-      logs.length === 1
-        ? storage.head((logs[0] as StoredLog).buffer.run).then((head) => [head])
-        : storage.heads(logs.map((log) => log.buffer.run)),
+    const [heads, reads] = await Promise.all([
+      this.#heads(logs),
+      // At the same time where growth was told of; else only those that have grown.
       this.#watch === null ? [] : Promise.all(logs.map((log) => this.#readNew(log))),
     ]);
     await Promise.all(
       logs.map(async (log, index) => {
-        const head = heads[index] ?? null;
         if (this.#options.logs.get(log.buffer.run) !== log) return;
-        let found = events[index];
-        if (found === undefined)
-          found = head !== null && head.nextSeq > log.buffer.nextSeq ? await this.#readNew(log) : [];
-        if (!(await onLooked(log, head, found))) this.look(log);
+        let head = heads[index] ?? null;
+        let read = reads[index] ?? null;
+        if (this.#watch === null && head !== null && head.nextSeq > log.buffer.nextSeq) read = await this.#readNew(log);
+        // What is missing was evicted, and the head may be older than that.
+        if (read !== null && hasHole(read)) head = await storage.head(log.buffer.run);
+        if (!(await onLooked(log, head, read))) this.look(log);
       }),
     );
   }
 
-  /** What follows the events in memory, if there is a reader that has read those. */
-  async #readNew(log: StoredLog): Promise<readonly RunEvent[]> {
-    const { run, nextSeq, readers } = log.buffer;
-    if (log.isWriter || ![...readers].some(({ position }) => position.nextSeq >= nextSeq)) return [];
-    return this.#options.storage.read({
-      run,
-      fromSeq: nextSeq,
-      beforeSeq: MAX_SEQ,
-      maxBytes: MAX_READ_BYTES,
-    });
+  #heads(logs: readonly StoredLog[]): Promise<readonly (LogHead | null)[]> {
+    const { storage } = this.#options;
+    const runs = logs.map((log) => log.buffer.run);
+    return runs.length === 1 ? storage.head(runs[0] as RunRef).then((head) => [head]) : storage.heads(runs);
   }
+
+  /** What follows the events in memory, if there is a reader that has read those. */
+  async #readNew(log: StoredLog): Promise<NewEvents | null> {
+    const { run, nextSeq: fromSeq, readers } = log.buffer;
+    if (log.isWriter || ![...readers].some(({ position }) => position.nextSeq >= fromSeq)) return null;
+    const params = { run, fromSeq, beforeSeq: MAX_SEQ, maxBytes: MAX_READ_BYTES };
+    return { fromSeq, events: await this.#options.storage.read(params) };
+  }
+}
+
+function hasHole({ fromSeq, events }: NewEvents): boolean {
+  return events.some(({ seq }, index) => seq !== fromSeq + index);
 }

@@ -96,9 +96,11 @@ export class StoredLogWriter {
 
   /** Resolves when nothing is under way: neither a write nor an eviction. Call {@link close} first. */
   async idle(): Promise<void> {
-    while ((this.#inFlight !== null && !this.isStuck) || this.#evictions.size > 0) {
-      await this.#unlessStuck(Promise.allSettled([this.#inFlight?.done, ...this.#evictions]));
+    while (this.#inFlight !== null && !this.isStuck) {
+      await this.#unlessStuck(this.#inFlight.done.catch(() => undefined));
     }
+    // These end by themselves soon: without them `isStuck` would turn this loop for ever.
+    while (this.#evictions.size > 0) await Promise.allSettled(this.#evictions);
   }
 
   /** No more retries. */

@@ -55,7 +55,9 @@ export class StoredLog {
     this.#evictAboveBytes = options.maxBytes;
     this.#maxBytes = options.maxBytes;
     this.#stepBytes = options.maxBytes / 8;
-    if (head !== null) this.#heard(head);
+    if (head === null) return;
+    this.hear(head);
+    this.buffer.sealed = head.sealed;
   }
 
   /** A run of this process appends to it, as far as is known here; not one that was only made here, for others to execute. */
@@ -145,18 +147,31 @@ export class StoredLog {
     if (buffer.hotFromSeq > 0) buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, buffer.hotFromSeq - 1);
   }
 
+  /** What was evicted, by whoever did it. */
+  hear(head: LogHead): void {
+    const { buffer } = this;
+    buffer.resumable = head.resumable;
+    buffer.evicted.tokensTo = Math.max(buffer.evicted.tokensTo, head.evicted.tokensTo);
+    buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, head.evicted.statesTo);
+  }
+
   /**
    * Others have written it as far as `head` says.
-   * @param events those that follow the ones in memory, when they were read; the others stay in the storage
+   * @param read events that followed the ones in memory when they were read, before `head`; the others stay in the storage
    * @returns false when there is more to read
    */
-  follow(head: LogHead, events: readonly RunEvent[], hotBytes: number): boolean {
+  follow(
+    head: LogHead,
+    read: { readonly fromSeq: number; readonly events: readonly RunEvent[] } | null,
+    hotBytes: number,
+  ): boolean {
     const { buffer } = this;
     this.known = true;
     this.missingSince = null;
-    this.#heard(head);
-    buffer.receive(events);
-    if (events.length === 0) buffer.skipTo(head.nextSeq);
+    this.hear(head);
+    buffer.truncate(this.storedSeq);
+    if (read !== null && read.events.length > 0 && read.fromSeq <= buffer.nextSeq) buffer.receive(read.events);
+    else buffer.skipTo(head.nextSeq);
     this.storedSeq = buffer.nextSeq;
     this.#storedBytes = head.bytes;
     buffer.trim({ beforeSeq: this.storedSeq, keepBytes: hotBytes });
@@ -185,11 +200,13 @@ export class StoredLog {
     this.#evictAboveBytes = Number.POSITIVE_INFINITY;
     const { run, evicted } = this.buffer;
     const beforeSeq = this.#recent[0]?.fromSeq ?? 0;
+    // What is written meanwhile is the next eviction's: it must not cost state frames while there are token frames.
+    let bytes = this.#storedBytes - (maxBytes - step);
     try {
       for (const kind of ["token", "state"] as const) {
-        const bytes = this.#storedBytes - (maxBytes - step);
         if (bytes <= 0) break;
         const { freedBytes, evictedToSeq } = await storage.evict({ run, kind, beforeSeq, bytes });
+        bytes -= freedBytes;
         this.#storedBytes -= freedBytes;
         if (kind === "token") evicted.tokensTo = Math.max(evicted.tokensTo, evictedToSeq);
         else evicted.statesTo = Math.max(evicted.statesTo, evictedToSeq);
@@ -197,14 +214,6 @@ export class StoredLog {
     } finally {
       this.#evictAboveBytes = Math.max(maxBytes, this.#storedBytes + step);
     }
-  }
-
-  #heard(head: LogHead): void {
-    const { buffer } = this;
-    buffer.resumable = head.resumable;
-    buffer.evicted.tokensTo = Math.max(buffer.evicted.tokensTo, head.evicted.tokensTo);
-    buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, head.evicted.statesTo);
-    if (head.sealed && buffer.nextSeq >= head.nextSeq) buffer.sealed = true;
   }
 
   /** Readers that keep up are within the newest eighth, and lose nothing. */

@@ -2,59 +2,64 @@ import * as fc from "fast-check";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import * as vitest from "vitest";
+import type { FakeClock } from "../../src/testing/fake-clock.js";
 import type { EventStorage } from "../../src/streaming/event-storage.js";
 import { MemoryEventLog } from "../../src/streaming/memory-event-log.js";
+import { openPostgresEventStorage } from "../../src/streaming/postgres-event-storage.js";
 import { openSqliteEventStorage } from "../../src/streaming/sqlite-event-storage.js";
-import { StoredEventLog, type StoredEventLogOptions } from "../../src/streaming/stored-event-log.js";
 import { testEventLog } from "../../src/testing/event-log.js";
+import { createDatabase } from "../support/postgres.js";
+import { HintHub, remote } from "./event-storages.js";
+import { testStoredEventLog } from "./stored-event-log-suite.js";
 
 testEventLog({ name: "memory", vitest, fc, open: async (options) => ({ log: new MemoryEventLog(options) }) });
 
-const folders: string[] = [];
+const cleanups: (() => Promise<void>)[] = [];
 vitest.afterAll(async () => {
-  for (const folder of folders) await rm(folder, { recursive: true, force: true });
+  for (const cleanup of cleanups) await cleanup();
 });
 
-/** A storage across a network: its writes take a few turns of the event loop. */
-function remote(storage: EventStorage): EventStorage {
-  return {
-    ...storage,
-    async write(writes) {
-      for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-      return storage.write(writes);
-    },
-  };
+async function sqliteFile(): Promise<(clock: FakeClock) => Promise<EventStorage>> {
+  const cwd = await mkdtemp(join(tmpdir(), "heddle-events-"));
+  cleanups.push(() => rm(cwd, { recursive: true, force: true }));
+  return (clock) => openSqliteEventStorage("sqlite:./events.db", { cwd, clock });
 }
 
-interface Variant extends Pick<StoredEventLogOptions, "hotBytes" | "lingerMs"> {
-  readonly storage?: (storage: EventStorage) => EventStorage;
+async function sqliteFileWithHints(): Promise<(clock: FakeClock) => Promise<EventStorage>> {
+  const [open, hub] = [await sqliteFile(), new HintHub()];
+  return async (clock) => hub.join(remote(await open(clock)));
 }
 
-/** @param variant small windows in memory make readers go to the storage. */
-function sqlite(name: string, { storage: wrap = (storage) => storage, ...hot }: Variant): void {
-  testEventLog({
-    name,
-    vitest,
-    fc,
-    async open(options) {
-      const cwd = await mkdtemp(join(tmpdir(), "heddle-events-"));
-      folders.push(cwd);
-      const logger = {
-        warn: (fields: object) => {
-          throw new Error("Nothing may fail here", { cause: fields });
-        },
-      };
-      const open = async (): Promise<StoredEventLog> => {
-        const storage = await openSqliteEventStorage("sqlite:./events.db", { cwd, clock: options.clock });
-        return new StoredEventLog({ ...options, ...hot, storage: wrap(storage), logger });
-      };
-      return { log: await open(), reopen: open, another: open };
-    },
-  });
+const nothingStays = { hotBytes: 0, lingerMs: 0 };
+testStoredEventLog("SQLite", { place: sqliteFile });
+testStoredEventLog("SQLite, nothing stays in memory", { place: sqliteFile, ...nothingStays });
+testStoredEventLog("asynchronous storage", { place: sqliteFile, wrap: remote });
+testStoredEventLog("asynchronous storage, nothing stays in memory", {
+  place: sqliteFile,
+  wrap: remote,
+  ...nothingStays,
+});
+testStoredEventLog("asynchronous storage with hints", { place: sqliteFileWithHints });
+
+let database: ReturnType<typeof createDatabase> | undefined;
+let schemas = 0;
+/** A schema of one database: making a database takes longer than most cases. */
+async function postgresSchema(): Promise<(clock: FakeClock) => Promise<EventStorage>> {
+  if (database === undefined) {
+    database = createDatabase();
+    cleanups.push(async () => (await database)?.drop());
+  }
+  const uri = new URL((await database).uri);
+  schemas += 1;
+  const client = new pg.Client({ connectionString: uri.href });
+  await client.connect();
+  await client.query(`CREATE SCHEMA case_${schemas}`);
+  await client.end();
+  uri.searchParams.set("options", `-csearch_path=case_${schemas}`);
+  return (clock) => openPostgresEventStorage(uri.href, { cwd: ".", clock, maxConnections: 4 });
 }
 
-sqlite("SQLite", {});
-sqlite("SQLite, nothing stays in memory", { hotBytes: 0, lingerMs: 0 });
-sqlite("asynchronous storage", { storage: remote });
-sqlite("asynchronous storage, nothing stays in memory", { hotBytes: 0, lingerMs: 0, storage: remote });
+testStoredEventLog("Postgres", { place: postgresSchema });
+testStoredEventLog("Postgres, nothing stays in memory", { place: postgresSchema, ...nothingStays });

@@ -194,8 +194,9 @@ export function ownershipCases(suite: EventLogSuite, withLog: WithEventLog): voi
             } else if (action.do === "claim" && at !== owner) {
               const mine = (token += 1);
               owner = at;
+              // What is appended before the begin has resolved is its own, or discarded.
+              tokens[at] = mine;
               const claim = each.begin(run, { leaseToken: mine }).then(() => {
-                tokens[at] = Math.max(tokens[at] as number, mine);
                 begun = Math.max(begun, mine);
               });
               claims.push(claim);

@@ -1,0 +1,105 @@
+import { randomUUID } from "node:crypto";
+import type { RunRef } from "../core/run.js";
+import type { PostgresDatabase } from "../databases/postgres/open.js";
+import type { EventStorage, LogWatch } from "./event-storage.js";
+import { SQL } from "./postgres-event-statements.js";
+
+/** One for all logs of a database. */
+const CHANNEL = "heddle_events";
+
+/** NOTIFY takes less than 8,000 bytes. */
+const MAX_PAYLOAD_BYTES = 7_900;
+
+/** In place of run ids: too many to name. */
+const ALL = "*";
+
+type WatchListener = Parameters<NonNullable<EventStorage["watch"]>>[0];
+
+/**
+ * Hints by NOTIFY and LISTEN: JSON arrays of the sender and the runs whose logs changed. Sent after the write and apart from
+ * it, one at a time, what comes meanwhile together: within the write it would hold a lock on all notifications until the
+ * write is on disk (design §7.7; PreCommit_Notify in Postgres' async.c). One that is lost costs time only.
+ */
+export class PostgresEventHints {
+  readonly #database: PostgresDatabase;
+  readonly #onError: (error: unknown) => void;
+  readonly #origin = randomUUID();
+  readonly #watched = new Map<string, RunRef>();
+  readonly #stops: (() => void)[] = [];
+  #listener: WatchListener | null = null;
+  #waiting = new Set<string>();
+  #sending: Promise<void> | null = null;
+  #closed = false;
+
+  constructor(database: PostgresDatabase, onError: (error: unknown) => void) {
+    this.#database = database;
+    this.#onError = onError;
+  }
+
+  /** Resolves when the server listens. @throws HeddleError `STORAGE_UNAVAILABLE` */
+  async listen(): Promise<void> {
+    const listener = this.#database.listener();
+    this.#stops.push(await listener.listen(CHANNEL, (payload) => this.#heard(payload)));
+    this.#stops.push(listener.onReconnected(() => this.#listener?.onMissed()));
+  }
+
+  watch(listener: WatchListener): LogWatch {
+    this.#listener = listener;
+    return {
+      add: (run) => void this.#watched.set(run.runId, run),
+      remove: (run) => void this.#watched.delete(run.runId),
+      close: () => {
+        this.#listener = null;
+        this.#watched.clear();
+      },
+    };
+  }
+
+  /** Tell other processes, some time soon. */
+  send(runs: readonly { readonly runId: string }[]): void {
+    if (this.#closed) return;
+    for (const { runId } of runs) this.#waiting.add(runId);
+    this.#sending ??= this.#sendWaiting().finally(() => {
+      this.#sending = null;
+    });
+  }
+
+  /** Sends what waits. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const stop of this.#stops.splice(0)) stop();
+    await this.#sending;
+  }
+
+  async #sendWaiting(): Promise<void> {
+    while (this.#waiting.size > 0) {
+      const runIds = this.#waiting;
+      this.#waiting = new Set();
+      const payload = JSON.stringify([this.#origin, ...runIds]);
+      const isTooLong = Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES;
+      const values = [CHANNEL, isTooLong ? JSON.stringify([this.#origin, ALL]) : payload];
+      await this.#database.query(SQL.notify, values).catch(this.#onError);
+    }
+  }
+
+  #heard(payload: string): void {
+    if (this.#listener === null) return;
+    const [origin, ...runIds] = parsePayload(payload);
+    if (origin === this.#origin) return;
+    if (runIds[0] === ALL) return this.#listener.onMissed();
+    for (const runId of runIds) {
+      const run = this.#watched.get(runId);
+      if (run !== undefined) this.#listener.onGrown(run);
+    }
+  }
+}
+
+/** Empty for what is not ours: anyone may send to a channel. */
+function parsePayload(payload: string): readonly string[] {
+  try {
+    const values: unknown = JSON.parse(payload);
+    return Array.isArray(values) && values.every((value) => typeof value === "string") ? values : [];
+  } catch {
+    return [];
+  }
+}

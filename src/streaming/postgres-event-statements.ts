@@ -1,0 +1,191 @@
+import type { Statement } from "../databases/postgres/open.js";
+
+/**
+ * `heddle_event_logs`: one row per run's log. `expires_at` is set when it is sealed, `keep_ms` or more later.
+ * `heddle_events.kind`: 0 token, 1 state, 2 control. `data` is JSON text as it came: `jsonb` would change it, and refuse `\u0000`.
+ * It lives for minutes: compressing it would cost more than it saves.
+ */
+export const EVENT_MIGRATIONS: readonly string[] = [
+  `CREATE TABLE heddle_event_logs (
+    log_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    run_id text NOT NULL UNIQUE,
+    thread_id text NOT NULL,
+    resumable boolean NOT NULL,
+    next_seq integer NOT NULL,
+    bytes bigint NOT NULL,
+    lease_token integer NOT NULL,
+    tokens_evicted_to integer NOT NULL,
+    states_evicted_to integer NOT NULL,
+    keep_ms bigint NOT NULL DEFAULT 0,
+    sealed_at bigint,
+    expires_at bigint
+  ) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.05);
+  CREATE INDEX heddle_event_logs_thread ON heddle_event_logs (thread_id);
+  CREATE INDEX heddle_event_logs_expiry ON heddle_event_logs (expires_at) WHERE expires_at IS NOT NULL;
+  CREATE INDEX heddle_event_logs_unsealed ON heddle_event_logs (log_id) WHERE sealed_at IS NULL;
+  CREATE TABLE heddle_events (
+    log_id bigint NOT NULL,
+    seq integer NOT NULL,
+    kind smallint NOT NULL,
+    bytes integer NOT NULL,
+    event text NOT NULL,
+    data text NOT NULL,
+    PRIMARY KEY (log_id, seq)
+  ) WITH (autovacuum_vacuum_scale_factor = 0.05);
+  ALTER TABLE heddle_events ALTER COLUMN data SET STORAGE EXTERNAL`,
+];
+
+const idempotent = true;
+const NOW = "COALESCE($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)";
+
+/** Rows of one read, however small. */
+const READ_ROWS = 1_000;
+
+/** What `EventStorage.write` asks of a log `l`; evaluated again for a row that another writer held. */
+const ACCEPTS = (from: string): string =>
+  `l.thread_id = ${from}.thread_id AND l.lease_token <= ${from}.lease_token AND l.sealed_at IS NULL`;
+const CHANGES = (from: string): string => `
+      next_seq = greatest(l.next_seq, ${from}.next_seq),
+      lease_token = ${from}.lease_token,
+      tokens_evicted_to = greatest(l.tokens_evicted_to, ${from}.tokens_evicted_to),
+      states_evicted_to = greatest(l.states_evicted_to, ${from}.states_evicted_to),
+      sealed_at = ${from}.sealed_at,
+      expires_at = ${from}.sealed_at + greatest(${from}.keep_ms, l.keep_ms)`;
+
+export const SQL = {
+  /**
+   * $1 now; one array per column of logs, $2…$11: run, thread, resumable, token, storedSeq, nextSeq, bytes, tokensTo,
+   * statesTo, sealForMs; one per column of events, $12…$17: place of its log among these from 1 on, seq, kind, bytes, event,
+   * data. Returns the refused runs; a repeated seal is one.
+   */
+  write: {
+    name: "heddle_event_write",
+    idempotent,
+    text: `WITH clock AS MATERIALIZED (SELECT ${NOW} AS now),
+    input AS MATERIALIZED (
+      SELECT t.*, CASE WHEN t.keep_ms IS NOT NULL THEN (SELECT now FROM clock) END AS sealed_at
+      FROM unnest($2::text[], $3::text[], $4::boolean[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[],
+        $9::integer[], $10::integer[], $11::bigint[]) WITH ORDINALITY
+        AS t (run_id, thread_id, resumable, lease_token, stored_seq, next_seq, bytes, tokens_evicted_to, states_evicted_to,
+          keep_ms, place)
+    ),
+    event AS MATERIALIZED (
+      SELECT * FROM unnest($12::integer[], $13::integer[], $14::smallint[], $15::integer[], $16::text[], $17::text[])
+        AS t (place, seq, kind, bytes, event, data)
+    ),
+    grown AS (
+      UPDATE heddle_event_logs AS l SET ${CHANGES("i")},
+        bytes = l.bytes + CASE WHEN l.next_seq = i.stored_seq THEN i.bytes
+          ELSE (SELECT COALESCE(sum(e.bytes), 0) FROM event e WHERE e.place = i.place AND e.seq >= l.next_seq) END
+      FROM input i
+      WHERE l.run_id = i.run_id AND i.stored_seq <= l.next_seq AND ${ACCEPTS("i")}
+      RETURNING l.log_id, i.place
+    ),
+    made AS (
+      INSERT INTO heddle_event_logs AS l (run_id, thread_id, resumable, next_seq, bytes, lease_token, tokens_evicted_to,
+        states_evicted_to, keep_ms, sealed_at, expires_at)
+      SELECT run_id, thread_id, resumable, next_seq, bytes, lease_token, tokens_evicted_to, states_evicted_to,
+        COALESCE(keep_ms, 0), sealed_at, sealed_at + keep_ms
+      FROM input WHERE stored_seq IS NULL ORDER BY run_id
+      ON CONFLICT (run_id) DO UPDATE SET ${CHANGES("excluded")},
+        bytes = l.bytes + CASE WHEN l.next_seq < excluded.next_seq THEN excluded.bytes ELSE 0 END
+      WHERE ${ACCEPTS("excluded")}
+      RETURNING l.log_id, l.run_id
+    ),
+    taken AS (
+      SELECT log_id, place FROM grown
+      UNION ALL SELECT m.log_id, i.place FROM made m JOIN input i ON i.run_id = m.run_id
+    ),
+    stored AS (
+      INSERT INTO heddle_events (log_id, seq, kind, bytes, event, data)
+      SELECT t.log_id, e.seq, e.kind, e.bytes, e.event, e.data FROM event e JOIN taken t ON t.place = e.place
+      ON CONFLICT (log_id, seq) DO NOTHING
+    )
+    SELECT run_id, thread_id FROM input WHERE place NOT IN (SELECT place FROM taken)`,
+  },
+
+  heads: {
+    name: "heddle_event_heads",
+    idempotent,
+    text: `SELECT run_id, thread_id, next_seq, bytes, resumable, sealed_at IS NOT NULL AS sealed, lease_token,
+      tokens_evicted_to, states_evicted_to FROM heddle_event_logs WHERE run_id = ANY ($1::text[])`,
+  },
+
+  /** $1 run, $2 thread, $3 fromSeq, $4 beforeSeq, $5 maxBytes */
+  read: {
+    name: "heddle_event_read",
+    idempotent,
+    text: `SELECT seq, kind, event, data FROM (
+        SELECT seq, kind, event, data, sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before
+        FROM heddle_events
+        WHERE log_id = (SELECT log_id FROM heddle_event_logs WHERE run_id = $1 AND thread_id = $2) AND seq >= $3 AND seq < $4
+        ORDER BY seq LIMIT ${READ_ROWS}
+      ) AS e WHERE bytes_before < greatest($5::bigint, 1) ORDER BY seq`,
+  },
+
+  /** $1 run, $2 thread, $3 kind, $4 beforeSeq, $5 bytes */
+  evict: {
+    name: "heddle_event_evict",
+    text: `WITH log AS MATERIALIZED (
+      SELECT log_id FROM heddle_event_logs WHERE run_id = $1 AND thread_id = $2 FOR UPDATE
+    ),
+    newest AS MATERIALIZED (
+      SELECT seq FROM heddle_events WHERE log_id = (SELECT log_id FROM log) AND kind = 1 ORDER BY seq DESC LIMIT 1
+    ),
+    oldest AS MATERIALIZED (
+      SELECT seq, sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before FROM heddle_events
+      WHERE log_id = (SELECT log_id FROM log) AND kind = $3 AND seq < $4
+        AND ($3 <> 1 OR seq < (SELECT seq FROM newest))
+    ),
+    gone AS (
+      DELETE FROM heddle_events WHERE log_id = (SELECT log_id FROM log)
+        AND seq = ANY (ARRAY(SELECT seq FROM oldest WHERE bytes_before < $5))
+      RETURNING seq, bytes
+    ),
+    total AS MATERIALIZED (SELECT COALESCE(sum(bytes), 0)::bigint AS freed, COALESCE(max(seq), -1) AS last FROM gone),
+    marked AS (
+      UPDATE heddle_event_logs SET bytes = bytes - total.freed,
+        tokens_evicted_to = CASE WHEN $3 = 0 THEN greatest(tokens_evicted_to, total.last) ELSE tokens_evicted_to END,
+        states_evicted_to = CASE WHEN $3 = 1 THEN greatest(states_evicted_to, total.last) ELSE states_evicted_to END
+      FROM total WHERE log_id = (SELECT log_id FROM log)
+    )
+    SELECT freed, last FROM total`,
+  },
+
+  /** $1 run, $2 thread, $3 ms */
+  keep: {
+    name: "heddle_event_keep",
+    idempotent,
+    text: `UPDATE heddle_event_logs SET keep_ms = greatest(keep_ms, $3), expires_at = greatest(expires_at, sealed_at + $3)
+      WHERE run_id = $1 AND thread_id = $2`,
+  },
+
+  /** $1 thread, $2 run or null for all of the thread. First the logs, then, by another snapshot, all that was ever written to them. */
+  deleteLogs: {
+    name: "heddle_event_delete_logs",
+    text: "DELETE FROM heddle_event_logs WHERE thread_id = $1 AND ($2::text IS NULL OR run_id = $2) RETURNING log_id, run_id",
+  },
+  deleteEvents: {
+    name: "heddle_event_delete_events",
+    text: "DELETE FROM heddle_events WHERE log_id = ANY ($1::bigint[])",
+  },
+
+  /** $1 now, $2 limit. Several sweepers share the work. Nobody writes to a sealed log, so that one snapshot has all of it. */
+  deleteExpired: {
+    name: "heddle_event_delete_expired",
+    text: `WITH expired AS MATERIALIZED (
+      SELECT log_id FROM heddle_event_logs WHERE expires_at <= (SELECT ${NOW})
+      ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ),
+    events AS (DELETE FROM heddle_events WHERE log_id IN (SELECT log_id FROM expired))
+    DELETE FROM heddle_event_logs WHERE log_id IN (SELECT log_id FROM expired) RETURNING run_id, thread_id`,
+  },
+
+  unsealed: {
+    name: "heddle_event_unsealed",
+    idempotent,
+    text: "SELECT run_id, thread_id FROM heddle_event_logs WHERE sealed_at IS NULL ORDER BY log_id LIMIT $1",
+  },
+
+  notify: { name: "heddle_event_notify", idempotent, text: "SELECT pg_notify($1, $2)" },
+} as const satisfies Readonly<Record<string, Statement>>;

@@ -1,0 +1,407 @@
+import * as fc from "fast-check";
+import { afterEach, describe, expect, it } from "vitest";
+import type { RunRef } from "../../src/core/run.js";
+import type { EventStorage } from "../../src/streaming/event-storage.js";
+import { StoredEventLog } from "../../src/streaming/stored-event-log.js";
+import {
+  drain,
+  eventually,
+  mustOpen,
+  newEvent,
+  newEvents,
+  newRun,
+  range,
+  seqsOf,
+} from "../../src/testing/event-log/fixture.js";
+import { type FakeClock, fakeClock } from "../../src/testing/fake-clock.js";
+import { altered, losing, remote } from "./event-storages.js";
+import type { StoredEventLogSuite } from "./stored-event-log-suite.js";
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+/** Long enough for everything that needs no time of the clock. */
+async function quiet(): Promise<void> {
+  for (let i = 0; i < 10; i += 1) await pause();
+}
+
+interface Place {
+  readonly clock: FakeClock;
+  readonly warnings: object[];
+  /** One more process. `dies`: it is never closed. */
+  process(
+    wrap?: (storage: EventStorage) => EventStorage,
+    options?: { readonly dies?: boolean },
+  ): Promise<StoredEventLog>;
+  storage(): Promise<EventStorage>;
+}
+
+function withPlaces(place: StoredEventLogSuite["place"]): () => Promise<Place> {
+  const closers: (() => Promise<void>)[] = [];
+  afterEach(async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
+  });
+  return async () => {
+    const [openStorage, clock] = [await place(), fakeClock()];
+    const warnings: object[] = [];
+    const logger = { warn: (fields: object) => void warnings.push(fields) };
+    return {
+      clock,
+      warnings,
+      async process(wrap = (storage) => storage, options = {}) {
+        const storage = await openStorage(clock);
+        const log = new StoredEventLog({ clock, logger, storage: wrap(storage) });
+        closers.push(options.dies === true ? () => storage.close() : () => log.close().catch(() => undefined));
+        return log;
+      },
+      async storage() {
+        const storage = await openStorage(clock);
+        closers.push(() => storage.close());
+        return storage;
+      },
+    };
+  };
+}
+
+/** Hints are only hints (design §1, rule 6). */
+export function lostHintCases(name: string, place: StoredEventLogSuite["place"]): void {
+  describe(`Lost hints: ${name}`, () => {
+    const open = withPlaces(place);
+
+    it("all of them: what is written comes late, and so do the end and a drop", async (context) => {
+      const { clock, process, storage } = await open();
+      if ((await storage()).watch === null) context.skip("tells of nothing");
+      const writer = await process();
+      const reader = await process((each) => losing(each, () => true));
+      const [run, dropped] = [newRun(), newRun()];
+      for (const each of [run, dropped]) {
+        await writer.begin(each, { leaseToken: 1 });
+        await writer.flush(each);
+      }
+      const cursor = await mustOpen(reader, run, "start");
+      const read = cursor.next();
+      const end = (await mustOpen(reader, dropped, "start")).next();
+      writer.append(run, newEvents(3));
+      await writer.flush(run);
+      await writer.drop(dropped);
+      await quiet();
+      expect(await Promise.race([read, end, Promise.resolve("nothing")])).toBe("nothing");
+      clock.advance(15_000);
+      expect(seqsOf(await read)).toEqual([0, 1, 2]);
+      expect(await end).toEqual({ kind: "end" });
+      const last = cursor.next();
+      await writer.seal(run, newEvents(1));
+      await quiet();
+      clock.advance(15_000);
+      expect(seqsOf(await last)).toEqual([3]);
+      expect(await cursor.next()).toEqual({ kind: "end" });
+    });
+
+    it("a lost connection: everything that is read is looked at at once", async (context) => {
+      const { process, storage } = await open();
+      if ((await storage()).watch === null) context.skip("tells of nothing");
+      let missed: (() => void) | undefined;
+      const writer = await process();
+      const reader = await process((each) =>
+        altered(
+          losing(each, () => true),
+          (inner) => ({
+            watch: (listener) => {
+              missed = listener.onMissed;
+              return (inner.watch as NonNullable<EventStorage["watch"]>).call(inner, listener);
+            },
+          }),
+        ),
+      );
+      const runs = range(0, 5).map(() => newRun());
+      for (const run of runs) {
+        await writer.begin(run, { leaseToken: 1 });
+        await writer.flush(run);
+      }
+      const cursors = await Promise.all(runs.map((run) => mustOpen(reader, run, "start")));
+      const reads = cursors.map((cursor) => cursor.next());
+      for (const run of runs) writer.append(run, newEvents(1));
+      await Promise.all(runs.map((run) => writer.flush(run)));
+      await quiet();
+      missed?.();
+      for (const read of await Promise.all(reads)) expect(seqsOf(read)).toEqual([0]);
+    });
+
+    it("half of them: nothing is missing, nothing comes twice", async (context) => {
+      const { clock, process, storage } = await open();
+      if ((await storage()).watch === null) context.skip("tells of nothing");
+      let hints = 0;
+      const isLost = (): boolean => (hints += 1) % 2 === 0;
+      const logs = [
+        await process(),
+        await process((each) => losing(each, isLost)),
+        await process((each) => losing(each, isLost)),
+      ];
+      const [writer, ...readers] = logs as [StoredEventLog, ...StoredEventLog[]];
+      const runs = range(0, 10).map(() => newRun());
+      for (const run of runs) await writer.begin(run, { leaseToken: 1 });
+      await Promise.all(runs.map((run) => writer.flush(run)));
+      const reading = readers.flatMap((log) => runs.map(async (run) => drain(await mustOpen(log, run, "start"))));
+      for (let from = 0; from < 50; from += 5) {
+        for (const run of runs) writer.append(run, newEvents(5, "token", from));
+        await pause();
+      }
+      for (const run of runs) await writer.seal(run);
+      for (const seen of await eventually(clock, Promise.all(reading))) {
+        expect(seen.gaps).toEqual([]);
+        expect(seen.seqs).toEqual(range(0, 50));
+      }
+    });
+  });
+}
+
+/** A storage that fails, hangs, or whose process dies. */
+export function failingStorageCases(name: string, place: StoredEventLogSuite["place"]): void {
+  describe(`Failing storage: ${name}`, () => {
+    const open = withPlaces(place);
+
+    /** Writes wait for `go`, and are lost when it was told `crash`. */
+    function gated(): {
+      wrap: (storage: EventStorage) => EventStorage;
+      go: () => void;
+      stop: () => void;
+      crash: () => void;
+    } {
+      let waiting: (() => void)[] = [];
+      let state: "open" | "closed" | "crashed" = "open";
+      const wrap = (storage: EventStorage): EventStorage =>
+        altered(storage, () => ({
+          async write(writes) {
+            if (state !== "open") await new Promise<void>((resolve) => waiting.push(resolve));
+            if (state === "crashed") return new Promise(() => {});
+            return storage.write(writes);
+          },
+        }));
+      const leave = (): void => {
+        for (const resolve of waiting) resolve();
+        waiting = [];
+      };
+      return {
+        wrap,
+        stop: () => (state = "closed"),
+        go: () => {
+          state = "open";
+          leave();
+        },
+        crash: () => {
+          state = "crashed";
+          leave();
+        },
+      };
+    }
+
+    it("no reader sees an event before it is stored", async () => {
+      const { process } = await open();
+      const gate = gated();
+      const log = await process(gate.wrap);
+      const run = newRun();
+      await log.begin(run, { leaseToken: 1 });
+      await log.flush(run);
+      const cursor = await mustOpen(log, run, "start");
+      const read = cursor.next();
+      gate.stop();
+      log.append(run, newEvents(3));
+      const sealing = log.seal(run);
+      await quiet();
+      expect(await Promise.race([read, Promise.resolve("nothing")])).toBe("nothing");
+      gate.go();
+      expect(seqsOf(await read)).toEqual([0, 1, 2]);
+      await sealing;
+      expect(await cursor.next()).toEqual({ kind: "end" });
+    });
+
+    it("a crash between append and storage: whoever resumes elsewhere has seen nothing that is not there", async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 1, max: 6 }), async (stored, lost) => {
+          const { process, clock } = await open();
+          const gate = gated();
+          const dying = await process(gate.wrap, { dies: true });
+          const successor = await process();
+          const run = newRun();
+          await dying.begin(run, { leaseToken: 1 });
+          await dying.flush(run);
+          const cursor = await mustOpen(dying, run, "start");
+          dying.append(run, newEvents(stored, "token"));
+          await dying.flush(run);
+          const read = stored > 0 ? seqsOf(await cursor.next()) : [];
+          gate.stop();
+          dying.append(run, newEvents(lost, "token", stored));
+          const more = cursor.next();
+          await pause();
+          gate.crash();
+          expect(await Promise.race([more, Promise.resolve("nothing")])).toBe("nothing");
+
+          const resumed = await mustOpen(successor, run, { afterSeq: read.at(-1) ?? -1 });
+          await successor.begin(run, { leaseToken: 2 });
+          expect(successor.append(run, [newEvent("again")])).toBe(stored);
+          await successor.seal(run, [newEvent("end", "control")]);
+          const rest = await eventually(clock, drain(resumed));
+          expect([...read, ...rest.seqs]).toEqual(range(0, stored + 2));
+          expect(rest.data).toEqual(['"again"', '"end"']);
+        }),
+        { numRuns: 8 },
+      );
+    });
+
+    it("writes that fail for a while, or whose answers are lost: each event is stored once, and read once", async () => {
+      const { process, clock } = await open();
+      let calls = 0;
+      const log = await process((storage) =>
+        altered(storage, () => ({
+          async write(writes) {
+            calls += 1;
+            if (calls % 3 === 1) throw new Error("refused");
+            const refused = await storage.write(writes);
+            if (calls % 3 === 2) throw new Error("answer lost");
+            return refused;
+          },
+        })),
+      );
+      const elsewhere = await process();
+      const run = newRun();
+      await log.begin(run, { leaseToken: 1 });
+      const until = async (work: () => Promise<void>): Promise<void> => {
+        for (let tries = 0; tries < 10; tries += 1) {
+          try {
+            return await work();
+          } catch {
+            // As the runtime does: once more.
+          }
+        }
+        throw new Error("never");
+      };
+      await until(() => log.flush(run));
+      const cursors = [await mustOpen(log, run, "start"), await mustOpen(elsewhere, run, "start")];
+      for (let from = 0; from < 30; from += 3) {
+        log.append(run, newEvents(3, "token", from));
+        await until(() => log.flush(run));
+      }
+      await until(() => log.seal(run, [newEvent("end", "control")]));
+      for (const seen of await eventually(clock, Promise.all(cursors.map((cursor) => drain(cursor))))) {
+        expect(seen.seqs).toEqual(range(0, 31));
+        expect(seen.data).toEqual([...newEvents(30, "token").map(({ data }) => data), '"end"']);
+      }
+    });
+
+    describe("that may lose everything", () => {
+      /** As Redis: disposable, and away at times. */
+      function disposable() {
+        let state: "there" | "refusing" | "hanging" = "there";
+        const fail = async (): Promise<void> => {
+          if (state === "refusing") throw new Error("away");
+          if (state === "hanging") await new Promise(() => {});
+        };
+        const wrap = (inner: EventStorage): EventStorage => {
+          const storage = remote(inner);
+          return altered(storage, () => ({
+            disposable: true,
+            head: (run) => fail().then(() => storage.head(run)),
+            heads: (runs) => fail().then(() => storage.heads(runs)),
+            write: (writes) => fail().then(() => storage.write(writes)),
+            read: (params) => fail().then(() => storage.read(params)),
+            keep: (run, ms) => fail().then(() => storage.keep(run, ms)),
+            delete: (run) => fail().then(() => storage.delete(run)),
+          }));
+        };
+        return { wrap, set: (next: typeof state) => (state = next) };
+      }
+
+      it.each(["refusing", "hanging"] as const)(
+        "%s: runs and their local readers go on, and it gets all later",
+        async (fault) => {
+          const { process, clock } = await open();
+          const { wrap, set } = disposable();
+          const log = await process(wrap);
+          const elsewhere = await process();
+          const run = newRun();
+          await log.begin(run, { leaseToken: 1 });
+          log.append(run, newEvents(2));
+          await log.flush(run);
+          const cursor = await mustOpen(log, run, "start");
+          const remoteCursor = await mustOpen(elsewhere, run, "start");
+          expect(seqsOf(await cursor.next())).toEqual([0, 1]);
+          set(fault);
+          log.append(run, newEvents(3, "state", 2));
+          await eventually(clock, log.flush(run));
+          expect((await eventually(clock, drain(cursor, 3))).seqs).toEqual([2, 3, 4]);
+          const another = newRun();
+          await eventually(clock, log.begin(another, { leaseToken: 2 }));
+          expect(log.append(another, newEvents(1))).toBe(0);
+          const ofAnother = await eventually(clock, mustOpen(log, another, "start"));
+          expect(seqsOf(await eventually(clock, ofAnother.next()))).toEqual([0]);
+          await eventually(clock, log.seal(run, [newEvent("end", "control")]));
+          expect(seqsOf(await eventually(clock, cursor.next()))).toEqual([5]);
+          expect(await eventually(clock, cursor.next())).toEqual({ kind: "end" });
+          expect(await eventually(clock, log.open(newRun(), "start"))).toBeNull();
+          if (fault === "hanging") return;
+
+          set("there");
+          expect((await eventually(clock, drain(remoteCursor))).seqs).toEqual(range(0, 6));
+        },
+      );
+
+      it("emptied while a run streams: it gets back what is in memory, under the same numbers", async () => {
+        const { process, clock, storage } = await open();
+        const { wrap } = disposable();
+        const log = await process(wrap);
+        const run = newRun();
+        await log.begin(run, { leaseToken: 1 });
+        log.append(run, newEvents(20));
+        await log.flush(run);
+        const elsewhere = await process(wrap);
+        const cursor = await mustOpen(elsewhere, run, "start");
+        expect((await drain(cursor, 20)).seqs).toEqual(range(0, 20));
+        await (await storage()).delete(run);
+        log.append(run, newEvents(5, "state", 20));
+        await eventually(clock, log.flush(run));
+        expect((await eventually(clock, drain(cursor, 5))).seqs).toEqual(range(20, 25));
+        expect((await drain(await mustOpen(elsewhere, run, "start"), 25)).seqs).toEqual(range(0, 25));
+        // A run that writes nothing is noticed too.
+        await (await storage()).delete(run);
+        const stored = async (): Promise<number> => {
+          const each = await storage();
+          for (;;) {
+            const head = await each.head(run);
+            if (head !== null) return head.nextSeq;
+            await pause();
+          }
+        };
+        expect(await eventually(clock, stored())).toBe(25);
+        await log.seal(run, [newEvent("end", "control")]);
+        expect((await eventually(clock, drain(cursor))).seqs).toEqual([25]);
+      });
+
+      it("a log begun while it was away replaces what it had of the run", async () => {
+        const { process, clock, storage } = await open();
+        const { wrap, set } = disposable();
+        const first = await process(wrap);
+        const run: RunRef = newRun();
+        await first.begin(run, { leaseToken: 1 });
+        first.append(run, newEvents(4));
+        await first.flush(run);
+        set("refusing");
+        const log = await process(wrap);
+        await eventually(clock, log.begin(run, { leaseToken: 2 }));
+        log.append(run, [newEvent("anew"), newEvent("and on")]);
+        const seen = await eventually(clock, drain(await mustOpen(log, run, "start"), 2));
+        expect(seen.seqs).toEqual([0, 1]);
+        set("there");
+        await eventually(clock, log.seal(run));
+        const stored = async (): Promise<readonly string[]> => {
+          const each = await storage();
+          for (;;) {
+            if ((await each.head(run))?.sealed === true) {
+              const events = await each.read({ run, fromSeq: 0, beforeSeq: 100, maxBytes: 1e9 });
+              return events.map(({ data }) => data);
+            }
+            await pause();
+          }
+        };
+        expect(await eventually(clock, stored())).toEqual(seen.data);
+      });
+    });
+  });
+}

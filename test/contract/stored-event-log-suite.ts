@@ -1,0 +1,40 @@
+import * as fc from "fast-check";
+import * as vitest from "vitest";
+import type { EventStorage } from "../../src/streaming/event-storage.js";
+import { StoredEventLog, type StoredEventLogOptions } from "../../src/streaming/stored-event-log.js";
+import { testEventLog } from "../../src/testing/event-log.js";
+import type { FakeClock } from "../../src/testing/fake-clock.js";
+import { storageCases } from "./event-storage-cases.js";
+import { failingStorageCases, lostHintCases } from "./event-storage-faults.js";
+
+export interface StoredEventLogSuite extends Pick<StoredEventLogOptions, "hotBytes" | "lingerMs"> {
+  /** A place of its own, or at least one where nobody has the same runs; the function opens it as one process does. */
+  readonly place: () => Promise<(clock: FakeClock) => Promise<EventStorage>>;
+  readonly wrap?: (storage: EventStorage) => EventStorage;
+}
+
+/** Everything that is asked of an event storage: its own contract, that of the event log over it, and what goes wrong. */
+export function testStoredEventLog(
+  name: string,
+  { place, wrap = (storage) => storage, ...hot }: StoredEventLogSuite,
+): void {
+  const logger = {
+    warn: (fields: object) => {
+      throw new Error("Nothing may fail here", { cause: fields });
+    },
+  };
+  testEventLog({
+    name,
+    vitest,
+    fc,
+    async open(options) {
+      const openStorage = await place();
+      const open = async (): Promise<StoredEventLog> =>
+        new StoredEventLog({ ...options, ...hot, storage: wrap(await openStorage(options.clock)), logger });
+      return { log: await open(), reopen: open, another: open };
+    },
+  });
+  storageCases(name, place);
+  failingStorageCases(name, place);
+  lostHintCases(name, place);
+}
