@@ -20,14 +20,13 @@ it.each(["async", "sync"] as const)(
     const takeovers: number[] = [];
     const lost: string[] = [];
     for (let kill = 0; kill < KILLS / 2; kill += 1) {
-      const next = cluster.start({ role: "worker" });
+      await cluster.start({ role: "worker" });
       const { thread_id } = await api.client.threads.create();
-      const input = { target: STEPS, ms: 15 };
+      const input = { target: STEPS, ms: 60 };
       const run = await api.client.runs.create(thread_id, "audited", { input, streamMode: "updates", durability });
       runs.set(thread_id, [{ runId: run.run_id, steps: STEPS }]);
       const seen = follow(() => [api], thread_id, run.run_id);
       const own = () => readAudit(cluster.auditFile).filter((line) => line.runId === run.run_id);
-      await next;
       const victim = await eventually("the run to be under way", () => {
         const [step] = own().filter((line) => line.phase === "start" && line.step >= 1 + (kill % 5));
         return step && cluster.alive().find((process) => process.pid === step.pid);

@@ -1,5 +1,5 @@
 import { afterEach, expect, it } from "vitest";
-import { redisForTests } from "../support/redis.js";
+import { hasRedisServer, startRedis } from "../support/redis.js";
 import { audit, readAudit } from "./audit.js";
 import { type Cluster, eventually, openCluster, reportFault } from "./cluster.js";
 
@@ -26,13 +26,11 @@ async function queued(cluster: Cluster, threads: number) {
   return runs;
 }
 
-const redis = await redisForTests();
-
-it.skipIf(redis === null).each(["flushed", "stopped", "restarted"] as const)(
+it.skipIf(!hasRedisServer()).each(["flushed", "stopped", "restarted", "paused"] as const)(
   "Redis is %s under load: every run still ends",
   { timeout: 120_000 },
   async (how) => {
-    const server = await redis!.start();
+    const server = await startRedis();
     closers.push(() => server.close());
     const cluster = await openCluster({ options: { redis: server.uri } });
     closers.push(() => cluster.close());
@@ -40,6 +38,7 @@ it.skipIf(redis === null).each(["flushed", "stopped", "restarted"] as const)(
     const runs = await queued(cluster, 10);
     await eventually("progress", () => readAudit(cluster.auditFile).length > 20);
     if (how === "flushed") await server.flush();
+    else if (how === "paused") server.pause();
     else await server.stop();
     if (how === "restarted") await server.start();
     for (const [threadId, own] of runs) {
