@@ -79,8 +79,9 @@ export async function measureClock(
 export function schemaFinding(versions: SchemaVersions): Finding {
   const detail = versions.components.map(({ name, stored }) => `${name} ${stored}`).join(", ");
   const newer = newerComponents(versions);
-  if (newer.length > 0) {
-    const names = newer.map(({ name, stored, latest }) => `${name} ${stored} (known: ${latest})`).join(", ");
+  if (newer.length > 0 || versions.unknown.length > 0) {
+    const tooNew = newer.map(({ name, stored, latest }) => `${name} ${stored} (known: ${latest})`);
+    const names = [...tooNew, ...versions.unknown].join(", ");
     return problem("tables", `written by a newer Heddle: ${names}`, "Upgrade heddle, or use another database.");
   }
   const pending = pendingComponents(versions);

@@ -16,6 +16,8 @@ export interface SchemaVersions {
   readonly database: string;
   /** Empty for a database that needs no migrations (`memory:`, `redis:`). */
   readonly components: readonly ComponentVersion[];
+  /** Components that only a newer Heddle knows. */
+  readonly unknown: readonly string[];
 }
 
 /** What a database keeps for a server: all of it, all but checkpoints (they are elsewhere), or checkpoints alone. */
@@ -85,13 +87,16 @@ function kept<Migration>(
   return [...(parts === "checkpoints" ? [] : storage), ...(parts === "storage" ? [] : checkpoints)];
 }
 
+/** @param known of all parts, also of those that are not asked for */
 function versionsOf(
   database: string,
   components: readonly Component<unknown>[],
+  known: readonly Component<unknown>[],
   stored: ReadonlyMap<string, number>,
 ): SchemaVersions {
   return {
     database,
+    unknown: [...stored.keys()].filter((name) => !known.some((component) => component.name === name)),
     components: components.map(({ name, migrations }) => ({
       name,
       stored: stored.get(name) ?? 0,
@@ -101,7 +106,7 @@ function versionsOf(
 }
 
 const nothing: SchemaDriver = {
-  inspect: async ({ uri }) => ({ database: `${schemeOf(uri) ?? ""}:`, components: [] }),
+  inspect: async ({ uri }) => ({ database: `${schemeOf(uri) ?? ""}:`, components: [], unknown: [] }),
   upgrade: async () => {},
 };
 
@@ -114,7 +119,7 @@ const sqlite: SchemaDriver = {
     ]);
     const { sqlitePath } = await import("../databases/sqlite/uri.js");
     const stored = await lookIntoSqlite(uri, context.cwd, storedVersions);
-    return versionsOf(sqlitePath(uri, context.cwd), components, stored ?? new Map());
+    return versionsOf(sqlitePath(uri, context.cwd), components, await sqliteComponents("all"), stored ?? new Map());
   },
   async upgrade({ uri, context, parts }) {
     const [{ openSqlite }, { migrate }, components] = await Promise.all([
@@ -157,7 +162,7 @@ const postgres: SchemaDriver = {
     ]);
     const database = await openPostgres(uri, context);
     try {
-      return versionsOf(database.name, components, await storedVersions(database));
+      return versionsOf(database.name, components, await postgresComponents("all"), await storedVersions(database));
     } finally {
       await database.close();
     }
@@ -178,12 +183,17 @@ const postgres: SchemaDriver = {
 };
 
 async function postgresComponents(parts: KeptParts): Promise<readonly Component<string>[]> {
-  const [stores, presence, checkpoints] = await Promise.all([
+  const [stores, presence, events, checkpoints] = await Promise.all([
     import("../stores/postgres/migrations.js"),
     import("../databases/postgres/presence.js"),
+    import("../streaming/postgres-event-storage.js"),
     import("../checkpointers/postgres-schema.js"),
   ]);
-  return kept(parts, [...stores.COMPONENTS, presence.PRESENCE_COMPONENT], [checkpoints.CHECKPOINT_TABLES]);
+  return kept(
+    parts,
+    [...stores.COMPONENTS, presence.PRESENCE_COMPONENT, events.EVENT_COMPONENT],
+    [checkpoints.CHECKPOINT_TABLES],
+  );
 }
 
 const mongodb: SchemaDriver = {
@@ -195,7 +205,7 @@ const mongodb: SchemaDriver = {
     ]);
     const database = await openMongo(uri, context);
     try {
-      return versionsOf(database.name, components, await storedVersions(database));
+      return versionsOf(database.name, components, await mongoComponents("all"), await storedVersions(database));
     } finally {
       await database.close();
     }
@@ -216,8 +226,9 @@ const mongodb: SchemaDriver = {
 };
 
 async function mongoComponents(parts: KeptParts) {
-  const [stores, checkpoints] = await Promise.all([
+  const [stores, events, checkpoints] = await Promise.all([
     import("../stores/mongodb/collections.js"),
+    import("../streaming/mongodb-event-documents.js"),
     import("../checkpointers/mongodb.js"),
   ]);
   return kept(
@@ -225,6 +236,7 @@ async function mongoComponents(parts: KeptParts) {
     [
       { name: "metadata", migrations: stores.METADATA_MIGRATIONS },
       { name: "items", migrations: stores.ITEM_MIGRATIONS },
+      events.EVENTS,
     ],
     [checkpoints.CHECKPOINTS],
   );
