@@ -74,7 +74,8 @@ export interface EventLog {
   sweep(): Promise<number>;
   /**
    * Logs that were begun, were never sealed, and that no run of this process writes: other processes write them, or a crash
-   * left them. The runtime seals those whose run has ended; the others wait for their next attempt.
+   * left them. The runtime seals those whose run has ended; the others wait for their next attempt. So many at once; the next
+   * call names the next ones, and begins again after the last.
    */
   unsealed(): Promise<readonly RunRef[]>;
   /** Flush, end all readers, release everything. Idempotent. */

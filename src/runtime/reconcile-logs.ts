@@ -9,6 +9,8 @@ import type { RunRef } from "../core/run.js";
 const SETTLE_MS = 5_000;
 /** Runs that are gone, not ended, are looked for in the first of so many rounds: that ships whole rows. */
 const ROUNDS_PER_FULL_LOOK = 12;
+/** A run that is gone is named again within this time, unless its log is, too. */
+const FORGET_MS = 3_600_000;
 /** Rows asked for at once. */
 const BATCH = 200;
 
@@ -26,7 +28,7 @@ export function createLogReconciler(deps: {
 }): () => Promise<void> {
   const { store, eventLog, clock } = deps;
   /** Runs without a row, and since when they were known to have none. */
-  let goneSince = new Map<string, number>();
+  const goneSince = new Map<string, number>();
   let rounds = 0;
 
   const seal = async (ref: RunRef, run: Parameters<typeof lastEvent>[1]): Promise<void> => {
@@ -43,16 +45,15 @@ export function createLogReconciler(deps: {
     }
   };
 
-  const sealGone = async (refs: readonly RunRef[]): Promise<ReadonlyMap<string, number>> => {
+  const sealGone = async (refs: readonly RunRef[]): Promise<void> => {
     const there = new Set((await store.runs.list(pageOf(refs))).map((run) => run.runId));
-    const gone = new Map<string, number>();
     for (const ref of refs) {
-      if (there.has(ref.runId)) continue;
       const since = goneSince.get(ref.runId) ?? clock.now();
+      goneSince.delete(ref.runId);
+      if (there.has(ref.runId)) continue;
       if (clock.now() - since >= SETTLE_MS) await seal(ref, null);
-      else gone.set(ref.runId, since);
+      else goneSince.set(ref.runId, since);
     }
-    return gone;
   };
 
   return async () => {
@@ -61,9 +62,9 @@ export function createLogReconciler(deps: {
     rounds += 1;
     for (const refs of batches(unsealed)) await sealEnded(refs);
     const candidates = isFull ? unsealed : unsealed.filter((ref) => goneSince.has(ref.runId));
-    const gone: (readonly [string, number])[] = [];
-    for (const refs of batches(candidates)) gone.push(...(await sealGone(refs)));
-    goneSince = new Map(gone);
+    for (const refs of batches(candidates)) await sealGone(refs);
+    // Sealed or dropped by others: no log names them any more.
+    for (const [runId, since] of goneSince) if (clock.now() - since > FORGET_MS) goneSince.delete(runId);
   };
 }
 

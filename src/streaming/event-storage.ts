@@ -104,8 +104,8 @@ export interface EventStorage {
   wasDeleted?(run: RunRef): Promise<boolean>;
   /** Delete sealed logs whose time is over, at most `limit`; several processes ask at once. @returns those that this call deleted. */
   deleteExpired(limit: number): Promise<readonly RunRef[]>;
-  /** Logs that were never sealed, oldest first, at most `limit`. */
-  unsealed(limit: number): Promise<readonly RunRef[]>;
+  /** Logs that were never sealed, oldest first, at most `limit` after the first `skip` (default 0). */
+  unsealed(limit: number, skip?: number): Promise<readonly RunRef[]>;
   close(): Promise<void>;
 }
 

@@ -184,7 +184,7 @@ export const SQL = {
   unsealed: {
     name: "heddle_event_unsealed",
     idempotent,
-    text: "SELECT run_id, thread_id FROM heddle_event_logs WHERE sealed_at IS NULL ORDER BY log_id LIMIT $1",
+    text: "SELECT run_id, thread_id FROM heddle_event_logs WHERE sealed_at IS NULL ORDER BY log_id LIMIT $1 OFFSET $2",
   },
 
   notify: { name: "heddle_event_notify", idempotent, text: "SELECT pg_notify($1, $2)" },

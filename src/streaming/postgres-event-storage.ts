@@ -179,8 +179,8 @@ class PostgresEventStorage implements EventStorage {
     return runs;
   }
 
-  async unsealed(limit: number): Promise<readonly RunRef[]> {
-    return (await this.#database.query<RefRow>(SQL.unsealed, [limit])).map(toRef);
+  async unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
+    return (await this.#database.query<RefRow>(SQL.unsealed, [limit, skip])).map(toRef);
   }
 
   async close(): Promise<void> {

@@ -196,9 +196,9 @@ class RedisEventStorage implements EventStorage {
     });
   }
 
-  unsealed(limit: number): Promise<readonly RunRef[]> {
+  unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
     return this.#ask(async () => {
-      const runs = (await this.#redis.client.zrange(this.#unsealedKey, 0, limit - 1)).map(refOf);
+      const runs = (await this.#redis.client.zrange(this.#unsealedKey, skip, skip + limit - 1)).map(refOf);
       const heads = await this.heads(runs);
       const left = runs.filter((_, index) => heads[index]?.sealed !== false);
       // Expired by themselves, or sealed by a process that died before it said so.

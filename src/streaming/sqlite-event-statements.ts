@@ -78,7 +78,7 @@ export const SQL = {
 
   expired: `SELECT run_id, thread_id FROM event_logs WHERE expires_at <= ? AND run_id IS NOT NULL ORDER BY expires_at LIMIT ?`,
 
-  unsealed: `SELECT run_id, thread_id FROM event_logs WHERE sealed_at IS NULL AND run_id IS NOT NULL ORDER BY log_id LIMIT ?`,
+  unsealed: `SELECT run_id, thread_id FROM event_logs WHERE sealed_at IS NULL AND run_id IS NOT NULL ORDER BY log_id LIMIT ? OFFSET ?`,
 
   abandonRun: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0 WHERE run_id = ? AND thread_id = ?`,
   abandonThread: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0 WHERE thread_id = ?`,

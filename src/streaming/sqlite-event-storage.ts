@@ -185,8 +185,8 @@ class SqliteEventStorage implements EventStorage {
     return rows.map(toRef);
   }
 
-  async unsealed(limit: number): Promise<readonly RunRef[]> {
-    return this.#opened.db.prepare<unknown[], RefRow>(SQL.unsealed).all(limit).map(toRef);
+  async unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
+    return this.#opened.db.prepare<unknown[], RefRow>(SQL.unsealed).all(limit, skip).map(toRef);
   }
 
   async close(): Promise<void> {
@@ -289,7 +289,7 @@ function reporting(storage: EventStorage, path: string): EventStorage {
     delete: (run) => call(() => storage.delete(run)),
     deleteThread: (threadId) => call(() => storage.deleteThread(threadId)),
     deleteExpired: (limit) => call(() => storage.deleteExpired(limit)),
-    unsealed: (limit) => call(() => storage.unsealed(limit)),
+    unsealed: (limit, skip) => call(() => storage.unsealed(limit, skip)),
     close: () => call(() => storage.close()),
   };
 }

@@ -68,10 +68,10 @@ export function storageCases(name: string, place: StoredEventLogSuite["place"]):
         "x".repeat(300_000),
       ];
       const kinds: readonly RunEventKind[] = ["token", "state", "control"];
-      const events = texts.map((text, seq) => ({
-        ...eventAt(seq, kinds[seq % 3], text),
-        event: seq === 0 ? "messages|a:b,{}\"'\\" : "custom",
-      }));
+      const events = texts.map((text, seq): RunEvent => {
+        const { data, kind } = eventAt(seq, kinds[seq % 3], text);
+        return { seq, event: seq === 0 ? "messages|a:b,{}\"'\\\u0000" : "custom", data, kind };
+      });
       expect(await storage.write([writeOf(run, { events, resumable: true })])).toEqual([]);
       expect(await readAll(storage, run)).toEqual(events);
       const bytes = events.reduce((sum, event) => sum + eventBytes(event), 0);
@@ -274,6 +274,7 @@ export function storageCases(name: string, place: StoredEventLogSuite["place"]):
       const write = (run: RunRef) => writeOf(run, { events: [eventAt(0)] });
       for (const run of [first, second, other]) await storage.write([write(run)]);
       expect(await storage.unsealed(2)).toEqual([first, second]);
+      expect(await storage.unsealed(2, 1)).toEqual((await storage.unsealed(10)).slice(1, 3));
       await storage.delete(first);
       await storage.delete(first);
       await storage.delete({ ...other, threadId: "another" });

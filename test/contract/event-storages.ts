@@ -4,7 +4,7 @@ type WatchListener = Parameters<NonNullable<EventStorage["watch"]>>[0];
 
 /** A storage some of whose methods are others. */
 export function altered(storage: EventStorage, change: (storage: EventStorage) => Partial<EventStorage>): EventStorage {
-  const { watch } = storage;
+  const { watch, wasDeleted } = storage;
   return {
     disposable: storage.disposable,
     watch: watch === null ? null : (listener) => watch.call(storage, listener),
@@ -17,8 +17,9 @@ export function altered(storage: EventStorage, change: (storage: EventStorage) =
     delete: (run) => storage.delete(run),
     deleteThread: (threadId) => storage.deleteThread(threadId),
     deleteExpired: (limit) => storage.deleteExpired(limit),
-    unsealed: (limit) => storage.unsealed(limit),
+    unsealed: (limit, skip) => storage.unsealed(limit, skip),
     close: () => storage.close(),
+    ...(wasDeleted === undefined ? {} : { wasDeleted: (run) => wasDeleted.call(storage, run) }),
     ...change(storage),
   };
 }
