@@ -55,6 +55,9 @@ export async function openThreadQueue(params: {
   let worker: Worker | null = null;
   const clients: Redis[] = [];
   let closed = false;
+  /** Jobs that are held at the end go to another process at once. */
+  let stop = (_looked: false): void => undefined;
+  const stopped = new Promise<false>((resolve) => (stop = resolve));
 
   const send = async (work: () => Promise<unknown>): Promise<void> => {
     if (closed) return;
@@ -87,8 +90,9 @@ export async function openThreadQueue(params: {
     worker = new bullmq.Worker<null>(
       QUEUE,
       async (job, token) => {
-        if ((await lookAfter(job.name)) || job.attemptsStarted > MAX_HANDED_ON || closed) return;
-        await new Promise((resolve) => void setTimeout(resolve, HOLD_MS));
+        const looked = await Promise.race([lookAfter(job.name), stopped]);
+        if (looked || job.attemptsStarted > MAX_HANDED_ON) return;
+        if (!closed) await new Promise((resolve) => void setTimeout(resolve, HOLD_MS));
         await job.moveToDelayed(Date.now() + HANDED_ON_MS, token);
         throw new bullmq.DelayedError();
       },
@@ -130,6 +134,7 @@ export async function openThreadQueue(params: {
     async close() {
       if (closed) return;
       closed = true;
+      stop(false);
       const closing = Promise.allSettled([worker?.close(), queue.close()]);
       let timer: NodeJS.Timeout | undefined;
       await Promise.race([closing, new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)))]);
