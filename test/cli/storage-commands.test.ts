@@ -1,0 +1,118 @@
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { seedStorage } from "../maintenance/seeded-storage.js";
+import { createDatabase } from "../support/postgres.js";
+import { createProject, graphFile, heddle } from "./heddle.js";
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "heddle-storage-commands-"));
+});
+afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+/** A command in the folder, without a `langgraph.json`. */
+const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}) => heddle(args, { cwd: dir, env });
+
+describe("heddle migrate", () => {
+  it("prints versions before and after; --dry-run changes nothing and exits with 2 while something is pending", () => {
+    const pending = run(["migrate", "--dry-run"]);
+    expect(pending.status).toBe(2);
+    expect(pending.stdout).toMatch(/^sqlite:\.heddle\/heddle\.db\n {2}metadata +0 → \d/);
+    expect(pending.stdout).toMatch(/checkpoints +0 → 1\n/);
+    expect(pending.stdout).toMatch(/\d+ migrations pending, nothing was changed\n$/);
+    expect(existsSync(join(dir, ".heddle"))).toBe(false);
+    const applied = run(["migrate"]);
+    expect(applied).toMatchObject({ status: 0, stderr: "" });
+    expect(applied.stdout).toMatch(/applied \d+ migrations\n$/);
+    expect(existsSync(join(dir, ".heddle/heddle.db"))).toBe(true);
+    const done = run(["migrate", "--dry-run"]);
+    expect(done.status).toBe(0);
+    expect(done.stdout).toMatch(/metadata +\d +up to date/);
+    expect(done.stdout).toMatch(/nothing is pending\n$/);
+  });
+
+  it("goes by the environment and by langgraph.json, like serve", async () => {
+    const database = await createDatabase();
+    const project = createProject(
+      { graphs: { agent: "./agent.ts:graph" }, env: { DATABASE_URI: "sqlite:./named.db" } },
+      { "agent.ts": graphFile("x") },
+    );
+    try {
+      const { status, stdout } = run(["migrate"], { DATABASE_URI: database.uri });
+      expect(status).toBe(0);
+      expect(stdout).toContain("postgres://postgres:***@");
+      expect(run(["migrate", "--dry-run"], { DATABASE_URI: database.uri }).status).toBe(0);
+      expect(heddle(["migrate"], { cwd: project.dir }).stdout).toMatch(/^sqlite:\.\/named\.db\n/);
+      expect(existsSync(join(project.dir, "named.db"))).toBe(true);
+    } finally {
+      project.remove();
+      await database.drop();
+    }
+  });
+
+  it("has a table for checkpoints where they are alone", () => {
+    const { stdout } = run(["migrate", "--storage", "sqlite:a.db", "--checkpointer", "sqlite:b.db"]);
+    expect(stdout).toMatch(/^sqlite:a\.db\n(?: {2}(?!checkpoints).*\n)*sqlite:b\.db\n {2}checkpoints +0 → 1\n/);
+  });
+
+  it("is 1 and a sentence when the database is none", () => {
+    const { status, stderr, stdout } = run(["migrate", "--storage", "oracle://me:s3cr3t@h/db"]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/oracle:.*Known schemes: sqlite:, postgres:/);
+    expect(stdout + stderr).not.toContain("s3cr3t");
+  });
+});
+
+describe("heddle copy", () => {
+  it("copies, compares, and refuses a second time", { timeout: 60_000 }, async () => {
+    await seedStorage(`sqlite:${join(dir, "a.db")}`, 3);
+    const database = await createDatabase();
+    try {
+      const { status, stdout, stderr } = run(["copy", "--from", "sqlite:a.db", "--to", database.uri]);
+      expect(stderr).toBe("");
+      expect(status).toBe(0);
+      expect(stdout).toContain("Stop all servers");
+      expect(stdout).toContain("Event logs are not copied");
+      expect(stdout).toMatch(/copying checkpoints +3 of 3\n/);
+      expect(stdout).toMatch(/equal +threads +3 rows +([0-9a-f]{12}) \1\n/);
+      expect(stdout).toMatch(/The copy is complete: all checksums agree; \d+ checkpoints/);
+      expect(stdout).toContain("postgres://postgres:***@");
+      const again = run(["copy", "--from", "sqlite:a.db", "--to", database.uri]);
+      expect(again.status).toBe(1);
+      expect(again.stderr).toMatch(/is not empty \(it has assistants\)/);
+    } finally {
+      await database.drop();
+    }
+  });
+
+  it("needs both ends", () => {
+    expect(run(["copy", "--from", "sqlite:a.db"])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("required option '--to <uri>'") as string,
+    });
+  });
+});
+
+describe("heddle doctor", () => {
+  it("is content with a fresh folder", () => {
+    const { status, stdout } = run(["doctor"]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^storage {2}sqlite:\.heddle\/heddle\.db\n {2}ok +file +.*does not exist yet/);
+    expect(stdout).toMatch(/0 problems, 0 warnings\n$/);
+    expect(existsSync(join(dir, ".heddle"))).toBe(false);
+  });
+
+  it("exits with 1 and a way out when a part is away, and goes on with the others", () => {
+    const args = ["doctor", "--storage", "sqlite:a.db", "--redis", "redis://me:s3cr3t@127.0.0.1:1"];
+    const { status, stdout, stderr } = run(args);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/ok +file/);
+    expect(stdout).toMatch(
+      /redis {2}redis:\/\/me:\*\*\*@127\.0\.0\.1:1\n {2}problem +connection .*127\.0\.0\.1:1.*\n +→ Check/,
+    );
+    expect(stdout).toMatch(/1 problems, 0 warnings\n$/);
+    expect(stdout + stderr).not.toContain("s3cr3t");
+  });
+});
