@@ -51,11 +51,13 @@ export async function lockMigrations(client: SqlClient): Promise<void> {
 export async function storedVersions(client: SqlClient): Promise<ReadonlyMap<string, number>> {
   const [found] = await client.query({
     name: "",
+    idempotent: true,
     text: "SELECT to_regclass('heddle_migrations') IS NOT NULL AS there",
   });
   if (found?.["there"] !== true) return new Map();
   const rows = await client.query<{ component: string; version: number }>({
     name: "",
+    idempotent: true,
     text: "SELECT component, max(version) AS version FROM heddle_migrations GROUP BY component",
   });
   return new Map(rows.map(({ component, version }) => [component, version]));

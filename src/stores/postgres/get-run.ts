@@ -6,11 +6,17 @@ import { ruleParameter } from "./filters.js";
 import { type RunColumns, runColumns, runOf } from "./rows.js";
 import type { Session } from "./session.js";
 
+// One for everybody's rows: with the filter in it Postgres plans the statement anew each time.
 const GET: Statement = {
   name: "heddle_get_run",
   idempotent: true,
-  text: `SELECT ${runColumns("r.")} FROM heddle_runs r WHERE r.run_id = $1 AND ($2::text IS NULL OR r.thread_id = $2)
-    AND ($3::jsonb IS NULL OR heddle_visible((SELECT m.metadata FROM heddle_thread_metadata m WHERE m.thread_id = r.thread_id), $3))`,
+  text: `SELECT ${runColumns("r.")} FROM heddle_runs r WHERE r.run_id = $1`,
+};
+const GET_VISIBLE: Statement = {
+  name: "heddle_get_visible_run",
+  idempotent: true,
+  text: `${GET.text} AND EXISTS (
+    SELECT 1 FROM heddle_thread_metadata m WHERE m.thread_id = r.thread_id AND heddle_visible(m.metadata, $2))`,
 };
 
 /** `runs.get` of the Postgres store. */
@@ -18,7 +24,8 @@ export async function getRun(
   session: Session,
   { runId, threadId, access }: Parameters<RunStore["get"]>[0],
 ): Promise<Run | null> {
-  const values = [toText(runId), threadId === undefined ? null : toText(threadId), ruleParameter(access)];
-  const [row] = await session.query<RunColumns>(GET, values);
-  return row === undefined ? null : runOf(row);
+  const rule = ruleParameter(access);
+  const [statement, values] = rule === null ? [GET, [toText(runId)]] : [GET_VISIBLE, [toText(runId), rule]];
+  const [row] = await session.query<RunColumns>(statement, values);
+  return row === undefined || (threadId !== undefined && row.thread_id !== toText(threadId)) ? null : runOf(row);
 }

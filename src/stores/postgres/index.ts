@@ -28,7 +28,7 @@ export async function createPostgresMetadataStore(
 ): Promise<MetadataStore> {
   await migrate(database, COMPONENTS);
   const session = createSession(database, options.clock);
-  const presence = createPresence(database, { holders: "SELECT worker_id FROM heddle_runs WHERE status = 'running'" });
+  const presence = createPresence(database, { holders: "SELECT worker_id FROM heddle_runs WHERE held" });
   return {
     durable: true,
     presence,

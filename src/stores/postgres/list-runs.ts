@@ -18,11 +18,9 @@ export async function listRuns(
   if (runIds !== undefined) conditions.push(`r.run_id = ANY (${parameter(runIds.map(toText))}::text[])`);
   if (status !== undefined) {
     conditions.push(`r.status = ANY (${parameter(status)}::text[])`);
-    // Spelled out, so that the partial indices are known to apply.
-    if (status.every((one) => one === "running")) conditions.push("r.status = 'running'");
-    else if (status.every((one) => one === "pending" || one === "running")) {
-      conditions.push("r.status IN ('pending', 'running')");
-    }
+    // For the partial indices.
+    if (status.every((one) => one === "running")) conditions.push("r.held");
+    else if (status.every((one) => one === "pending" || one === "running")) conditions.push("(r.held OR r.waiting)");
   }
   const visible = filterSql("m.metadata", { access }, parameters);
   if (visible !== null) {

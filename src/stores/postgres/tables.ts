@@ -43,7 +43,6 @@ CREATE TABLE heddle_assistant_versions (
 
 CREATE TABLE heddle_threads (
   thread_id text COLLATE "C" PRIMARY KEY,
-  created_at bigint NOT NULL,
   updated_at bigint NOT NULL,
   state_updated_at bigint NOT NULL,
   status text COLLATE "C" NOT NULL,
@@ -61,19 +60,20 @@ CREATE TABLE heddle_threads (
   error text,
   request uuid
 ) WITH (fillfactor = 85);
-CREATE INDEX heddle_threads_by_created_at ON heddle_threads (created_at);
 CREATE INDEX heddle_threads_by_updated_at ON heddle_threads (updated_at);
-CREATE INDEX heddle_threads_by_state_updated_at ON heddle_threads (state_updated_at);
-CREATE INDEX heddle_threads_by_status ON heddle_threads (status, updated_at);
+-- Most threads are idle, most of the time.
+CREATE INDEX heddle_threads_not_idle ON heddle_threads (status, updated_at) WHERE status <> 'idle';
 CREATE INDEX heddle_threads_queue ON heddle_threads (head_due_at, head_run_id) WHERE head_run_id IS NOT NULL;
 CREATE INDEX heddle_threads_paused ON heddle_threads (retry_at) WHERE retry_at IS NOT NULL;
 CREATE INDEX heddle_threads_temporary ON heddle_threads (updated_at) WHERE temporary;
 
 CREATE TABLE heddle_thread_metadata (
   thread_id text COLLATE "C" PRIMARY KEY,
+  created_at bigint NOT NULL,
   metadata jsonb NOT NULL,
   config text NOT NULL
 );
+CREATE INDEX heddle_thread_metadata_by_created_at ON heddle_thread_metadata (created_at);
 CREATE INDEX heddle_thread_metadata_by_metadata ON heddle_thread_metadata USING gin (metadata jsonb_path_ops);
 
 CREATE TABLE heddle_runs (
@@ -98,14 +98,17 @@ CREATE TABLE heddle_runs (
   error text,
   -- the request that last claimed, ended or requeued it, and what its creation superseded
   request uuid,
-  superseded json
+  superseded json,
+  -- What partial indices go by. Not the status itself: the planner would look up a run by its id and status in an index that
+  -- has few entries and no ids.
+  held boolean NOT NULL GENERATED ALWAYS AS (status = 'running') STORED,
+  waiting boolean NOT NULL GENERATED ALWAYS AS (status = 'pending') STORED
 ) WITH (fillfactor = 85);
 -- Leases are not indexed: a heartbeat that changes no indexed column writes no index entries, and running rows are few.
-CREATE UNIQUE INDEX heddle_runs_one_running_per_thread ON heddle_runs (thread_id) WHERE status = 'running';
-CREATE INDEX heddle_runs_in_flight ON heddle_runs (thread_id, due_at, run_id) WHERE status IN ('pending', 'running');
-CREATE INDEX heddle_runs_delayed ON heddle_runs (due_at) WHERE status = 'pending' AND due_at > created_at;
-CREATE INDEX heddle_runs_by_thread ON heddle_runs (thread_id, created_at, run_id);
-CREATE INDEX heddle_runs_by_created_at ON heddle_runs (created_at, run_id);
+CREATE UNIQUE INDEX heddle_runs_one_running_per_thread ON heddle_runs (thread_id) WHERE held;
+CREATE INDEX heddle_runs_waiting ON heddle_runs (thread_id, due_at, run_id) WHERE waiting;
+CREATE INDEX heddle_runs_delayed ON heddle_runs (due_at) WHERE waiting AND due_at > created_at;
+CREATE INDEX heddle_runs_by_thread ON heddle_runs (thread_id, created_at);
 
 -- Faster than the default, where the server has it. Large states are compressed with every run.
 DO $$

@@ -5,16 +5,15 @@ import { contains, filterSql } from "./filters.js";
 import { type ThreadColumns, threadOf } from "./rows.js";
 import type { Session } from "./session.js";
 
-const SORT_COLUMNS: Record<ThreadSortField, string> = {
-  thread_id: "t.thread_id",
+const SORT_COLUMNS: Record<Exclude<ThreadSortField, "thread_id">, string> = {
   status: "t.status",
-  created_at: "t.created_at",
+  created_at: "m.created_at",
   updated_at: "t.updated_at",
   state_updated_at: "t.state_updated_at",
 };
 
 const BARE =
-  "t.thread_id, t.created_at, t.updated_at, t.state_updated_at, t.status, m.metadata::text AS metadata, m.config";
+  "t.thread_id, m.created_at, t.updated_at, t.state_updated_at, t.status, m.metadata::text AS metadata, m.config";
 const FULL = `${BARE}, t.state_values, t.interrupts, t.error`;
 
 /** A page of threads and how many match, in one statement. */
@@ -24,14 +23,15 @@ export async function searchThreads(
 ): Promise<Page<Thread>> {
   const { limit, offset, sortBy, sortOrder, withState, ...query } = params;
   const parameters: unknown[] = [];
-  const from = fromSql(query, parameters);
   const direction = sortOrder === "asc" ? "ASC" : "DESC";
-  const tie = sortBy === "thread_id" ? "" : `, t.thread_id ${direction}`;
-  // Ids first: what is skipped is neither joined nor detoasted.
+  const page = fromSql(query, sortBy === "created_at" ? "m" : sortBy === "thread_id" ? null : "t", parameters);
+  const tie = sortBy === "thread_id" ? "" : `, ${page.id} ${direction}`;
+  const order = `${sortBy === "thread_id" ? page.id : SORT_COLUMNS[sortBy]} ${direction}${tie}`;
+  // Ids first: what is skipped is neither joined nor read out of line.
   const text = `WITH page AS MATERIALIZED (
-      SELECT t.thread_id, row_number() OVER (ORDER BY ${SORT_COLUMNS[sortBy]} ${direction}${tie}) AS place ${from}
-      ORDER BY ${SORT_COLUMNS[sortBy]} ${direction}${tie} LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}
-    ), total AS (SELECT count(*) AS total ${from})
+      SELECT ${page.id}, row_number() OVER (ORDER BY ${order}) AS place ${page.from}
+      ORDER BY ${order} LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}
+    ), total AS (SELECT count(*) AS total ${fromSql(query, null, parameters).from})
     SELECT total.total, found.* FROM total LEFT JOIN (
       SELECT page.place, ${withState ? FULL : BARE} FROM page
       JOIN heddle_threads t ON t.thread_id = page.thread_id JOIN heddle_thread_metadata m ON m.thread_id = page.thread_id
@@ -46,23 +46,39 @@ export async function searchThreads(
 /** How many threads match. */
 export async function countThreads(session: Session, query: ThreadQuery): Promise<number> {
   const parameters: unknown[] = [];
-  const text = `SELECT count(*) AS total ${fromSql(query, parameters)}`;
+  const text = `SELECT count(*) AS total ${fromSql(query, null, parameters).from}`;
   const [row] = await session.query<{ total: number }>({ name: "", idempotent: true, text }, parameters);
   return row?.total ?? 0;
 }
 
-function fromSql({ ids, status, metadata, values, access }: ThreadQuery, parameters: unknown[]): string {
+/**
+ * Where matching threads come from: from both tables only if both are asked.
+ * @param sortTable of the column that pages are sorted by
+ */
+function fromSql(
+  { ids, status, metadata, values, access }: ThreadQuery,
+  sortTable: "m" | "t" | null,
+  parameters: unknown[],
+): { readonly from: string; readonly id: string } {
   const conditions: string[] = [];
-  if (ids !== undefined) conditions.push(`t.thread_id = ANY ($${parameters.push(ids.map(toText))}::text[])`);
-  if (status !== undefined) conditions.push(`t.status = $${parameters.push(status)}`);
   const filter = filterSql("m.metadata", { metadata, access }, parameters);
   if (filter !== null) conditions.push(filter);
+  if (status !== undefined) {
+    conditions.push(`t.status = $${parameters.push(status)}`);
+    // For the partial index.
+    if (status !== "idle") conditions.push("t.status <> 'idle'");
+  }
   // Last: parsing a state is the most expensive question.
   if (values !== undefined) {
     conditions.push(contains("heddle_searchable(t.state_values)", toJsonb(values), parameters));
   }
-  const join = filter === null ? "" : "JOIN heddle_thread_metadata m ON m.thread_id = t.thread_id";
-  return `FROM heddle_threads t ${join} ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}`;
+  const asksMetadata = filter !== null || sortTable === "m";
+  const asksThreads = status !== undefined || values !== undefined || sortTable === "t" || !asksMetadata;
+  const id = asksThreads ? "t.thread_id" : "m.thread_id";
+  if (ids !== undefined) conditions.push(`${id} = ANY ($${parameters.push(ids.map(toText))}::text[])`);
+  const join = asksMetadata ? "JOIN heddle_thread_metadata m ON m.thread_id = t.thread_id" : "";
+  const from = asksThreads ? `heddle_threads t ${join}` : "heddle_thread_metadata m";
+  return { from: `FROM ${from} ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}`, id };
 }
 
 function isThread<Row extends Partial<ThreadColumns>>(row: Row): row is Row & ThreadColumns {

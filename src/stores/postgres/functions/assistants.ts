@@ -37,9 +37,9 @@ BEGIN
   IF NOT FOUND THEN RETURN; END IF;
   DELETE FROM heddle_assistant_versions v WHERE v.assistant_id = p_assistant_id;
   PERFORM 1 FROM heddle_threads t WHERE t.thread_id IN (
-    SELECT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND r.status IN ('pending', 'running')
+    SELECT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND (r.held OR r.waiting)
   ) ORDER BY t.thread_id FOR UPDATE;
-  waiting := ARRAY(SELECT DISTINCT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND r.status = 'pending');
+  waiting := ARRAY(SELECT DISTINCT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND r.waiting);
   DELETE FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND r.status <> 'running';
   FOREACH v_thread_id IN ARRAY waiting LOOP
     PERFORM heddle_refresh_thread(v_thread_id, heddle_now(p_now), false);

@@ -39,14 +39,15 @@ BEGIN
     END IF;
     now_ms := heddle_now(p_now);
     leased := p_worker_id IS NOT NULL AND p_delay_ms = 0;
-    INSERT INTO heddle_threads (thread_id, created_at, updated_at, state_updated_at, status, settled_status, temporary, head_due_at, head_run_id)
-      VALUES (p_thread_id, now_ms, now_ms, now_ms, 'busy', 'idle', p_temporary,
+    INSERT INTO heddle_threads (thread_id, updated_at, state_updated_at, status, settled_status, temporary, head_due_at, head_run_id)
+      VALUES (p_thread_id, now_ms, now_ms, 'busy', 'idle', p_temporary,
         CASE WHEN NOT leased THEN now_ms + p_delay_ms END, CASE WHEN NOT leased THEN p_run_id END)
       ON CONFLICT DO NOTHING;
     IF FOUND THEN
       is_new := true;
       thread_metadata := p_metadata || ids;
-      INSERT INTO heddle_thread_metadata (thread_id, metadata, config) VALUES (p_thread_id, thread_metadata, p_config);
+      INSERT INTO heddle_thread_metadata (thread_id, created_at, metadata, config)
+        VALUES (p_thread_id, now_ms, thread_metadata, p_config);
       EXIT;
     END IF;
   END LOOP;
@@ -58,16 +59,16 @@ BEGIN
     END IF;
     now_ms := heddle_now(p_now);
     -- A thread that is not busy has no run in flight.
-    IF was_status = 'busy' THEN
+    IF was_status = 'busy' AND p_strategy = 'enqueue' THEN
+      waiting := true;
+      running := EXISTS (SELECT 1 FROM heddle_runs r WHERE r.thread_id = p_thread_id AND r.held);
+    ELSIF was_status = 'busy' THEN
       FOR other IN
         SELECT r.run_id, r.status, r.lease_token, r.cancel_action, r.temporary FROM heddle_runs r
-        WHERE r.thread_id = p_thread_id AND r.status IN ('pending', 'running') ORDER BY r.status DESC, r.due_at, r.run_id
+        WHERE r.thread_id = p_thread_id AND (r.held OR r.waiting) ORDER BY r.held DESC, r.due_at, r.run_id
       LOOP
         IF p_strategy = 'reject' THEN
           others := others || to_jsonb(other.run_id);
-        ELSIF p_strategy = 'enqueue' THEN
-          waiting := true;
-          running := running OR other.status = 'running';
         -- A pending run that a worker has held before may have left checkpoints: the next worker undoes or keeps them.
         ELSIF other.status = 'running' OR other.lease_token > 0 THEN
           waiting := true;
@@ -113,7 +114,7 @@ BEGIN
   IF NOT is_new THEN
     IF waiting AND NOT running THEN
       SELECT r.due_at, r.run_id INTO head_due, head_run FROM heddle_runs r
-        WHERE r.thread_id = p_thread_id AND r.status = 'pending' ORDER BY r.due_at, r.run_id LIMIT 1;
+        WHERE r.thread_id = p_thread_id AND r.waiting ORDER BY r.due_at, r.run_id LIMIT 1;
     END IF;
     UPDATE heddle_threads t SET
       status = 'busy', updated_at = now_ms, temporary = t.temporary AND p_temporary,
@@ -127,13 +128,15 @@ END $$;
 -- Runs whose statement was carried out although its answer was lost are found by its name.
 CREATE FUNCTION heddle_claim_runs(
   p_now bigint, p_request uuid, p_again boolean, p_worker_id text, p_lease_ms bigint, p_limit integer, p_thread_id text
-) RETURNS SETOF heddle_runs LANGUAGE plpgsql AS $$
+) RETURNS SETOF heddle_runs LANGUAGE plpgsql
+-- Otherwise it is planned anew each time, for its limit: longer than an idle worker's poll takes.
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   now_ms bigint := heddle_now(p_now);
   due text[];
 BEGIN
   IF p_again THEN
-    RETURN QUERY SELECT r.* FROM heddle_runs r WHERE r.status = 'running' AND r.request = p_request ORDER BY r.due_at, r.run_id;
+    RETURN QUERY SELECT r.* FROM heddle_runs r WHERE r.held AND r.request = p_request ORDER BY r.due_at, r.run_id;
     IF FOUND THEN RETURN; END IF;
   END IF;
   IF p_thread_id IS NULL THEN
@@ -142,9 +145,7 @@ BEGIN
       ORDER BY t.head_due_at, t.head_run_id LIMIT p_limit FOR UPDATE SKIP LOCKED);
   ELSE
     due := ARRAY(SELECT t.thread_id FROM heddle_threads t
-      WHERE t.thread_id = p_thread_id AND t.head_run_id IS NOT NULL AND t.head_due_at <= now_ms
-        AND (t.retry_at IS NULL OR t.retry_at <= now_ms)
-      LIMIT p_limit FOR UPDATE);
+      WHERE t.thread_id = p_thread_id AND t.head_due_at <= now_ms AND coalesce(t.retry_at <= now_ms, true) AND p_limit > 0 FOR UPDATE);
   END IF;
   IF cardinality(due) = 0 THEN RETURN; END IF;
   RETURN QUERY

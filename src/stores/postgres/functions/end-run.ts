@@ -18,21 +18,22 @@ BEGIN
     IF p_again AND p_status = 'rolled-back' THEN kind := 'accepted'; END IF;
     RETURN;
   END IF;
-  SELECT t.thread_id, t.settled_status, t.head_due_at INTO thread FROM heddle_threads t WHERE t.thread_id = run.thread_id FOR UPDATE;
+  SELECT t.settled_status, t.head_due_at INTO thread FROM heddle_threads t WHERE t.thread_id = run.thread_id FOR UPDATE;
   IF NOT FOUND THEN RETURN; END IF;
+  SELECT r.thread_id, r.status, r.lease_token, r.cancel_action, r.request INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
   now_ms := heddle_now(p_now);
-  IF p_status = 'rolled-back' THEN
-    DELETE FROM heddle_runs r WHERE r.run_id = p_run_id AND r.status = 'running' AND r.lease_token = p_lease_token;
-  ELSE
-    UPDATE heddle_runs r SET status = p_status, error = p_error, worker_id = NULL, updated_at = now_ms, request = p_request
-      WHERE r.run_id = p_run_id AND r.status = 'running' AND r.lease_token = p_lease_token
-        AND r.cancel_action IS DISTINCT FROM 'rollback';
-  END IF;
-  IF NOT FOUND THEN
-    SELECT r.status, r.lease_token, r.request INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
-    IF run.status = 'running' AND run.lease_token = p_lease_token THEN
+  IF run.status = 'running' AND run.lease_token = p_lease_token THEN
+    IF p_status = 'rolled-back' THEN
+      DELETE FROM heddle_runs r WHERE r.run_id = p_run_id;
+    ELSIF run.cancel_action = 'rollback' THEN
       kind := 'rollback';
-    ELSIF run.request = p_request OR (p_again AND p_status = 'rolled-back' AND run.status IS NULL) THEN
+      RETURN;
+    ELSE
+      UPDATE heddle_runs r SET status = p_status, error = p_error, worker_id = NULL, updated_at = now_ms, request = p_request
+        WHERE r.run_id = p_run_id;
+    END IF;
+  ELSE
+    IF run.request = p_request OR (p_again AND p_status = 'rolled-back' AND run.status IS NULL) THEN
       kind := 'accepted';
       next_pending := thread.head_due_at <= now_ms;
     END IF;
@@ -50,19 +51,20 @@ END $$;
 
 CREATE FUNCTION heddle_release_run(p_now bigint, p_request uuid, p_run_id text, p_lease_token bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-  v_thread_id text;
+  run record;
   now_ms bigint;
 BEGIN
-  SELECT r.thread_id INTO v_thread_id FROM heddle_runs r WHERE r.run_id = p_run_id;
-  PERFORM 1 FROM heddle_threads t WHERE t.thread_id = v_thread_id FOR UPDATE;
-  now_ms := heddle_now(p_now);
-  UPDATE heddle_runs r SET status = 'pending', attempt = r.attempt - 1, worker_id = NULL, updated_at = now_ms, request = p_request
-    WHERE r.run_id = p_run_id AND r.status = 'running' AND r.lease_token = p_lease_token;
-  IF NOT FOUND THEN
-    RETURN EXISTS (SELECT 1 FROM heddle_runs r WHERE r.run_id = p_run_id AND r.request = p_request);
+  SELECT r.thread_id INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
+  PERFORM 1 FROM heddle_threads t WHERE t.thread_id = run.thread_id FOR UPDATE;
+  SELECT r.thread_id, r.status, r.lease_token, r.request INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
+  IF run.status = 'running' AND run.lease_token = p_lease_token THEN
+    now_ms := heddle_now(p_now);
+    UPDATE heddle_runs r SET status = 'pending', attempt = r.attempt - 1, worker_id = NULL, updated_at = now_ms, request = p_request
+      WHERE r.run_id = p_run_id;
+    PERFORM heddle_refresh_thread(run.thread_id, now_ms, false);
+    RETURN true;
   END IF;
-  PERFORM heddle_refresh_thread(v_thread_id, now_ms, false);
-  RETURN true;
+  RETURN coalesce(run.request = p_request, false);
 END $$;
 
 -- kind: not-found, finished, requested, cancelled; gone: a repeated rollback that has removed the row.

@@ -9,15 +9,15 @@ BEGIN
       settled_status text, temporary boolean, state_values text, interrupts text, error text, metadata jsonb, config text)
     ORDER BY g.thread_id COLLATE "C"
   LOOP
-    INSERT INTO heddle_threads AS t (thread_id, created_at, updated_at, state_updated_at, status, settled_status, temporary,
+    INSERT INTO heddle_threads AS t (thread_id, updated_at, state_updated_at, status, settled_status, temporary,
         state_values, interrupts, error)
-      VALUES (given.thread_id, given.created_at, given.updated_at, given.state_updated_at, given.settled_status, given.settled_status,
+      VALUES (given.thread_id, given.updated_at, given.state_updated_at, given.settled_status, given.settled_status,
         given.temporary, given.state_values, given.interrupts, given.error)
-      ON CONFLICT (thread_id) DO UPDATE SET created_at = excluded.created_at, updated_at = excluded.updated_at,
-        state_updated_at = excluded.state_updated_at, status = excluded.status, settled_status = excluded.settled_status,
+      ON CONFLICT (thread_id) DO UPDATE SET updated_at = excluded.updated_at, state_updated_at = excluded.state_updated_at, status = excluded.status, settled_status = excluded.settled_status,
         temporary = excluded.temporary, state_values = excluded.state_values, interrupts = excluded.interrupts, error = excluded.error;
-    INSERT INTO heddle_thread_metadata (thread_id, metadata, config) VALUES (given.thread_id, given.metadata, given.config)
-      ON CONFLICT (thread_id) DO UPDATE SET metadata = excluded.metadata, config = excluded.config;
+    INSERT INTO heddle_thread_metadata (thread_id, created_at, metadata, config)
+      VALUES (given.thread_id, given.created_at, given.metadata, given.config)
+      ON CONFLICT (thread_id) DO UPDATE SET created_at = excluded.created_at, metadata = excluded.metadata, config = excluded.config;
     PERFORM heddle_refresh_thread(given.thread_id, given.updated_at, false);
   END LOOP;
 END $$;

@@ -2,39 +2,42 @@
 export const THREAD_FUNCTIONS: string = String.raw`
 CREATE FUNCTION heddle_refresh_thread(p_thread_id text, p_now bigint, p_end_pause boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  head record;
+  head_due bigint;
+  head_run text;
+  running boolean := EXISTS (SELECT 1 FROM heddle_runs r WHERE r.thread_id = p_thread_id AND r.held);
 BEGIN
-  SELECT r.status, r.due_at, r.run_id INTO head FROM heddle_runs r
-    WHERE r.thread_id = p_thread_id AND r.status IN ('pending', 'running')
-    ORDER BY r.status DESC, r.due_at, r.run_id LIMIT 1;
+  IF NOT running THEN
+    SELECT r.due_at, r.run_id INTO head_due, head_run FROM heddle_runs r
+      WHERE r.thread_id = p_thread_id AND r.waiting ORDER BY r.due_at, r.run_id LIMIT 1;
+  END IF;
   UPDATE heddle_threads t SET
-    updated_at = CASE WHEN t.status = (CASE WHEN head.run_id IS NULL THEN t.settled_status ELSE 'busy' END)
+    updated_at = CASE WHEN t.status = (CASE WHEN running OR head_run IS NOT NULL THEN 'busy' ELSE t.settled_status END)
       THEN t.updated_at ELSE p_now END,
-    status = CASE WHEN head.run_id IS NULL THEN t.settled_status ELSE 'busy' END,
-    head_due_at = CASE WHEN head.status = 'pending' THEN head.due_at END,
-    head_run_id = CASE WHEN head.status = 'pending' THEN head.run_id END,
-    retry_at = CASE WHEN head.status = 'pending' AND NOT p_end_pause THEN t.retry_at END
+    status = CASE WHEN running OR head_run IS NOT NULL THEN 'busy' ELSE t.settled_status END,
+    head_due_at = head_due,
+    head_run_id = head_run,
+    retry_at = CASE WHEN head_run IS NOT NULL AND NOT p_end_pause THEN t.retry_at END
   WHERE t.thread_id = p_thread_id;
 END $$;
 
--- Writes what a run's end leaves, and says whether another run of the thread may start.
+-- Writes what a run's end leaves, and says whether another run of the thread may start. No run of the thread is running.
 CREATE FUNCTION heddle_settle_thread(
   p_thread_id text, p_now bigint, p_settled text, p_values text, p_interrupts text, p_error text, p_metadata jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-  head record;
+  head_due bigint;
+  head_run text;
 BEGIN
-  SELECT r.status, r.due_at, r.run_id INTO head FROM heddle_runs r
-    WHERE r.thread_id = p_thread_id AND r.status IN ('pending', 'running')
-    ORDER BY r.status DESC, r.due_at, r.run_id LIMIT 1;
+  SELECT r.due_at, r.run_id INTO head_due, head_run FROM heddle_runs r
+    WHERE r.thread_id = p_thread_id AND r.waiting ORDER BY r.due_at, r.run_id LIMIT 1;
   UPDATE heddle_threads t SET
     updated_at = p_now,
     state_updated_at = CASE WHEN p_values IS NULL THEN t.state_updated_at ELSE p_now END,
     settled_status = p_settled,
-    status = CASE WHEN head.run_id IS NULL THEN p_settled ELSE 'busy' END,
-    head_due_at = CASE WHEN head.status = 'pending' THEN head.due_at END,
-    head_run_id = CASE WHEN head.status = 'pending' THEN head.run_id END,
-    retry_at = CASE WHEN head.status = 'pending' THEN t.retry_at END,
+    status = CASE WHEN head_run IS NULL THEN p_settled ELSE 'busy' END,
+    head_due_at = head_due,
+    head_run_id = head_run,
+    retry_at = CASE WHEN head_run IS NOT NULL THEN t.retry_at END,
     state_values = coalesce(p_values, t.state_values),
     interrupts = coalesce(p_interrupts, t.interrupts),
     error = CASE WHEN p_settled = 'error' THEN coalesce(p_error, t.error) END
@@ -42,11 +45,11 @@ BEGIN
   IF p_metadata IS NOT NULL THEN
     UPDATE heddle_thread_metadata m SET metadata = m.metadata || p_metadata WHERE m.thread_id = p_thread_id;
   END IF;
-  RETURN coalesce(head.status = 'pending' AND head.due_at <= p_now, false);
+  RETURN coalesce(head_due <= p_now, false);
 END $$;
 
 CREATE VIEW heddle_thread_rows AS
-  SELECT t.thread_id, t.created_at, t.updated_at, t.state_updated_at, t.status, m.metadata, m.config, t.state_values, t.interrupts,
+  SELECT t.thread_id, m.created_at, t.updated_at, t.state_updated_at, t.status, m.metadata, m.config, t.state_values, t.interrupts,
     t.error, t.request, t.settled_status, t.temporary
   FROM heddle_threads t JOIN heddle_thread_metadata m ON m.thread_id = t.thread_id;
 
