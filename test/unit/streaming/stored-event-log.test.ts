@@ -188,7 +188,16 @@ describe("StoredEventLog", () => {
     const { log, sqlite } = await opened();
     const refs = range(0, 2_300).map((i) => ({ runId: `r${i}`, threadId: "t" }));
     const evicted = { tokensTo: -1, statesTo: -1 };
-    const rest = { resumable: false, leaseToken: 1, events: [], nextSeq: 0, bytes: 0, evicted, sealForMs: null };
+    const rest = {
+      resumable: false,
+      leaseToken: 1,
+      storedSeq: null,
+      events: [],
+      nextSeq: 0,
+      bytes: 0,
+      evicted,
+      sealForMs: null,
+    };
     await sqlite.write(refs.map((ref) => ({ run: ref, ...rest })));
     const pages = [await log.unsealed(), await log.unsealed(), await log.unsealed()];
     expect(pages.map((page) => page.length)).toEqual([1_000, 1_000, 300]);
