@@ -86,7 +86,7 @@ export class PostgresEventHints {
     if (this.#listener === null) return;
     const [origin, ...runIds] = parsePayload(payload);
     if (origin === this.#origin) return;
-    if (runIds[0] === ALL) return this.#listener.onMissed();
+    if (runIds[0] === ALL) this.#listener.onMissed();
     for (const runId of runIds) {
       const run = this.#watched.get(runId);
       if (run !== undefined) this.#listener.onGrown(run);

@@ -153,7 +153,7 @@ export class StoredLogWriter {
         log.showUnstored();
       }
       this.#retryLater(error);
-      return Promise.reject(error);
+      return rejected(error);
     }
   }
 
@@ -246,4 +246,8 @@ export class StoredLogWriter {
     for (const log of this.#dirty) log.showUnstored();
     this.#leaveImpatient();
   }
+}
+
+async function rejected(error: unknown): Promise<never> {
+  throw error;
 }

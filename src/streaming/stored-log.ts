@@ -81,6 +81,13 @@ export class StoredLog {
     this.appended = true;
   }
 
+  /** Seal it with its next write, and keep it `sealForMs` then. */
+  close(last: readonly NewRunEvent[], sealForMs: number): void {
+    this.append(last);
+    this.closing = { last };
+    this.sealForMs = sealForMs;
+  }
+
   /** What the storage lacks; of the events only the first when they have more than `maxBytes`. */
   toWrite(maxBytes: number): LogWrite {
     const lacking = this.buffer.eventsFrom(this.storedSeq);

@@ -1,8 +1,7 @@
 import * as fc from "fast-check";
-import { afterEach, describe, expect, it } from "vitest";
-import type { RunRef } from "../../src/core/run.js";
+import { describe, expect, it } from "vitest";
 import type { EventStorage } from "../../src/streaming/event-storage.js";
-import { StoredEventLog } from "../../src/streaming/stored-event-log.js";
+import type { StoredEventLog } from "../../src/streaming/stored-event-log.js";
 import {
   drain,
   eventually,
@@ -13,53 +12,9 @@ import {
   range,
   seqsOf,
 } from "../../src/testing/event-log/fixture.js";
-import { type FakeClock, fakeClock } from "../../src/testing/fake-clock.js";
-import { altered, losing, remote } from "./event-storages.js";
+import { pause, quiet, withPlaces } from "./event-log-places.js";
+import { altered, losing } from "./event-storages.js";
 import type { StoredEventLogSuite } from "./stored-event-log-suite.js";
-
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
-/** Long enough for everything that needs no time of the clock. */
-async function quiet(): Promise<void> {
-  for (let i = 0; i < 10; i += 1) await pause();
-}
-
-interface Place {
-  readonly clock: FakeClock;
-  readonly warnings: object[];
-  /** One more process. `dies`: it is never closed. */
-  process(
-    wrap?: (storage: EventStorage) => EventStorage,
-    options?: { readonly dies?: boolean },
-  ): Promise<StoredEventLog>;
-  storage(): Promise<EventStorage>;
-}
-
-function withPlaces(place: StoredEventLogSuite["place"]): () => Promise<Place> {
-  const closers: (() => Promise<void>)[] = [];
-  afterEach(async () => {
-    for (const close of closers.splice(0).toReversed()) await close();
-  });
-  return async () => {
-    const [openStorage, clock] = [await place(), fakeClock()];
-    const warnings: object[] = [];
-    const logger = { warn: (fields: object) => void warnings.push(fields) };
-    return {
-      clock,
-      warnings,
-      async process(wrap = (storage) => storage, options = {}) {
-        const storage = await openStorage(clock);
-        const log = new StoredEventLog({ clock, logger, storage: wrap(storage) });
-        closers.push(options.dies === true ? () => storage.close() : () => log.close().catch(() => undefined));
-        return log;
-      },
-      async storage() {
-        const storage = await openStorage(clock);
-        closers.push(() => storage.close());
-        return storage;
-      },
-    };
-  };
-}
 
 /** Hints are only hints (design §1, rule 6). */
 export function lostHintCases(name: string, place: StoredEventLogSuite["place"]): void {
@@ -266,7 +221,8 @@ export function failingStorageCases(name: string, place: StoredEventLogSuite["pl
       const until = async (work: () => Promise<void>): Promise<void> => {
         for (let tries = 0; tries < 10; tries += 1) {
           try {
-            return await work();
+            await work();
+            return;
           } catch {
             // As the runtime does: once more.
           }
@@ -284,124 +240,6 @@ export function failingStorageCases(name: string, place: StoredEventLogSuite["pl
         expect(seen.seqs).toEqual(range(0, 31));
         expect(seen.data).toEqual([...newEvents(30, "token").map(({ data }) => data), '"end"']);
       }
-    });
-
-    describe("that may lose everything", () => {
-      /** As Redis: disposable, and away at times. */
-      function disposable() {
-        let state: "there" | "refusing" | "hanging" = "there";
-        const fail = async (): Promise<void> => {
-          if (state === "refusing") throw new Error("away");
-          if (state === "hanging") await new Promise(() => {});
-        };
-        const wrap = (inner: EventStorage): EventStorage => {
-          const storage = remote(inner);
-          return altered(storage, () => ({
-            disposable: true,
-            head: (run) => fail().then(() => storage.head(run)),
-            heads: (runs) => fail().then(() => storage.heads(runs)),
-            write: (writes) => fail().then(() => storage.write(writes)),
-            read: (params) => fail().then(() => storage.read(params)),
-            keep: (run, ms) => fail().then(() => storage.keep(run, ms)),
-            delete: (run) => fail().then(() => storage.delete(run)),
-          }));
-        };
-        return { wrap, set: (next: typeof state) => (state = next) };
-      }
-
-      it.each(["refusing", "hanging"] as const)(
-        "%s: runs and their local readers go on, and it gets all later",
-        async (fault) => {
-          const { process, clock } = await open();
-          const { wrap, set } = disposable();
-          const log = await process(wrap);
-          const elsewhere = await process();
-          const run = newRun();
-          await log.begin(run, { leaseToken: 1 });
-          log.append(run, newEvents(2));
-          await log.flush(run);
-          const cursor = await mustOpen(log, run, "start");
-          const remoteCursor = await mustOpen(elsewhere, run, "start");
-          expect(seqsOf(await cursor.next())).toEqual([0, 1]);
-          set(fault);
-          log.append(run, newEvents(3, "state", 2));
-          await eventually(clock, log.flush(run));
-          expect((await eventually(clock, drain(cursor, 3))).seqs).toEqual([2, 3, 4]);
-          const another = newRun();
-          await eventually(clock, log.begin(another, { leaseToken: 2 }));
-          expect(log.append(another, newEvents(1))).toBe(0);
-          const ofAnother = await eventually(clock, mustOpen(log, another, "start"));
-          expect(seqsOf(await eventually(clock, ofAnother.next()))).toEqual([0]);
-          await eventually(clock, log.seal(run, [newEvent("end", "control")]));
-          expect(seqsOf(await eventually(clock, cursor.next()))).toEqual([5]);
-          expect(await eventually(clock, cursor.next())).toEqual({ kind: "end" });
-          expect(await eventually(clock, log.open(newRun(), "start"))).toBeNull();
-          if (fault === "hanging") return;
-
-          set("there");
-          expect((await eventually(clock, drain(remoteCursor))).seqs).toEqual(range(0, 6));
-        },
-      );
-
-      it("emptied while a run streams: it gets back what is in memory, under the same numbers", async () => {
-        const { process, clock, storage } = await open();
-        const { wrap } = disposable();
-        const log = await process(wrap);
-        const run = newRun();
-        await log.begin(run, { leaseToken: 1 });
-        log.append(run, newEvents(20));
-        await log.flush(run);
-        const elsewhere = await process(wrap);
-        const cursor = await mustOpen(elsewhere, run, "start");
-        expect((await drain(cursor, 20)).seqs).toEqual(range(0, 20));
-        await (await storage()).delete(run);
-        log.append(run, newEvents(5, "state", 20));
-        await eventually(clock, log.flush(run));
-        expect((await eventually(clock, drain(cursor, 5))).seqs).toEqual(range(20, 25));
-        expect((await drain(await mustOpen(elsewhere, run, "start"), 25)).seqs).toEqual(range(0, 25));
-        // A run that writes nothing is noticed too.
-        await (await storage()).delete(run);
-        const stored = async (): Promise<number> => {
-          const each = await storage();
-          for (;;) {
-            const head = await each.head(run);
-            if (head !== null) return head.nextSeq;
-            await pause();
-          }
-        };
-        expect(await eventually(clock, stored())).toBe(25);
-        await log.seal(run, [newEvent("end", "control")]);
-        expect((await eventually(clock, drain(cursor))).seqs).toEqual([25]);
-      });
-
-      it("a log begun while it was away replaces what it had of the run", async () => {
-        const { process, clock, storage } = await open();
-        const { wrap, set } = disposable();
-        const first = await process(wrap);
-        const run: RunRef = newRun();
-        await first.begin(run, { leaseToken: 1 });
-        first.append(run, newEvents(4));
-        await first.flush(run);
-        set("refusing");
-        const log = await process(wrap);
-        await eventually(clock, log.begin(run, { leaseToken: 2 }));
-        log.append(run, [newEvent("anew"), newEvent("and on")]);
-        const seen = await eventually(clock, drain(await mustOpen(log, run, "start"), 2));
-        expect(seen.seqs).toEqual([0, 1]);
-        set("there");
-        await eventually(clock, log.seal(run));
-        const stored = async (): Promise<readonly string[]> => {
-          const each = await storage();
-          for (;;) {
-            if ((await each.head(run))?.sealed === true) {
-              const events = await each.read({ run, fromSeq: 0, beforeSeq: 100, maxBytes: 1e9 });
-              return events.map(({ data }) => data);
-            }
-            await pause();
-          }
-        };
-        expect(await eventually(clock, stored())).toEqual(seen.data);
-      });
     });
   });
 }

@@ -5,6 +5,7 @@ import { StoredEventLog, type StoredEventLogOptions } from "../../src/streaming/
 import { testEventLog } from "../../src/testing/event-log.js";
 import type { FakeClock } from "../../src/testing/fake-clock.js";
 import { storageCases } from "./event-storage-cases.js";
+import { disposableStorageCases } from "./event-storage-disposable.js";
 import { failingStorageCases, lostHintCases } from "./event-storage-faults.js";
 
 export interface StoredEventLogSuite extends Pick<StoredEventLogOptions, "hotBytes" | "lingerMs"> {
@@ -37,4 +38,5 @@ export function testStoredEventLog(
   storageCases(name, place);
   failingStorageCases(name, place);
   lostHintCases(name, place);
+  disposableStorageCases(name, place);
 }

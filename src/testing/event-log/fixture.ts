@@ -124,10 +124,9 @@ export async function mustOpen(log: EventLog, run: RunRef, position: EventPositi
  */
 export async function eventually<T>(clock: FakeClock, work: Promise<T>): Promise<T> {
   let isDone = false;
-  const done = (): void => {
+  void Promise.allSettled([work]).then(() => {
     isDone = true;
-  };
-  work.then(done, done);
+  });
   for (let step = 0; step < 400 && !isDone; step += 1) {
     await new Promise((resolve) => setTimeout(resolve, 1));
     if (!isDone) clock.advance(step < 100 ? 20 : 200);

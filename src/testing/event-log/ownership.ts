@@ -173,55 +173,84 @@ export function ownershipCases(suite: EventLogSuite, withLog: WithEventLog): voi
       const logs: readonly EventLog[] = [log, await another(), await another()];
       await fc.assert(
         fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-          const run = newRun();
-          await log.begin(run, { leaseToken: 1 });
-          await log.flush(run);
-          let [token, owner, texts] = [1, 0, 0];
-          /** By text: the token under which it was appended, and which was the greatest that had begun by then. */
-          const appended = new Map<string, { readonly token: number; readonly begun: number }>();
-          const tokens = [1, 0, 0];
-          let begun = 1;
-          const cursors = await Promise.all(logs.map((each) => mustOpen(each, run, "start")));
+          const story = new Claims(logs);
+          await log.begin(story.run, { leaseToken: 1 });
+          await log.flush(story.run);
+          const cursors = await Promise.all(logs.map((each) => mustOpen(each, story.run, "start")));
           const reading = cursors.map((cursor) => drain(cursor));
-          const claims: Promise<void>[] = [];
           for (const action of steps) {
-            const at = "at" in action ? action.at : 0;
-            const each = logs[at] as EventLog;
-            if (action.do === "append") {
-              const events = range(0, action.count).map(() => newEvent(`${(texts += 1)}`, "token"));
-              for (const { data } of events) appended.set(data, { token: tokens[at] as number, begun });
-              each.append(run, events);
-            } else if (action.do === "claim" && at !== owner) {
-              const mine = (token += 1);
-              owner = at;
-              // What is appended before the begin has resolved is its own, or discarded.
-              tokens[at] = mine;
-              const claim = each.begin(run, { leaseToken: mine }).then(() => {
-                begun = Math.max(begun, mine);
-              });
-              claims.push(claim);
-              if (action.waits) await claim;
-            } else if (action.do === "flush") await each.flush(run);
+            if (action.do === "append") story.append(action.at, action.count);
+            else if (action.do === "claim") {
+              const claimed = story.claim(action.at);
+              if (action.waits) await claimed;
+            } else if (action.do === "flush") await (logs[action.at] as EventLog).flush(story.run);
             else if (action.do === "advance") clock.advance(action.ms);
             else if (action.do === "turn") await new Promise((resolve) => setImmediate(resolve));
           }
-          await Promise.all(claims);
-          await (logs[owner] as EventLog).seal(run, [newEvent("end", "control")]);
+          const owner = await story.owner();
+          await owner.seal(story.run, [newEvent("end", "control")]);
           const [first, ...others] = await eventually(clock, Promise.all(reading));
           expect(first?.gaps).toEqual([]);
           expect(first?.seqs).toEqual(range(0, first?.seqs.length ?? 0));
           expect(first?.data.at(-1)).toBe('"end"');
           expect(new Set(first?.data).size).toBe(first?.data.length);
           for (const other of others) expect(other).toEqual(first);
-          for (const text of first?.data.slice(0, -1) ?? []) {
-            const origin = appended.get(text);
-            // Appended after a greater token's begin had resolved: refused.
-            expect(origin !== undefined && origin.token >= origin.begun).toBe(true);
-          }
-          await log.drop(run);
+          for (const data of first?.data.slice(0, -1) ?? []) expect(story.mayStand(data)).toBe(true);
+          await log.drop(story.run);
         }),
         { numRuns: 30 },
       );
     },
   );
+}
+
+/** Who claimed a run when, and what was appended under which token. */
+class Claims {
+  readonly run = newRun();
+  readonly #logs: readonly EventLog[];
+  /** Of each process: the token that it claimed last. */
+  readonly #tokens = [1, 0, 0];
+  #token = 1;
+  #owner = 0;
+  /** The greatest whose begin has resolved. */
+  #begunToken = 1;
+  #texts = 0;
+  readonly #appended = new Map<string, { readonly token: number; readonly begunToken: number }>();
+  readonly #claims: Promise<void>[] = [];
+
+  constructor(logs: readonly EventLog[]) {
+    this.#logs = logs;
+  }
+
+  append(at: number, count: number): void {
+    for (let i = 0; i < count; i += 1) {
+      const event = newEvent(`${(this.#texts += 1)}`, "token");
+      this.#appended.set(event.data, { token: this.#tokens[at] as number, begunToken: this.#begunToken });
+      (this.#logs[at] as EventLog).append(this.run, [event]);
+    }
+  }
+
+  claim(at: number): Promise<void> {
+    if (at === this.#owner) return Promise.resolve();
+    const leaseToken = (this.#token += 1);
+    this.#owner = at;
+    // What is appended before the begin has resolved is its own, or discarded.
+    this.#tokens[at] = leaseToken;
+    const claim = (this.#logs[at] as EventLog).begin(this.run, { leaseToken }).then(() => {
+      this.#begunToken = Math.max(this.#begunToken, leaseToken);
+    });
+    this.#claims.push(claim);
+    return claim;
+  }
+
+  async owner(): Promise<EventLog> {
+    await Promise.all(this.#claims);
+    return this.#logs[this.#owner] as EventLog;
+  }
+
+  /** What was appended after the begin of a greater token had resolved was refused. */
+  mayStand(data: string): boolean {
+    const origin = this.#appended.get(data);
+    return origin !== undefined && origin.token >= origin.begunToken;
+  }
 }

@@ -1,0 +1,329 @@
+import type { Clock } from "../core/clock.js";
+import type { Logger } from "../core/logger.js";
+import type { RunRef } from "../core/run.js";
+import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
+import { MAX_READ_BYTES } from "./read-position.js";
+import { RunBuffers } from "./run-buffers.js";
+import { SealedLogs } from "./sealed-logs.js";
+import { StoredLog } from "./stored-log.js";
+import { NO_ANSWER, StorageQuestions } from "./stored-log-claims.js";
+import { type NewEvents, StoredLogFollower } from "./stored-log-follower.js";
+import { StoredLogWriter } from "./stored-log-writer.js";
+import { TurnBatch } from "./turn-batch.js";
+
+/** How long a log that vanished from a disposable storage may take to be written again by whoever writes it. */
+const REWRITE_MS = 5_000;
+
+export interface StoredLogsOptions {
+  readonly storage: EventStorage;
+  readonly clock: Clock;
+  readonly logger: Pick<Logger, "warn">;
+  readonly maxBytes: number;
+  readonly maxSealedBytes: number;
+  readonly hotBytes: number;
+  readonly lingerMs: number;
+}
+
+/** The logs that this process writes or reads, and what it makes of what the storage says of them: whose they are, how far they go. */
+export class StoredLogs {
+  readonly questions: StorageQuestions;
+  readonly #storage: EventStorage;
+  readonly #clock: Clock;
+  readonly #maxBytes: number;
+  readonly #byRun = new RunBuffers<StoredLog>();
+  readonly #writer: StoredLogWriter;
+  readonly #follower: StoredLogFollower;
+  /** Ended here; served from memory a while longer. */
+  readonly #lingering: SealedLogs;
+  readonly #batch = new TurnBatch(() => this.#writer.start());
+
+  constructor(options: StoredLogsOptions) {
+    const { storage, clock, logger, lingerMs } = options;
+    const onReadError = (error: unknown): void =>
+      logger.warn({ err: error }, "The event log could not be read; trying again");
+    this.#storage = storage;
+    this.#clock = clock;
+    this.#maxBytes = options.maxBytes;
+    this.questions = new StorageQuestions(storage, clock, onReadError);
+    this.#writer = new StoredLogWriter(storage, clock, {
+      hotBytes: options.hotBytes,
+      onError: (error) => logger.warn({ err: error }, "The event log could not be written; trying again"),
+      onWritten: (log) => {
+        if (log.buffer.sealed) this.#follower.unfollow(log);
+        this.forgetIfIdle(log);
+      },
+      onRefused: (log, write) => this.#refused(log, write),
+    });
+    this.#follower = new StoredLogFollower({
+      storage,
+      clock,
+      logs: this.#byRun,
+      onLooked: (log, head, read) => this.#looked(log, head, read),
+      onUnread: (log) => {
+        if (log.needsWrite) return;
+        log.begun = false;
+        this.forgetIfIdle(log);
+      },
+      onError: onReadError,
+    });
+    this.#lingering = new SealedLogs({
+      clock,
+      ttlMs: lingerMs,
+      unreadTtlMs: lingerMs,
+      maxSealedBytes: options.maxSealedBytes,
+      release: (buffer) => {
+        const log = this.#byRun.get(buffer.run);
+        log?.cool();
+        if (log !== undefined) this.forgetIfIdle(log);
+      },
+    });
+  }
+
+  get size(): number {
+    return this.#byRun.size;
+  }
+
+  get(run: RunRef): StoredLog | undefined {
+    return this.#byRun.get(run);
+  }
+
+  all(): readonly StoredLog[] {
+    return this.#byRun.all();
+  }
+
+  ofThread(threadId: string): readonly StoredLog[] {
+    return this.#byRun.ofThread(threadId);
+  }
+
+  /** The log as the storage has it now, in memory; `null` when it has none. */
+  async find(run: RunRef): Promise<StoredLog | null> {
+    const head = await this.questions.ask(() => this.#storage.head(run));
+    const log = this.#byRun.get(run);
+    if (head === NO_ANSWER) return log ?? null;
+    if (log === undefined) return head === null ? null : this.#adopt(run, head, head.resumable);
+    await this.#looked(log, head, null);
+    return log.dropped ? null : log;
+  }
+
+  /** Look at what the storage has of a log now. */
+  async look(log: StoredLog): Promise<void> {
+    const { run } = log.buffer;
+    const head = await this.questions.ask(() => this.#storage.head(run));
+    if (head !== NO_ANSWER && this.#byRun.get(run) === log) await this.#looked(log, head, null);
+  }
+
+  /** Nothing of the run goes unnoticed until it is followed. @returns the end of it */
+  hold(run: RunRef): () => void {
+    return this.#follower.hold(run);
+  }
+
+  /** Somebody reads it. */
+  opened(log: StoredLog): void {
+    if (!log.buffer.sealed) this.#follower.follow(log);
+    this.#lingering.wasOpened(log.buffer);
+  }
+
+  /** Begin a log that nobody else has written, so that the storage need not be asked. */
+  beginFirst(run: RunRef, params: { readonly leaseToken: number; readonly resumable: boolean }): void {
+    const log = this.#byRun.get(run) ?? this.#adopt(run, null, params.resumable);
+    this.#begin(log, params.leaseToken);
+  }
+
+  /** Begin a log that may be there already, unless others have begun it with a token. */
+  async beginUnclaimed(run: RunRef, resumable: boolean): Promise<void> {
+    const head = await this.questions.ask(() => this.#storage.head(run));
+    this.#beginAfter(run, { head, resumable, leaseToken: 0 });
+  }
+
+  /** Fence off whoever writes it, durably; only then look how far he came, and begin there. */
+  async takeOver(run: RunRef, params: { readonly leaseToken: number; readonly resumable: boolean }): Promise<void> {
+    const log = this.#byRun.get(run);
+    if (log !== undefined) {
+      log.begun = false;
+      await this.#writer.settled(log);
+      // Of an attempt that is over; others may have had the run since. Readers may have seen what a disposable storage failed to take.
+      if (!this.#writer.isStuck) log.giveUp();
+    }
+    const head = await this.questions.ask(() => this.questions.raise(run, params));
+    if (head !== null) this.#beginAfter(run, { head, ...params });
+    else if (log !== undefined) await this.look(log);
+  }
+
+  /** Something is to be written. */
+  touch(log: StoredLog): void {
+    this.#writer.add(log);
+    this.#batch.mark();
+  }
+
+  /** @throws what the storage threw */
+  async flush(log: StoredLog): Promise<void> {
+    this.#batch.run();
+    await this.#writer.flush(log);
+  }
+
+  /** What is to be written ends with its seal. */
+  ending(log: StoredLog): void {
+    this.#lingering.add(log.buffer);
+    this.touch(log);
+  }
+
+  /** Let go of what has lingered long enough. */
+  sweep(): void {
+    this.#lingering.sweep();
+  }
+
+  /** They are gone for good; resolves when no write of them is under way. */
+  async discard(logs: readonly StoredLog[]): Promise<void> {
+    for (const log of logs) this.#discard(log);
+    for (const log of logs) await this.#writer.settled(log);
+  }
+
+  /** Leave memory when nobody writes or reads it here. */
+  forgetIfIdle(log: StoredLog): void {
+    if (log.buffer.readers.size > 0) return;
+    const isWritten = log.begun && !log.cold;
+    if (!isWritten) this.#follower.unfollow(log);
+    if (isWritten || log.needsWrite) return;
+    this.#lingering.remove(log.buffer);
+    this.#byRun.delete(log);
+  }
+
+  /** Write what is there, end all readers. @throws what the storage threw */
+  async close(): Promise<void> {
+    this.#follower.close();
+    const flushed = await Promise.allSettled(this.all().map((log) => this.flush(log)));
+    this.#lingering.close();
+    this.#writer.close();
+    await this.#writer.idle();
+    for (const log of this.all()) {
+      log.buffer.closeReaders();
+      this.#byRun.delete(log);
+    }
+    const failed = flushed.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  #adopt(run: RunRef, head: LogHead | null, resumable: boolean): StoredLog {
+    const log = new StoredLog(run, head, { resumable, maxBytes: this.#maxBytes });
+    this.#byRun.set(log);
+    this.#follower.watchOver();
+    return log;
+  }
+
+  #begin(log: StoredLog, leaseToken: number): void {
+    log.begin(leaseToken);
+    // Whoever made a run waits for what others write.
+    if (leaseToken === 0) this.#follower.follow(log);
+    if (!log.known) this.touch(log);
+  }
+
+  /** @param params.head `NO_ANSWER`: of a disposable storage */
+  #beginAfter(
+    run: RunRef,
+    params: {
+      readonly head: LogHead | null | typeof NO_ANSWER;
+      readonly resumable: boolean;
+      readonly leaseToken: number;
+    },
+  ): void {
+    const { head, resumable, leaseToken } = params;
+    let log = this.#byRun.get(run);
+    if (log?.begun === true || log?.buffer.sealed === true) return;
+    if (head === NO_ANSWER) {
+      if (log === undefined) {
+        log = this.#adopt(run, null, resumable);
+        log.blind = true;
+      }
+      this.#begin(log, leaseToken);
+      return;
+    }
+    if (head !== null && (head.sealed || head.leaseToken > leaseToken)) return;
+    if (head === null && log !== undefined) {
+      this.#discard(log);
+      log = undefined;
+    }
+    if (log === undefined) log = this.#adopt(run, head, resumable);
+    else if (head !== null && head.nextSeq !== log.storedSeq) {
+      log.giveUp();
+      log.follow(head, null, MAX_READ_BYTES);
+    }
+    this.#begin(log, leaseToken);
+  }
+
+  /** @returns false when there is more to read */
+  async #looked(log: StoredLog, head: LogHead | null, read: NewEvents | null): Promise<boolean> {
+    if (log.begun && !isTakenFrom(log, head)) {
+      if (head !== null) log.hear(head);
+      return true;
+    }
+    // What is on its way may be what the storage has.
+    await this.#writer.settled(log);
+    if (log.dropped || (log.begun && (log.buffer.sealed || !isTakenFrom(log, head)))) return true;
+    if (head === null) {
+      await this.#vanished(log);
+      return true;
+    }
+    return this.#leaveToOthers(log, head, read);
+  }
+
+  async #vanished(log: StoredLog): Promise<void> {
+    if (await this.#isLost(log.buffer.run)) {
+      if (log.begun) {
+        log.rewrite();
+        this.touch(log);
+        return;
+      }
+      const now = this.#clock.now();
+      log.missingSince ??= now;
+      if (now - log.missingSince < REWRITE_MS) return;
+    }
+    this.#discard(log);
+  }
+
+  /** Whether a log that is not there was lost, rather than dropped. */
+  async #isLost(run: RunRef): Promise<boolean> {
+    if (!this.#storage.disposable) return false;
+    return (await this.#storage.wasDeleted?.(run)) !== true;
+  }
+
+  /** Others have written it, or ended it: from here on it is only read here. @returns false when there is more to read */
+  #leaveToOthers(log: StoredLog, head: LogHead, read: NewEvents | null): boolean {
+    if (log.begun) {
+      log.giveUp();
+      this.#lingering.remove(log.buffer);
+    }
+    const isAll = log.follow(head, read, MAX_READ_BYTES);
+    if (log.buffer.sealed) this.#follower.unfollow(log);
+    else if (log.buffer.readers.size > 0) this.#follower.follow(log);
+    this.forgetIfIdle(log);
+    return isAll;
+  }
+
+  async #refused(log: StoredLog, write: LogWrite): Promise<void> {
+    if (log.dropped || !log.begun) return;
+    const { run } = log.buffer;
+    const head = await this.#storage.head(run);
+    if (log.dropped || !log.begun) return;
+    if (head !== null && (head.sealed || head.leaseToken > log.leaseToken)) this.#leaveToOthers(log, head, null);
+    else if (head === null) {
+      if (await this.#isLost(run)) log.rewrite();
+      else this.#discard(log);
+    } else if (head.nextSeq < (write.storedSeq ?? 0)) log.rewrite();
+    else throw new Error(`The events of run ${run.runId} were refused by their storage`);
+  }
+
+  #discard(log: StoredLog): void {
+    log.dropped = true;
+    this.#byRun.delete(log);
+    this.#follower.unfollow(log);
+    this.#lingering.remove(log.buffer);
+    log.buffer.discard();
+  }
+}
+
+/** Whether a log that was begun here is no longer this process's, or not in the storage any more. */
+function isTakenFrom(log: StoredLog, head: LogHead | null): boolean {
+  if (head === null) return log.known;
+  if (head.sealed || head.leaseToken > log.leaseToken) return true;
+  return !log.appended && head.nextSeq > log.buffer.nextSeq;
+}
