@@ -94,7 +94,10 @@ class RedisEventStorage implements EventStorage {
       const refused: RunRef[] = [];
       outcomes.forEach(([status, expiresAt], index) => {
         const { run } = writes[index] as LogWrite;
-        if (status === 0) refused.push(run);
+        if (status === 0) {
+          refused.push(run);
+          this.#indexed.delete(run.runId);
+        }
         else if (expiresAt !== undefined && expiresAt !== "") sealed.push({ run, expiresAt });
         // Redis was flushed since.
         else if (status === 2 && !fresh.includes(run)) forgotten.push(run);
@@ -283,7 +286,6 @@ class RedisEventStorage implements EventStorage {
   /** What was refused is another's, sealed, or not there: only then it is in no index. */
   async #unindexVain(runs: readonly RunRef[]): Promise<void> {
     if (runs.length === 0) return;
-    for (const run of runs) this.#indexed.delete(run.runId);
     const heads = await this.heads(runs);
     const sealed = runs.filter((_, index) => heads[index]?.sealed === true);
     if (sealed.length > 0) await this.#redis.client.zrem(this.#unsealedKey, ...sealed.map(memberOf));
