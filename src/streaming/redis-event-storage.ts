@@ -97,8 +97,7 @@ class RedisEventStorage implements EventStorage {
         if (status === 0) {
           refused.push(run);
           this.#indexed.delete(run.runId);
-        }
-        else if (expiresAt !== undefined && expiresAt !== "") sealed.push({ run, expiresAt });
+        } else if (expiresAt !== undefined && expiresAt !== "") sealed.push({ run, expiresAt });
         // Redis was flushed since.
         else if (status === 2 && !fresh.includes(run)) forgotten.push(run);
       });
