@@ -50,6 +50,8 @@ export class StoredEventLog implements EventLog {
   /** Logs that live longer for a reader that left. */
   readonly #leftEarly = new Set<StoredLog>();
   #keeping: Promise<void> | null = null;
+  /** Where {@link unsealed} goes on. */
+  #unsealedSeen = 0;
   #closing: Promise<void> | null = null;
 
   constructor(options: StoredEventLogOptions) {
@@ -170,7 +172,9 @@ export class StoredEventLog implements EventLog {
   }
 
   async unsealed(): Promise<readonly RunRef[]> {
-    const runs = await this.#storage.unsealed(MAX_UNSEALED);
+    const runs = await this.#storage.unsealed(MAX_UNSEALED, this.#unsealedSeen);
+    // The oldest may be runs that wait for long: those behind them have their turn as well.
+    this.#unsealedSeen = runs.length < MAX_UNSEALED ? 0 : this.#unsealedSeen + runs.length;
     return runs.filter((run) => this.#logs.get(run)?.begun !== true);
   }
 
