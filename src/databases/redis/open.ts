@@ -101,12 +101,9 @@ async function connect(uri: string, context: DriverContext): Promise<RedisDataba
     listening.disconnect();
     throw redisUnavailable(error, name);
   }
-  let closed = false;
   client.on("ready", () => outage.recovered());
   // A server that stops in good order is no error to ioredis.
-  client.on("close", () => {
-    if (!closed) outage.failed(new Error("The connection was closed"));
-  });
+  client.on("close", () => outage.failed(new Error("The connection was closed")));
   const subscriber = createSubscriber(listening, (error) => outage.failed(error));
   return {
     client,
@@ -116,7 +113,7 @@ async function connect(uri: string, context: DriverContext): Promise<RedisDataba
     outage,
     connection,
     async close() {
-      closed = true;
+      outage.end();
       subscriber.close();
       // Nothing is waited for: QUIT on a half-open connection would take its time.
       client.disconnect();

@@ -6,6 +6,7 @@ export class Outage {
   readonly #logger: Pick<Logger, "info" | "warn"> | undefined;
   #since: number | null = null;
   #failures = 0;
+  #ended = false;
 
   constructor(name: string, logger: Pick<Logger, "info" | "warn"> | undefined) {
     this.#name = name;
@@ -14,10 +15,16 @@ export class Outage {
 
   /** A connection or a command failed. */
   failed(error: unknown): void {
+    if (this.#ended) return;
     this.#failures += 1;
     if (this.#since !== null) return;
     this.#since = Date.now();
     this.#logger?.warn({ err: error, redis: this.#name }, "Redis does not answer; going on without it until it does");
+  }
+
+  /** The connections are closed on purpose: what fails by that is none. */
+  end(): void {
+    this.#ended = true;
   }
 
   /** The connection for commands is there. */

@@ -126,6 +126,19 @@ describe.skipIf(!hasRedisServer())("openRedis", () => {
     expect(performance.now() - closingAt).toBeLessThan(500);
   });
 
+  it("closing is no outage, whatever is under way", async () => {
+    const logged: unknown[] = [];
+    const redis = await open(logged);
+    const { ready, stop } = redis.subscriber.subscribe("channel", () => undefined);
+    await ready;
+    stop();
+    const answer = redis.client.ping().catch((error: unknown) => redis.outage.failed(error));
+    await redis.close();
+    await answer;
+    await new Promise((resolve) => void setTimeout(resolve, 20));
+    expect(logged).toEqual([]);
+  });
+
   it("scripts are known again after a restart; one that fails throws its error", async () => {
     const redis = await open();
     const add = { script: redisScript("return ARGV[1] + #KEYS"), keys: ["{a}1", "{a}2"], args: [40] };
