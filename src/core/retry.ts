@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.js";
+import { isHeddleError } from "./errors.js";
 import type { Logger } from "./logger.js";
 
 /** About 26 seconds: a database that is restarted is back by then. */
@@ -22,10 +23,15 @@ export async function retry<T>(
     try {
       return await call();
     } catch (error) {
-      if (tries >= MAX_TRIES || (tries >= MAX_TRIES_HURRIED && isHurried())) throw error;
+      if (isFinal(error) || tries >= MAX_TRIES || (tries >= MAX_TRIES_HURRIED && isHurried())) throw error;
       deps.logger.warn({ err: error, tries }, "storage call failed; trying again");
       const delayMs = Math.min(FIRST_DELAY_MS * 2 ** (tries - 1), MAX_DELAY_MS);
       await new Promise<void>((resolve) => deps.clock.setTimer(resolve, delayMs));
     }
   }
+}
+
+/** An answer that the same call would get again: the storage is there, and refuses. */
+function isFinal(error: unknown): boolean {
+  return isHeddleError(error) && error.code !== "STORAGE_UNAVAILABLE" && error.code !== "INTERNAL";
 }

@@ -5,7 +5,8 @@ import type { Engine, ExecutionOutcome, FinalState } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
 import { type JsonText, toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import type { MetadataStore, RunOutcome } from "../core/metadata-store.js";
+import { isHeddleError } from "../core/errors.js";
+import type { MetadataStore, RunOutcome, RunStore } from "../core/metadata-store.js";
 import { retry } from "../core/retry.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import { endEvent, errorEvent, lastEvent, metadataEvent } from "../core/run-event.js";
@@ -155,36 +156,60 @@ type EndedExecution =
   ExecutionOutcome | ({ readonly kind: "timeout"; readonly error: JsonText } & Omit<FinalState, "madeBy">);
 
 async function end(execution: Execution, outcome: EndedExecution, cancel: CancelAction | null): Promise<ExecutionEnd> {
-  const { store, checkpointer, claimed, retrying } = execution;
-  const { run, lease } = claimed;
+  const { checkpointer, claimed, retrying } = execution;
+  const { run } = claimed;
   let final: FinalState = outcome;
   if (cancel === "rollback" && !run.kwargs.temporary) {
     // Before the row: a crash in between finds the run still cancelled, and does this again.
     await retrying(() => checkpointer.deleteRun({ threadId: run.threadId, runId: run.runId }));
     final = await formerState(execution);
   }
-  const result = runOutcome(outcome, cancel);
-  const finished = await retrying(() =>
-    store.runs.finish({
-      lease,
-      outcome: result,
-      threadPatch: {
-        ...(final.values === undefined ? {} : { values: final.values }),
-        ...(final.interrupts === undefined ? {} : { interrupts: final.interrupts }),
-        error: result.kind === "ended" ? (result.error ?? null) : null,
-      },
-      hasNext: final.hasNext,
-      ...(cancel === "rollback" && final.madeBy !== undefined
-        ? { threadMetadata: { graph_id: final.madeBy.graphId, assistant_id: final.madeBy.assistantId } }
-        : {}),
-    }),
-  );
+  const { result, finished } = await finish(execution, final, { result: runOutcome(outcome, cancel), cancel });
   if (finished.accepted) {
     await publishEnd(execution, lastEventOf(run.runId, result));
     return { kind: "finished", nextPending: finished.nextPending };
   }
   if (finished.cancelRequested === undefined || cancel === "rollback") return afterLoss(execution);
   return end(execution, outcome, finished.cancelRequested);
+}
+
+/**
+ * Run and thread, in one step. A state that the store cannot hold (MongoDB: 16 MB) makes the run an error that says so, and
+ * leaves the thread with the state it had; nobody could end the run otherwise.
+ */
+async function finish(
+  execution: Execution,
+  final: FinalState,
+  end: { readonly result: RunOutcome; readonly cancel: CancelAction | null },
+): Promise<{ readonly result: RunOutcome; readonly finished: Awaited<ReturnType<RunStore["finish"]>> }> {
+  const { store, claimed, retrying } = execution;
+  const { result, cancel } = end;
+  const { values, interrupts, hasNext, madeBy } = final;
+  try {
+    const finished = await retrying(() =>
+      store.runs.finish({
+        lease: claimed.lease,
+        outcome: result,
+        threadPatch: {
+          ...(values === undefined ? {} : { values }),
+          ...(interrupts === undefined ? {} : { interrupts }),
+          error: result.kind === "ended" ? (result.error ?? null) : null,
+        },
+        hasNext,
+        ...(cancel === "rollback" && madeBy !== undefined
+          ? { threadMetadata: { graph_id: madeBy.graphId, assistant_id: madeBy.assistantId } }
+          : {}),
+      }),
+    );
+    return { result, finished };
+  } catch (error) {
+    const isTooLarge = isHeddleError(error) && error.code === "STATE_TOO_LARGE";
+    if (!isTooLarge || (values === undefined && interrupts === undefined)) throw error;
+    const reason = toJsonText({ error: "StateTooLarge", message: error.message });
+    const instead: RunOutcome = cancel === null ? { kind: "ended", status: "error", error: reason } : result;
+    const rest: FinalState = { hasNext, ...(madeBy !== undefined && { madeBy }) };
+    return finish(execution, rest, { result: instead, cancel });
+  }
 }
 
 /** The run has ended in the store, so nothing that fails here may give it to another worker. */

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { ALL_ROWS, ANONYMOUS } from "../../src/core/auth.js";
 import type { EventLog } from "../../src/core/event-log.js";
+import { HeddleError } from "../../src/core/errors.js";
 import { parseJsonText } from "../../src/core/json.js";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
 import { isTerminal } from "../../src/core/run-lifecycle.js";
@@ -123,6 +124,35 @@ it("keeps trying to store an end while the database is away, and loses nothing",
   await test.until(async () => (await test.row(run))?.status === "success", "the end", 100);
   expect(await test.row(run)).toMatchObject({ attempt: 1 });
   expect(test.scripted.executions).toHaveLength(1);
+});
+
+it("ends a run whose state the store cannot hold as an error that says so, and keeps the thread's state", async () => {
+  const small = (store: MetadataStore): MetadataStore => ({
+    ...store,
+    runs: {
+      ...store.runs,
+      finish: (params) => {
+        if (!(params.threadPatch.values ?? "").includes("large")) return store.runs.finish(params);
+        throw new HeddleError("STATE_TOO_LARGE", { message: 'The state has 17 MB; largest: "files" 16 MB' });
+      },
+    },
+  });
+  const test = await openRuntime({
+    scripts: { quick: succeed({ n: 1 }), growing: succeed({ files: "large" }) },
+    wrapStore: small,
+  });
+  const first = await test.run("quick");
+  await test.until(async () => (await test.ending(first)) !== null, "the first end");
+  const second = await test.run("growing", { threadId: first.threadId });
+  await test.until(async () => (await test.ending(second)) !== null, "the second end");
+  const run = await test.store.runs.get({ runId: second.runId, access: ALL_ROWS });
+  expect(run).toMatchObject({ status: "error", attempt: 1 });
+  const reason = { error: "StateTooLarge", message: 'The state has 17 MB; largest: "files" 16 MB' };
+  expect(parseJsonText(run?.error!)).toEqual(reason);
+  expect(await test.ending(second)).toBe("error");
+  const thread = await test.store.threads.get({ threadId: first.threadId, access: ALL_ROWS });
+  expect(parseJsonText(thread?.values!)).toEqual({ n: 1 });
+  expect(thread?.status).toBe("error");
 });
 
 it("executes a run again when its end could not be stored at all", async () => {
