@@ -11,7 +11,7 @@ import type { GraphFailure } from "./engine/loading/load-graph.js";
 import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
 import type { HttpDeps } from "./http/http-deps.js";
-import { settledWithin } from "./runtime/settled-within.js";
+import { settledWithin } from "./core/settled-within.js";
 import { createLogger } from "./logging/logger.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";

@@ -11,7 +11,7 @@ import type { EventLog } from "./core/event-log.js";
 import type { ItemStore } from "./core/item-store.js";
 import type { Logger } from "./core/logger.js";
 import type { MetadataStore } from "./core/metadata-store.js";
-import { settledWithin } from "./runtime/settled-within.js";
+import { settledWithin } from "./core/settled-within.js";
 import { createStoreRegistry, type OpenedStore } from "./stores/registry.js";
 import { createDispatcherRegistry, type DispatcherContext } from "./streaming/dispatchers.js";
 import { createEventLogRegistry, type EventLogContext } from "./streaming/registry.js";

@@ -9,7 +9,7 @@ import type { RunLauncher } from "../core/run-launcher.js";
 import { executeRun } from "./execute-run.js";
 import { createLifecycle } from "./lifecycle.js";
 import { createLogReconciler } from "./reconcile-logs.js";
-import { settledWithin } from "./settled-within.js";
+import { settledWithin } from "../core/settled-within.js";
 import { createSweeper } from "./sweeper.js";
 import type { WorkerOptions } from "./worker.js";
 import { createWorker } from "./worker.js";

@@ -4,7 +4,8 @@ import { Worker, type WorkerOptions } from "node:worker_threads";
 import type { LeaseRenewal } from "../core/lease-renewal.js";
 import type { Logger } from "../core/logger.js";
 import type { RunLease } from "../core/run.js";
-import type { LeaseThreadData, LeaseThreadNotice, LeaseThreadOrder } from "./serve-leases.js";
+import type { LeaseThreadData } from "./lease-thread-entry.js";
+import type { LeaseThreadNotice, LeaseThreadOrder } from "./serve-leases.js";
 
 /** Keeps leases alive beside the main loop (design §7.11). Its failures cost nothing but this: heartbeats go on. */
 export interface LeaseThread {

@@ -2,10 +2,8 @@ import type { MessagePort } from "node:worker_threads";
 import type { OpenLeaseRenewer } from "../core/lease-renewal.js";
 import type { RunLease } from "../core/run.js";
 
-/** What the thread is started with. */
-export interface LeaseThreadData {
-  /** Of the module that opens the renewer. */
-  readonly moduleUrl: string;
+/** What the thread needs to know. */
+export interface LeaseServing {
   /** For the renewer. */
   readonly data: unknown;
   readonly leaseMs: number;
@@ -30,7 +28,7 @@ export type LeaseThreadNotice =
  * not turned for `maxBlockedMs`, so that a hung process is replaced (design §7.11). A pause of the whole process (SIGSTOP)
  * stops this thread, too; what was taken over meanwhile does not hold any more, and is left alone.
  */
-export async function serveLeases(port: MessagePort, params: LeaseThreadData, open: OpenLeaseRenewer): Promise<void> {
+export async function serveLeases(port: MessagePort, params: LeaseServing, open: OpenLeaseRenewer): Promise<void> {
   const { leaseMs, maxBlockedMs } = params;
   const notify = (notice: LeaseThreadNotice): void => port.postMessage(notice);
   // Orders wait in the port until somebody listens.

@@ -10,7 +10,7 @@ import type { ExecutionEnd } from "./execute-run.js";
 import { createLeaseThread, type LeaseThread, NO_LEASE_THREAD } from "./lease-thread.js";
 import { createPeriodic } from "./periodic.js";
 import { createReaper } from "./reaper.js";
-import { settledWithin } from "./settled-within.js";
+import { settledWithin } from "../core/settled-within.js";
 import { createWorkQueue } from "./work-queue.js";
 
 export interface WorkerOptions {

@@ -1,4 +1,4 @@
-import type { Clock } from "../core/clock.js";
+import type { Clock } from "./clock.js";
 
 /**
  * Wait for something to settle, but not for ever: a stop must not hang on a storage that is away.
