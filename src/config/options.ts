@@ -24,7 +24,10 @@ export interface WorkerOptions {
   readonly leaseMs?: number;
   /** How long a stop waits for runs to end before it hands them back. Default 10,000. */
   readonly drainMs?: number;
-  /** How often a run may be started before it ends as `error`. Default 3. */
+  /**
+   * How often a run may be started before it ends as `error`. After its worker was lost it starts again at once, then after
+   * 1 s, 5 s, 30 s, and a minute from there on. Default 3.
+   */
   readonly maxAttempts?: number;
   /** How often to look for work and expired leases when nobody notifies. Default 1,000. */
   readonly pollMs?: number;
