@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ENVIRONMENT_VARIABLES } from "../../src/config/env.js";
+import { REFUSED_OPTIONS } from "../../src/config/options-schema.js";
 import { LANGGRAPH_JSON_KEYS } from "../../src/config/langgraph-json-keys.js";
 import { ROUTES } from "../../src/http/routes/index.js";
 import { ROOT, readCompat, testProblem } from "./compat-table.js";
@@ -79,6 +80,26 @@ describe("docs/compat.md", () => {
 
   it("has a row for every environment variable", () => {
     expect(namesIn("Environment variables")).toEqual(ENVIRONMENT_VARIABLES.map(({ name }) => name));
+  });
+
+  it("has a row for every option of createApp, and none too many", () => {
+    const source = readFileSync(new URL("src/config/options.ts", ROOT), "utf8");
+    const optionsOf = (type: string): readonly string[] => {
+      const body = new RegExp(`export interface ${type} \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? "";
+      return [...body.matchAll(/^  readonly (\w+)\?: (\w+)/gm)].flatMap(([, name = "", of = ""]) => {
+        // Options of CORS are langgraph.json's, which has its rows.
+        const inner = of.endsWith("Options") && of !== "CorsOptions" ? optionsOf(of) : [];
+        return inner.length === 0 ? [name] : inner.map((innerName) => `${name}.${innerName}`);
+      });
+    };
+    const options = [
+      ...optionsOf("AppOptions"),
+      "drivers",
+      ...Object.keys(REFUSED_OPTIONS).filter((name) => !name.includes(".")),
+    ];
+    expect(options.length).toBeGreaterThan(25);
+    expect(namesIn("Options").toSorted()).toEqual(options.toSorted());
+    for (const name of Object.keys(REFUSED_OPTIONS)) expect(verdictOf("Options", name) ?? "no").toBe("no");
   });
 
   it("names, for every yes and different, a test that exists and is not skipped", () => {
