@@ -2,7 +2,8 @@ import type { ItemFilter } from "../../core/item.js";
 import { isJsonObject, type JsonValue } from "../../core/json.js";
 import { toJsonb, toText } from "../../databases/postgres/storable.js";
 
-type Operator = (stored: string, operand: JsonValue | undefined, parameter: (value: unknown) => string) => string;
+/** @param stored the field's value: each mention has a parameter, and none may go unused */
+type Operator = (stored: () => string, operand: JsonValue | undefined, parameter: (value: unknown) => string) => string;
 
 const OPERATORS: Readonly<Record<string, Operator>> = {
   $eq: equal,
@@ -25,7 +26,7 @@ export function itemFilterSql(column: string, filter: ItemFilter, parameters: un
   return Object.keys(filter).flatMap((field) => {
     const condition = filter[field];
     if (condition === undefined) return [];
-    const stored = `(${column} -> ${parameter(toText(field))})`;
+    const stored = (): string => `(${column} -> ${parameter(toText(field))})`;
     if (!isOperators(condition)) return [equal(stored, condition, parameter)];
     return Object.keys(condition).map(
       (operator) => OPERATORS[operator]?.(stored, condition[operator], parameter) ?? "false",
@@ -37,22 +38,22 @@ function isOperators(condition: JsonValue): condition is Readonly<Record<string,
   return isJsonObject(condition) && Object.keys(condition).every((key) => Object.hasOwn(OPERATORS, key));
 }
 
-function equal(stored: string, operand: JsonValue | undefined, parameter: (value: unknown) => string): string {
-  if (operand === undefined) return `(${stored} IS NULL)`;
-  return `coalesce(${stored} = ${parameter(toJsonb(operand))}::jsonb, false)`;
+function equal(stored: () => string, operand: JsonValue | undefined, parameter: (value: unknown) => string): string {
+  if (operand === undefined) return `(${stored()} IS NULL)`;
+  return `coalesce(${stored()} = ${parameter(toJsonb(operand))}::jsonb, false)`;
 }
 
-function within(stored: string, operand: JsonValue | undefined, parameter: (value: unknown) => string): string {
+function within(stored: () => string, operand: JsonValue | undefined, parameter: (value: unknown) => string): string {
   if (!Array.isArray(operand)) return "false";
   const elements = (operand as readonly JsonValue[]).map((element) => toJsonb(element));
-  return `coalesce(${stored} = ANY (${parameter(elements)}::jsonb[]), false)`;
+  return `coalesce(${stored()} = ANY (${parameter(elements)}::jsonb[]), false)`;
 }
 
 function compare(operator: ">" | ">=" | "<" | "<="): Operator {
   return (stored, operand, parameter) => {
     const bound = numeric(operand);
     if (Number.isNaN(bound)) return "false";
-    return `coalesce(heddle_number(${stored}) ${operator} ${parameter(String(bound))}::float8, false)`;
+    return `coalesce(heddle_number(${stored()}) ${operator} ${parameter(String(bound))}::float8, false)`;
   };
 }
 
