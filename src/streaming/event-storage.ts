@@ -37,6 +37,12 @@ export interface LogWrite {
   readonly sealForMs: number | null;
 }
 
+/** A log at one moment. */
+export interface LookedAt {
+  readonly head: LogHead | null;
+  readonly events: readonly RunEvent[];
+}
+
 /**
  * Where a stored event log keeps its events: one table, collection or stream per database. Times are the database's own.
  * A storage keeps no cursor and no connection between calls.
@@ -75,6 +81,14 @@ export interface EventStorage {
    *   within seconds when nobody answers.
    */
   write(writes: readonly LogWrite[]): Promise<readonly RunRef[]> | readonly RunRef[];
+  /**
+   * Heads, and with them the events from `fromSeq` on (none when it is `null`), until `maxBytes` of data per log: what `heads` and
+   * `read` say, in one question and of one moment. Absent: those are asked.
+   */
+  look?(
+    asked: readonly { readonly run: RunRef; readonly fromSeq: number | null }[],
+    maxBytes: number,
+  ): Promise<readonly LookedAt[]>;
   /** Events with `fromSeq <= seq < beforeSeq` in order, until `maxBytes` of data are reached; at least one if there is one. */
   read(params: {
     readonly run: RunRef;

@@ -38,6 +38,9 @@ export const EVENT_MIGRATIONS: readonly string[] = [
 const idempotent = true;
 const NOW = "COALESCE($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)";
 
+const HEAD =
+  "next_seq, bytes, resumable, sealed_at IS NOT NULL AS sealed, lease_token, tokens_evicted_to, states_evicted_to";
+
 /** Rows of one read, however small. */
 const READ_ROWS = 1_000;
 
@@ -107,8 +110,7 @@ export const SQL = {
   heads: {
     name: "heddle_event_heads",
     idempotent,
-    text: `SELECT run_id, thread_id, next_seq, bytes, resumable, sealed_at IS NOT NULL AS sealed, lease_token,
-      tokens_evicted_to, states_evicted_to FROM heddle_event_logs WHERE run_id = ANY ($1::text[])`,
+    text: `SELECT run_id, thread_id, ${HEAD} FROM heddle_event_logs WHERE run_id = ANY ($1::text[])`,
   },
 
   /** $1 run, $2 thread, $3 fromSeq, $4 beforeSeq, $5 maxBytes */
@@ -121,6 +123,27 @@ export const SQL = {
         WHERE log_id = (SELECT log_id FROM heddle_event_logs WHERE run_id = $1 AND thread_id = $2) AND seq >= $3 AND seq < $4
         ORDER BY seq LIMIT ${READ_ROWS}
       ) AS e WHERE bytes_before < greatest($5::bigint, 1) ORDER BY seq`,
+  },
+
+  /**
+   * One array per column of what is asked, $1…$3: run, thread, fromSeq or null; $4 maxBytes. Per log one row without `kind`, which is
+   * its head, and one per event.
+   */
+  look: {
+    name: "heddle_event_look",
+    idempotent,
+    text: `WITH asked AS MATERIALIZED (
+      SELECT a.place, a.from_seq, l.*
+      FROM unnest($1::text[], $2::text[], $3::integer[]) WITH ORDINALITY AS a (run_id, thread_id, from_seq, place)
+      JOIN heddle_event_logs l ON l.run_id = a.run_id AND l.thread_id = a.thread_id
+    )
+    SELECT place, NULL AS seq, NULL AS kind, NULL AS event, NULL AS data, ${HEAD} FROM asked
+    UNION ALL
+    SELECT a.place, e.seq, e.kind, e.event, e.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM asked a CROSS JOIN LATERAL (
+      SELECT seq, kind, event, data, sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before
+      FROM heddle_events WHERE log_id = a.log_id AND seq >= a.from_seq ORDER BY seq LIMIT ${READ_ROWS}
+    ) AS e WHERE e.bytes_before < greatest($4::bigint, 1)`,
   },
 
   /** $1 run, $2 thread, $3 kind, $4 beforeSeq, $5 bytes */

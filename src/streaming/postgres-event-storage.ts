@@ -6,7 +6,7 @@ import type { RunRef } from "../core/run.js";
 import { migrate } from "../databases/postgres/migrate.js";
 import { openPostgres, type PostgresDatabase } from "../databases/postgres/open.js";
 import { fromText, toText } from "../databases/postgres/storable.js";
-import type { EventStorage, LogHead, LogWatch, LogWrite } from "./event-storage.js";
+import type { EventStorage, LogHead, LogWatch, LogWrite, LookedAt } from "./event-storage.js";
 import { PostgresEventHints } from "./postgres-event-hints.js";
 import { EVENT_MIGRATIONS, SQL } from "./postgres-event-statements.js";
 import { eventBytes } from "./run-buffer.js";
@@ -17,8 +17,6 @@ const KINDS: readonly RunEventKind[] = ["token", "state", "control"];
 export const EVENT_COMPONENT = { name: "events", migrations: EVENT_MIGRATIONS } as const;
 
 interface HeadRow {
-  readonly run_id: string;
-  readonly thread_id: string;
   readonly next_seq: number;
   readonly bytes: number;
   readonly resumable: boolean;
@@ -35,6 +33,15 @@ interface EventRow {
   readonly event: string;
   readonly data: string;
   readonly [column: string]: unknown;
+}
+
+interface LookRow extends HeadRow {
+  readonly place: number;
+  readonly seq: number;
+  /** Of a head: null. */
+  readonly kind: number | null;
+  readonly event: string;
+  readonly data: string;
 }
 
 interface RefRow {
@@ -88,7 +95,7 @@ class PostgresEventStorage implements EventStorage {
   }
 
   async heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]> {
-    const rows = await this.#database.query<HeadRow>(SQL.heads, [runs.map(({ runId }) => runId)]);
+    const rows = await this.#database.query<HeadRow & RefRow>(SQL.heads, [runs.map(({ runId }) => runId)]);
     const byRun = new Map(rows.map((row) => [row.run_id, row]));
     return runs.map(({ runId, threadId }) => {
       const row = byRun.get(runId);
@@ -140,12 +147,29 @@ class PostgresEventStorage implements EventStorage {
     if (beforeSeq <= fromSeq) return [];
     const values = [run.runId, run.threadId, fromSeq, beforeSeq, maxBytes];
     const rows = await this.#database.query<EventRow>(SQL.read, values);
-    return rows.map(({ seq, kind, event, data }) => ({
-      seq,
-      event: fromText(event),
-      data: asJsonText(fromText(data)),
-      kind: KINDS[kind] ?? "control",
-    }));
+    return rows.map(eventOf);
+  }
+
+  async look(
+    asked: readonly { readonly run: RunRef; readonly fromSeq: number | null }[],
+    maxBytes: number,
+  ): Promise<readonly LookedAt[]> {
+    const rows = await this.#database.query<LookRow>(SQL.look, [
+      asked.map(({ run }) => run.runId),
+      asked.map(({ run }) => run.threadId),
+      asked.map(({ fromSeq }) => fromSeq),
+      maxBytes,
+    ]);
+    const looked = asked.map((): { head: LogHead | null; readonly events: RunEvent[] } => ({ head: null, events: [] }));
+    for (const row of rows) {
+      const log = looked[row.place - 1];
+      if (log === undefined) continue;
+      const { kind, seq, event, data } = row;
+      if (kind === null) log.head = headOf(row);
+      else log.events.push(eventOf({ seq, kind, event, data }));
+    }
+    for (const { events } of looked) events.sort((a, b) => a.seq - b.seq);
+    return looked;
   }
 
   async evict(params: {
@@ -201,6 +225,10 @@ class PostgresEventStorage implements EventStorage {
   #now(): number | null {
     return this.#clock?.now() ?? null;
   }
+}
+
+function eventOf({ seq, kind, event, data }: EventRow): RunEvent {
+  return { seq, event: fromText(event), data: asJsonText(fromText(data)), kind: KINDS[kind] ?? "control" };
 }
 
 function headOf(row: HeadRow): LogHead {

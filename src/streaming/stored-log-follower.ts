@@ -221,42 +221,62 @@ export class StoredLogFollower {
   }
 
   async #lookAt(logs: readonly StoredLog[]): Promise<void> {
-    const { storage, onLooked } = this.#options;
     for (const { buffer } of logs) {
       const held = this.#held.get(buffer.run.runId);
       if (held !== undefined) held.hinted = false;
     }
-    const [heads, reads] = await Promise.all([
-      this.#heads(logs),
-      // At the same time where growth was told of; else only those that have grown.
-      this.#watch === null ? [] : Promise.all(logs.map((log) => this.#readNew(log))),
-    ]);
+    const looked = await this.#ask(logs.map((log) => ({ run: log.buffer.run, fromSeq: awaitedSeq(log) })));
     await Promise.all(
       logs.map(async (log, index) => {
         if (this.#options.logs.get(log.buffer.run) !== log) return;
-        let head = heads[index] ?? null;
-        let read = reads[index] ?? null;
-        if (this.#watch === null && head !== null && head.nextSeq > log.buffer.nextSeq) read = await this.#readNew(log);
-        // What is missing was evicted, and the head may be older than that.
-        if (read !== null && hasHole(read)) head = await storage.head(log.buffer.run);
-        if (!(await onLooked(log, head, read))) this.look(log);
+        const { head, read } = looked[index] ?? { head: null, read: null };
+        if (!(await this.#options.onLooked(log, head, read))) this.look(log);
       }),
     );
   }
 
-  #heads(logs: readonly StoredLog[]): Promise<readonly (LogHead | null)[]> {
+  async #ask(
+    asked: readonly { readonly run: RunRef; readonly fromSeq: number | null }[],
+  ): Promise<readonly { readonly head: LogHead | null; readonly read: NewEvents | null }[]> {
     const { storage } = this.#options;
-    const runs = logs.map((log) => log.buffer.run);
-    return runs.length === 1 ? storage.head(runs[0] as RunRef).then((head) => [head]) : storage.heads(runs);
+    if (storage.look !== undefined) {
+      const looked = await storage.look(asked, MAX_READ_BYTES);
+      return looked.map(({ head, events }, index) => {
+        const fromSeq = asked[index]?.fromSeq ?? null;
+        return { head, read: fromSeq === null ? null : { fromSeq, events } };
+      });
+    }
+    const runs = asked.map(({ run }) => run);
+    const [heads, reads] = await Promise.all([
+      storage.heads(runs),
+      // At the same time where growth was told of; else only those that have grown.
+      this.#watch === null ? [] : Promise.all(asked.map((each) => this.#read(each))),
+    ]);
+    return Promise.all(
+      asked.map(async (each, index) => {
+        const head = heads[index] ?? null;
+        const hasGrown = head !== null && each.fromSeq !== null && head.nextSeq > each.fromSeq;
+        const read = this.#watch === null && hasGrown ? await this.#read(each) : (reads[index] ?? null);
+        // What is missing was evicted, and the head may be older than that.
+        if (read !== null && hasHole(read)) return { head: await storage.head(each.run), read };
+        return { head, read };
+      }),
+    );
   }
 
-  /** What follows the events in memory, if there is a reader that has read those. */
-  async #readNew(log: StoredLog): Promise<NewEvents | null> {
-    const { run, nextSeq: fromSeq, readers } = log.buffer;
-    if (log.isWriter || ![...readers].some(({ position }) => position.nextSeq >= fromSeq)) return null;
+  async #read(asked: { readonly run: RunRef; readonly fromSeq: number | null }): Promise<NewEvents | null> {
+    const { run, fromSeq } = asked;
+    if (fromSeq === null) return null;
     const params = { run, fromSeq, beforeSeq: MAX_SEQ, maxBytes: MAX_READ_BYTES };
     return { fromSeq, events: await this.#options.storage.read(params) };
   }
+}
+
+/** What follows the events in memory, if there is a reader that has read those. */
+function awaitedSeq({ isWriter, buffer }: StoredLog): number | null {
+  if (isWriter) return null;
+  for (const { position } of buffer.readers) if (position.nextSeq >= buffer.nextSeq) return buffer.nextSeq;
+  return null;
 }
 
 function hasHole({ fromSeq, events }: NewEvents): boolean {

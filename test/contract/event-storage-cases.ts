@@ -105,6 +105,33 @@ export function storageCases(name: string, place: StoredEventLogSuite["place"]):
       expect(seen).toEqual(events);
     });
 
+    it("looks at several logs at once, where it can, and says what head and read say", async (context) => {
+      const storage = await openOne();
+      if (storage.look === undefined) context.skip("is asked one by one");
+      const [long, short, sealed] = range(0, 3).map(() => newRun()) as [RunRef, RunRef, RunRef];
+      const events = range(0, 3_000).map((seq) => eventAt(seq, "token", "x".repeat(100)));
+      await storage.write([
+        writeOf(long, { events }),
+        writeOf(short, { events: events.slice(0, 3) }),
+        writeOf(sealed, { events: events.slice(0, 3), sealForMs: 1_000 }),
+      ]);
+      const asked = [
+        { run: sealed, fromSeq: 1 },
+        { run: newRun(), fromSeq: 0 },
+        { run: long, fromSeq: 5 },
+        { run: short, fromSeq: 3 },
+        { run: { ...short, threadId: "another" }, fromSeq: 0 },
+        { run: sealed, fromSeq: null },
+      ];
+      const looked = (await storage.look?.(asked, 10_000)) ?? [];
+      expect(looked.map(({ head }) => head)).toEqual(await storage.heads(asked.map(({ run }) => run)));
+      expect(looked[0]?.events).toEqual(events.slice(1, 3));
+      expect(looked[2]?.events).toEqual(
+        await storage.read({ run: long, fromSeq: 5, beforeSeq: MAX_SEQ, maxBytes: 10_000 }),
+      );
+      for (const index of [1, 3, 4, 5]) expect(looked[index]?.events).toEqual([]);
+    });
+
     it("refuses a smaller token, a sealed log, and one that has vanished; the others of the call are written", async () => {
       const storage = await openOne();
       const [taken, sealed, gone, behind, fine] = range(0, 5).map(() => newRun()) as [

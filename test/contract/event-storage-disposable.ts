@@ -35,6 +35,9 @@ export function disposableStorageCases(name: string, place: StoredEventLogSuite[
           heads: (runs) => fail().then(() => storage.heads(runs)),
           write: (writes) => fail().then(() => storage.write(writes)),
           read: (params) => fail().then(() => storage.read(params)),
+          ...(storage.look === undefined
+            ? {}
+            : { look: (asked, maxBytes) => fail().then(() => storage.look?.(asked, maxBytes) ?? []) }),
           keep: (run, ms) => fail().then(() => storage.keep(run, ms)),
           delete: (run) => fail().then(() => storage.delete(run)),
           // What these cases delete is lost.
