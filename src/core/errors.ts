@@ -67,3 +67,11 @@ export class HeddleError extends Error {
 export function isHeddleError(value: unknown): value is HeddleError {
   return typeof value === "object" && value !== null && BRAND in value;
 }
+
+/**
+ * A code as the name of a class, as the errors of runs have it (docs/wire/langgraph-api.md §3.5).
+ * @example errorName("STATE_TOO_LARGE") // "StateTooLarge"
+ */
+export function errorName(code: ErrorCode): string {
+  return code.replace(/(^|_)([A-Z]+)/g, (_, __, word: string) => word.charAt(0) + word.slice(1).toLowerCase());
+}

@@ -5,7 +5,7 @@ import type { Engine, ExecutionOutcome, FinalState } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
 import { type JsonText, toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import { isHeddleError } from "../core/errors.js";
+import { errorName, isHeddleError } from "../core/errors.js";
 import type { MetadataStore, RunOutcome, RunStore } from "../core/metadata-store.js";
 import { retry } from "../core/retry.js";
 import type { NewRunEvent } from "../core/run-event.js";
@@ -205,7 +205,7 @@ async function finish(
   } catch (error) {
     const isTooLarge = isHeddleError(error) && error.code === "STATE_TOO_LARGE";
     if (!isTooLarge || (values === undefined && interrupts === undefined)) throw error;
-    const reason = toJsonText({ error: "StateTooLarge", message: error.message });
+    const reason = toJsonText({ error: errorName(error.code), message: error.message });
     const instead: RunOutcome = cancel === null ? { kind: "ended", status: "error", error: reason } : result;
     const rest: FinalState = { hasNext, ...(madeBy !== undefined && { madeBy }) };
     return finish(execution, rest, { result: instead, cancel });

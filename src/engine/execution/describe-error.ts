@@ -1,3 +1,4 @@
+import { errorName, isHeddleError } from "../../core/errors.js";
 import type { JsonText } from "../../core/json.js";
 import { serialize } from "../streams/serialize.js";
 
@@ -8,8 +9,9 @@ const THROWN_PRIMITIVE = /^Cannot create property 'pregelTaskId' on (string|numb
 const isError = (value: unknown): value is Error =>
   value instanceof Error || Object.prototype.toString.call(value) === "[object Error]";
 
-/** Class name of an error: `name` where it says something, otherwise the name of its class. */
-function errorName(error: Error): string {
+/** Class name of an error; of Heddle's own its code; else `name` where it says something, otherwise the name of its class. */
+function classNameOf(error: Error): string {
+  if (isHeddleError(error)) return errorName(error.code);
   const { name } = error;
   if (typeof name === "string" && name !== "" && name !== "Error") return name;
   return error.constructor?.name || "Error";
@@ -27,7 +29,7 @@ export function describeError(thrown: unknown): JsonText {
     return serialize({ error: "Error", message: type === "string" ? serialize(text) : text });
   }
   const { message } = thrown as { readonly message: unknown };
-  return serialize({ error: errorName(thrown), message: typeof message === "string" ? message : serialize(message) });
+  return serialize({ error: classNameOf(thrown), message: typeof message === "string" ? message : serialize(message) });
 }
 
 /** LangGraph marks what a node threw with the id of its task. */
