@@ -1,4 +1,4 @@
-import type { Document, Filter } from "mongodb";
+import type { Filter } from "mongodb";
 import { matchesFilter } from "./checkpoint-metadata.js";
 import {
   metadataOf,
@@ -74,7 +74,7 @@ export async function pick({ checkpoints }: CheckpointCollections, query: ListQu
         ...(beforeId !== undefined && { $lt: beforeId }),
       },
     }),
-    ...(filter !== undefined && (narrowedBy(filter) as Document)),
+    ...(filter !== undefined && narrowedBy(filter)),
   };
   const projection = filter === undefined ? ADDRESS : { ...ADDRESS, metadata: 1 };
   let cursor = checkpoints.find(condition, { projection }).sort({ checkpoint_id: -1 });

@@ -8,6 +8,7 @@ import type {
 } from "@langchain/langgraph-checkpoint";
 import { MongoDBSaver } from "@langchain/langgraph-checkpoint-mongodb";
 import type { AnyBulkWriteOperation } from "mongodb";
+import { inBulks } from "../databases/mongodb/bulk.js";
 import { isDuplicateKey } from "../databases/mongodb/failures.js";
 import type { MongoDatabase } from "../databases/mongodb/open.js";
 import {
@@ -121,7 +122,9 @@ export class HeddleMongoSaver extends MongoDBSaver {
       const update = idx >= 0 ? { $setOnInsert: { _id, ...fields } } : { $set: fields, $setOnInsert: { _id } };
       return { updateOne: { filter: address, update, upsert: true } };
     });
-    await this.#upserting(() => this.#collections.writes.bulkWrite(operations));
+    for (const bulk of inBulks(operations)) {
+      await this.#upserting(() => this.#collections.writes.bulkWrite([...bulk]));
+    }
   }
 
   override async deleteThread(threadId: string): Promise<void> {

@@ -11,7 +11,7 @@ import {
 
 /** Written in one go while copying. */
 const BATCH_BYTES = 8 * 1024 * 1024;
-const BATCH_DOCUMENTS = 500;
+const BATCH_DOCUMENTS = 50;
 /** Ids in one deletion. */
 const DELETED_IDS = 1_000;
 

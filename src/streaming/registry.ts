@@ -13,11 +13,11 @@ export interface EventLogContext extends DriverContext {
   readonly limits: Omit<EventLogOptions, "clock">;
 }
 
-/** Event logs by URI scheme: `memory:`, `sqlite:`, `postgres:` and `redis:`; others can be added. */
+/** Event logs by URI scheme: `memory:`, `sqlite:`, `postgres:`, `mongodb:` and `redis:`; others can be added. */
 export function createEventLogRegistry(
   drivers: readonly Driver<EventLog, EventLogContext>[] = [],
 ): DriverRegistry<EventLog, EventLogContext> {
-  return createDriverRegistry({ kind: "event log", drivers: [memory, sqlite, postgres, redis, ...drivers] });
+  return createDriverRegistry({ kind: "event log", drivers: [memory, sqlite, postgres, mongodb, redis, ...drivers] });
 }
 
 const memory: Driver<EventLog, EventLogContext> = {
@@ -41,6 +41,15 @@ const postgres: Driver<EventLog, EventLogContext> = {
   async open(uri, context) {
     const { openPostgresEventStorage } = await import("./postgres-event-storage.js");
     return storedEventLog(await openPostgresEventStorage(uri, withoutClock(context)), context);
+  },
+};
+
+const mongodb: Driver<EventLog, EventLogContext> = {
+  schemes: ["mongodb", "mongodb+srv"],
+  requires: ["mongodb"],
+  async open(uri, context) {
+    const { openMongoEventStorage } = await import("./mongodb-event-storage.js");
+    return storedEventLog(await openMongoEventStorage(uri, withoutClock(context)), context);
   },
 };
 

@@ -19,17 +19,21 @@ export interface MongoDatabase {
   readonly name: string;
   /** How many bytes a document has in BSON. */
   documentBytes(document: Document): number;
-  /** The server's clock, or the test's ({@link DriverContext}). */
+  /** The server's clock; the test's, where it opened this with one ({@link DriverContext}). */
   serverNow(): EpochMs;
   /** Ask the server for its clock: of `heddle doctor`. */
   measureClock: ServerTime["measure"];
   /**
-   * Run `work`, again while the server is away, for up to 20 s.
+   * Run `work`, again while the server is away.
+   * @param options.waitMs for how long it is tried again. 0: not at all. Default 20,000.
    * @param options.idempotent false: carrying it out twice is not the same as once; then it is repeated only when it reached no
    *   server. Default true.
    * @throws HeddleError `STORAGE_UNAVAILABLE` when the server stays away; other errors as they are
    */
-  retrying<T>(work: () => Promise<T>, options?: { readonly idempotent?: boolean }): Promise<T>;
+  retrying<T>(
+    work: () => Promise<T>,
+    options?: { readonly idempotent?: boolean; readonly waitMs?: number },
+  ): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -72,8 +76,10 @@ export async function openMongo(uri: string, context: DriverContext): Promise<Mo
     throw error;
   }
   let open = true;
+  const { clock } = context;
   return {
     ...database,
+    ...(clock && { serverNow: () => clock.now() }),
     async close() {
       if (!open) return;
       open = false;
@@ -88,16 +94,16 @@ export async function openMongo(uri: string, context: DriverContext): Promise<Mo
 async function connect(uri: string, context: DriverContext): Promise<MongoDatabase> {
   const parsed = parseMongoUri(uri);
   const { BSON, MongoClient } = await import("mongodb");
-  const { maxConnections = 10, clock, logger } = context;
+  const { maxConnections = 10, logger } = context;
   const client = new MongoClient(uri, clientOptions(parsed, maxConnections));
   const { name } = parsed;
   client.on("connectionPoolCleared", () => logger?.warn({ database: name }, "The connections to MongoDB were lost"));
   const db = client.db(parsed.database, { ignoreUndefined: true });
-  const time = createServerTime(db, clock);
+  const time = createServerTime(db);
   let closed = false;
 
   const retrying: MongoDatabase["retrying"] = async (work, options) => {
-    const deadline = performance.now() + WAIT_MS;
+    const deadline = performance.now() + (options?.waitMs ?? WAIT_MS);
     for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, MAX_PAUSE_MS)) {
       try {
         return await work();
@@ -129,7 +135,7 @@ async function connect(uri: string, context: DriverContext): Promise<MongoDataba
       await client.connect();
       // The first answer pays for the connection, so it does not tell the time.
       await db.command({ ping: 1 });
-      if (clock === undefined) await time.measure();
+      await time.measure();
     });
   } catch (error) {
     await database.close().catch(() => undefined);

@@ -1,5 +1,4 @@
 import type { Db } from "mongodb";
-import type { StoreClock } from "../../core/clock.js";
 import type { EpochMs } from "../../core/json.js";
 
 /** A measured time is carried on by this process's monotonic clock this long; then it is measured again, beside the work. */
@@ -7,14 +6,13 @@ const MEASURE_EVERY_MS = 10_000;
 
 /** The server's time, without a question for each use. */
 export interface ServerTime {
-  /** The server's clock now, exact to half a round trip. A test's clock, where one was given. */
+  /** The server's clock now, exact to half a round trip. */
   now(): EpochMs;
   /** Ask the server. */
   measure(): Promise<{ readonly serverMs: EpochMs; readonly roundTripMs: number }>;
 }
 
-/** @param clock goes before the server's: of tests */
-export function createServerTime(db: Db, clock: StoreClock | undefined): ServerTime {
+export function createServerTime(db: Db): ServerTime {
   let sample = { serverMs: Date.now(), atMs: -Infinity };
   let isMeasuring = false;
 
@@ -31,7 +29,6 @@ export function createServerTime(db: Db, clock: StoreClock | undefined): ServerT
   return {
     measure,
     now() {
-      if (clock !== undefined) return clock.now();
       const ageMs = performance.now() - sample.atMs;
       if (ageMs > MEASURE_EVERY_MS && !isMeasuring) {
         isMeasuring = true;

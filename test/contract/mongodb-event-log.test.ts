@@ -1,0 +1,23 @@
+import * as vitest from "vitest";
+import { openMongoEventStorage } from "../../src/streaming/mongodb-event-storage.js";
+import { createMongoDatabase, hasMongo } from "../support/mongodb.js";
+import { type StoredEventLogSuite, testStoredEventLog } from "./stored-event-log-suite.js";
+
+const databases: Awaited<ReturnType<typeof createMongoDatabase>>[] = [];
+vitest.afterAll(async () => {
+  for (const { drop } of databases) await drop();
+});
+
+// FerretDB reads a whole collection for every query that is not by `_id` alone.
+vitest.vi.setConfig({ testTimeout: 90_000 });
+
+const place: StoredEventLogSuite["place"] = async () => {
+  const database = await createMongoDatabase();
+  databases.push(database);
+  return (clock) => openMongoEventStorage(database.uri, { cwd: ".", clock });
+};
+
+vitest.describe.skipIf(!hasMongo())("MongoDB", () => {
+  testStoredEventLog("MongoDB", { place });
+  testStoredEventLog("MongoDB, nothing stays in memory", { place, hotBytes: 0, lingerMs: 0 });
+});
