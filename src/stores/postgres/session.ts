@@ -25,5 +25,12 @@ export function createSession(database: PostgresDatabase, clock: StoreClock | un
 
 function storageError(error: unknown, name: string): unknown {
   if (isHeddleError(error) || !(error instanceof Error) || !("code" in error)) return error;
+  // Class 54, program limit exceeded: nested too deeply, too large. It will not be otherwise next time.
+  if (String(error.code).startsWith("54")) {
+    return new HeddleError("INVALID_REQUEST", {
+      message: `Postgres cannot hold this value: ${error.message}`,
+      cause: error,
+    });
+  }
   return new HeddleError("STORAGE_UNAVAILABLE", { message: `Postgres ${name}: ${error.message}`, cause: error });
 }

@@ -1,3 +1,5 @@
+import type { JsonValue } from "../../core/json.js";
+import { isJsonObject } from "../../core/json.js";
 import type { Page, PageRequest, ThreadQuery } from "../../core/metadata-store.js";
 import type { Thread, ThreadSortField } from "../../core/thread.js";
 import { toJsonb, toText } from "../../databases/postgres/storable.js";
@@ -5,7 +7,14 @@ import { contains, filterSql } from "./filters.js";
 import { type ThreadColumns, threadOf } from "./rows.js";
 import type { Session } from "./session.js";
 
-const SORT_COLUMNS: Record<Exclude<ThreadSortField, "thread_id">, string> = {
+/**
+ * Up to this many threads whose metadata match are sorted at once; beyond, an index is walked in order. Postgres cannot tell the
+ * two apart: it takes any containment for one row in a hundred.
+ */
+const FEW_ROWS = 2_000;
+
+const SORT_COLUMNS: Record<ThreadSortField, string> = {
+  thread_id: "t.thread_id",
   status: "t.status",
   created_at: "m.created_at",
   updated_at: "t.updated_at",
@@ -23,16 +32,19 @@ export async function searchThreads(
 ): Promise<Page<Thread>> {
   const { limit, offset, sortBy, sortOrder, withState, ...query } = params;
   const parameters: unknown[] = [];
+  const plan = planOf(query, parameters);
   const direction = sortOrder === "asc" ? "ASC" : "DESC";
-  const page = fromSql(query, sortBy === "created_at" ? "m" : sortBy === "thread_id" ? null : "t", parameters);
-  const tie = sortBy === "thread_id" ? "" : `, ${page.id} ${direction}`;
-  const order = `${sortBy === "thread_id" ? page.id : SORT_COLUMNS[sortBy]} ${direction}${tie}`;
+  const paging = `LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}`;
+  const pageOf = (source: Source): string => {
+    const { from, id } = source(sortBy);
+    const column = sortBy === "thread_id" ? id : SORT_COLUMNS[sortBy];
+    const order = `${column} ${direction}${sortBy === "thread_id" ? "" : `, ${id} ${direction}`}`;
+    return `SELECT ${id}, row_number() OVER (ORDER BY ${order}) AS place ${from} ORDER BY ${order} ${paging}`;
+  };
+  const totalOf = (source: Source): string => `SELECT count(*) AS total ${source(null).from}`;
   // Ids first: what is skipped is neither joined nor read out of line.
-  const text = `WITH page AS MATERIALIZED (
-      SELECT ${page.id}, row_number() OVER (ORDER BY ${order}) AS place ${page.from}
-      ORDER BY ${order} LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}
-    ), total AS (SELECT count(*) AS total ${fromSql(query, null, parameters).from})
-    SELECT total.total, found.* FROM total LEFT JOIN (
+  const text = `WITH ${plan.few}page AS MATERIALIZED (${plan.either(pageOf)}), total AS MATERIALIZED (${plan.either(totalOf)})
+    SELECT total.total, found.* FROM (SELECT sum(total)::bigint AS total FROM total) AS total LEFT JOIN (
       SELECT page.place, ${withState ? FULL : BARE} FROM page
       JOIN heddle_threads t ON t.thread_id = page.thread_id JOIN heddle_thread_metadata m ON m.thread_id = page.thread_id
     ) AS found ON true ORDER BY found.place`;
@@ -46,39 +58,83 @@ export async function searchThreads(
 /** How many threads match. */
 export async function countThreads(session: Session, query: ThreadQuery): Promise<number> {
   const parameters: unknown[] = [];
-  const text = `SELECT count(*) AS total ${fromSql(query, null, parameters).from}`;
+  const text = `SELECT count(*) AS total ${planOf(query, parameters).all(null).from}`;
   const [row] = await session.query<{ total: number }>({ name: "", idempotent: true, text }, parameters);
   return row?.total ?? 0;
 }
 
-/**
- * Where matching threads come from: from both tables only if both are asked.
- * @param sortTable of the column that pages are sorted by
- */
-function fromSql(
-  { ids, status, metadata, values, access }: ThreadQuery,
-  sortTable: "m" | "t" | null,
-  parameters: unknown[],
-): { readonly from: string; readonly id: string } {
-  const conditions: string[] = [];
+/** Where matching threads come from, with the columns that pages are sorted by, and where their id is. */
+type Source = (sortBy: ThreadSortField | null) => { readonly from: string; readonly id: string };
+
+interface Plan {
+  readonly all: Source;
+  /** Common table expressions that {@link Plan.either} needs, each with a comma. */
+  readonly few: string;
+  /** What a SELECT over the few, or over all when they are not few, gives. */
+  either(select: (source: Source) => string): string;
+}
+
+function planOf(query: ThreadQuery, parameters: unknown[]): Plan {
+  const { ids, status, metadata, values, access } = query;
   const filter = filterSql("m.metadata", { metadata, access }, parameters);
-  if (filter !== null) conditions.push(filter);
+  const idList = ids === undefined ? null : `$${parameters.push(ids.map(toText))}::text[]`;
+  const ofThread = threadConditions({ status, values }, parameters);
+  const all: Source = (sortBy) => {
+    // Both tables only if both are asked.
+    const asksMetadata = filter !== null || sortBy === "created_at";
+    const asksThreads =
+      !asksMetadata || ofThread.length > 0 || ["status", "updated_at", "state_updated_at"].includes(sortBy ?? "");
+    const id = asksThreads ? "t.thread_id" : "m.thread_id";
+    const join = asksMetadata ? "JOIN heddle_thread_metadata m ON m.thread_id = t.thread_id" : "";
+    const conditions = [...(filter === null ? [] : [filter]), ...ofThread];
+    if (idList !== null) conditions.push(`${id} = ANY (${idList})`);
+    const from = asksThreads ? `heddle_threads t ${join}` : "heddle_thread_metadata m";
+    return { from: `FROM ${from} WHERE ${["true", ...conditions].join(" AND ")}`, id };
+  };
+  if (filter === null || ids !== undefined) return { all, few: "", either: (select) => select(all) };
+  const few: Source = () => ({
+    from: `FROM few m JOIN heddle_threads t ON t.thread_id = m.thread_id WHERE ${["(SELECT yes FROM is_few)", ...ofThread].join(" AND ")}`,
+    id: "t.thread_id",
+  });
+  const many: Source = (sortBy) => {
+    const { from, id } = all(sortBy);
+    return { from: `${from} AND NOT (SELECT yes FROM is_few)`, id };
+  };
+  return {
+    all,
+    few: `few AS MATERIALIZED (
+        SELECT m.thread_id, m.created_at FROM heddle_thread_metadata m WHERE ${filter} LIMIT ${FEW_ROWS + 1}
+      ), is_few AS MATERIALIZED (SELECT count(*) <= ${FEW_ROWS} AS yes FROM few), `,
+    either: (select) => `(${select(few)}) UNION ALL (${select(many)})`,
+  };
+}
+
+function threadConditions(
+  { status, values }: { readonly [Name in "status" | "values"]: ThreadQuery[Name] | undefined },
+  parameters: unknown[],
+): readonly string[] {
+  const conditions: string[] = [];
   if (status !== undefined) {
     conditions.push(`t.status = $${parameters.push(status)}`);
     // For the partial index.
     if (status !== "idle") conditions.push("t.status <> 'idle'");
   }
-  // Last: parsing a state is the most expensive question.
   if (values !== undefined) {
+    const needle = longestString(values);
+    if (needle !== "") conditions.push(`position($${parameters.push(JSON.stringify(needle))} IN t.state_values) > 0`);
+    // Last: parsing a state is the most expensive question, and Postgres knows.
     conditions.push(contains("heddle_searchable(t.state_values)", toJsonb(values), parameters));
   }
-  const asksMetadata = filter !== null || sortTable === "m";
-  const asksThreads = status !== undefined || values !== undefined || sortTable === "t" || !asksMetadata;
-  const id = asksThreads ? "t.thread_id" : "m.thread_id";
-  if (ids !== undefined) conditions.push(`${id} = ANY ($${parameters.push(ids.map(toText))}::text[])`);
-  const join = asksMetadata ? "JOIN heddle_thread_metadata m ON m.thread_id = t.thread_id" : "";
-  const from = asksThreads ? `heddle_threads t ${join}` : "heddle_thread_metadata m";
-  return { from: `FROM ${from} ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}`, id };
+  return conditions;
+}
+
+/** A string that every JSON text with these values has in it, spelled like this by whoever wrote it. */
+function longestString(value: JsonValue | undefined): string {
+  if (typeof value === "string") return /^[\w .,:-]*$/.test(value) ? value : "";
+  if (!Array.isArray(value) && !isJsonObject(value)) return "";
+  return Object.values(value as object)
+    .map((member: JsonValue) => longestString(member))
+    .reduce((longest, one) => (one.length > longest.length ? one : longest), "");
 }
 
 function isThread<Row extends Partial<ThreadColumns>>(row: Row): row is Row & ThreadColumns {

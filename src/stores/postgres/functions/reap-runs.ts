@@ -20,13 +20,13 @@ BEGIN
       c ->> 'error' AS error, (c ->> 'retryMs')::bigint AS retry_ms
     FROM jsonb_array_elements(p_candidates) c JOIN heddle_runs r ON r.run_id = c ->> 'runId' ORDER BY r.thread_id
   LOOP
-    -- Whoever holds the lock is ending or taking back the run.
+    -- Whoever holds a lock is ending, taking back or renewing the run.
     PERFORM 1 FROM heddle_threads t WHERE t.thread_id = candidate.thread_id FOR UPDATE SKIP LOCKED;
     CONTINUE WHEN NOT FOUND;
     now_ms := heddle_now(p_now);
     SELECT r.cancel_action INTO taken FROM heddle_runs r
       WHERE r.run_id = candidate.run_id AND r.status = 'running' AND r.lease_token = candidate.lease_token
-        AND (candidate.dead OR r.lease_until <= now_ms) FOR UPDATE;
+        AND (candidate.dead OR r.lease_until <= now_ms) FOR UPDATE SKIP LOCKED;
     CONTINUE WHEN NOT FOUND;
     -- With a cancel requested no attempt will execute the graph again, so none is one too many.
     failure := CASE WHEN taken.cancel_action IS NULL THEN candidate.error END;
