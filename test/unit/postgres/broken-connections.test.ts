@@ -149,6 +149,17 @@ describe("connections that break", () => {
     await expect(database.query(ONE)).rejects.toMatchObject({ code: "STORAGE_UNAVAILABLE" });
   });
 
+  it("there are never more than were allowed", async () => {
+    const { database } = await open({ maxConnections: 3 });
+    let most = 0;
+    database.pool.on("connect", () => {
+      most = Math.max(most, database.pool.totalCount);
+    });
+    const answers = await Promise.all(Array.from({ length: 60 }, () => database.query(ONE)));
+    expect(answers).toHaveLength(60);
+    expect(most).toBe(3);
+  });
+
   it("deadlocks are tried again", async () => {
     const { database } = await open();
     await database.query({
