@@ -8,8 +8,8 @@ const RETRY_MS = 1_000;
 /** How long a disposable storage may keep readers and runs waiting. */
 export const PATIENCE_MS = 1_000;
 
-/** Bytes of events in one write, more or less; and of one log's share. */
-const MAX_WRITE_BYTES = 8 * 1024 * 1024;
+/** Bytes of events in one write, more or less. Clients of databases keep buffers as large as their largest message. */
+const MAX_WRITE_BYTES = 1024 * 1024;
 
 export interface WriterOptions {
   /** Bytes of a run that stay in memory when they are stored. */
