@@ -30,18 +30,22 @@ END $$;
 CREATE FUNCTION heddle_delete_assistant(p_now bigint, p_assistant_id text, p_access jsonb)
 RETURNS SETOF heddle_assistants LANGUAGE plpgsql AS $$
 DECLARE
+  locked text[];
   waiting text[];
+  doomed text[];
   v_thread_id text;
 BEGIN
   RETURN QUERY DELETE FROM heddle_assistants a WHERE a.assistant_id = p_assistant_id AND heddle_visible(a.metadata, p_access) RETURNING a.*;
   IF NOT FOUND THEN RETURN; END IF;
   DELETE FROM heddle_assistant_versions v WHERE v.assistant_id = p_assistant_id;
-  PERFORM 1 FROM heddle_threads t WHERE t.thread_id IN (
+  locked := ARRAY(SELECT t.thread_id FROM heddle_threads t WHERE t.thread_id IN (
     SELECT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND (r.held OR r.waiting)
-  ) ORDER BY t.thread_id FOR UPDATE;
-  waiting := ARRAY(SELECT DISTINCT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND r.waiting);
-  DELETE FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND r.status <> 'running';
-  FOREACH v_thread_id IN ARRAY waiting LOOP
+  ) ORDER BY t.thread_id FOR UPDATE);
+  SELECT array_agg(r.run_id), array_agg(DISTINCT r.thread_id) INTO doomed, waiting FROM heddle_runs r
+    WHERE r.assistant_id = p_assistant_id AND r.waiting AND r.thread_id = ANY (locked);
+  -- Runs that were created meanwhile, in threads that are not locked, come after the deletion.
+  DELETE FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND NOT r.held AND (NOT r.waiting OR r.run_id = ANY (coalesce(doomed, '{}')));
+  FOREACH v_thread_id IN ARRAY coalesce(waiting, '{}') LOOP
     PERFORM heddle_refresh_thread(v_thread_id, heddle_now(p_now), false);
   END LOOP;
 END $$;

@@ -56,6 +56,7 @@ DECLARE
 BEGIN
   SELECT r.thread_id INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
   PERFORM 1 FROM heddle_threads t WHERE t.thread_id = run.thread_id FOR UPDATE;
+  IF NOT FOUND THEN RETURN false; END IF;
   SELECT r.thread_id, r.status, r.lease_token, r.request INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
   IF run.status = 'running' AND run.lease_token = p_lease_token THEN
     now_ms := heddle_now(p_now);
@@ -80,6 +81,7 @@ BEGIN
   SELECT r.thread_id INTO v_thread_id FROM heddle_runs r WHERE r.run_id = p_run_id;
   IF NOT FOUND THEN RETURN; END IF;
   PERFORM 1 FROM heddle_threads t WHERE t.thread_id = v_thread_id FOR UPDATE;
+  IF NOT FOUND THEN RETURN; END IF;
   SELECT r.* INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
   IF NOT FOUND THEN RETURN; END IF;
   IF (p_thread_id IS NOT NULL AND v_thread_id <> p_thread_id) OR (p_access IS NOT NULL AND NOT heddle_visible(

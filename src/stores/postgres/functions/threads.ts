@@ -57,6 +57,7 @@ CREATE FUNCTION heddle_update_thread(p_now bigint, p_thread_id text, p_metadata 
 RETURNS SETOF heddle_thread_rows LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM heddle_threads t WHERE t.thread_id = p_thread_id FOR UPDATE;
+  IF NOT FOUND THEN RETURN; END IF;
   UPDATE heddle_thread_metadata m SET metadata = m.metadata || coalesce(p_metadata, '{}')
     WHERE m.thread_id = p_thread_id AND heddle_visible(m.metadata, p_access);
   IF NOT FOUND THEN RETURN; END IF;
@@ -81,6 +82,8 @@ END $$;
 CREATE FUNCTION heddle_delete_thread(p_thread_id text, p_access jsonb) RETURNS SETOF heddle_thread_rows LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM heddle_threads t WHERE t.thread_id = p_thread_id FOR UPDATE;
+  -- It may be made right now: then it is not locked, and not there yet.
+  IF NOT FOUND THEN RETURN; END IF;
   RETURN QUERY SELECT * FROM heddle_thread_rows v WHERE v.thread_id = p_thread_id AND heddle_visible(v.metadata, p_access);
   IF NOT FOUND THEN RETURN; END IF;
   DELETE FROM heddle_runs r WHERE r.thread_id = p_thread_id;
