@@ -58,6 +58,8 @@ export interface PostgresDatabase extends SqlClient {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000;
+/** How long a transaction may keep the server waiting for its next statement: then it is rolled back. */
+const IDLE_IN_TRANSACTION_MS = 10_000;
 /** Closed connections are taken at their word after this. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
@@ -178,7 +180,8 @@ function readableUri(pg: typeof pgModule, uri: string): string {
 
 async function inTransaction<T>(client: PoolClient, work: (client: SqlClient) => Promise<T>): Promise<T> {
   try {
-    await client.query("BEGIN");
+    // One round trip. Whoever is paused or cut off between two statements would keep his locks from everybody else.
+    await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`);
   } catch (error) {
     throw isConnectionLost(error) ? new NotBegun("BEGIN", { cause: error }) : error;
   }

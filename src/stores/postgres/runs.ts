@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
 import type { RunStore } from "../../core/metadata-store.js";
-import type { CancelAction } from "../../core/run.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { fromText, toText } from "../../databases/postgres/storable.js";
 import { createRun } from "./create-run.js";
@@ -10,7 +9,7 @@ import { ruleParameter } from "./filters.js";
 import { getRun } from "./get-run.js";
 import { listRuns } from "./list-runs.js";
 import { reapRuns } from "./reap-runs.js";
-import { renewStatement, type RenewedColumns } from "./renew-leases.js";
+import { createHeartbeat } from "./renew-leases.js";
 import { type LeaseColumns, type RunColumns, runColumns, runOf } from "./rows.js";
 import type { Session } from "./session.js";
 
@@ -71,19 +70,7 @@ export function createPostgresRuns(session: Session): RunStore {
       return row?.due ?? null;
     },
 
-    async heartbeat({ leases, leaseMs }) {
-      if (leases.length === 0) return { lost: [], cancelRequested: [] };
-      const rows = await session.query<RenewedColumns>(...renewStatement(session.now(), leases, leaseMs));
-      const held = new Map(rows.map((row) => [`${row.run_id}:${row.lease_token}`, row.cancel_action]));
-      const cancelRequested: { runId: string; action: CancelAction }[] = [];
-      const lost: string[] = [];
-      for (const { runId, leaseToken } of leases) {
-        const action = held.get(`${toText(runId)}:${leaseToken}`);
-        if (action === undefined) lost.push(runId);
-        else if (action !== null) cancelRequested.push({ runId, action });
-      }
-      return { lost, cancelRequested };
-    },
+    heartbeat: createHeartbeat(session),
 
     finish: (params) => finishRun(session, params),
 
