@@ -164,8 +164,12 @@ export function createWorker(deps: WorkerDeps, options: WorkerOptions): Worker {
     const sentAt = clock.now();
     const leases = beaten.map((slot) => slot.claimed.lease);
     const { lost, cancelRequested } = await store.runs.heartbeat({ leases, leaseMs });
-    for (const slot of beaten) slot.renewedAt = sentAt;
-    for (const runId of lost) abortRun(runId, { kind: "lease-lost" });
+    const isLost = new Set(lost);
+    for (const slot of beaten) {
+      slot.renewedAt = sentAt;
+      // This slot, not the run's: this worker may have claimed it again since it asked.
+      if (isLost.has(slot.claimed.run.runId)) slot.abort.abort({ kind: "lease-lost" } satisfies AbortReason);
+    }
     for (const { runId, action } of cancelRequested) abortRun(runId, { kind: "cancel", action });
   };
 

@@ -92,8 +92,9 @@ export function createThreadsService(deps: {
     async delete(caller: Caller, threadId: string): Promise<void> {
       const { access } = await authorize(caller, "threads", "delete", { thread_id: threadId });
       const running = await store.runs.list({ threadId, status: ["running"], limit: 1000, offset: 0, access });
-      const thread = await store.threads.delete({ threadId, access });
-      if (thread === null) throw threadNotFound(threadId);
+      // Asked before: a deletion that was repeated because its answer was lost finds nothing, and the rest has to follow it.
+      if ((await store.threads.get({ threadId, access })) === null) throw threadNotFound(threadId);
+      await store.threads.delete({ threadId, access });
       // The rows are gone, so no worker can finish; the signal only makes it stop sooner.
       for (const run of running) deps.dispatcher.signal(run, "interrupt");
       await checkpointer.deleteThread(threadId);

@@ -305,3 +305,43 @@ it("claims again at the next poll when claiming fails", async () => {
   await test.until(async () => (await test.row(run))?.status === "success", "the run", 500);
   expect(calls).toBeGreaterThan(3);
 });
+
+it("keeps a run that it has claimed again while a heartbeat was under way that calls the former lease lost", async () => {
+  const held: PromiseWithResolvers<void>[] = [];
+  const test = await openRuntime({
+    scripts: { stuck: never() },
+    leaseMs: 3_000,
+    wrapStore: (store) => ({
+      ...store,
+      runs: {
+        ...store.runs,
+        async heartbeat(params) {
+          const answer = await store.runs.heartbeat(params);
+          if (answer.lost.length > 0) {
+            held.push(Promise.withResolvers());
+            await held.at(-1)!.promise;
+          }
+          return answer;
+        },
+      },
+    }),
+  });
+  const run = await test.run("stuck");
+  await turns();
+  await test.store.runs.reapExpired({ maxAttempts: 9, isAlive: () => false });
+  test.clock.advance(1_000);
+  await turns(5);
+  expect(held).toHaveLength(1);
+  test.dispatcher.announce(run.threadId);
+  await turns(10);
+  expect(await test.row(run)).toMatchObject({ status: "running", attempt: 2 });
+  held[0]!.resolve();
+  await turns(10);
+  expect(test.scripted.executions).toHaveLength(2);
+  // Still executed, and renewed.
+  for (let second = 0; second < 8; second += 1) {
+    test.clock.advance(1_000);
+    await turns(10);
+  }
+  expect(await test.row(run)).toMatchObject({ status: "running", attempt: 2 });
+});
