@@ -19,12 +19,16 @@ type WatchListener = Parameters<NonNullable<EventStorage["watch"]>>[0];
  * Hints by NOTIFY and LISTEN: JSON arrays of the sender and the runs whose logs changed. Sent after the write and apart from
  * it, one at a time, what comes meanwhile together: within the write it would hold a lock on all notifications until the
  * write is on disk (design §7.7; PreCommit_Notify in Postgres' async.c). One that is lost costs time only.
+ *
+ * Most runs are read where they are executed: a log's writer sends nothing until another process has asked for it.
  */
 export class PostgresEventHints {
   readonly #database: PostgresDatabase;
   readonly #onError: (error: unknown) => void;
   readonly #origin = randomUUID();
   readonly #watched = new Map<string, RunRef>();
+  /** Those of {@link #watched} whose writers know. */
+  readonly #asked = new Set<string>();
   readonly #stops: (() => void)[] = [];
   #listener: WatchListener | null = null;
   #waiting = new Set<string>();
@@ -47,12 +51,25 @@ export class PostgresEventHints {
     this.#listener = listener;
     return {
       add: (run) => void this.#watched.set(run.runId, run),
-      remove: (run) => void this.#watched.delete(run.runId),
+      remove: (run) => {
+        this.#watched.delete(run.runId);
+        this.#asked.delete(run.runId);
+      },
       close: () => {
         this.#listener = null;
         this.#watched.clear();
+        this.#asked.clear();
       },
     };
+  }
+
+  /** The ids of those of `runs` that are watched and whose writers do not know yet. */
+  unasked(runs: readonly RunRef[]): readonly string[] {
+    return runs.map(({ runId }) => runId).filter((runId) => this.#watched.has(runId) && !this.#asked.has(runId));
+  }
+
+  asked(runIds: readonly string[]): void {
+    for (const runId of runIds) if (this.#watched.has(runId)) this.#asked.add(runId);
   }
 
   /** Tell other processes, some time soon. */

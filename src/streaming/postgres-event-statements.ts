@@ -1,7 +1,8 @@
 import type { Statement } from "../databases/postgres/open.js";
 
 /**
- * `heddle_event_logs`: one row per run's log. `expires_at` is set when it is sealed, `keep_ms` or more later.
+ * `heddle_event_logs`: one row per run's log. `followed`: a process that does not write it wants to hear of its growth; it has asked
+ * for it, or made it, or wrote it before. `expires_at` is set when it is sealed, `keep_ms` or more later.
  * `heddle_events.kind`: 0 token, 1 state, 2 control. `data` is JSON text as it came: `jsonb` would change it, and refuse `\u0000`.
  * It lives for minutes: compressing it would cost more than it saves.
  */
@@ -14,6 +15,7 @@ export const EVENT_MIGRATIONS: readonly string[] = [
     next_seq integer NOT NULL,
     bytes bigint NOT NULL,
     lease_token integer NOT NULL,
+    followed boolean NOT NULL,
     tokens_evicted_to integer NOT NULL,
     states_evicted_to integer NOT NULL,
     keep_ms bigint NOT NULL DEFAULT 0,
@@ -50,6 +52,7 @@ const ACCEPTS = (from: string): string =>
 const CHANGES = (from: string): string => `
       next_seq = greatest(l.next_seq, ${from}.next_seq),
       lease_token = ${from}.lease_token,
+      followed = l.followed OR l.lease_token < ${from}.lease_token,
       tokens_evicted_to = greatest(l.tokens_evicted_to, ${from}.tokens_evicted_to),
       states_evicted_to = greatest(l.states_evicted_to, ${from}.states_evicted_to),
       sealed_at = ${from}.sealed_at,
@@ -59,7 +62,7 @@ export const SQL = {
   /**
    * $1 now; one array per column of logs, $2…$11: run, thread, resumable, token, storedSeq, nextSeq, bytes, tokensTo,
    * statesTo, sealForMs; one per column of events, $12…$17: place of its log among these from 1 on, seq, kind, bytes, event,
-   * data. Returns the refused runs; a repeated seal is one.
+   * data. Returns the refused runs (a repeated seal is one), and the followed ones.
    */
   write: {
     name: "heddle_event_write",
@@ -82,29 +85,37 @@ export const SQL = {
           ELSE (SELECT COALESCE(sum(e.bytes), 0) FROM event e WHERE e.place = i.place AND e.seq >= l.next_seq) END
       FROM input i
       WHERE l.run_id = i.run_id AND i.stored_seq <= l.next_seq AND ${ACCEPTS("i")}
-      RETURNING l.log_id, i.place
+      RETURNING l.log_id, l.followed, i.place
     ),
     made AS (
-      INSERT INTO heddle_event_logs AS l (run_id, thread_id, resumable, next_seq, bytes, lease_token, tokens_evicted_to,
-        states_evicted_to, keep_ms, sealed_at, expires_at)
-      SELECT run_id, thread_id, resumable, next_seq, bytes, lease_token, tokens_evicted_to, states_evicted_to,
+      INSERT INTO heddle_event_logs AS l (run_id, thread_id, resumable, next_seq, bytes, lease_token, followed,
+        tokens_evicted_to, states_evicted_to, keep_ms, sealed_at, expires_at)
+      SELECT run_id, thread_id, resumable, next_seq, bytes, lease_token, lease_token = 0, tokens_evicted_to, states_evicted_to,
         COALESCE(keep_ms, 0), sealed_at, sealed_at + keep_ms
       FROM input WHERE stored_seq IS NULL ORDER BY run_id
       ON CONFLICT (run_id) DO UPDATE SET ${CHANGES("excluded")},
         bytes = l.bytes + CASE WHEN l.next_seq < excluded.next_seq THEN excluded.bytes ELSE 0 END
       WHERE ${ACCEPTS("excluded")}
-      RETURNING l.log_id, l.run_id
+      RETURNING l.log_id, l.followed, l.run_id
     ),
     taken AS (
-      SELECT log_id, place FROM grown
-      UNION ALL SELECT m.log_id, i.place FROM made m JOIN input i ON i.run_id = m.run_id
+      SELECT log_id, followed, place FROM grown
+      UNION ALL SELECT m.log_id, m.followed, i.place FROM made m JOIN input i ON i.run_id = m.run_id
     ),
     stored AS (
       INSERT INTO heddle_events (log_id, seq, kind, bytes, event, data)
       SELECT t.log_id, e.seq, e.kind, e.bytes, e.event, e.data FROM event e JOIN taken t ON t.place = e.place
       ON CONFLICT (log_id, seq) DO NOTHING
     )
-    SELECT run_id, thread_id FROM input WHERE place NOT IN (SELECT place FROM taken)`,
+    SELECT i.run_id, i.thread_id, t.place IS NULL AS refused FROM input i LEFT JOIN taken t USING (place)
+    WHERE t.place IS NULL OR t.followed`,
+  },
+
+  /** $1 runs. Committed before their heads are read: a write that this did not see sees this. Returns those that are there. */
+  follow: {
+    name: "heddle_event_follow",
+    idempotent,
+    text: "UPDATE heddle_event_logs SET followed = true WHERE run_id = ANY ($1::text[]) RETURNING run_id",
   },
 
   heads: {

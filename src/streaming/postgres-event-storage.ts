@@ -95,6 +95,7 @@ class PostgresEventStorage implements EventStorage {
   }
 
   async heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]> {
+    await this.#follow(runs);
     const rows = await this.#database.query<HeadRow & RefRow>(SQL.heads, [runs.map(({ runId }) => runId)]);
     const byRun = new Map(rows.map((row) => [row.run_id, row]));
     return runs.map(({ runId, threadId }) => {
@@ -112,7 +113,7 @@ class PostgresEventStorage implements EventStorage {
         events.push(event);
       }
     });
-    const rows = await this.#database.query<RefRow>(SQL.write, [
+    const rows = await this.#database.query<RefRow & { refused: boolean }>(SQL.write, [
       this.#now(),
       writes.map(({ run }) => run.runId),
       writes.map(({ run }) => run.threadId),
@@ -131,10 +132,9 @@ class PostgresEventStorage implements EventStorage {
       events.map(({ event }) => toText(event)),
       events.map(({ data }) => (data.isWellFormed() ? data : toText(data))),
     ]);
-    const refused = new Set(rows.map((row) => row.run_id));
-    const accepted = writes.filter(({ run }) => !refused.has(run.runId));
-    if (accepted.length > 0) this.#hints.send(accepted.map(({ run }) => run));
-    return rows.map(toRef);
+    const followed = rows.filter((row) => !row.refused);
+    if (followed.length > 0) this.#hints.send(followed.map(toRef));
+    return rows.filter((row) => row.refused).map(toRef);
   }
 
   async read(params: {
@@ -154,6 +154,7 @@ class PostgresEventStorage implements EventStorage {
     asked: readonly { readonly run: RunRef; readonly fromSeq: number | null }[],
     maxBytes: number,
   ): Promise<readonly LookedAt[]> {
+    await this.#follow(asked.map(({ run }) => run));
     const rows = await this.#database.query<LookRow>(SQL.look, [
       asked.map(({ run }) => run.runId),
       asked.map(({ run }) => run.threadId),
@@ -210,6 +211,14 @@ class PostgresEventStorage implements EventStorage {
   async close(): Promise<void> {
     await this.#hints.close();
     await this.#database.close();
+  }
+
+  /** Ask the writers of logs that are followed here for notifications: without one they send none. */
+  async #follow(runs: readonly RunRef[]): Promise<void> {
+    const unasked = this.#hints.unasked(runs);
+    if (unasked.length === 0) return;
+    const rows = await this.#database.query<{ run_id: string }>(SQL.follow, [unasked]);
+    this.#hints.asked(rows.map((row) => row.run_id));
   }
 
   async #delete(threadId: string, runId: string | null): Promise<void> {
