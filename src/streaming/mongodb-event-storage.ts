@@ -210,8 +210,12 @@ class MongoEventStorage implements EventStorage {
   }
 
   /** Resolves when no eviction of the run is under way here. */
-  async #evicted(run: RunRef): Promise<void> {
-    await this.#evictions.get(run.runId)?.catch(() => undefined);
+  async #evicted({ runId }: RunRef): Promise<void> {
+    for (let eviction = this.#evictions.get(runId); eviction !== undefined; eviction = this.#evictions.get(runId)) {
+      await eviction.catch(() => undefined);
+      // The log asks for one kind of events after the other.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   async #eventsOf(

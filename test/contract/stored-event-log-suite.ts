@@ -12,12 +12,13 @@ export interface StoredEventLogSuite extends Pick<StoredEventLogOptions, "hotByt
   /** A place of its own, or at least one where nobody has the same runs; the function opens it as one process does. */
   readonly place: () => Promise<(clock: FakeClock) => Promise<EventStorage>>;
   readonly wrap?: (storage: EventStorage) => EventStorage;
+  readonly manyRuns?: number;
 }
 
 /** Everything that is asked of an event storage: its own contract, that of the event log over it, and what goes wrong. */
 export function testStoredEventLog(
   name: string,
-  { place, wrap = (storage) => storage, ...hot }: StoredEventLogSuite,
+  { place, wrap = (storage) => storage, manyRuns = 500, ...hot }: StoredEventLogSuite,
 ): void {
   const logger = {
     warn: (fields: object) => {
@@ -28,6 +29,7 @@ export function testStoredEventLog(
     name,
     vitest,
     fc,
+    manyRuns,
     async open(options) {
       const openStorage = await place();
       const open = async (): Promise<StoredEventLog> =>

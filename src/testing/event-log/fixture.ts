@@ -23,6 +23,8 @@ export interface EventLogSuite {
   readonly name: string;
   readonly vitest: Pick<typeof Vitest, "describe" | "it" | "expect">;
   readonly fc: typeof FastCheck;
+  /** How many runs are read at once where there are many: fewer for a slow server. Default 500. */
+  readonly manyRuns?: number;
   /** A fresh, empty log. */
   open(options: EventLogOptions & { readonly clock: FakeClock }): Promise<OpenedEventLog>;
 }
@@ -128,7 +130,8 @@ export async function eventually<T>(clock: FakeClock, work: Promise<T>): Promise
     isDone = true;
   });
   for (let step = 0; step < 400 && !isDone; step += 1) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    // Slow storages get some seconds.
+    await new Promise((resolve) => setTimeout(resolve, step < 200 ? 1 : 15));
     if (!isDone) clock.advance(step < 100 ? 20 : 200);
   }
   if (!isDone) throw new Error("It has not come");
