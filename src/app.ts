@@ -97,8 +97,6 @@ export async function openApp(
     logger,
     server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },
     langsmith: config.langsmith.hasApiKey,
-    // Without a restart to survive there is no other process that could take over.
-    ...(storage.metadata.durable && { holdsLease: (lease) => storage.metadata.runs.holds(lease) }),
     runInContext: createLoopback((request) => inner.fetch(request), config.http.basePath),
     // Runs of a store that ends with the process are never taken over.
     ...(storage.metadata.durable && { holdsLease: (lease) => storage.metadata.runs.holds(lease) }),

@@ -64,7 +64,7 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
  * ({@link Aliases}), `task_path`, the order of pending writes, NUL characters, `limit: 0`, set-up by several processes at
  * once. With `fenced`, puts of a lost lease are refused by their own statement.
  */
-export class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
+class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   declare serde: CheckpointSerde;
   readonly #database: PostgresDatabase;
   readonly #reader: PostgresReader;

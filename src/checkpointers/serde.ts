@@ -101,7 +101,8 @@ export function joinTexts(texts: readonly string[]): string {
 
 /** JSON that says everything about a value, for comparing. */
 export function textOf(data: Encoded): string {
-  if (data instanceof Uint8Array) return JSON.stringify({ lc: 2, type: "bytes", base64: Buffer.from(data).toString("base64") });
+  if (data instanceof Uint8Array)
+    return JSON.stringify({ lc: 2, type: "bytes", base64: Buffer.from(data).toString("base64") });
   return typeof data === "string" ? data : joinTexts(data);
 }
 

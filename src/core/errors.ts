@@ -73,5 +73,5 @@ export function isHeddleError(value: unknown): value is HeddleError {
  * @example errorName("STATE_TOO_LARGE") // "StateTooLarge"
  */
 export function errorName(code: ErrorCode): string {
-  return code.replace(/(^|_)([A-Z]+)/g, (_, __, word: string) => word.charAt(0) + word.slice(1).toLowerCase());
+  return code.replaceAll(/(^|_)([A-Z]+)/g, (_, __, word: string) => word.charAt(0) + word.slice(1).toLowerCase());
 }

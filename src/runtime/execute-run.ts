@@ -180,10 +180,10 @@ async function end(execution: Execution, outcome: EndedExecution, cancel: Cancel
 async function finish(
   execution: Execution,
   final: FinalState,
-  end: { readonly result: RunOutcome; readonly cancel: CancelAction | null },
+  intended: { readonly result: RunOutcome; readonly cancel: CancelAction | null },
 ): Promise<{ readonly result: RunOutcome; readonly finished: Awaited<ReturnType<RunStore["finish"]>> }> {
   const { store, claimed, retrying } = execution;
-  const { result, cancel } = end;
+  const { result, cancel } = intended;
   const { values, interrupts, hasNext, madeBy } = final;
   try {
     const finished = await retrying(() =>

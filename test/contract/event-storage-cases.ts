@@ -10,12 +10,12 @@ import type { StoredEventLogSuite } from "./stored-event-log-suite.js";
 
 const MAX_SEQ = 2_147_483_647;
 
-export function eventAt(seq: number, kind: RunEventKind = "state", text = `e${seq}`): RunEvent {
+function eventAt(seq: number, kind: RunEventKind = "state", text = `e${seq}`): RunEvent {
   return { seq, event: "values", data: toJsonText(text), kind };
 }
 
 /** A write of events `from` … `before`, by a writer that has seen the log unless it is the first. */
-export function writeOf(
+function writeOf(
   run: RunRef,
   params: Partial<LogWrite> & { readonly events?: readonly RunEvent[] } = {},
 ): LogWrite {

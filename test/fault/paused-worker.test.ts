@@ -54,7 +54,7 @@ it("a paused process that wakes up can neither finish its run, append events nor
   expect(readAudit(cluster.auditFile).findLast((line) => line.runId === next.run_id)?.pid).toBe(zombie.pid);
   expect((await api.client.runs.get(thread_id, run.run_id)).status).toBe("success");
   expect((await api.client.threads.getState<Done>(thread_id)).values.done).toBe(14);
-  const again = await api.client.runs.joinStream(thread_id, run.run_id, { lastEventId: "-1" });
+  const again = api.client.runs.joinStream(thread_id, run.run_id, { lastEventId: "-1" });
   const replayed: unknown[] = [];
   for await (const event of again) replayed.push(event);
   expect(replayed).toHaveLength(events.length);

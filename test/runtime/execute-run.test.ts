@@ -148,10 +148,10 @@ it("ends a run whose state the store cannot hold as an error that says so, and k
   const run = await test.store.runs.get({ runId: second.runId, access: ALL_ROWS });
   expect(run).toMatchObject({ status: "error", attempt: 1 });
   const reason = { error: "StateTooLarge", message: 'The state has 17 MB; largest: "files" 16 MB' };
-  expect(parseJsonText(run?.error!)).toEqual(reason);
+  expect(parseJsonText(run!.error!)).toEqual(reason);
   expect(await test.ending(second)).toBe("error");
   const thread = await test.store.threads.get({ threadId: first.threadId, access: ALL_ROWS });
-  expect(parseJsonText(thread?.values!)).toEqual({ n: 1 });
+  expect(parseJsonText(thread!.values!)).toEqual({ n: 1 });
   expect(thread?.status).toBe("error");
 });
 

@@ -49,6 +49,8 @@ export async function createStorage(storage: StorageName): Promise<{ readonly ur
       return createDatabase();
     case "mongodb":
       return createMongoDatabase();
+    default:
+      throw new Error(`no storage ${String(storage satisfies never)}`);
   }
 }
 

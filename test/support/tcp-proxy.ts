@@ -34,16 +34,15 @@ export async function startTcpProxy(target: { readonly port: number }): Promise<
       incoming.destroy();
       outgoing.destroy();
     };
-    for (const [from, to] of [
-      [incoming, outgoing],
-      [outgoing, incoming],
-    ] as const) {
+    const pass = (from: Socket, to: Socket): void => {
       from.on("error", end);
       from.on("close", end);
       from.on("data", (chunk) => {
         if (mode === "forward") to.write(chunk);
       });
-    }
+    };
+    pass(incoming, outgoing);
+    pass(outgoing, incoming);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

@@ -41,7 +41,7 @@ export async function migrate(database: PostgresDatabase, components: readonly C
 }
 
 /** Wait for the right to change tables, until the transaction ends. Concurrent `CREATE … IF NOT EXISTS` fail otherwise. */
-export async function lockMigrations(client: SqlClient): Promise<void> {
+async function lockMigrations(client: SqlClient): Promise<void> {
   await client.query({ name: "", text: "SELECT pg_advisory_xact_lock($1)", timeoutMs: MIGRATION_TIMEOUT_MS }, [
     MIGRATION_LOCK,
   ]);

@@ -156,7 +156,7 @@ async function putVisible(
 }
 
 /** Key of an item's document. */
-export function itemId(namespace: readonly string[], key: string): string {
+function itemId(namespace: readonly string[], key: string): string {
   return JSON.stringify([namespace, key]);
 }
 

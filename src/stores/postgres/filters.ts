@@ -12,7 +12,7 @@ export type AccessRule =
 const NOTHING: AccessRule = { any: [] };
 
 /** `null` shows everything. */
-export function accessRule(access: AccessFilter): AccessRule | null {
+function accessRule(access: AccessFilter): AccessRule | null {
   return access.kind === "all" ? null : conditionRule(access.where);
 }
 

@@ -18,7 +18,7 @@ export type RenewedColumns = {
  * far as can be seen: a checkpoint that is being written (it takes its time when it is large) must not cost all other runs of
  * the worker their leases, and whoever takes runs back passes over locked rows as well.
  */
-export const RENEW: Statement = {
+const RENEW: Statement = {
   name: "heddle_renew_leases",
   idempotent: true,
   // A half-open connection has to be noticed before the leases end.

@@ -61,7 +61,7 @@ export type LeaseColumns = {
 export const VERSION_COLUMNS =
   "graph_id, name, description, config, context, metadata::text AS metadata, version, created_at";
 export const ASSISTANT_COLUMNS = `assistant_id, ${VERSION_COLUMNS}, updated_at`;
-export const BARE_THREAD_COLUMNS =
+const BARE_THREAD_COLUMNS =
   "thread_id, created_at, updated_at, state_updated_at, status, metadata::text AS metadata, config";
 export const THREAD_COLUMNS = `${BARE_THREAD_COLUMNS}, state_values, interrupts, error`;
 /** @param source of the columns, with its dot: a table's alias, a row */

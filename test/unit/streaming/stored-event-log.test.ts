@@ -198,7 +198,7 @@ describe("StoredEventLog", () => {
       evicted,
       sealForMs: null,
     };
-    await sqlite.write(refs.map((ref) => ({ run: ref, ...rest })));
+    await sqlite.write(refs.map((ref) => Object.assign({ run: ref }, rest)));
     const pages = [await log.unsealed(), await log.unsealed(), await log.unsealed()];
     expect(pages.map((page) => page.length)).toEqual([1_000, 1_000, 300]);
     expect(new Set(pages.flat().map(({ runId }) => runId)).size).toBe(2_300);

@@ -62,12 +62,14 @@ describe.each(STORAGES)("threads and state over the wire on %s", (storage) => {
       '{"metadata":{"a\\u0000":"b\\u0000","c":"\\\\u0000","__proto__":{"x":1},"é":"😀"}}',
     );
     // As entries: a database may keep the keys of an object in an order of its own, and `__proto__` must be one of them.
-    expect(Object.entries(odd.json.metadata as object).toSorted()).toEqual([
-      ["__proto__", { x: 1 }],
-      ["a\ufffd", "b\ufffd"],
-      ["c", "\\u0000"],
-      ["é", "😀"],
-    ]);
+    expect(new Set(Object.entries(odd.json.metadata as object))).toEqual(
+      new Set([
+        ["__proto__", { x: 1 }],
+        ["a\ufffd", "b\ufffd"],
+        ["c", "\\u0000"],
+        ["é", "😀"],
+      ]),
+    );
     for (const limit of ["0", "1001", "1.5", '"5"', "1e999"]) {
       const answer = await call("POST", "/threads/search", `{"limit":${limit}}`);
       expect([answer.status, answer.json.detail]).toEqual([422, expect.stringContaining("limit")]);
