@@ -41,7 +41,8 @@ const DELETE: Statement = {
 const ABANDONED: Statement = {
   name: "heddle_abandoned_threads",
   idempotent,
-  text: `SELECT thread_id FROM heddle_threads WHERE temporary AND status <> 'busy' AND updated_at <= (SELECT heddle_now($1)) - $2::bigint
+  text: `WITH forgotten AS (DELETE FROM heddle_gone_runs WHERE gone_at < (SELECT heddle_now(NULL)) - 120000)
+    SELECT thread_id FROM heddle_threads WHERE temporary AND status <> 'busy' AND updated_at <= (SELECT heddle_now($1)) - $2::bigint
     ORDER BY updated_at LIMIT $3`,
 };
 

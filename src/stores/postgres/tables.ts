@@ -110,6 +110,15 @@ CREATE INDEX heddle_runs_waiting ON heddle_runs (thread_id, due_at, run_id) WHER
 CREATE INDEX heddle_runs_delayed ON heddle_runs (due_at) WHERE waiting AND due_at > created_at;
 CREATE INDEX heddle_runs_by_thread ON heddle_runs (thread_id, created_at);
 
+-- Runs that others executed and that were deleted lately: a creation that is repeated because its answer was lost must not bring
+-- one back. Not logged: it is of use for less than a minute.
+CREATE UNLOGGED TABLE heddle_gone_runs (
+  run_id text COLLATE "C" PRIMARY KEY,
+  created_at bigint NOT NULL,
+  due_at bigint NOT NULL,
+  gone_at bigint NOT NULL
+);
+
 -- Faster than the default, where the server has it. Large states are compressed with every run.
 DO $$
 BEGIN

@@ -11,6 +11,8 @@ export interface LossyProxy {
   loseAnswer(after?: number): void;
   /** Connections that are open now are half-open from now on: nothing arrives any more, and nobody is told. */
   halfOpen(): void;
+  /** What connections that are opened later ask is not sent on before. */
+  holdConnections(until: Promise<unknown>): void;
   /** How many answers were lost. */
   readonly lost: number;
   close(): Promise<void>;
@@ -22,6 +24,7 @@ export async function startLossyProxy(uri: string): Promise<LossyProxy> {
   const open = new Set<Socket>();
   const deaf = new WeakSet<Socket>();
   let lost = 0;
+  let held: Promise<unknown> | null = null;
   const server = createServer((incoming) => {
     const outgoing = connect(Number(target.port), target.hostname);
     const end = (): void => {
@@ -34,6 +37,11 @@ export async function startLossyProxy(uri: string): Promise<LossyProxy> {
     incoming.on("data", (chunk) => {
       if (!deaf.has(incoming)) outgoing.write(chunk);
     });
+    if (held !== null) {
+      incoming.pause();
+      const resume = (): void => void incoming.resume();
+      held.then(resume, resume);
+    }
     outgoing.on("data", (chunk) => {
       if (deaf.has(incoming)) return;
       const left = answersLeft.get(incoming) ?? Number.POSITIVE_INFINITY;
@@ -57,6 +65,9 @@ export async function startLossyProxy(uri: string): Promise<LossyProxy> {
     },
     halfOpen() {
       for (const socket of open) deaf.add(socket);
+    },
+    holdConnections(until) {
+      held = until;
     },
     get lost() {
       return lost;

@@ -9,6 +9,8 @@ import { type LossyProxy, startLossyProxy } from "./lossy-proxy.js";
 
 let proxy: LossyProxy;
 let store: MetadataStore;
+/** Another process, without a proxy. */
+let other: MetadataStore;
 let rows: Rows;
 let drop: () => Promise<void>;
 
@@ -16,12 +18,14 @@ beforeAll(async () => {
   const database = await createDatabase();
   proxy = await startLossyProxy(database.uri);
   store = await createPostgresMetadataStore(await openPostgres(proxy.uri, { cwd: "/", maxConnections: 1 }));
+  other = await createPostgresMetadataStore(await openPostgres(database.uri, { cwd: "/" }));
   rows = new Rows(store);
   drop = () => database.drop();
 });
 
 afterAll(async () => {
   await store.close();
+  await other.close();
   await proxy.close();
   await drop();
 });
@@ -66,6 +70,38 @@ describe("what was carried out although its answer was lost is not done twice", 
     const busy = await unanswered(() => store.runs.create({ draft: refused, access: ALL }));
     expect(busy).toMatchObject({ kind: "busy", inflight: [{ runId: first.run.runId }, { runId: third.runId }] });
     await store.threads.delete({ threadId, access: ALL });
+  });
+
+  it("create: a run that others have executed and deleted meanwhile is not brought back", async () => {
+    const threadId = rows.id();
+    const draft = newRun(0, threadId, {
+      runId: rows.id(),
+      createThread: true,
+      kwargs: { ...KWARGS, temporary: true },
+    });
+    // Another process is faster than the repetition.
+    const executed = (async () => {
+      const started = performance.now();
+      for (;;) {
+        const [claimed] = await other.runs.claim({ ...CLAIM, limit: 1, threadId });
+        if (claimed === undefined && performance.now() - started < 5_000) continue;
+        if (claimed === undefined) throw new Error("nothing to execute");
+        const outcome = { kind: "ended", status: "success" } as const;
+        await other.runs.finish({ lease: claimed.lease, outcome, threadPatch: {}, hasNext: false });
+        await other.threads.delete({ threadId, access: ALL });
+        return claimed.run;
+      }
+    })();
+    proxy.holdConnections(executed);
+    const created = await unanswered(() => store.runs.create({ draft, access: ALL }));
+    const run = await executed;
+    expect(created).toMatchObject({
+      kind: "created",
+      lease: null,
+      run: { runId: run.runId, createdAt: run.createdAt },
+    });
+    expect(await store.threads.get({ threadId, access: ALL })).toBeNull();
+    expect(await store.runs.get({ runId: run.runId, access: ALL })).toBeNull();
   });
 
   it("claim: the runs that it has taken, under the same leases", async () => {

@@ -29,6 +29,10 @@ BEGIN
     SELECT 'created', r.created_at, r.due_at, r.status = 'running' AND r.request = p_request, r.metadata::text, r.superseded::text
       INTO kind, created_at, due_at, leased, metadata, superseded FROM heddle_runs r WHERE r.run_id = p_run_id;
     IF FOUND THEN RETURN; END IF;
+    -- It has ended meanwhile, and was deleted.
+    SELECT 'created', g.created_at, g.due_at, false, (p_assistant_metadata || p_metadata)::text
+      INTO kind, created_at, due_at, leased, metadata FROM heddle_gone_runs g WHERE g.run_id = p_run_id;
+    IF FOUND THEN RETURN; END IF;
   END IF;
   LOOP
     SELECT t.status INTO was_status FROM heddle_threads t WHERE t.thread_id = p_thread_id FOR UPDATE;
@@ -80,7 +84,7 @@ BEGIN
             'runId', other.run_id, 'action', other.cancel_action, 'was', 'running', 'temporary', other.temporary);
         ELSE
           IF p_strategy = 'rollback' THEN
-            DELETE FROM heddle_runs r WHERE r.run_id = other.run_id;
+            PERFORM heddle_delete_runs(ARRAY[other.run_id]);
           ELSE
             UPDATE heddle_runs r SET status = 'interrupted', updated_at = now_ms, request = p_request WHERE r.run_id = other.run_id;
           END IF;

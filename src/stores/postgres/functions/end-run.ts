@@ -24,7 +24,7 @@ BEGIN
   now_ms := heddle_now(p_now);
   IF run.status = 'running' AND run.lease_token = p_lease_token THEN
     IF p_status = 'rolled-back' THEN
-      DELETE FROM heddle_runs r WHERE r.run_id = p_run_id;
+      PERFORM heddle_delete_runs(ARRAY[p_run_id]);
     ELSIF run.cancel_action = 'rollback' THEN
       kind := 'rollback';
       RETURN;

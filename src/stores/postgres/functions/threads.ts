@@ -79,6 +79,19 @@ BEGIN
   RETURN QUERY SELECT * FROM heddle_thread_rows v WHERE v.thread_id = p_thread_id;
 END $$;
 
+-- Runs that their creator executes need not be remembered: he has his answer.
+CREATE FUNCTION heddle_delete_runs(p_run_ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  now_ms bigint := heddle_now(NULL);
+BEGIN
+  WITH gone AS (
+    DELETE FROM heddle_runs r WHERE r.run_id = ANY (p_run_ids) RETURNING r.run_id, r.created_at, r.due_at, r.heartbeat_at
+  ) INSERT INTO heddle_gone_runs (run_id, created_at, due_at, gone_at)
+    SELECT g.run_id, g.created_at, g.due_at, now_ms FROM gone g
+    WHERE g.created_at > now_ms - 60000 AND g.heartbeat_at IS DISTINCT FROM g.created_at
+    ON CONFLICT DO NOTHING;
+END $$;
+
 CREATE FUNCTION heddle_delete_thread(p_thread_id text, p_access jsonb) RETURNS SETOF heddle_thread_rows LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM 1 FROM heddle_threads t WHERE t.thread_id = p_thread_id FOR UPDATE;
@@ -86,7 +99,7 @@ BEGIN
   IF NOT FOUND THEN RETURN; END IF;
   RETURN QUERY SELECT * FROM heddle_thread_rows v WHERE v.thread_id = p_thread_id AND heddle_visible(v.metadata, p_access);
   IF NOT FOUND THEN RETURN; END IF;
-  DELETE FROM heddle_runs r WHERE r.thread_id = p_thread_id;
+  PERFORM heddle_delete_runs(ARRAY(SELECT r.run_id FROM heddle_runs r WHERE r.thread_id = p_thread_id));
   DELETE FROM heddle_thread_metadata m WHERE m.thread_id = p_thread_id;
   DELETE FROM heddle_threads t WHERE t.thread_id = p_thread_id;
 END $$;
