@@ -73,21 +73,17 @@ it("whoever is cut off in the middle of a transaction keeps his locks for some s
 });
 
 it("a run that is created while its assistant is deleted leaves its thread in step", { timeout: 30_000 }, async () => {
-  for (let round = 0; round < 40; round += 1) {
-    const draft = newAssistant(1, { assistantId: rows.id() });
-    await store.assistants.create({ draft, access: ALL });
-    const threads = Array.from({ length: 12 }, () => rows.id());
-    const create = (threadId: string): Promise<unknown> =>
-      store.runs.create({
-        draft: newRun(0, threadId, { runId: rows.id(), assistantId: draft.assistantId, createThread: true }),
-        access: ALL,
-      });
-    await Promise.all([
-      ...threads.slice(0, 6).map(create),
-      store.assistants.delete({ assistantId: draft.assistantId, access: ALL }),
-      ...threads.slice(6).map(create),
-    ]);
-  }
+  const deleteAmongCreations = async (assistantId: string): Promise<void> => {
+    await store.assistants.create({ draft: newAssistant(1, { assistantId }), access: ALL });
+    const create = (): Promise<unknown> => {
+      const draft = newRun(0, rows.id(), { runId: rows.id(), assistantId, createThread: true });
+      return store.runs.create({ draft, access: ALL });
+    };
+    const before = Array.from({ length: 6 }, create);
+    const deleted = store.assistants.delete({ assistantId, access: ALL });
+    await Promise.all([...before, deleted, ...Array.from({ length: 6 }, create)]);
+  };
+  for (let round = 0; round < 40; round += 1) await deleteAmongCreations(rows.id());
   const stuck = await database.query({
     name: "",
     text: `SELECT thread_id FROM heddle_threads t WHERE head_run_id IS NOT NULL
