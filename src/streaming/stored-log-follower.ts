@@ -9,10 +9,12 @@ import type { StoredLog } from "./stored-log.js";
 
 /** How often logs that others write are looked at when the storage tells of nothing. */
 const POLL_MS = 150;
-/** How often they are looked at although it tells: hints get lost. Logs written here are asked whose they are. */
+/** How often they are looked at although it tells: hints get lost. */
 const SAFETY_MS = 15_000;
-/** The same, where nothing is told, or what is stored may vanish: it is written again then. */
-const SHORT_SAFETY_MS = 2_000;
+/** The same, where what is stored may vanish. */
+const DISPOSABLE_SAFETY_MS = 2_000;
+/** How often logs that were begun here, and are not written just now, are asked whose they are. */
+const OWNER_MS = 2_000;
 /** Beyond every sequence number. */
 const MAX_SEQ = 2_147_483_647;
 /** Pause after a look that failed. */
@@ -56,12 +58,12 @@ export class StoredLogFollower {
   #timer: Timer | null = null;
   #timerDueAt: EpochMs = Number.POSITIVE_INFINITY;
   #safetyDueAt: EpochMs = Number.POSITIVE_INFINITY;
+  #ownersDueAt: EpochMs = Number.POSITIVE_INFINITY;
   #closed = false;
 
   constructor(options: FollowerOptions) {
     this.#options = options;
-    const { disposable, watch } = options.storage;
-    this.#safetyMs = disposable || watch === null ? SHORT_SAFETY_MS : SAFETY_MS;
+    this.#safetyMs = options.storage.disposable ? DISPOSABLE_SAFETY_MS : SAFETY_MS;
     this.#watch =
       options.storage.watch?.({
         onGrown: (run) => this.#hint(run),
@@ -109,9 +111,11 @@ export class StoredLogFollower {
 
   /** There is something in memory to look after now and then. */
   watchOver(): void {
-    if (this.#safetyDueAt !== Number.POSITIVE_INFINITY || this.#closed) return;
-    this.#safetyDueAt = this.#options.clock.now() + this.#safetyMs;
-    this.#wakeAt(this.#safetyDueAt);
+    if (this.#closed) return;
+    const now = this.#options.clock.now();
+    if (this.#safetyDueAt === Number.POSITIVE_INFINITY) this.#safetyDueAt = now + this.#safetyMs;
+    if (this.#ownersDueAt === Number.POSITIVE_INFINITY) this.#ownersDueAt = now + OWNER_MS;
+    this.#wakeAt(Math.min(this.#safetyDueAt, this.#ownersDueAt));
   }
 
   close(): void {
@@ -148,11 +152,12 @@ export class StoredLogFollower {
 
   #tick(): void {
     const { clock, logs } = this.#options;
-    const isSafety = clock.now() >= this.#safetyDueAt;
-    if (isSafety) {
-      this.#safetyDueAt = Number.POSITIVE_INFINITY;
+    const now = clock.now();
+    const isSafety = now >= this.#safetyDueAt;
+    if (isSafety) this.#safetyDueAt = Number.POSITIVE_INFINITY;
+    if (now >= this.#ownersDueAt) {
+      this.#ownersDueAt = Number.POSITIVE_INFINITY;
       for (const log of logs.all()) this.#checkOwner(log);
-      if (logs.size > 0) this.watchOver();
     }
     let isPolling = false;
     if (isSafety || this.#watch === null) {
@@ -162,8 +167,8 @@ export class StoredLogFollower {
         this.look(log);
       }
     }
-    if (isPolling) this.#wakeAt(clock.now() + POLL_MS);
-    this.#wakeAt(this.#safetyDueAt);
+    if (isPolling) this.#wakeAt(now + POLL_MS);
+    if (logs.size > 0) this.watchOver();
   }
 
   /** Who writes it, if nothing was heard of it for a while. */
