@@ -88,14 +88,8 @@ export async function follow(
     const server = alive[tries % Math.max(alive.length, 1)];
     try {
       if (server !== undefined) {
-        const last = events.findLast((event) => event.id !== undefined)?.id;
-        const stream = server.client.runs.joinStream(threadId, runId, {
-          lastEventId: last ?? "-1",
-        }) as AsyncIterable<StreamEvent>;
-        for await (const event of stream) {
-          events.push(event);
-          if (event.event === "end" || event.event === "error") return events;
-        }
+        await followOnce(server, threadId, runId, events);
+        if (hasEnded(events)) return events;
       }
     } catch {
       // Its process died, or cannot reach the database: the next one.
@@ -103,6 +97,23 @@ export async function follow(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new Error(`the stream of ${runId} did not end; seen: ${events.map((event) => event.event).join(" ")}`);
+}
+
+/** Join after the last of `seen`, and add what comes, until the run or the connection ends. */
+async function followOnce(server: ServedProcess, threadId: string, runId: string, seen: StreamEvent[]): Promise<void> {
+  const last = seen.findLast((event) => event.id !== undefined)?.id;
+  const stream = server.client.runs.joinStream(threadId, runId, {
+    lastEventId: last ?? "-1",
+  }) as AsyncIterable<StreamEvent>;
+  for await (const event of stream) {
+    seen.push(event);
+    if (hasEnded(seen)) return;
+  }
+}
+
+function hasEnded(seen: readonly StreamEvent[]): boolean {
+  const last = seen.at(-1)?.event;
+  return last === "end" || last === "error";
 }
 
 /** Sequence numbers that are missing or doubled in what a resuming reader saw. */

@@ -8,6 +8,15 @@ afterEach(() => cluster.close());
 const KILLS = 20;
 const STEPS = 12;
 
+/** What the steps of a run have written so far. */
+const ownLines = (runId: string) => () => readAudit(cluster.auditFile).filter((line) => line.runId === runId);
+
+/** The process that does a run, once it has begun the step. */
+const workerAt = (lines: () => ReturnType<typeof readAudit>, step: number) => () => {
+  const begun = lines().find((line) => line.phase === "start" && line.step >= step);
+  return begun && cluster.alive().find((process) => process.pid === begun.pid);
+};
+
 it.each(["async", "sync"] as const)(
   `a worker is killed in the middle of a run, ${KILLS / 2} times, durability %s: nothing is lost, takeover under a second`,
   { timeout: 180_000 },
@@ -19,18 +28,15 @@ it.each(["async", "sync"] as const)(
     const runs = new Map<string, { runId: string; steps: number }[]>();
     const takeovers: number[] = [];
     const lost: string[] = [];
-    for (let kill = 0; kill < KILLS / 2; kill += 1) {
+    for (const kill of Array.from({ length: KILLS / 2 }).keys()) {
       await cluster.start({ role: "worker" });
       const { thread_id } = await api.client.threads.create();
       const input = { target: STEPS, ms: 60 };
       const run = await api.client.runs.create(thread_id, "audited", { input, streamMode: "updates", durability });
       runs.set(thread_id, [{ runId: run.run_id, steps: STEPS }]);
       const seen = follow(() => [api], thread_id, run.run_id);
-      const own = () => readAudit(cluster.auditFile).filter((line) => line.runId === run.run_id);
-      const victim = await eventually("the run to be under way", () => {
-        const [step] = own().filter((line) => line.phase === "start" && line.step >= 1 + (kill % 5));
-        return step && cluster.alive().find((process) => process.pid === step.pid);
-      });
+      const own = ownLines(run.run_id);
+      const victim = await eventually("the run to be under way", workerAt(own, 1 + (kill % 5)));
       const killedAt = Date.now();
       await victim.kill("SIGKILL");
       const taken = await eventually("another worker", () => own().find((line) => line.pid !== victim.pid));
