@@ -70,7 +70,10 @@ export function inWriteOrder(writes: readonly StoredWrite[]): readonly StoredWri
 }
 
 /** Read pending writes. */
-export async function decodeWrites(serde: CheckpointSerde, writes: readonly StoredWrite[]): Promise<CheckpointPendingWrite[]> {
+export async function decodeWrites(
+  serde: CheckpointSerde,
+  writes: readonly StoredWrite[],
+): Promise<CheckpointPendingWrite[]> {
   const pending: CheckpointPendingWrite[] = [];
   for (const { taskId, channel, data } of writes) {
     const value = serde.decode(data);

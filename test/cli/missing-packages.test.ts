@@ -27,7 +27,10 @@ function serveWithout(hidden: string, env: Readonly<Record<string, string>>) {
 /** One sentence with the install command, and nothing else on standard error. */
 function sentence(what: string, install: string): object {
   const text = `${what} needs packages that are not installed: run \`npm install ${install}\`.\n`;
-  return { status: 1, stderr: expect.stringMatching(new RegExp(`^[^\n]*${RegExp.escape(text)}$`)) as string };
+  return {
+    status: 1,
+    stderr: expect.stringMatching(new RegExp(`^[^\n]*${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`)) as string,
+  };
 }
 
 describe("a missing optional package is one sentence with the install command", () => {

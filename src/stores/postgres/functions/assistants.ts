@@ -39,12 +39,12 @@ BEGIN
   IF NOT FOUND THEN RETURN; END IF;
   DELETE FROM heddle_assistant_versions v WHERE v.assistant_id = p_assistant_id;
   locked := ARRAY(SELECT t.thread_id FROM heddle_threads t WHERE t.thread_id IN (
-    SELECT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND (r.held OR r.waiting)
+    SELECT r.thread_id FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND (r.status || '' = 'running' OR r.status || '' = 'pending')
   ) ORDER BY t.thread_id FOR UPDATE);
   SELECT array_agg(r.run_id), array_agg(DISTINCT r.thread_id) INTO doomed, waiting FROM heddle_runs r
-    WHERE r.assistant_id = p_assistant_id AND r.waiting AND r.thread_id = ANY (locked);
+    WHERE r.assistant_id = p_assistant_id AND r.status || '' = 'pending' AND r.thread_id = ANY (locked);
   -- Runs that were created meanwhile, in threads that are not locked, come after the deletion.
-  DELETE FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND NOT r.held AND (NOT r.waiting OR r.run_id = ANY (coalesce(doomed, '{}')));
+  DELETE FROM heddle_runs r WHERE r.assistant_id = p_assistant_id AND r.status || '' <> 'running' AND (r.status || '' <> 'pending' OR r.run_id = ANY (coalesce(doomed, '{}')));
   FOREACH v_thread_id IN ARRAY coalesce(waiting, '{}') LOOP
     PERFORM heddle_refresh_thread(v_thread_id, heddle_now(p_now), false);
   END LOOP;

@@ -65,11 +65,11 @@ BEGIN
     -- A thread that is not busy has no run in flight.
     IF was_status = 'busy' AND p_strategy = 'enqueue' THEN
       waiting := true;
-      running := EXISTS (SELECT 1 FROM heddle_runs r WHERE r.thread_id = p_thread_id AND r.held);
+      running := EXISTS (SELECT 1 FROM heddle_runs r WHERE r.thread_id = p_thread_id AND r.status || '' = 'running');
     ELSIF was_status = 'busy' THEN
       FOR other IN
         SELECT r.run_id, r.status, r.lease_token, r.cancel_action, r.temporary FROM heddle_runs r
-        WHERE r.thread_id = p_thread_id AND (r.held OR r.waiting) ORDER BY r.held DESC, r.due_at, r.run_id
+        WHERE r.thread_id = p_thread_id AND (r.status || '' = 'running' OR r.status || '' = 'pending') ORDER BY r.status DESC, r.due_at, r.run_id
       LOOP
         IF p_strategy = 'reject' THEN
           others := others || to_jsonb(other.run_id);
@@ -118,7 +118,7 @@ BEGIN
   IF NOT is_new THEN
     IF waiting AND NOT running THEN
       SELECT r.due_at, r.run_id INTO head_due, head_run FROM heddle_runs r
-        WHERE r.thread_id = p_thread_id AND r.waiting ORDER BY r.due_at, r.run_id LIMIT 1;
+        WHERE r.thread_id = p_thread_id AND r.status || '' = 'pending' ORDER BY r.due_at, r.run_id LIMIT 1;
     END IF;
     UPDATE heddle_threads t SET
       status = 'busy', updated_at = now_ms, temporary = t.temporary AND p_temporary,
@@ -140,7 +140,7 @@ DECLARE
   due text[];
 BEGIN
   IF p_again THEN
-    RETURN QUERY SELECT r.* FROM heddle_runs r WHERE r.held AND r.request = p_request ORDER BY r.due_at, r.run_id;
+    RETURN QUERY SELECT r.* FROM heddle_runs r WHERE r.status || '' = 'running' AND r.request = p_request ORDER BY r.due_at, r.run_id;
     IF FOUND THEN RETURN; END IF;
   END IF;
   IF p_thread_id IS NULL THEN

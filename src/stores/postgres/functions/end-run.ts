@@ -10,43 +10,39 @@ DECLARE
   run record;
   thread record;
   now_ms bigint;
-  settled text;
 BEGIN
   kind := 'refused';
-  SELECT r.thread_id INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
+  SELECT t.thread_id, t.settled_status, t.head_due_at INTO thread FROM heddle_threads t
+    WHERE t.thread_id = (SELECT r.thread_id FROM heddle_runs r WHERE r.run_id = p_run_id) FOR UPDATE;
   IF NOT FOUND THEN
     IF p_again AND p_status = 'rolled-back' THEN kind := 'accepted'; END IF;
     RETURN;
   END IF;
-  SELECT t.settled_status, t.head_due_at INTO thread FROM heddle_threads t WHERE t.thread_id = run.thread_id FOR UPDATE;
-  IF NOT FOUND THEN RETURN; END IF;
-  SELECT r.thread_id, r.status, r.lease_token, r.cancel_action, r.request INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
   now_ms := heddle_now(p_now);
-  IF run.status = 'running' AND run.lease_token = p_lease_token THEN
-    IF p_status = 'rolled-back' THEN
-      PERFORM heddle_delete_runs(ARRAY[p_run_id]);
-    ELSIF run.cancel_action = 'rollback' THEN
-      kind := 'rollback';
-      RETURN;
-    ELSE
-      UPDATE heddle_runs r SET status = p_status, error = p_error, worker_id = NULL, updated_at = now_ms, request = p_request
-        WHERE r.run_id = p_run_id;
-    END IF;
+  IF p_status = 'rolled-back' THEN
+    PERFORM heddle_delete_runs(ARRAY[r.run_id]) FROM heddle_runs r
+      WHERE r.run_id = p_run_id AND r.status = 'running' AND r.lease_token = p_lease_token;
   ELSE
-    IF run.request = p_request OR (p_again AND p_status = 'rolled-back' AND run.status IS NULL) THEN
+    UPDATE heddle_runs r SET status = p_status, error = p_error, worker_id = NULL, updated_at = now_ms, request = p_request
+      WHERE r.run_id = p_run_id AND r.status = 'running' AND r.lease_token = p_lease_token
+        AND r.cancel_action IS DISTINCT FROM 'rollback';
+  END IF;
+  IF NOT FOUND THEN
+    SELECT r.status, r.lease_token, r.request INTO run FROM heddle_runs r WHERE r.run_id = p_run_id;
+    IF run.status = 'running' AND run.lease_token = p_lease_token THEN
+      kind := 'rollback';
+    ELSIF run.request = p_request OR (p_again AND p_status = 'rolled-back' AND run.status IS NULL) THEN
       kind := 'accepted';
       next_pending := thread.head_due_at <= now_ms;
     END IF;
     RETURN;
   END IF;
-  settled := CASE
+  kind := 'accepted';
+  next_pending := heddle_settle_thread(thread.thread_id, now_ms, CASE
     WHEN p_status = 'rolled-back' AND thread.settled_status = 'error' THEN 'error'
     WHEN p_status IN ('error', 'timeout') THEN 'error'
     WHEN p_has_next THEN 'interrupted'
-    ELSE 'idle' END;
-  kind := 'accepted';
-  next_pending := heddle_settle_thread(
-    run.thread_id, now_ms, settled, p_values, p_interrupts, coalesce(p_thread_error, p_error), p_metadata);
+    ELSE 'idle' END, p_values, p_interrupts, coalesce(p_thread_error, p_error), p_metadata);
 END $$;
 
 CREATE FUNCTION heddle_release_run(p_now bigint, p_request uuid, p_run_id text, p_lease_token bigint) RETURNS boolean LANGUAGE plpgsql AS $$

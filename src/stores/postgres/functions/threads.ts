@@ -4,11 +4,11 @@ CREATE FUNCTION heddle_refresh_thread(p_thread_id text, p_now bigint, p_end_paus
 DECLARE
   head_due bigint;
   head_run text;
-  running boolean := EXISTS (SELECT 1 FROM heddle_runs r WHERE r.thread_id = p_thread_id AND r.held);
+  running boolean := EXISTS (SELECT 1 FROM heddle_runs r WHERE r.thread_id = p_thread_id AND r.status || '' = 'running');
 BEGIN
   IF NOT running THEN
     SELECT r.due_at, r.run_id INTO head_due, head_run FROM heddle_runs r
-      WHERE r.thread_id = p_thread_id AND r.waiting ORDER BY r.due_at, r.run_id LIMIT 1;
+      WHERE r.thread_id = p_thread_id AND r.status || '' = 'pending' ORDER BY r.due_at, r.run_id LIMIT 1;
   END IF;
   UPDATE heddle_threads t SET
     updated_at = CASE WHEN t.status = (CASE WHEN running OR head_run IS NOT NULL THEN 'busy' ELSE t.settled_status END)
@@ -25,27 +25,27 @@ CREATE FUNCTION heddle_settle_thread(
   p_thread_id text, p_now bigint, p_settled text, p_values text, p_interrupts text, p_error text, p_metadata jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
-  head_due bigint;
-  head_run text;
+  next_due bigint;
 BEGIN
-  SELECT r.due_at, r.run_id INTO head_due, head_run FROM heddle_runs r
-    WHERE r.thread_id = p_thread_id AND r.waiting ORDER BY r.due_at, r.run_id LIMIT 1;
   UPDATE heddle_threads t SET
     updated_at = p_now,
     state_updated_at = CASE WHEN p_values IS NULL THEN t.state_updated_at ELSE p_now END,
     settled_status = p_settled,
-    status = CASE WHEN head_run IS NULL THEN p_settled ELSE 'busy' END,
-    head_due_at = head_due,
-    head_run_id = head_run,
-    retry_at = CASE WHEN head_run IS NOT NULL THEN t.retry_at END,
+    status = CASE WHEN head.run_id IS NULL THEN p_settled ELSE 'busy' END,
+    head_due_at = head.due_at,
+    head_run_id = head.run_id,
+    retry_at = CASE WHEN head.run_id IS NOT NULL THEN t.retry_at END,
     state_values = coalesce(p_values, t.state_values),
     interrupts = coalesce(p_interrupts, t.interrupts),
     error = CASE WHEN p_settled = 'error' THEN coalesce(p_error, t.error) END
-  WHERE t.thread_id = p_thread_id;
+  FROM (SELECT 1) one LEFT JOIN LATERAL (
+    SELECT r.due_at, r.run_id FROM heddle_runs r WHERE r.thread_id = p_thread_id AND r.status || '' = 'pending' ORDER BY r.due_at, r.run_id LIMIT 1
+  ) head ON true
+  WHERE t.thread_id = p_thread_id RETURNING t.head_due_at INTO next_due;
   IF p_metadata IS NOT NULL THEN
     UPDATE heddle_thread_metadata m SET metadata = m.metadata || p_metadata WHERE m.thread_id = p_thread_id;
   END IF;
-  RETURN coalesce(head_due <= p_now, false);
+  RETURN coalesce(next_due <= p_now, false);
 END $$;
 
 CREATE VIEW heddle_thread_rows AS
