@@ -15,10 +15,10 @@ const EXPLAIN: Statement = {
     FROM heddle_runs r JOIN heddle_threads t ON t.thread_id = r.thread_id
     JOIN heddle_thread_metadata m ON m.thread_id = r.thread_id
     LEFT JOIN LATERAL (
-      SELECT count(*) AS ahead, (array_agg(o.run_id ORDER BY o.held DESC, o.due_at, o.run_id))[1] AS first_run_id,
-        (array_agg(o.status ORDER BY o.held DESC, o.due_at, o.run_id))[1] AS first_status
-      FROM heddle_runs o WHERE o.thread_id = r.thread_id AND (o.held OR o.waiting)
-        AND (o.held OR (o.due_at, o.run_id) < (r.due_at, r.run_id))
+      SELECT count(*) AS ahead, (array_agg(o.run_id ORDER BY o.status DESC, o.due_at, o.run_id))[1] AS first_run_id,
+        (array_agg(o.status ORDER BY o.status DESC, o.due_at, o.run_id))[1] AS first_status
+      FROM heddle_runs o WHERE o.thread_id = r.thread_id AND (o.status || '' = 'running' OR o.status || '' = 'pending')
+        AND (o.status || '' = 'running' OR (o.due_at, o.run_id) < (r.due_at, r.run_id))
     ) queue ON r.status = 'pending'
     WHERE r.run_id = $1 AND ($2::text IS NULL OR r.thread_id = $2) AND heddle_visible(m.metadata, $3)`,
 };

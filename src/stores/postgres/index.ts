@@ -28,7 +28,9 @@ export async function createPostgresMetadataStore(
 ): Promise<MetadataStore> {
   await migrate(database, COMPONENTS);
   const session = createSession(database, options.clock);
-  const presence = createPresence(database, { holders: "SELECT worker_id FROM heddle_runs WHERE held" });
+  const presence = createPresence(database, {
+    holders: "SELECT worker_id FROM heddle_runs WHERE status || '' = 'running'",
+  });
   return {
     durable: true,
     presence,

@@ -19,8 +19,9 @@ export async function listRuns(
   if (status !== undefined) {
     conditions.push(`r.status = ANY (${parameter(status)}::text[])`);
     // For the partial indices.
-    if (status.every((one) => one === "running")) conditions.push("r.held");
-    else if (status.every((one) => one === "pending" || one === "running")) conditions.push("(r.held OR r.waiting)");
+    if (status.every((one) => one === "running")) conditions.push("r.status || '' = 'running'");
+    else if (status.every((one) => one === "pending" || one === "running"))
+      conditions.push("(r.status || '' = 'running' OR r.status || '' = 'pending')");
   }
   const visible = filterSql("m.metadata", { access }, parameters);
   if (visible !== null) {

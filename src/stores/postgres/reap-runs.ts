@@ -14,7 +14,7 @@ const RUNNING: Statement = {
   name: "heddle_running_runs",
   idempotent,
   text: `SELECT run_id, lease_token, attempt, worker_id, lease_until <= (SELECT heddle_now($1)) AS expired
-    FROM heddle_runs WHERE held AND ($2 OR lease_until <= (SELECT heddle_now($1)))`,
+    FROM heddle_runs WHERE status || '' = 'running' AND ($2 OR lease_until <= (SELECT heddle_now($1)))`,
 };
 const REAP: Statement = {
   name: "heddle_reap_runs",

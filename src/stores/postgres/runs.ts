@@ -24,7 +24,7 @@ const NEXT_DUE: Statement = {
   name: "heddle_next_due_at",
   idempotent,
   text: `WITH clock AS MATERIALIZED (SELECT heddle_now($1) AS now) SELECT least(
-      (SELECT min(due_at) FROM heddle_runs WHERE waiting AND due_at > created_at AND due_at > (SELECT now FROM clock)),
+      (SELECT min(due_at) FROM heddle_runs WHERE status || '' = 'pending' AND due_at > created_at AND due_at > (SELECT now FROM clock)),
       (SELECT min(retry_at) FROM heddle_threads WHERE retry_at IS NOT NULL AND retry_at > (SELECT now FROM clock))
     ) AS due`,
 };

@@ -102,8 +102,8 @@ it(
       await Promise.all(Array.from({ length: CALLERS }, (_, n) => caller(n)));
 
       expect(created).toBeGreaterThan(CALLERS);
-    // A connection that ends reports what it has counted.
-    for (const store of stores.splice(0)) await store.close();
+      // A connection that ends reports what it has counted.
+      for (const store of stores.splice(0)) await store.close();
       expect(await database.query(OUT_OF_STEP)).toEqual([]);
       expect(await database.query(ORPHANS)).toEqual([]);
       const deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";

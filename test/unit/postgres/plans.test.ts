@@ -48,10 +48,14 @@ it.each([
     "runs_pkey",
   ],
   ["a run", "SELECT * FROM heddle_runs WHERE run_id = 'r5'", "runs_pkey"],
-  ["running runs", "SELECT * FROM heddle_runs WHERE held AND lease_until < 5", "one_running_per_thread"],
+  [
+    "running runs",
+    "SELECT * FROM heddle_runs WHERE status || '' = 'running' AND lease_until < 5",
+    "one_running_per_thread",
+  ],
   [
     "what a thread waits for",
-    "SELECT * FROM heddle_runs r WHERE thread_id = 't100' AND waiting ORDER BY due_at, run_id LIMIT 1",
+    "SELECT * FROM heddle_runs r WHERE thread_id = 't100' AND status || '' = 'pending' ORDER BY due_at, run_id LIMIT 1",
     "runs_waiting",
   ],
   [
