@@ -127,7 +127,8 @@ export class StoredEventLog implements EventLog {
     const unhold = this.#logs.hold(run);
     try {
       const inMemory = this.#logs.get(run);
-      const log = inMemory !== undefined && isFresh(inMemory, position) ? inMemory : await this.#logs.find(run);
+      const isThere = inMemory !== undefined && isFresh(inMemory, position);
+      const log = isThere ? inMemory : await this.#logs.find(run);
       if (log === null) return null;
       const { buffer } = log;
       const cursor = new StoredCursor(buffer, buffer.positionAt(position), {
@@ -135,7 +136,7 @@ export class StoredEventLog implements EventLog {
         onHole: () => this.#logs.look(log),
         onClose: () => this.#left(log),
       });
-      this.#logs.opened(log);
+      this.#logs.opened(log, !isThere);
       // Only the first late reader prolongs it.
       if (buffer.sealed && !buffer.resumable) await this.#prolong(log);
       return cursor;

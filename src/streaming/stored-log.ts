@@ -26,6 +26,8 @@ export class StoredLog {
   /** Set by `seal` until the storage has it. */
   sealForMs: number | null = null;
   dropped = false;
+  /** Readers that are about to come: until they are there it must not leave memory, or they would read what nobody fills. */
+  arriving = 0;
   /** It was given the long life, for a reader that left before its end or came after it. */
   prolonged = false;
   /** Its life was extended for an open reader. */

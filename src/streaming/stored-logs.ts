@@ -95,13 +95,21 @@ export class StoredLogs {
     return this.#byRun.ofThread(threadId);
   }
 
-  /** The log as the storage has it now, in memory; `null` when it has none. */
+  /**
+   * The log as the storage has it now, in memory; `null` when it has none. It stays there until the caller, who is about to read it,
+   * says {@link opened}.
+   */
   async find(run: RunRef): Promise<StoredLog | null> {
     const head = await this.questions.ask(() => this.#storage.head(run));
-    const log = this.#byRun.get(run);
-    if (head === NO_ANSWER) return log ?? null;
-    if (log === undefined) return head === null ? null : this.#adopt(run, head, head.resumable);
-    await this.#looked(log, head, null);
+    const log = this.#byRun.get(run) ?? (isHead(head) ? this.#adopt(run, head, head.resumable) : null);
+    if (log === null) return null;
+    log.arriving += 1;
+    try {
+      if (head !== NO_ANSWER) await this.#looked(log, head, null);
+    } catch (error) {
+      log.arriving -= 1;
+      throw error;
+    }
     return log.dropped ? null : log;
   }
 
@@ -117,8 +125,9 @@ export class StoredLogs {
     return this.#follower.hold(run);
   }
 
-  /** Somebody reads it. */
-  opened(log: StoredLog): void {
+  /** Somebody reads it. @param arrived it was found for him */
+  opened(log: StoredLog, arrived: boolean): void {
+    if (arrived) log.arriving -= 1;
     if (!log.buffer.sealed) this.#follower.follow(log);
     this.#lingering.wasOpened(log.buffer);
   }
@@ -180,7 +189,7 @@ export class StoredLogs {
 
   /** Leave memory when nobody writes or reads it here. */
   forgetIfIdle(log: StoredLog): void {
-    if (log.buffer.readers.size > 0) return;
+    if (log.buffer.readers.size > 0 || log.arriving > 0) return;
     const isWritten = log.begun && !log.cold;
     if (!isWritten) this.#follower.unfollow(log);
     if (isWritten || log.needsWrite) return;
@@ -326,4 +335,8 @@ function isTakenFrom(log: StoredLog, head: LogHead | null): boolean {
   if (head === null) return log.known;
   if (head.sealed || head.leaseToken > log.leaseToken) return true;
   return !log.appended && head.nextSeq > log.buffer.nextSeq;
+}
+
+function isHead(head: LogHead | null | typeof NO_ANSWER): head is LogHead {
+  return head !== null && head !== NO_ANSWER;
 }
