@@ -73,7 +73,8 @@ export function createRunEndings(deps: {
   const look = async (): Promise<void> => {
     looking = true;
     try {
-      const due = [...watches].filter((watch) => watch.dueAt <= clock.now());
+      // Those who are due soon come along: many who wait are few questions.
+      const due = [...watches].filter((watch) => watch.dueAt - clock.now() <= watch.pauseMs / 2);
       for (const watch of due) {
         watch.looks += 1;
         watch.pauseMs = Math.min(watch.pauseMs * 2, MAX_PAUSE_MS);
