@@ -162,7 +162,7 @@ BEGIN
     BEGIN
       RETURN spelled::float8;
     EXCEPTION WHEN numeric_value_out_of_range THEN
-      RETURN CASE WHEN spelled ~ '[eE]-' THEN 0 WHEN left(spelled, 1) = '-' THEN '-Infinity' ELSE 'Infinity' END::float8;
+      RETURN CASE WHEN spelled ~ '[eE]-' THEN '0' WHEN left(spelled, 1) = '-' THEN '-Infinity' ELSE 'Infinity' END::float8;
     END;
   END IF;
   IF spelled ~ '^[+-]?Infinity$' THEN RETURN ltrim(spelled, '+')::float8; END IF;

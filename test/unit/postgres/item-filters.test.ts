@@ -91,3 +91,20 @@ it("keeps long namespaces and keys apart, and finds what is under them", async (
   expect(await under("😀".repeat(1_000))).toBe(1);
   expect(await under("x".repeat(100))).toBe(0);
 });
+
+it("reads every numeral as JavaScript does", async () => {
+  for (const [n, numeral] of NUMERALS.split("|").entries()) {
+    await store.put({ namespace: ["numerals"], key: String(n), value: { n: numeral }, access: ALL });
+    for (const wanted of [{ n: { $gte: 5 } }, { n: { $lte: 0 } }, { n: { $gt: "-1e400" } }] satisfies JsonObject[]) {
+      const found = await store.search({
+        namespacePrefix: ["numerals"],
+        filter: wanted,
+        limit: 99,
+        offset: 0,
+        access: ALL,
+      });
+      const holds = found.some(({ key }) => key === String(n));
+      expect([numeral, wanted, holds]).toEqual([numeral, wanted, matchesItemFilter({ n: numeral }, wanted)]);
+    }
+  }
+});
