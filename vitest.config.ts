@@ -9,8 +9,9 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/global-setup.ts"],
     exclude: ["test/soak/**", "test/python/**"],
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // FerretDB answers one command at a time and scans whole collections: what takes a second elsewhere takes it twenty.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // Two workers: a CI machine has two cores, and the fault tests start servers of their own.
     maxWorkers: 2,
     coverage: {

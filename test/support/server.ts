@@ -110,9 +110,9 @@ export async function statusOf(call: Promise<unknown>): Promise<number> {
   return 200;
 }
 
-/** Poll `probe` until it is true, at most five seconds. */
+/** Poll `probe` until it is true, at most twenty seconds. */
 export async function until(probe: () => Promise<boolean>, what: string): Promise<void> {
-  for (let i = 0; i < 500; i++) {
+  for (let i = 0; i < 2_000; i++) {
     if (await probe()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
