@@ -168,6 +168,58 @@ export function failingStorageCases(name: string, place: StoredEventLogSuite["pl
       expect(await cursor.next()).toEqual({ kind: "end" });
     });
 
+    it("no reader sees the end before it is stored", async () => {
+      const { process } = await open();
+      const gate = gated();
+      const log = await process(gate.wrap);
+      const run = newRun();
+      await log.begin(run, { leaseToken: 1 });
+      log.append(run, newEvents(1));
+      await log.flush(run);
+      const cursor = await mustOpen(log, run, "start");
+      expect(seqsOf(await cursor.next())).toEqual([0]);
+      gate.stop();
+      const sealing = log.seal(run);
+      const end = cursor.next();
+      await quiet();
+      expect(await Promise.race([end, Promise.resolve("nothing")])).toBe("nothing");
+      gate.go();
+      expect(await end).toEqual({ kind: "end" });
+      await sealing;
+    });
+
+    it.each([true, false])(
+      "a worker drops what another's run kept it from writing (knowing of it: %s)",
+      async (knows) => {
+        const { process, clock } = await open();
+        const gate = gated();
+        const log = await process(gate.wrap);
+        const other = await process();
+        const run = newRun();
+        await log.begin(run, { leaseToken: 1 });
+        await log.flush(run);
+        const reading = drain(await mustOpen(log, run, "start"));
+        gate.stop();
+        log.append(run, [newEvent("of a fenced attempt")]);
+        await quiet();
+        await other.begin(run, { leaseToken: 2 });
+        // It learns of it while its own write is under way, and has the run back before that is over.
+        if (knows) {
+          await quiet();
+          clock.advance(4_000);
+          await quiet();
+        }
+        const again = log.begin(run, { leaseToken: 3 });
+        gate.go();
+        await again;
+        expect(log.append(run, [newEvent("of the third attempt")])).toBe(0);
+        await log.seal(run);
+        const expected = { seqs: [0], data: ['"of the third attempt"'], gaps: [] };
+        expect(await eventually(clock, reading)).toEqual(expected);
+        expect(await eventually(clock, drain(await mustOpen(other, run, "start")))).toEqual(expected);
+      },
+    );
+
     it("a crash between append and storage: whoever resumes elsewhere has seen nothing that is not there", async () => {
       await fc.assert(
         fc.asyncProperty(fc.integer({ min: 0, max: 12 }), fc.integer({ min: 1, max: 6 }), async (stored, lost) => {
