@@ -311,6 +311,8 @@ it("keeps a run that it has claimed again while a heartbeat was under way that c
   const test = await openRuntime({
     scripts: { stuck: never() },
     leaseMs: 3_000,
+    // A poll, whose time is drawn, might claim it before the heartbeat asks.
+    pollMs: 500_000,
     wrapStore: (store) => ({
       ...store,
       runs: {
@@ -327,21 +329,21 @@ it("keeps a run that it has claimed again while a heartbeat was under way that c
     }),
   });
   const run = await test.run("stuck");
-  await turns();
+  await turns(50);
   await test.store.runs.reapExpired({ maxAttempts: 9, isAlive: () => false });
   test.clock.advance(1_000);
-  await turns(5);
+  await turns(50);
   expect(held).toHaveLength(1);
   test.dispatcher.announce(run.threadId);
-  await turns(10);
+  await turns(50);
   expect(await test.row(run)).toMatchObject({ status: "running", attempt: 2 });
   held[0]!.resolve();
-  await turns(10);
+  await turns(50);
   expect(test.scripted.executions).toHaveLength(2);
   // Still executed, and renewed.
   for (let second = 0; second < 8; second += 1) {
     test.clock.advance(1_000);
-    await turns(10);
+    await turns(50);
   }
   expect(await test.row(run)).toMatchObject({ status: "running", attempt: 2 });
 });
