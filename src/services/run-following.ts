@@ -56,6 +56,8 @@ export function createRunFollowing(
     // Made by a process that died before the log knew of the run, or lost: what comes from now on can be seen.
     await eventLog.begin(run, { resumable: run.kwargs.streamResumable ?? false });
     const row = await store.runs.get({ runId: run.runId, access: ALL_ROWS });
+    // A stateless run is deleted when it has ended: how it ended was in its log.
+    if (row === null && run.kwargs.temporary) return new FollowedCursor(followDeps, run, null);
     // It ended, or was deleted with its thread, since it was looked up.
     if (row === null || isTerminal(row.status)) await eventLog.seal(run, [lastEvent(run.runId, row)]);
     return (await open(run, position)) ?? new FollowedCursor(followDeps, run, null);

@@ -33,7 +33,7 @@ export async function runResult(params: {
 }): Promise<JsonText> {
   const { store, run, cursor } = params;
   const streamed = cursor === null ? NOTHING : await streamedResult({ ...params, cursor });
-  if (run.kwargs.temporary && !streamed.isComplete) {
+  if (run.kwargs.temporary && (!streamed.isComplete || streamed.isLost)) {
     throw new HeddleError("EVENTS_GONE", { message: "The result of this stateless run is no longer kept." });
   }
   const result = streamed.result ?? (run.kwargs.temporary ? asJsonText("null") : await storedResult(store, run));
@@ -47,9 +47,11 @@ interface Streamed {
   readonly feedback: JsonText | null;
   /** It was read up to the run's last event. */
   readonly isComplete: boolean;
+  /** State is missing before its end. */
+  readonly isLost: boolean;
 }
 
-const NOTHING: Streamed = { result: null, feedback: null, isComplete: false };
+const NOTHING: Streamed = { result: null, feedback: null, isComplete: false, isLost: false };
 
 async function streamedResult(params: Parameters<typeof runResult>[0] & { readonly cursor: EventCursor }) {
   const { run, cursor, endings, logger, signal, closing } = params;
@@ -71,19 +73,24 @@ async function lastResult(cursor: EventCursor, signal: AbortSignal | undefined):
   let result: JsonText | null = null;
   let feedback: JsonText | null = null;
   let isComplete = false;
+  let isLost = false;
   try {
     for (;;) {
       const read = await cursor.next(signal);
       // Cut short, the last state of a log need not be the run's.
-      if (read.kind === "end") return isComplete ? { result, feedback, isComplete } : NOTHING;
+      if (read.kind === "end")
+        return isComplete ? { result, feedback, isComplete, isLost: isLost && result === null } : NOTHING;
       // State that was streamed before it may be older than what is missing.
-      if (read.kind === "gap" && read.lost === "state") result = null;
+      if (read.kind === "gap" && read.lost === "state") {
+        result = null;
+        isLost = true;
+      }
       for (const event of read.kind === "events" ? read.events : []) {
         const { data } = event;
         if (event.event === "values") result = data;
         else if (event.event === "feedback") feedback = data;
         else if (event.event === "error") {
-          return { result: asJsonText(`{"__error__":${data}}`), feedback: null, isComplete: true };
+          return { result: asJsonText(`{"__error__":${data}}`), feedback: null, isComplete: true, isLost: false };
         }
         isComplete = isLastEvent(event);
       }

@@ -5,7 +5,7 @@ import type { MetadataStore } from "../../src/core/metadata-store.js";
 import type { MultitaskStrategy, Run } from "../../src/core/run.js";
 import { REQUEST } from "../runtime/harness.js";
 import { type StorageName, until } from "../support/server.js";
-import { openWrappedApp, SINGLE_STORAGES } from "./wrapped-app.js";
+import { openWrappedApp, FAST_STORAGES } from "./wrapped-app.js";
 
 const CREATORS = 50;
 
@@ -43,26 +43,27 @@ async function race(storage: StorageName, multitaskStrategy: MultitaskStrategy) 
   return { created, rows, thread: await thread(), tookMs: performance.now() - startedAt, log: app.log };
 }
 
-it.each(SINGLE_STORAGES)("reject lets one of 50 in (%s)", async (storage) => {
+it.each(FAST_STORAGES)("reject lets one of 50 in (%s)", async (storage) => {
   const { created, rows, thread } = await race(storage, "reject");
   expect(created).toHaveLength(1);
   expect(rows[0]?.status).toBe("success");
   expect(thread.status).toBe("idle");
 });
 
-it.each(SINGLE_STORAGES)("enqueue runs all 50, one after the other, in order (%s)", async (storage) => {
+it.each(FAST_STORAGES)("enqueue runs all 50, one after the other, in order (%s)", async (storage) => {
   const { created, rows, thread, log } = await race(storage, "enqueue");
   expect(created).toHaveLength(CREATORS);
   expect(rows.map((row) => row?.status)).toEqual(created.map(() => "success"));
   expect(new Set(rows.map((row) => row?.attempt))).toEqual(new Set([1]));
-  const ordered = rows.toSorted((a, b) => (a!.runId < b!.runId ? -1 : 1));
+  // A database gives the times itself: ids that were drawn at once may come to it in another order.
+  const ordered = rows.toSorted((a, b) => a!.dueAt - b!.dueAt || (a!.runId < b!.runId ? -1 : 1));
   const ends = ordered.map((row) => row!.updatedAt);
   expect(ends).toEqual(ends.toSorted((a, b) => a - b));
   expect(JSON.parse(thread.values!)).toMatchObject({ steps: 2 });
   expect(log.filter(({ level }) => level === "error")).toEqual([]);
 });
 
-it.each(SINGLE_STORAGES)("interrupt leaves the newest of 50 to finish (%s)", async (storage) => {
+it.each(FAST_STORAGES)("interrupt leaves the newest of 50 to finish (%s)", async (storage) => {
   const { created, rows, thread, tookMs } = await race(storage, "interrupt");
   expect(created).toHaveLength(CREATORS);
   const newest = created
@@ -77,7 +78,7 @@ it.each(SINGLE_STORAGES)("interrupt leaves the newest of 50 to finish (%s)", asy
   expect(tookMs).toBeLessThan(5_000);
 });
 
-it.each(SINGLE_STORAGES)("rollback leaves only the newest of 50 (%s)", async (storage) => {
+it.each(FAST_STORAGES)("rollback leaves only the newest of 50 (%s)", async (storage) => {
   const { created, rows, thread, tookMs } = await race(storage, "rollback");
   expect(created).toHaveLength(CREATORS);
   const left = rows.filter((row) => row !== null && row !== undefined);

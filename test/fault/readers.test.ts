@@ -6,7 +6,7 @@ import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { expect, it } from "vitest";
 import { listen } from "../../src/node/listen.js";
 import { type StorageName, until } from "../support/server.js";
-import { openWrappedApp, SINGLE_STORAGES } from "./wrapped-app.js";
+import { openWrappedApp, FAST_STORAGES } from "./wrapped-app.js";
 
 const FRAMES = 20_000;
 const FRAME_BYTES = 1_000;
@@ -50,7 +50,7 @@ async function serve(storage: StorageName) {
   return { app, listening, port: Number(new URL(listening.url).port) };
 }
 
-it.each(SINGLE_STORAGES)(
+it.each(FAST_STORAGES)(
   "a reader that does not read costs no memory and disturbs nobody (%s)",
   async (storage) => {
     const { app, listening, port } = await serve(storage);
@@ -98,7 +98,7 @@ it.each(SINGLE_STORAGES)(
   60_000,
 );
 
-it.each(SINGLE_STORAGES)(
+it.each(FAST_STORAGES)(
   "200 clients that leave in the middle leave nothing behind (%s)",
   async (storage) => {
     const { app, listening, port } = await serve(storage);

@@ -13,6 +13,9 @@ import * as graphs from "../fixtures/graphs/index.js";
 /** Storages of a single process. */
 export const SINGLE_STORAGES = STORAGES.filter((storage) => storage !== "two processes");
 
+/** Without FerretDB, which stands in for MongoDB and takes one command at a time: for what needs thousands. */
+export const FAST_STORAGES = SINGLE_STORAGES.filter((storage) => storage !== "mongodb");
+
 export interface WrappedApp extends OpenedApp {
   /** Of SQLite. */
   readonly file: string;

@@ -311,8 +311,8 @@ it("keeps a run that it has claimed again while a heartbeat was under way that c
   const test = await openRuntime({
     scripts: { stuck: never() },
     leaseMs: 3_000,
-    // A poll, whose time is drawn, might claim it before the heartbeat asks.
-    pollMs: 500_000,
+    // After the heartbeat, whatever is drawn for it.
+    pollMs: 1_500,
     wrapStore: (store) => ({
       ...store,
       runs: {
@@ -334,7 +334,7 @@ it("keeps a run that it has claimed again while a heartbeat was under way that c
   test.clock.advance(1_000);
   await turns(50);
   expect(held).toHaveLength(1);
-  test.dispatcher.announce(run.threadId);
+  test.clock.advance(900);
   await turns(50);
   expect(await test.row(run)).toMatchObject({ status: "running", attempt: 2 });
   held[0]!.resolve();
