@@ -29,7 +29,7 @@ function sentence(what: string, install: string): object {
   const text = `${what} needs packages that are not installed: run \`npm install ${install}\`.\n`;
   return {
     status: 1,
-    stderr: expect.stringMatching(new RegExp(`^[^\n]*${text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`)) as string,
+    stderr: expect.stringMatching(new RegExp(`^[^\n]*${text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")}$`)) as string,
   };
 }
 

@@ -15,10 +15,7 @@ function eventAt(seq: number, kind: RunEventKind = "state", text = `e${seq}`): R
 }
 
 /** A write of events `from` … `before`, by a writer that has seen the log unless it is the first. */
-function writeOf(
-  run: RunRef,
-  params: Partial<LogWrite> & { readonly events?: readonly RunEvent[] } = {},
-): LogWrite {
+function writeOf(run: RunRef, params: Partial<LogWrite> & { readonly events?: readonly RunEvent[] } = {}): LogWrite {
   const events = params.events ?? [];
   const firstSeq = events[0]?.seq ?? 0;
   return {
