@@ -17,7 +17,7 @@ const place: StoredEventLogSuite["place"] = async () => {
   return (clock) => openMongoEventStorage(database.uri, { cwd: ".", clock });
 };
 
-vitest.describe.skipIf(!hasMongo())("MongoDB", () => {
+vitest.describe.skipIf(!hasMongo())("MongoDB", { retry: 2 }, () => {
   testStoredEventLog("MongoDB", { place, manyRuns });
   testStoredEventLog("MongoDB, nothing stays in memory", { place, manyRuns, hotBytes: 0, lingerMs: 0 });
 });
