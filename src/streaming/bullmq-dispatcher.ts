@@ -6,6 +6,7 @@ import { type ThreadQueue, openThreadQueue } from "../databases/redis/thread-que
 import { Announcements } from "./announcements.js";
 import type { DispatcherContext } from "./dispatchers.js";
 import { NoticeListeners } from "./notice-listeners.js";
+import { noticePayload, parseNotice } from "./notice-payload.js";
 import { TurnBatch } from "./turn-batch.js";
 
 /** Threads that wait to be sent; what comes beyond is left to the workers' own look. */
@@ -75,7 +76,7 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
     signal(run, action) {
       if (closing !== null) return;
       queueMicrotask(() => listeners.signal(run, action));
-      const message = JSON.stringify([origin, run.threadId, run.runId, action]);
+      const message = noticePayload([origin, run.threadId, run.runId, action]);
       sender.track(redis.client.publish(channel, message).catch((error: unknown) => redis.outage.failed(error)));
     },
     onSignal: (fn) => listeners.onSignal(fn),
@@ -136,14 +137,8 @@ class Sender {
 
 /** `null` for what is not ours. */
 function parseCancel(message: string): { origin: string; run: RunRef; action: CancelAction } | null {
-  try {
-    const values: unknown = JSON.parse(message);
-    if (!Array.isArray(values)) return null;
-    const [origin, threadId, runId, action] = values as readonly unknown[];
-    if (typeof origin !== "string" || typeof threadId !== "string" || typeof runId !== "string") return null;
-    if (action !== "interrupt" && action !== "rollback") return null;
-    return { origin, run: { threadId, runId }, action };
-  } catch {
-    return null;
-  }
+  const [origin, threadId, runId, action] = parseNotice(message) ?? [];
+  if (origin === undefined || threadId === undefined || runId === undefined) return null;
+  if (action !== "interrupt" && action !== "rollback") return null;
+  return { origin, run: { threadId, runId }, action };
 }

@@ -5,13 +5,12 @@ import { openPostgres, type PostgresDatabase, type Statement } from "../database
 import { Announcements } from "./announcements.js";
 import type { DispatcherContext } from "./dispatchers.js";
 import { NoticeListeners } from "./notice-listeners.js";
+import { MAX_PAYLOAD_BYTES, noticePayload, parseNotice } from "./notice-payload.js";
 import { TurnBatch } from "./turn-batch.js";
 
 const WORK = "heddle_work";
 const SIGNAL = "heddle_signal";
 
-/** NOTIFY takes less than 8,000 bytes. */
-const MAX_PAYLOAD_BYTES = 7_900;
 /** Threads and cancels that wait for the database; what comes beyond is left to the workers' own look. */
 const MAX_WAITING = 10_000;
 /** How long `close` waits for what is being sent. */
@@ -53,7 +52,7 @@ async function listen(database: PostgresDatabase, context: DispatcherContext): P
   });
 
   const heard = (payload: string, take: (values: readonly string[]) => void): void => {
-    const values = parsePayload(payload);
+    const values = parseNotice(payload);
     if (values !== null && values[0] !== origin) take(values.slice(1));
   };
   const listener = database.listener();
@@ -139,7 +138,9 @@ class Sender {
 
   #start(): void {
     if (this.#closed || this.#sending !== null || this.#threadIds.size + this.#signals.length === 0) return;
-    const signals = this.#signals.map(([run, action]) => payloadOf([this.#origin, run.threadId, run.runId, action]));
+    const signals = this.#signals.map(([run, action]) =>
+      noticePayload([this.#origin, run.threadId, run.runId, action]),
+    );
     const works = workPayloads(this.#origin, this.#threadIds);
     this.#threadIds.clear();
     this.#signals = [];
@@ -159,35 +160,21 @@ class Sender {
 function workPayloads(origin: string, threadIds: ReadonlySet<string>): readonly string[] {
   const payloads: string[] = [];
   let current = [origin];
-  let bytes = Buffer.byteLength(payloadOf(current));
+  let bytes = Buffer.byteLength(noticePayload(current));
   const emptyBytes = bytes;
   for (const threadId of threadIds) {
     const more = Buffer.byteLength(JSON.stringify(threadId)) + 1;
     if (emptyBytes + more > MAX_PAYLOAD_BYTES) continue;
     if (bytes + more > MAX_PAYLOAD_BYTES) {
-      payloads.push(payloadOf(current));
+      payloads.push(noticePayload(current));
       current = [origin];
       bytes = emptyBytes;
     }
     current.push(threadId);
     bytes += more;
   }
-  if (current.length > 1) payloads.push(payloadOf(current));
+  if (current.length > 1) payloads.push(noticePayload(current));
   return payloads;
-}
-
-function payloadOf(values: readonly string[]): string {
-  return JSON.stringify(values);
-}
-
-/** `null` for what is not ours: anyone may send to a channel. */
-function parsePayload(payload: string): readonly string[] | null {
-  try {
-    const values: unknown = JSON.parse(payload);
-    return Array.isArray(values) && values.every((value) => typeof value === "string") ? values : null;
-  } catch {
-    return null;
-  }
 }
 
 function isCancelAction(value: string | undefined): value is CancelAction {

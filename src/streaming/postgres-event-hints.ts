@@ -2,13 +2,11 @@ import { randomUUID } from "node:crypto";
 import type { RunRef } from "../core/run.js";
 import type { PostgresDatabase } from "../databases/postgres/open.js";
 import type { EventStorage, LogWatch } from "./event-storage.js";
+import { MAX_PAYLOAD_BYTES, noticePayload, parseNotice } from "./notice-payload.js";
 import { SQL } from "./postgres-event-statements.js";
 
 /** One for all logs of a database. */
 const CHANNEL = "heddle_events";
-
-/** NOTIFY takes less than 8,000 bytes. */
-const MAX_PAYLOAD_BYTES = 7_900;
 
 /** In place of run ids: too many to name. */
 const ALL = "*";
@@ -92,31 +90,21 @@ export class PostgresEventHints {
     while (this.#waiting.size > 0) {
       const runIds = this.#waiting;
       this.#waiting = new Set();
-      const payload = JSON.stringify([this.#origin, ...runIds]);
+      const payload = noticePayload([this.#origin, ...runIds]);
       const isTooLong = Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES;
-      const values = [CHANNEL, isTooLong ? JSON.stringify([this.#origin, ALL]) : payload];
+      const values = [CHANNEL, isTooLong ? noticePayload([this.#origin, ALL]) : payload];
       await this.#database.query(SQL.notify, values).catch(this.#onError);
     }
   }
 
   #heard(payload: string): void {
     if (this.#listener === null) return;
-    const [origin, ...runIds] = parsePayload(payload);
+    const [origin, ...runIds] = parseNotice(payload) ?? [];
     if (origin === this.#origin) return;
     if (runIds[0] === ALL) this.#listener.onMissed();
     for (const runId of runIds) {
       const run = this.#watched.get(runId);
       if (run !== undefined) this.#listener.onGrown(run);
     }
-  }
-}
-
-/** Empty for what is not ours: anyone may send to a channel. */
-function parsePayload(payload: string): readonly string[] {
-  try {
-    const values: unknown = JSON.parse(payload);
-    return Array.isArray(values) && values.every((value) => typeof value === "string") ? values : [];
-  } catch {
-    return [];
   }
 }

@@ -1,6 +1,7 @@
 import type { Db, Document, MongoClient, MongoClientOptions } from "mongodb";
 import type { DriverContext } from "../../core/driver.js";
 import type { EpochMs } from "../../core/json.js";
+import { openShared } from "../shared.js";
 import { isConnectionLost, isNotSent, storageUnavailable } from "./failures.js";
 import { createServerTime, type ServerTime } from "./server-time.js";
 import { parseMongoUri, type MongoUri } from "./uri.js";
@@ -45,11 +46,6 @@ const WAIT_MS = 20_000;
 const FIRST_PAUSE_MS = 20;
 const MAX_PAUSE_MS = 500;
 
-interface Shared {
-  readonly opening: Promise<MongoDatabase>;
-  users: number;
-}
-
 /**
  * Open a MongoDB database by URI. Pass a driver's context as it is: with `shared` all drivers of one application get the
  * same pool. What the URI sets goes before the time-outs and write concern used here.
@@ -57,38 +53,9 @@ interface Shared {
  * @throws HeddleError `CONFIG_INVALID` for a URI without a database; `STORAGE_UNAVAILABLE` when nobody answers
  */
 export async function openMongo(uri: string, context: DriverContext): Promise<MongoDatabase> {
-  const key = `mongodb:${uri}`;
-  let entry = context.shared?.get(key) as Shared | undefined;
-  if (entry === undefined) {
-    entry = { opening: connect(uri, context), users: 0 };
-    context.shared?.set(key, entry);
-  }
-  const shared = entry;
-  shared.users += 1;
-  const forget = (): void => {
-    if (context.shared?.get(key) === shared) context.shared.delete(key);
-  };
-  let database: MongoDatabase;
-  try {
-    database = await shared.opening;
-  } catch (error) {
-    forget();
-    throw error;
-  }
-  let open = true;
+  const shared = await openShared({ key: `mongodb:${uri}`, context, connect: () => connect(uri, context) });
   const { clock } = context;
-  return {
-    ...database,
-    ...(clock && { serverNow: () => clock.now() }),
-    async close() {
-      if (!open) return;
-      open = false;
-      shared.users -= 1;
-      if (shared.users > 0) return;
-      forget();
-      await database.close();
-    },
-  };
+  return { ...shared.database, ...(clock && { serverNow: () => clock.now() }), close: shared.close };
 }
 
 async function connect(uri: string, context: DriverContext): Promise<MongoDatabase> {

@@ -2,6 +2,7 @@ import type { Pool, PoolClient, PoolConfig } from "pg";
 import type pgModule from "pg";
 import type { DriverContext } from "../../core/driver.js";
 import { HeddleError } from "../../core/errors.js";
+import { openShared } from "../shared.js";
 import { createAttempts, NotBegun, type Patience, PATIENCE } from "./attempts.js";
 import { isConnectionLost, refused } from "./failures.js";
 import { createListener, type PostgresListener } from "./listener.js";
@@ -63,11 +64,6 @@ const IDLE_IN_TRANSACTION_MS = 10_000;
 /** Closed connections are taken at their word after this. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
-interface Shared {
-  readonly database: Omit<PostgresDatabase, "isShared">;
-  users: number;
-}
-
 /**
  * Open a Postgres database by URI. Pass a driver's context as it is: with `shared` all drivers of one application get the
  * same pool.
@@ -81,30 +77,8 @@ export async function openPostgres(
   patience: Patience = PATIENCE,
 ): Promise<PostgresDatabase> {
   const key = `postgres:${uri}`;
-  const existing = context.shared?.get(key) as Promise<Shared> | undefined;
-  const opening = existing ?? connect(uri, context, patience).then((database) => ({ database, users: 0 }));
-  if (existing === undefined) context.shared?.set(key, opening);
-  let shared: Shared;
-  try {
-    shared = await opening;
-  } catch (error) {
-    context.shared?.delete(key);
-    throw error;
-  }
-  shared.users += 1;
-  let open = true;
-  return {
-    ...shared.database,
-    isShared: () => shared.users > 1,
-    async close() {
-      if (!open) return;
-      open = false;
-      shared.users -= 1;
-      if (shared.users > 0) return;
-      context.shared?.delete(key);
-      await shared.database.close();
-    },
-  };
+  const shared = await openShared({ key, context, connect: () => connect(uri, context, patience) });
+  return { ...shared.database, isShared: shared.isShared, close: shared.close };
 }
 
 async function connect(

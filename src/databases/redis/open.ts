@@ -1,5 +1,6 @@
 import type { Redis, RedisOptions } from "ioredis";
 import type { DriverContext } from "../../core/driver.js";
+import { openShared } from "../shared.js";
 import { redisUnavailable } from "./failures.js";
 import { Outage } from "./outage.js";
 import { createSubscriber, type RedisSubscriber } from "./subscriber.js";
@@ -30,41 +31,14 @@ export interface RedisDatabase {
   close(): Promise<void>;
 }
 
-interface Shared {
-  readonly database: RedisDatabase;
-  users: number;
-}
-
 /**
  * Open a Redis by URI (see `redisUri`). Pass a driver's context as it is: with `shared` all drivers of one application get the
  * same two connections.
  * @throws HeddleError `CONFIG_INVALID` for a bad URI, `STORAGE_UNAVAILABLE` when nobody answers within 5 s or Redis refuses
  */
 export async function openRedis(uri: string, context: DriverContext): Promise<RedisDatabase> {
-  const key = `redis:${uri}`;
-  const existing = context.shared?.get(key) as Promise<Shared> | undefined;
-  const opening = existing ?? connect(uri, context).then((database) => ({ database, users: 0 }));
-  if (existing === undefined) context.shared?.set(key, opening);
-  let shared: Shared;
-  try {
-    shared = await opening;
-  } catch (error) {
-    context.shared?.delete(key);
-    throw error;
-  }
-  shared.users += 1;
-  let open = true;
-  return {
-    ...shared.database,
-    async close() {
-      if (!open) return;
-      open = false;
-      shared.users -= 1;
-      if (shared.users > 0) return;
-      context.shared?.delete(key);
-      await shared.database.close();
-    },
-  };
+  const shared = await openShared({ key: `redis:${uri}`, context, connect: () => connect(uri, context) });
+  return { ...shared.database, close: shared.close };
 }
 
 async function connect(uri: string, context: DriverContext): Promise<RedisDatabase> {
