@@ -1,7 +1,8 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { Client } from "@langchain/langgraph-sdk";
+import { listening } from "../support/served-process.js";
 
 const MAIN = fileURLToPath(new URL("../../dist/cli/main.js", import.meta.url));
 const CONFIG = fileURLToPath(new URL("../fixtures/project/langgraph.json", import.meta.url));
@@ -32,17 +33,4 @@ export async function serve(storageFile: string): Promise<ServedProcess> {
       return child.exitCode;
     },
   };
-}
-
-async function listening(child: ChildProcess): Promise<string> {
-  let text = "";
-  for await (const chunk of child.stdout ?? []) {
-    text += String(chunk);
-    const url = /"url":"(http:[^"]+)"/.exec(text)?.[1];
-    if (url !== undefined) {
-      child.stdout?.resume();
-      return url;
-    }
-  }
-  throw new Error(`heddle serve ended before it listened: ${text}`);
 }

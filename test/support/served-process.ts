@@ -69,7 +69,8 @@ export async function startProcess(params: {
   };
 }
 
-async function listening(child: ChildProcess): Promise<string> {
+/** Resolves with the URL of the log line that says where a child listens. */
+export async function listening(child: ChildProcess): Promise<string> {
   let text = "";
   for await (const chunk of child.stdout ?? []) {
     text += String(chunk);
