@@ -29,12 +29,15 @@ it("a paused process that wakes up can neither finish its run, append events nor
   // It wakes while its successor is in the middle of the run.
   zombie.signal("SIGCONT");
   const events = await seen;
-  const checkpoints = async (): Promise<readonly unknown[]> =>
-    (await api.client.threads.getHistory<Done>(thread_id, { limit: 1000 })).map(({ checkpoint, values, metadata }) => ({
-      id: checkpoint.checkpoint_id,
-      done: values.done,
-      step: metadata?.step,
-    }));
+  /** Of the run that changed hands. */
+  const checkpoints = async () =>
+    (await api.client.threads.getHistory<Done>(thread_id, { limit: 1000 }))
+      .filter(({ metadata }) => metadata?.["run_id"] === run.run_id)
+      .map(({ checkpoint, values, metadata }) => ({
+        id: checkpoint.checkpoint_id,
+        done: values.done,
+        step: metadata?.step,
+      }));
   const before = await checkpoints();
   expect(events.at(-1)).toMatchObject({ event: "end", data: { status: "success" } });
   expect(holes(events)).toEqual([]);
@@ -43,7 +46,8 @@ it("a paused process that wakes up can neither finish its run, append events nor
   );
   expect(attempts).toEqual([1, 2]);
   // Each step of the state is there once: nobody wrote beside the successor.
-  const steps = before.map((checkpoint) => (checkpoint as { step: number }).step);
+  const steps = before.map(({ step }) => step);
+  expect(steps.length).toBeGreaterThan(12);
   expect(new Set(steps).size).toBe(steps.length);
   expect((await api.client.threads.getState<Done>(thread_id)).values.done).toBe(12);
 
@@ -58,8 +62,12 @@ it("a paused process that wakes up can neither finish its run, append events nor
   const replayed: unknown[] = [];
   for await (const event of again) replayed.push(event);
   expect(replayed).toHaveLength(events.length);
+  // Whatever it did when it woke, it has done by now.
+  const after = await checkpoints();
+  expect(after).toEqual(before);
   reportFault("paused worker", {
-    "events, checkpoints, ends by the zombie": 0,
+    "events by the zombie": replayed.length - events.length,
+    "checkpoints by the zombie": after.length - before.length,
     "takeover ms": taken.at - stoppedAt,
     "lease ms": LEASE_MS,
   });
