@@ -1,11 +1,11 @@
 import * as vitest from "vitest";
 import { afterAll } from "vitest";
-import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
 import { openSqliteCheckpointer } from "../../src/checkpointers/sqlite.js";
 import { openPostgresCheckpointer } from "../../src/checkpointers/postgres.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
 import { createDatabase } from "../support/postgres.js";
+import { initializerOf } from "./checkpointer-factories.js";
 
 // LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
 const { describe, it, expect, beforeAll, beforeEach, afterEach } = vitest;
@@ -45,20 +45,7 @@ async function template(): Promise<string> {
 }
 
 for (const { name, open } of drivers) {
-  const opened = new Map<BaseCheckpointSaver, Checkpointer>();
-  const initializer = {
-    checkpointerName: name,
-    async createCheckpointer() {
-      const checkpointer = await open();
-      const saver = checkpointer.saver as BaseCheckpointSaver;
-      opened.set(saver, checkpointer);
-      return saver;
-    },
-    async destroyCheckpointer(saver: BaseCheckpointSaver) {
-      await opened.get(saver)?.close();
-      opened.delete(saver);
-    },
-  };
+  const initializer = initializerOf(name, open);
   validate(initializer);
   deltaChannelHistoryTests(initializer);
 }

@@ -4,12 +4,12 @@ import { join } from "node:path";
 import * as vitest from "vitest";
 import { createMemoryCheckpointer } from "../../src/checkpointers/memory.js";
 import { createCheckpointerRegistry } from "../../src/checkpointers/registry.js";
-import type { Checkpointer } from "../../src/core/checkpointer.js";
 import { createStoreRegistry } from "../../src/stores/registry.js";
 import { openPostgres } from "../../src/databases/postgres/open.js";
 import { openSqlite } from "../../src/databases/sqlite/open.js";
 import { testCheckpointer } from "../../src/testing/checkpointer.js";
 import { createDatabase } from "../support/postgres.js";
+import { reopenable } from "./checkpointer-factories.js";
 
 const registry = createCheckpointerRegistry();
 
@@ -30,21 +30,15 @@ testCheckpointer({
     const context = { cwd, shared: new Map<string, unknown>() };
     const { db, close } = await openSqlite("sqlite:./test.db", context);
     db.exec("CREATE TABLE runs (run_id TEXT PRIMARY KEY, lease_token INTEGER NOT NULL, status TEXT NOT NULL)");
-    const opened: Checkpointer[] = [];
-    const open = async (): Promise<Checkpointer> => {
-      const checkpointer = await registry.open("sqlite:./test.db", context);
-      opened.push(checkpointer);
-      return checkpointer;
-    };
+    const files = await reopenable(() => registry.open("sqlite:./test.db", context));
     return {
-      checkpointer: await open(),
+      ...files,
       async reopen() {
-        await opened.at(-1)?.close();
         close();
-        return open();
+        return files.reopen();
       },
       async close() {
-        for (const checkpointer of opened) await checkpointer.close();
+        await files.close();
         close();
         await rm(cwd, { recursive: true });
       },
@@ -74,23 +68,7 @@ testCheckpointer({
   name: "postgres: a database of its own",
   async open() {
     const { uri, drop } = await createDatabase();
-    const opened: Checkpointer[] = [];
-    const open = async (): Promise<Checkpointer> => {
-      const checkpointer = await registry.open(uri, { cwd: "." });
-      opened.push(checkpointer);
-      return checkpointer;
-    };
-    return {
-      checkpointer: await open(),
-      async reopen() {
-        await opened.at(-1)?.close();
-        return open();
-      },
-      async close() {
-        for (const checkpointer of opened) await checkpointer.close();
-        await drop();
-      },
-    };
+    return reopenable(() => registry.open(uri, { cwd: "." }), drop);
   },
 });
 
@@ -103,25 +81,17 @@ testCheckpointer({
     const database = await openPostgres(uri, context);
     const sql = (text: string, values: readonly unknown[] = []) => database.query({ name: "", text }, values);
     const store = await createStoreRegistry().open(uri, context);
-    const opened: Checkpointer[] = [];
-    const open = async (): Promise<Checkpointer> => {
-      const checkpointer = await registry.open(uri, context);
-      opened.push(checkpointer);
-      return checkpointer;
-    };
-    return {
-      checkpointer: await open(),
-      async reopen() {
-        await opened.at(-1)?.close();
-        return open();
-      },
-      async close() {
-        for (const checkpointer of opened) await checkpointer.close();
+    const opened = await reopenable(
+      () => registry.open(uri, context),
+      async () => {
         await store.items.close();
         await store.metadata.close();
         await database.close();
         await drop();
       },
+    );
+    return {
+      ...opened,
       leases: {
         async hold({ runId, leaseToken }, threadId) {
           await sql(

@@ -1,8 +1,8 @@
 import * as vitest from "vitest";
 import { createCheckpointerRegistry } from "../../src/checkpointers/registry.js";
-import type { Checkpointer } from "../../src/core/checkpointer.js";
 import { testCheckpointer } from "../../src/testing/checkpointer.js";
 import { createMongoDatabase, hasMongo } from "../support/mongodb.js";
+import { reopenable } from "./checkpointer-factories.js";
 
 const registry = createCheckpointerRegistry();
 
@@ -14,23 +14,7 @@ vitest.describe.skipIf(!hasMongo())("MongoDB", () => {
     listLength: 200,
     async open() {
       const { uri, drop } = await createMongoDatabase();
-      const opened: Checkpointer[] = [];
-      const open = async (): Promise<Checkpointer> => {
-        const checkpointer = await registry.open(uri, { cwd: "." });
-        opened.push(checkpointer);
-        return checkpointer;
-      };
-      return {
-        checkpointer: await open(),
-        async reopen() {
-          await opened.at(-1)?.close();
-          return open();
-        },
-        async close() {
-          for (const checkpointer of opened) await checkpointer.close();
-          await drop();
-        },
-      };
+      return reopenable(() => registry.open(uri, { cwd: "." }), drop);
     },
   });
 });

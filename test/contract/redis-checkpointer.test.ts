@@ -1,9 +1,9 @@
-import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import { Redis } from "ioredis";
 import * as vitest from "vitest";
 import { openRedisCheckpointer } from "../../src/checkpointers/redis.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
 import { testCheckpointer } from "../../src/testing/checkpointer.js";
+import { initializerOf } from "./checkpointer-factories.js";
 
 // RedisJSON and RediSearch are in no package that a test could install: a Redis 8 or Redis Stack of the tests' own, emptied
 // before each case.
@@ -20,28 +20,15 @@ if (uri === undefined) {
   console.warn(
     "SKIPPED: the Redis checkpointer's suites need REDIS_STACK_URI, a Redis 8 or Redis Stack that they may empty",
   );
-  vitest.describe("the Redis checkpointer, without REDIS_STACK_URI", () => {
-    vitest.it("is tested for its refusal only", () => vitest.expect(uri).toBeUndefined());
-  });
-} else {
-  // LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
-  const { describe, it, expect, beforeAll, beforeEach, afterAll, afterEach } = vitest;
-  Object.assign(globalThis, { describe, it, test: it, expect, beforeAll, beforeEach, afterAll, afterEach });
-  const { validate, deltaChannelHistoryTests } = await import("@langchain/langgraph-checkpoint-validation");
-  const opened = new Map<BaseCheckpointSaver, Checkpointer>();
-  const initializer = {
-    checkpointerName: "heddle redis:",
-    async createCheckpointer() {
-      const checkpointer = await open();
-      const saver = checkpointer.saver as BaseCheckpointSaver;
-      opened.set(saver, checkpointer);
-      return saver;
-    },
-    async destroyCheckpointer(saver: BaseCheckpointSaver) {
-      await opened.get(saver)?.close();
-      opened.delete(saver);
-    },
-  };
+}
+
+// LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
+const { describe, it, expect, beforeAll, beforeEach, afterAll, afterEach } = vitest;
+Object.assign(globalThis, { describe, it, test: it, expect, beforeAll, beforeEach, afterAll, afterEach });
+const { validate, deltaChannelHistoryTests } = await import("@langchain/langgraph-checkpoint-validation");
+
+vitest.describe.skipIf(uri === undefined)("Redis Stack", () => {
+  const initializer = initializerOf("heddle redis:", open);
   validate(initializer);
   deltaChannelHistoryTests(initializer);
   testCheckpointer({
@@ -54,7 +41,7 @@ if (uri === undefined) {
         checkpointer,
         async reopen() {
           await all.pop()?.close();
-          const again = await openRedisCheckpointer(uri, { cwd: "." });
+          const again = await openRedisCheckpointer(uri ?? "", { cwd: "." });
           all.push(again);
           return again;
         },
@@ -64,4 +51,4 @@ if (uri === undefined) {
       };
     },
   });
-}
+});
