@@ -62,7 +62,7 @@ export function createRunEndings(deps: {
     const runs = [...new Map(asked.map((watch) => [watch.run.runId, watch.run])).values()];
     const page = { runIds: runs.map((run) => run.runId), limit: runs.length, offset: 0, access: ALL_ROWS };
     for (const row of await store.runs.list({ ...page, status: ENDED })) tell(row, row, asked);
-    const left = asked.filter((watch) => watches.has(watch) && (watch.looks - 1) % LOOKS_PER_FULL_LOOK === 0);
+    const left = asked.filter((watch) => watches.has(watch) && watch.looks % LOOKS_PER_FULL_LOOK === 0);
     if (left.length === 0) return;
     const ids = [...new Set(left.map((watch) => watch.run.runId))];
     const there = await store.runs.list({ ...page, runIds: ids, limit: ids.length });
@@ -75,12 +75,13 @@ export function createRunEndings(deps: {
     try {
       // Those who are due soon come along: many who wait are few questions.
       const due = [...watches].filter((watch) => watch.dueAt - clock.now() <= watch.pauseMs / 2);
-      for (const watch of due) {
-        watch.looks += 1;
-        watch.pauseMs = Math.min(watch.pauseMs * 2, MAX_PAUSE_MS);
-      }
+      for (const watch of due) watch.pauseMs = Math.min(watch.pauseMs * 2, MAX_PAUSE_MS);
       for (let from = 0; from < due.length; from += BATCH) await lookAt(due.slice(from, from + BATCH));
-      for (const watch of due) watch.dueAt = clock.now() + watch.pauseMs;
+      for (const watch of due) {
+        // Only those that were answered count: a full look that failed is made up for by the next one.
+        watch.looks += 1;
+        watch.dueAt = clock.now() + watch.pauseMs;
+      }
     } catch (error) {
       logger.warn({ err: error }, "the rows of runs could not be looked at; trying again");
       for (const watch of watches) watch.dueAt = Math.max(watch.dueAt, clock.now() + watch.pauseMs);

@@ -11,10 +11,10 @@ describe.each(STORAGES)("double texting and cancelling on %s", (storage) => {
   beforeAll(async () => void (server = await startServer(storage)));
   afterAll(() => server.close());
 
-  const running = async () => {
+  const running = async (input = busy.input) => {
     const { threads, runs } = server.client;
     const { thread_id } = await threads.create();
-    const run = await runs.create(thread_id, "slow", busy);
+    const run = await runs.create(thread_id, "slow", { input });
     await until(async () => ((await threads.getState<{ done?: number }>(thread_id)).values.done ?? 0) > 0, "a step");
     return { thread_id, run };
   };
@@ -66,7 +66,8 @@ describe.each(STORAGES)("double texting and cancelling on %s", (storage) => {
 
   it("cancels a running run within a second, and a queued one at once", async () => {
     const { runs, threads } = server.client;
-    const { thread_id, run } = await running();
+    // Long enough to be in its middle when it is cancelled, also where looking at it takes seconds.
+    const { thread_id, run } = await running({ ms: 30, steps: 2_000 });
     const queued = await runs.create(thread_id, "slow", next);
     await runs.cancel(thread_id, queued.run_id);
     expect((await runs.get(thread_id, queued.run_id)).status).toBe("interrupted");
