@@ -46,6 +46,16 @@ export interface ExecuteRequest {
   readonly signal: AbortSignal;
   /** Extra configurable, e.g. `langgraph_auth_user`. */
   readonly configurable?: JsonObject;
+  /** Also yield the protocol events of every channel, for the thread's log. Default false. */
+  readonly threadEvents?: boolean;
+}
+
+/** What an execution produced since the last time, each list in order. */
+export interface ExecutionEvents {
+  /** For the run's log: the stream modes that it asked for. */
+  readonly run: readonly NewRunEvent[];
+  /** For the thread's log (core/thread-event.ts); empty unless `threadEvents` was asked for. */
+  readonly thread: readonly NewRunEvent[];
 }
 
 export interface StateQuery {
@@ -60,11 +70,11 @@ export interface Engine {
   graphs(): readonly GraphInfo[];
   has(graphId: string): boolean;
   /**
-   * Execute a claimed run: yields its events (not `metadata`, `end`, `error`: the runtime adds those) and returns how it
-   * ended. Only the stream modes that the run asked for are produced, each payload serialised once. Never throws for a
-   * graph's own exception.
+   * Execute a claimed run: yields its events (not `metadata`, `end`, `error`, nor the root's `lifecycle`: the runtime adds
+   * those) and returns how it ended. Only the stream modes that the run asked for are produced, each payload serialised
+   * once. Never throws for a graph's own exception.
    */
-  execute(request: ExecuteRequest): AsyncGenerator<readonly NewRunEvent[], ExecutionOutcome, void>;
+  execute(request: ExecuteRequest): AsyncGenerator<ExecutionEvents, ExecutionOutcome, void>;
   getState(
     query: StateQuery & { readonly checkpoint?: CheckpointRef; readonly subgraphs: boolean },
   ): Promise<ThreadState>;

@@ -10,6 +10,7 @@ import type { MetadataStore, RunOutcome, RunStore } from "../core/metadata-store
 import { retry } from "../core/retry.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import { endEvent, errorEvent, lastEvent, metadataEvent } from "../core/run-event.js";
+import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
 import { isTerminal, runTimeoutError, timeLimitMs } from "../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun } from "../core/run.js";
@@ -107,7 +108,7 @@ async function stream(
       if (confirmation !== null) await confirmation;
       if (next.done) return next.value;
       // What is left of a run that another worker has is nobody's to see.
-      if (!isLost(control.signal)) eventLog.append(run, next.value);
+      if (!isLost(control.signal) && next.value.run.length > 0) eventLog.append(run, next.value.run);
     }
   } catch (error) {
     // Told to stop, it stopped.
@@ -233,7 +234,7 @@ async function publishEnd({ claimed, store, eventLog, logger, retrying }: Execut
  * lost; or the run was deleted, with its thread or without, while it was running.
  */
 async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
-  const { claimed, store, eventLog, checkpointer, retrying } = execution;
+  const { claimed, store, eventLog, retrying } = execution;
   const { run } = claimed;
   const { runId, threadId } = run;
   const row = await retrying(() => store.runs.get({ runId, access: ALL_ROWS }));
@@ -242,13 +243,14 @@ async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
     await publishEnd(execution, lastEvent(runId, row));
     return { kind: "finished", nextPending: true };
   }
+  // What was written after the deletion would stay for ever, and a new thread of the same id would show it.
+  if (!run.kwargs.temporary) await retrying(() => removeRunLeftovers(execution, run));
   if ((await retrying(() => store.threads.get({ threadId, access: ALL_ROWS }))) !== null) {
     await publishEnd(execution, lastEvent(runId, null));
     return { kind: "finished", nextPending: true };
   }
-  // What was written after the deletion would stay for ever, and so would readers of the log.
+  // And so would readers of the log.
   await retrying(() => eventLog.drop(run));
-  if (!run.kwargs.temporary) await retrying(() => checkpointer.deleteThread(threadId));
   return { kind: "lost" };
 }
 

@@ -1,10 +1,18 @@
 import type { Checkpointer } from "../core/checkpointer.js";
-import type { Engine, ExecuteRequest, ExecutionOutcome, FinalState, GraphSchemas } from "../core/engine.js";
+import type {
+  Engine,
+  ExecuteRequest,
+  ExecutionEvents,
+  ExecutionOutcome,
+  FinalState,
+  GraphSchemas,
+} from "../core/engine.js";
 import type { JsonText, JsonValue } from "../core/json.js";
 import { asJsonText, isJsonObject, parseJsonText, toJsonText } from "../core/json.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import type { Run } from "../core/run.js";
 import type { StateUpdate, ThreadState } from "../core/state.js";
+import { threadEvent } from "../core/thread-event.js";
 
 /** A run as its script sees it. */
 export interface ScriptedRun {
@@ -52,13 +60,17 @@ export function createScriptedEngine(scripts: Readonly<Record<string, Script>>):
   };
   const newest = (threadId: string): FinalState => finalOf(of(threadId).at(-1));
 
-  async function* execute({ claimed, signal }: ExecuteRequest) {
+  async function* execute({
+    claimed,
+    signal,
+    threadEvents,
+  }: ExecuteRequest): AsyncGenerator<ExecutionEvents, ExecutionOutcome, void> {
     const { run } = claimed;
     const { runId, threadId } = run;
     const script = scripts[run.graphId];
     if (script === undefined) throw new Error(`There is no script for the graph ${run.graphId}`);
     executions.push(run);
-    return yield* script({
+    const batches = script({
       run,
       signal,
       checkpoint: (values, options = {}) =>
@@ -71,6 +83,11 @@ export function createScriptedEngine(scripts: Readonly<Record<string, Script>>):
       state: () => newest(threadId),
       wait: (released) => Promise.race([released.then(() => "released" as const), aborted(signal)]),
     });
+    for (;;) {
+      const next = await batches.next();
+      if (next.done === true) return next.value;
+      yield { run: next.value, thread: threadEvents === true ? next.value.map(threadEventOf) : [] };
+    }
   }
 
   const applied = (threadId: string, update: StateUpdate): FinalState => {
@@ -122,6 +139,13 @@ export function createScriptedEngine(scripts: Readonly<Record<string, Script>>):
     close: async () => {},
   };
   return { engine, checkpointer, executions, checkpoints: of };
+}
+
+/** The same event for the thread's log: `<mode>|<segment>…` is a channel's with its namespace. */
+function threadEventOf({ event, data, kind }: NewRunEvent): NewRunEvent {
+  const [name = event, ...namespace] = event.split("|");
+  const envelope = toJsonText({ namespace, timestamp: 0 }).slice(0, -1);
+  return threadEvent(name, namespace, asJsonText(`${envelope},"data":${data}}`), kind);
 }
 
 /** A frame of mode `values`. */

@@ -92,6 +92,7 @@ export function claimed(params: RunParams): ClaimedRun {
     },
     lease: { runId: id, leaseToken: 7 },
     cancel: null,
+    watched: false,
   };
 }
 
@@ -134,7 +135,7 @@ export async function execute(
         interrupts: outcome.interrupts === undefined ? null : parseJsonText(outcome.interrupts),
       };
     }
-    for (const { event, data, kind } of next.value) {
+    for (const { event, data, kind } of next.value.run) {
       const frame = { event, data: parseJsonText(data), kind };
       frames.push(frame);
       text.push(`${event}: ${data}`);

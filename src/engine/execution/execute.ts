@@ -100,10 +100,10 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
       while (stop === undefined && !abort.signal.aborted) {
         await queue.wait();
         const events = queue.take();
-        if (events.length > 0 && !abort.signal.aborted) yield events;
+        if (events.length > 0 && !abort.signal.aborted) yield { run: events, thread: [] };
       }
       const rest = queue.take();
-      if (rest.length > 0 && !abort.signal.aborted) yield rest;
+      if (rest.length > 0 && !abort.signal.aborted) yield { run: rest, thread: [] };
       if (abort.signal.aborted) await settled(context.clock, stopped);
     } finally {
       request.signal.removeEventListener("abort", onAbort);
@@ -114,7 +114,7 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
     const outcome = await outcomeOf(context, request, execution, abort.signal.aborted ? "aborted" : stop);
     if (outcome.kind === "success" && run.kwargs.feedbackKeys !== undefined) {
       const feedback = await requestFeedback(context, run, request.signal);
-      if (feedback !== null) yield [feedback];
+      if (feedback !== null) yield { run: [feedback], thread: [] };
     }
     return outcome;
   };
