@@ -19,6 +19,8 @@ export const mayImport = {
   checkpointers: ["core", "databases"],
   streaming: ["core", "databases"],
   engine: ["core"],
+  // Components are built and watched as graphs are.
+  ui: ["core", "engine/loading/load-error", "engine/loading/source-watcher", "engine/loading/tsconfig-files"],
   auth: ["core"],
   testing: ["core"],
   logging: ["core"],
@@ -45,6 +47,7 @@ export const mayImport = {
     "engine",
     "streaming",
     "auth",
+    "ui",
   ],
   index: ["core", "config", "app", "open-storage", "services"],
   node: ["core", "config", "logging", "app", "index"],

@@ -22,6 +22,7 @@ import { createWorkerId, mayBeAlive } from "./runtime/worker-identity.js";
 import { createServices, type Services } from "./services/create-services.js";
 import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
 import { waitResponse } from "./streaming/wait-response.js";
+import type { OpenUi } from "./ui/open-ui.js";
 import type { ServerInfo } from "./wire/system.js";
 
 /** How often expired event logs and leftovers of stateless runs are removed. */
@@ -51,6 +52,8 @@ export interface CreateAppOptions extends AppOptions {
 /** A {@link HeddleServer} whose graph files may have failed to load. */
 export interface OpenedApp extends HeddleServer {
   readonly graphFailures: readonly GraphFailure[];
+  /** Entries of `ui` that could not be built. */
+  readonly uiFailures: readonly HeddleError[];
 }
 
 /**
@@ -66,14 +69,14 @@ export async function createApp(options: CreateAppOptions = {}): Promise<HeddleS
   const config = await resolveConfig({ options: rest });
   const logger = config.logging.logger ?? (await createLogger(config.logging));
   for (const warning of config.warnings) logger.warn({}, warning);
-  const { graphFailures: _, ...server } = await openApp(config, { logger, drivers });
+  const { graphFailures: _, uiFailures: __, ...server } = await openApp(config, { logger, drivers });
   return server;
 }
 
 /**
  * Open a server from a resolved configuration.
  * @param options.watch reload graph files when their sources change
- * @param options.allowGraphFailures serve although some graph files failed to load
+ * @param options.allowGraphFailures serve although some graph files failed to load, or components to build
  */
 export async function openApp(
   config: ResolvedConfig,
@@ -87,7 +90,7 @@ export async function openApp(
   const { logger } = options;
   const clock = systemClock;
   let seed = (): Promise<void> => Promise.resolve();
-  const { graphs, storage } = await openParts(config, { ...options, onReload: () => seed() });
+  const { graphs, ui, storage } = await openParts(config, { ...options, onReload: () => seed() });
   // Graphs reach the whole API also where the network does not.
   const engine = createEngine({
     graphs: graphs.source,
@@ -133,6 +136,7 @@ export async function openApp(
       await runtime.stop({ drainMs: config.worker.drainMs });
       closing.abort();
       if (!(await settledWithin(clock, CLOSE_WITHIN_MS, engine.close()))) logger.warn({}, "closing without the graphs");
+      await ui.bundles.close();
       await storage.close();
     },
   });
@@ -147,6 +151,7 @@ export async function openApp(
       langsmith: config.langsmith.hasApiKey,
     },
     info: serverInfo(config),
+    ui: ui.bundles,
     authenticate: () => ANONYMOUS,
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
@@ -168,6 +173,7 @@ export async function openApp(
     start: () => lifecycle.start(),
     close: () => lifecycle.stop(),
     graphFailures: graphs.failures,
+    uiFailures: ui.failures,
   };
   return server;
 }
@@ -176,29 +182,46 @@ export async function openApp(
 async function openParts(
   config: ResolvedConfig,
   options: Parameters<typeof openApp>[1] & { readonly onReload: () => Promise<void> },
-): Promise<{ readonly graphs: OpenGraphs; readonly storage: OpenStorage }> {
+): Promise<{ readonly graphs: OpenGraphs; readonly ui: OpenUi; readonly storage: OpenStorage }> {
   const { logger, watch = false, drivers = {}, onReload } = options;
-  const [graphs, storage] = await Promise.allSettled([
+  const [graphs, ui, storage] = await Promise.allSettled([
     openGraphs(config, { watch, logger, onReload }),
+    openComponents(config, { watch, logger }),
     openStorage(config, { clock: systemClock, logger, drivers }),
   ]);
-  if (graphs.status === "fulfilled" && storage.status === "fulfilled") {
-    const [failure] = graphs.value.failures;
-    if (failure === undefined || options.allowGraphFailures === true) {
-      return { graphs: graphs.value, storage: storage.value };
+  if (graphs.status === "fulfilled" && ui.status === "fulfilled" && storage.status === "fulfilled") {
+    const isWhole = graphs.value.failures.length === 0 && ui.value.failures.length === 0;
+    if (isWhole || options.allowGraphFailures === true) {
+      return { graphs: graphs.value, ui: ui.value, storage: storage.value };
     }
   }
   if (graphs.status === "fulfilled") await graphs.value.source.close();
+  if (ui.status === "fulfilled") await ui.value.bundles.close();
   if (storage.status === "fulfilled") await storage.value.close();
   if (graphs.status === "rejected") throw graphs.reason;
+  if (ui.status === "rejected") throw ui.reason;
   if (storage.status === "rejected") throw storage.reason;
-  throw graphsError(graphs.value.failures);
+  throw loadError([...graphs.value.failures.map(({ error }) => error), ...ui.value.failures]);
 }
 
-function graphsError(failures: readonly GraphFailure[]): HeddleError {
-  const [first] = failures;
-  if (first !== undefined && failures.length === 1) return first.error;
-  return new HeddleError("GRAPH_LOAD_FAILED", { message: failures.map(({ error }) => error.message).join("\n") });
+/** What `ui` names, where this process serves it. The bundler is loaded only when there is something to bundle. */
+async function openComponents(
+  { ui: { files, dir, shared }, role, http }: ResolvedConfig,
+  options: { readonly watch: boolean; readonly logger: Logger },
+): Promise<OpenUi> {
+  if (Object.keys(files).length === 0 || role === "worker" || http.disabled.ui) {
+    return { bundles: { get: () => null, close: async () => {} }, failures: [] };
+  }
+  const { openUi } = await import("./ui/open-ui.js");
+  return openUi({ files, shared, cwd: dir, ...options });
+}
+
+function loadError(errors: readonly HeddleError[]): HeddleError {
+  const [first] = errors;
+  if (first !== undefined && errors.length === 1) return first;
+  return new HeddleError(first?.code ?? "GRAPH_LOAD_FAILED", {
+    message: errors.map(({ message }) => message).join("\n"),
+  });
 }
 
 function serverInfo(config: ResolvedConfig): ServerInfo {

@@ -53,6 +53,7 @@ export async function openSession(params: {
     opened.resolve(app);
     const failed = new Set(app.graphFailures.map(({ graphId }) => graphId));
     for (const { graphId, error } of app.graphFailures) logger.error({ graphId }, error.message);
+    for (const error of app.uiFailures) logger.error({}, error.message);
     return { url, graphs: Object.keys(config.graphs).filter((id) => !failed.has(id)), close };
   } catch (error) {
     opened.reject(error);

@@ -32,6 +32,8 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
     ["http.disable", list(Object.entries(http.disabled).flatMap(([group, off]) => (off ? [group] : [])))],
     ["http.maxBodyBytes", http.maxBodyBytes],
     ...Object.entries(streaming).map(([key, value]) => [`streaming.${key}`, value] as const),
+    ["ui", list(Object.keys(config.ui.files))],
+    ["uiConfig.shared", list(config.ui.shared)],
     ["schemaTimeoutMs", config.schemaTimeoutMs],
     ["logLevel", logging.level],
     ["logFormat", logging.format],

@@ -31,6 +31,8 @@ export const LANGGRAPH_JSON_KEYS: readonly LanggraphJsonKey[] = [
   honoured("http.disable_webhooks", "runs with a webhook are refused"),
   honoured("http.cors", "all seven fields; a regular expression must match the whole origin"),
   honoured("http.mount_prefix", "everything is served under it"),
+  honoured("ui", "files of components by graph id or alias; bundled at start, and again on a change in `heddle dev`"),
+  honoured("ui_config.shared", "packages that the page supplies with `experimental_loadShare`; they are not bundled"),
 
   refused(
     "auth.path",
@@ -51,8 +53,6 @@ export const LANGGRAPH_JSON_KEYS: readonly LanggraphJsonKey[] = [
   refused("checkpointer.ttl", "Threads don't expire yet. Remove the key to keep them for ever"),
   refused("checkpointer.path", "Pass a saver to createApp({ checkpointer }) instead"),
   refused("checkpointer.serde", "It configures Python's serializer, which does not exist here. Remove the key"),
-  refused("ui", "Generative UI bundles are not supported yet. Remove the key"),
-  refused("ui_config", "Generative UI bundles are not supported yet. Remove the key"),
   refused("webhooks.headers", "Webhooks are not supported yet. Remove the key"),
   refused("webhooks.env_prefix", "Webhooks are not supported yet. Remove the key"),
   refused("webhooks.url", "Webhooks are not supported yet. Remove the key"),

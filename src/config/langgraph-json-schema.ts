@@ -57,6 +57,10 @@ export const manifestSchema = z.object({
     .optional(),
   node_loader: z.string().optional(),
   http: httpSection.optional(),
+  ui: z
+    .record(z.string().min(1), z.string().min(1), 'must be an object of files: {"agent": "./src/ui.tsx"}')
+    .optional(),
+  ui_config: z.object({ shared: z.array(z.string().min(1)).optional() }).optional(),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;

@@ -80,6 +80,8 @@ const appOptions = z.strictObject({
       heartbeatMs: milliseconds,
     })
     .optional(),
+  ui: z.record(z.string().min(1), z.string().min(1)).optional(),
+  uiConfig: z.strictObject({ shared: z.array(z.string().min(1)).optional() }).optional(),
   logger: z
     .custom((value) => hasMethods(value, LOGGER_METHODS), `must have the methods ${LOGGER_METHODS.join(", ")}`)
     .optional(),

@@ -82,6 +82,15 @@ export interface CorsOptions {
 export const ROUTE_GROUPS = ["assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "webhooks"] as const;
 export type RouteGroup = (typeof ROUTE_GROUPS)[number];
 
+/** How components of `ui` are bundled. */
+export interface UiConfigOptions {
+  /**
+   * Packages, or modules of one, that the page supplies with `experimental_loadShare` and no bundle holds. React and the
+   * SDK's React parts always are. Default none.
+   */
+  readonly shared?: readonly string[];
+}
+
 export interface HttpOptions {
   /** Path under which everything is served, e.g. `/agent`. Default none. */
   readonly basePath?: string;
@@ -136,6 +145,12 @@ export interface AppOptions {
   readonly worker?: WorkerOptions;
   readonly http?: HttpOptions;
   readonly streaming?: StreamingOptions;
+  /**
+   * Generative UI: files whose default export holds React components by name, by graph id or alias, relative to `cwd`.
+   * Replaces the `ui` of `config`.
+   */
+  readonly ui?: Readonly<Record<string, string>>;
+  readonly uiConfig?: UiConfigOptions;
   /** Where log lines go. Default: standard output, one line each. */
   readonly logger?: Logger;
   /** Default `info`. */

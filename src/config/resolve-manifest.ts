@@ -5,7 +5,8 @@ import { MANIFEST_NAME, type ManifestFile, readManifest } from "./langgraph-json
 import type { Manifest } from "./langgraph-json-schema.js";
 import type { AppOptions, CliFlags } from "./options.js";
 import { type ConfigProblem, configError } from "./problem.js";
-import type { ResolvedGraph } from "./resolved-config.js";
+import type { ResolvedGraph, ResolvedUi } from "./resolved-config.js";
+import type { SettingPicker } from "./setting-picker.js";
 
 /**
  * The `langgraph.json` in force: named by option or flag, else for the CLI the one in the working folder; `null` when the
@@ -73,4 +74,26 @@ export function resolveGraphs(options: AppOptions, manifest: Manifest): Readonly
             : { kind: "value", value: graph, description: null },
         ]);
   return Object.fromEntries(entries);
+}
+
+/** Components of the options, which replace those of the manifest. */
+export function resolveUi(params: {
+  readonly pick: SettingPicker["pick"];
+  readonly options: AppOptions;
+  readonly manifest: Manifest;
+  readonly cwd: string;
+  readonly rootDir: string;
+}): ResolvedUi {
+  const { pick, options, manifest, cwd, rootDir } = params;
+  return {
+    files: { ...pick("ui", { option: options.ui, "langgraph.json": manifest.ui, default: {} }) },
+    dir: options.ui === undefined ? rootDir : cwd,
+    shared: [
+      ...pick("uiConfig.shared", {
+        option: options.uiConfig?.shared,
+        "langgraph.json": manifest.ui_config?.shared,
+        default: [],
+      }),
+    ],
+  };
 }

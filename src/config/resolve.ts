@@ -5,7 +5,7 @@ import { checkOptions } from "./options-schema.js";
 import type { AppOptions, CliFlags, Role } from "./options.js";
 import { type ConfigProblem, configError } from "./problem.js";
 import { resolveHttp } from "./resolve-http.js";
-import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs } from "./resolve-manifest.js";
+import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs, resolveUi } from "./resolve-manifest.js";
 import { checkRole, resolveDatabase, resolveRedis } from "./resolve-database.js";
 import { guardSplitBrain, resolveCheckpointer, storageDir, storageField, storageLocation } from "./resolve-storage.js";
 import { resolveStreaming, resolveWorker } from "./resolve-worker.js";
@@ -86,6 +86,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     worker: resolveWorker({ pick, options, env, flags, role, problems, warnings }),
     http: resolveHttp({ pick, options, env, manifest, warnings }),
     streaming: resolveStreaming(pick, options),
+    ui: resolveUi({ pick, options, manifest, cwd, rootDir }),
     listen: {
       host: pick("host", { flag: flags?.host, environment: env.host, default: "127.0.0.1" }),
       port: pick("port", { flag: flags?.port, environment: env.port, default: 2024 }),
@@ -138,6 +139,9 @@ function freeze(config: ResolvedConfig): ResolvedConfig {
     origins,
     storage,
     config.database,
+    config.ui,
+    config.ui.files,
+    config.ui.shared,
   ];
   const cors: readonly unknown[] = http.cors === null ? [] : [http.cors, ...Object.values<unknown>({ ...http.cors })];
   const graphs = [config.graphs, config.graphEnv, ...Object.values(config.graphs)];

@@ -63,6 +63,15 @@ export interface ResolvedHttp {
   readonly maxBodyBytes: number;
 }
 
+export interface ResolvedUi {
+  /** By graph id or alias, relative to `dir`. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Absolute. */
+  readonly dir: string;
+  /** Packages that the page supplies. */
+  readonly shared: readonly string[];
+}
+
 export interface ResolvedStreaming {
   readonly eventLogTtlMs: number;
   readonly unreadTtlMs: number;
@@ -106,6 +115,7 @@ export interface ResolvedConfig {
   readonly worker: ResolvedWorker;
   readonly http: ResolvedHttp;
   readonly streaming: ResolvedStreaming;
+  readonly ui: ResolvedUi;
   /** For `heddle serve` and `heddle dev`. */
   readonly listen: { readonly host: string; readonly port: number };
   readonly logging: {

@@ -14,6 +14,7 @@ export const ERROR_MESSAGES = {
   ASSISTANT_EXISTS: "Assistant already exists",
   GRAPH_NOT_FOUND: "Graph not found",
   GRAPH_LOAD_FAILED: "The graph could not be loaded.",
+  UI_BUILD_FAILED: "The UI could not be built.",
   THREAD_NOT_FOUND: "Thread not found",
   THREAD_EXISTS: "Thread already exists",
   THREAD_BUSY: "Thread is busy",

@@ -4,6 +4,7 @@ import type { EventCursor } from "../core/event-log.js";
 import type { JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { RunEvent } from "../core/run-event.js";
+import type { UiBundles } from "../core/ui.js";
 import type { Services } from "../services/create-services.js";
 import type { ServerInfo } from "../wire/system.js";
 import type { CorsRules } from "./middleware/cors.js";
@@ -66,6 +67,8 @@ export interface HttpDeps {
   readonly logger: Logger;
   readonly settings: HttpSettings;
   readonly info: ServerInfo;
+  /** Components for browsers, by graph id or alias. */
+  readonly ui: UiBundles;
   /** Who asks. Throws `UNAUTHENTICATED`. */
   readonly authenticate: (request: Request) => Caller | Promise<Caller>;
   /** Called before every request is served: starts the workers on the first one. */

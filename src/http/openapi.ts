@@ -54,9 +54,16 @@ function operationOf(route: Route, schemas: Record<string, JsonValue | undefined
   };
 }
 
+const MEDIA_TYPES = {
+  json: JSON_CONTENT,
+  html: "text/html",
+  file: "*/*",
+  "event-stream": "text/event-stream",
+} as const;
+
 function answerOf({ description, content = "json" }: Route["answer"]): JsonObject {
   if (content === "none") return { description };
-  const type = content === "json" ? JSON_CONTENT : content === "html" ? "text/html" : "text/event-stream";
+  const type = MEDIA_TYPES[content];
   return { description, content: { [type]: { schema: content === "json" ? {} : { type: "string" } } } };
 }
 

@@ -3,14 +3,14 @@ import type { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
 
 /** Groups of routes that can be switched off; a subset of what the configuration knows. */
-export type ServedGroup = "assistants" | "threads" | "runs" | "store" | "meta";
+export type ServedGroup = "assistants" | "threads" | "runs" | "store" | "meta" | "ui";
 
 /** What a route answers, for the OpenAPI document. */
 export interface RouteAnswer {
   readonly status: number;
   readonly description: string;
   /** `json` when there is a body and nothing else is said. */
-  readonly content?: "json" | "event-stream" | "html" | "none";
+  readonly content?: "json" | "event-stream" | "html" | "file" | "none";
 }
 
 /**

@@ -27,8 +27,10 @@ export async function check(flags: CliFlags): Promise<number> {
     const failures = new Map(app.graphFailures.map(({ graphId, error }) => [graphId, error]));
     await app.close();
     print(graphLines(config, failures));
-    for (const error of failures.values()) printError(error, config);
-    return failures.size === 0 ? 0 : 1;
+    if (Object.keys(config.ui.files).length > 0) print(uiLines(config, app.uiFailures));
+    const errors = [...failures.values(), ...app.uiFailures];
+    for (const error of errors) printError(error, config);
+    return errors.length === 0 ? 0 : 1;
   } catch (error) {
     printError(error, config);
     return 1;
@@ -57,4 +59,14 @@ function graphLines(config: ResolvedConfig, failures: ReadonlyMap<string, Heddle
     return `  ${mark}  ${graphId.padEnd(width)}  ${graph.kind === "file" ? graph.path : ""}`;
   });
   return [pc.bold("graphs"), ...lines];
+}
+
+function uiLines(config: ResolvedConfig, failures: readonly HeddleError[]): readonly string[] {
+  const { files } = config.ui;
+  const failed = new Set(failures.map(({ details }) => details?.["id"]));
+  const width = Math.max(...Object.keys(files).map((id) => id.length));
+  const lines = Object.entries(files).map(
+    ([id, file]) => `  ${failed.has(id) ? pc.red("failed") : pc.green("ok    ")}  ${id.padEnd(width)}  ${file}`,
+  );
+  return [pc.bold("ui"), ...lines];
 }

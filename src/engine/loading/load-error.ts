@@ -93,6 +93,7 @@ function positionOf({ location }: Message): SourcePosition | undefined {
   return location === null ? undefined : { file: location.file, line: location.line, column: location.column + 1 };
 }
 
-function formatPosition({ file, line, column }: SourcePosition): string {
+/** @example "src/agent.ts:3:5" */
+export function formatPosition({ file, line, column }: SourcePosition): string {
   return line === 0 ? file : `${file}:${String(line)}:${String(column)}`;
 }

@@ -14,7 +14,7 @@ export interface SourceWatcher {
   close(): void;
 }
 
-const SOURCE = /\.([cm]?[jt]sx?|json)$/;
+const SOURCE = /\.([cm]?[jt]sx?|json|css)$/;
 
 export function createSourceWatcher(options: {
   readonly onChange: () => void;

@@ -5,6 +5,7 @@ import { storeRoutes } from "./store.js";
 import { systemRoutes } from "./system.js";
 import { threadStateRoutes } from "./thread-state.js";
 import { threadRoutes } from "./threads.js";
+import { uiRoutes } from "./ui.js";
 
 /** Every route of the REST API. Order decides between a literal path and a parameter: literal ones come first. */
 export const ROUTES: readonly Route[] = [
@@ -14,4 +15,5 @@ export const ROUTES: readonly Route[] = [
   ...threadStateRoutes,
   ...runRoutes,
   ...storeRoutes,
+  ...uiRoutes,
 ];
