@@ -137,6 +137,11 @@ export interface ThreadStore {
     readonly metadata?: JsonObject;
     readonly access: AccessFilter;
   }): Promise<Thread | null>;
+  /**
+   * From now on claims of the thread's runs say so (`ClaimedRun.watched`), for the thread's life. Writes only the first time.
+   * @returns false when the thread is not there, or not visible to `access`
+   */
+  watch(params: { readonly threadId: string; readonly access: AccessFilter }): Promise<boolean>;
   /** Removes the thread and all its run rows. Running workers lose their lease. */
   delete(params: { readonly threadId: string; readonly access: AccessFilter }): Promise<Thread | null>;
   /**
@@ -175,6 +180,8 @@ export interface NewRun {
   readonly assistantConfig: RunConfig;
   /** Create the thread when it is missing, with `{...metadata, graph_id, assistant_id}`; otherwise `no-thread`. */
   readonly createThread: boolean;
+  /** Watch the thread too, as `threads.watch` does. Default: it stays as it is. */
+  readonly watched?: true;
 }
 
 export interface ClaimRequest {
@@ -190,6 +197,8 @@ export type CreateRunOutcome =
       readonly lease: RunLease | null;
       /** In-flight runs that the multitask strategy ended (`pending`) or asked to stop (`running`). */
       readonly superseded: readonly SupersededRun[];
+      /** `ClaimedRun.watched` of a run that is leased. */
+      readonly watched: boolean;
     }
   | { readonly kind: "busy"; readonly inflight: readonly RunRef[] }
   | { readonly kind: "no-thread" };

@@ -18,6 +18,8 @@ export interface TransferredThread extends Omit<Thread, "status" | "values" | "i
   readonly error: JsonValue;
   /** Made for a stateless run, to be removed with it. */
   readonly temporary: boolean;
+  /** Followed by the event protocol (`ThreadStore.watch`). */
+  readonly watched: boolean;
 }
 
 /** A run without its lease: a running one is `pending`, with its attempts; a pause after a crash is over. */

@@ -88,6 +88,8 @@ export interface ClaimedRun {
   readonly lease: RunLease;
   /** A cancel that was requested before a previous worker died. */
   readonly cancel: CancelAction | null;
+  /** Somebody follows its thread by the event protocol: what happens in the run also goes to the thread's log. */
+  readonly watched: boolean;
 }
 
 export interface RunRef {

@@ -120,7 +120,7 @@ export function createRunsService(deps: RunsDeps) {
         // The row is there, so the run takes its course.
         if (outcome.lease !== null) {
           launched = true;
-          launcher.launch({ run: outcome.run, lease: outcome.lease, cancel: null });
+          launcher.launch({ run: outcome.run, lease: outcome.lease, cancel: null, watched: outcome.watched });
         } else dispatcher.announce(draft.threadId, { delayMs: draft.delayMs });
         await cancellation.afterSuperseded(outcome.superseded);
       }

@@ -27,10 +27,15 @@ export function versionRow(version: AssistantVersion): TransferRow {
 /** @param thread with its state columns */
 export function threadRow(
   thread: Thread,
-  beside: { readonly settledStatus: SettledStatus; readonly error: JsonText | null; readonly temporary: boolean },
+  beside: {
+    readonly settledStatus: SettledStatus;
+    readonly error: JsonText | null;
+    readonly temporary: boolean;
+    readonly watched: boolean;
+  },
 ): TransferRow {
   const { status: _, values, interrupts, ...rest } = thread;
-  const { settledStatus, temporary } = beside;
+  const { settledStatus, temporary, watched } = beside;
   return rowOf("threads", {
     ...rest,
     settledStatus,
@@ -38,6 +43,7 @@ export function threadRow(
     interrupts: parsed(interrupts),
     error: settledStatus === "error" ? parsed(beside.error) : null,
     temporary,
+    watched,
   });
 }
 

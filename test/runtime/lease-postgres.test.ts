@@ -53,7 +53,7 @@ async function claimedRun(id: number): Promise<ClaimedRun> {
     access: ALL_ROWS,
   });
   if (created.kind !== "created" || created.lease === null) throw new Error(created.kind);
-  return { run: created.run, lease: created.lease, cancel: null };
+  return { run: created.run, lease: created.lease, cancel: null, watched: false };
 }
 
 /** Looks at a lease from another process: how long it holds, in ms; negative when anybody may take it. */

@@ -33,6 +33,7 @@ export function createRun(
   if (existing !== null) updateThread(tables, existing, threadMetadata);
   thread.config = config;
   markTemporary(tables, thread, draft.kwargs, existing === null);
+  if (draft.watched === true) thread.watched = true;
 
   const superseded =
     decision.cancelInflight === null
@@ -50,6 +51,7 @@ export function createRun(
     run: runOf(row, draft.kwargs),
     lease: leased ? { runId: row.runId, leaseToken: row.leaseToken } : null,
     superseded,
+    watched: thread.watched,
   };
 }
 

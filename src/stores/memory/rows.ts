@@ -40,6 +40,8 @@ export interface ThreadRow {
   error: JsonText | null;
   /** Made for a stateless run, to be removed with it. */
   temporary: boolean;
+  /** Followed by the event protocol. */
+  watched: boolean;
   /** In order of creation. */
   runs: RunRow[];
   /** In order of (dueAt, runId). */

@@ -49,7 +49,8 @@ export function createMemoryRuns(tables: Tables): RunStore {
       return due.map((row) => {
         tables.startRun(row, { workerId, leaseMs });
         tables.refreshStatus(row.thread);
-        return { run: runOf(row), lease: { runId: row.runId, leaseToken: row.leaseToken }, cancel: row.cancel };
+        const lease = { runId: row.runId, leaseToken: row.leaseToken };
+        return { run: runOf(row), lease, cancel: row.cancel, watched: row.thread.watched };
       });
     },
 

@@ -108,6 +108,7 @@ export class Tables {
       updatedAt: now,
       stateUpdatedAt: now,
       settledStatus: "idle",
+      watched: false,
       values: null,
       interrupts: null,
       error: null,

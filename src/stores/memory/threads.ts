@@ -41,6 +41,12 @@ export function createMemoryThreads(tables: Tables): ThreadStore {
       return threadOf(row);
     },
 
+    async watch({ threadId, access }) {
+      const row = tables.visibleThread(threadId, access);
+      if (row !== null) row.watched = true;
+      return row !== null;
+    },
+
     async delete({ threadId, access }) {
       const row = tables.visibleThread(threadId, access);
       if (row === null) return null;

@@ -93,7 +93,12 @@ async function claimOne(
     return {
       kind: "change",
       change: { running, queue },
-      result: { run: runOf(document, placeOfEntry(running)), lease: { runId, leaseToken }, cancel },
+      result: {
+        run: runOf(document, placeOfEntry(running)),
+        lease: { runId, leaseToken },
+        cancel,
+        watched: thread.watched === true,
+      },
     };
   });
   if (claimed !== null) session.leases.remember(leaseText(claimed.lease), threadId);

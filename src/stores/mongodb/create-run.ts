@@ -84,10 +84,18 @@ export async function createRun(
       run: runOf(document, placeOf({ running, queue: [entry], ended: [] }, document) ?? never(), draft.kwargs),
       lease: running === null ? null : { runId: draft.runId, leaseToken: running.leaseToken },
       superseded: cleared.superseded,
+      watched: draft.watched === true || thread.watched === true,
     };
     const queue = running === null ? enqueued(cleared.queue, entry) : cleared.queue;
     if (existing === null) {
-      const inserted: ThreadDocument = { ...thread, running, queue, head: headOf(running, queue), status: "busy" };
+      const inserted: ThreadDocument = {
+        ...thread,
+        running,
+        queue,
+        head: headOf(running, queue),
+        status: "busy",
+        ...(draft.watched === true && { watched: true }),
+      };
       return { kind: "insert", thread: inserted, result };
     }
     const change: ThreadChange = {
@@ -99,6 +107,7 @@ export async function createRun(
       config,
       ...(metadata === existing.metadata ? {} : { metadata }),
       ...(draft.kwargs.temporary ? {} : { temporary: false }),
+      ...(draft.watched === true && { watched: true }),
     };
     return { kind: "change", change, result };
   });
@@ -130,12 +139,13 @@ async function earlierCall(
     run: runOf(document, place),
     lease: isMine ? { runId, leaseToken: place.leaseToken } : null,
     superseded: [],
+    watched: thread.watched === true,
   };
 }
 
 function createdBefore(document: RunDocument): CreateRunOutcome {
   const place = placeOf({ running: null, queue: [], ended: [] }, document) ?? never();
-  return { kind: "created", run: runOf(document, place), lease: null, superseded: [] };
+  return { kind: "created", run: runOf(document, place), lease: null, superseded: [], watched: false };
 }
 
 interface Cleared {

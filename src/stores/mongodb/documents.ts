@@ -67,6 +67,8 @@ export interface ThreadDocument {
   readonly terms: readonly string[];
   readonly config: string;
   readonly temporary: boolean;
+  /** Followed by the event protocol. Absent: no. */
+  readonly watched?: boolean;
   readonly running: RunningEntry | null;
   /** Pending runs by (dueAt, runId). */
   readonly queue: readonly QueueEntry[];

@@ -34,6 +34,7 @@ export interface ThreadChange {
   readonly metadata?: string;
   readonly config?: string;
   readonly temporary?: boolean;
+  readonly watched?: boolean;
   readonly values?: StoredText | null;
   readonly interrupts?: StoredText | null;
   readonly error?: StoredText | null;

@@ -56,6 +56,17 @@ export function createMongoThreads(session: Session): ThreadStore {
       return document === null ? null : rowOf(document);
     },
 
+    async watch({ threadId, access }) {
+      const known = await session.retrying(() =>
+        threads.findOne({ _id: threadId }, { projection: { metadata: 1, watched: 1 } }),
+      );
+      if (known?.watched === true) return showsMetadata(access, known.metadata);
+      return changeThread(session, { threadId }, (thread): Decision<boolean> => {
+        if (thread === null || !showsMetadata(access, thread.metadata)) return { kind: "leave", result: false };
+        return { kind: "change", change: { watched: true }, result: true };
+      });
+    },
+
     async delete({ threadId, access }) {
       const document = await visible(threadId, access);
       if (document === null) return null;

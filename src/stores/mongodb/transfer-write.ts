@@ -82,7 +82,7 @@ async function writeVersions(session: Session, rows: readonly TransferRow[]): Pr
 
 async function writeThread(session: Session, row: TransferRow): Promise<void> {
   const { threadId, values, interrupts, error, ...rest } = valueOf("threads", row);
-  const { createdAt, updatedAt, stateUpdatedAt, settledStatus, temporary } = rest;
+  const { createdAt, updatedAt, stateUpdatedAt, settledStatus, temporary, watched } = rest;
   const metadata = toJsonText(rest.metadata);
   const config = toJsonText(rest.config);
   await changeThread(session, { threadId }, async (existing): Promise<Decision<null>> => {
@@ -97,6 +97,7 @@ async function writeThread(session: Session, row: TransferRow): Promise<void> {
       stateUpdatedAt,
       settledStatus,
       temporary,
+      watched,
       config,
       values: await stored("values", values),
       interrupts: await stored("interrupts", interrupts),

@@ -53,8 +53,9 @@ export function createMongoTransfer(session: Session): RowTransfer {
         page(threads.find(beyond(after)).sort({ _id: 1 }).limit(limit), limit, async (document) => {
           const read = await readTexts(session, document);
           if (read === null) return null;
-          const { settledStatus, temporary } = read.thread;
-          return threadRow(threadOf(read.thread, read.texts), { settledStatus, error: read.texts.error, temporary });
+          const { settledStatus, temporary, watched = false } = read.thread;
+          const { error } = read.texts;
+          return threadRow(threadOf(read.thread, read.texts), { settledStatus, error, temporary, watched });
         }),
       ),
 

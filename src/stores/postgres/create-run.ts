@@ -11,7 +11,8 @@ import type { Session } from "./session.js";
 const CREATE: Statement = {
   name: "heddle_create_run",
   idempotent: true,
-  text: `SELECT * FROM heddle_create_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`,
+  text: `SELECT c.*, CASE WHEN c.kind = 'created' THEN heddle_watch_thread($5, $19) END AS watched
+    FROM heddle_create_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) c`,
 };
 
 type Created = {
@@ -22,6 +23,7 @@ type Created = {
   readonly metadata: string;
   readonly superseded: string | null;
   readonly inflight: string | null;
+  readonly watched: boolean | null;
 };
 
 /** The unique index on running runs refuses what slipped through. It cannot, while the thread's lock is taken first. */
@@ -50,6 +52,7 @@ export async function createRun(
     ruleParameter(access),
     claim === undefined ? null : toText(claim.workerId),
     claim?.leaseMs ?? null,
+    draft.watched === true,
   ];
   for (let races = 0; ; races += 1) {
     try {
@@ -94,5 +97,6 @@ function outcomeOf(draft: NewRun, row: Created): CreateRunOutcome {
     run,
     lease: row.leased ? { runId, leaseToken: 1 } : null,
     superseded,
+    watched: row.watched === true,
   };
 }

@@ -58,6 +58,9 @@ export type LeaseColumns = {
   readonly cancel_action: CancelAction | null;
 };
 
+/** The thread's, beside a run. */
+export type WatchedColumn = { readonly watched: boolean };
+
 export const VERSION_COLUMNS =
   "graph_id, name, description, config, context, metadata::text AS metadata, version, created_at";
 export const ASSISTANT_COLUMNS = `assistant_id, ${VERSION_COLUMNS}, updated_at`;

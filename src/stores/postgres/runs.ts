@@ -10,7 +10,7 @@ import { getRun } from "./get-run.js";
 import { listRuns } from "./list-runs.js";
 import { reapRuns } from "./reap-runs.js";
 import { createHeartbeat } from "./renew-leases.js";
-import { type LeaseColumns, type RunColumns, runColumns, runOf } from "./rows.js";
+import { type LeaseColumns, type RunColumns, runColumns, runOf, type WatchedColumn } from "./rows.js";
 import type { Session } from "./session.js";
 
 const idempotent = true;
@@ -18,7 +18,8 @@ const idempotent = true;
 const CLAIM: Statement = {
   name: "heddle_claim_runs",
   idempotent,
-  text: `SELECT ${runColumns()}, lease_token, cancel_action FROM heddle_claim_runs($1, $2, $3, $4, $5, $6, $7)`,
+  text: `SELECT ${runColumns()}, lease_token, cancel_action, heddle_watch_thread(thread_id, false) AS watched
+    FROM heddle_claim_runs($1, $2, $3, $4, $5, $6, $7)`,
 };
 const NEXT_DUE: Statement = {
   name: "heddle_next_due_at",
@@ -54,7 +55,7 @@ export function createPostgresRuns(session: Session): RunStore {
     async claim({ workerId, leaseMs, limit, threadId }) {
       const request = randomUUID();
       const rest = [toText(workerId), leaseMs, limit, threadId === undefined ? null : toText(threadId)];
-      const rows = await session.query<RunColumns & LeaseColumns>(CLAIM, (again) => [
+      const rows = await session.query<RunColumns & LeaseColumns & WatchedColumn>(CLAIM, (again) => [
         session.now(),
         request,
         again,
@@ -62,7 +63,8 @@ export function createPostgresRuns(session: Session): RunStore {
       ]);
       return rows.map((row) => {
         const run = runOf(row);
-        return { run, lease: { runId: run.runId, leaseToken: row.lease_token }, cancel: row.cancel_action };
+        const { lease_token: leaseToken, cancel_action: cancel, watched } = row;
+        return { run, lease: { runId: run.runId, leaseToken }, cancel, watched };
       });
     },
 

@@ -5,7 +5,7 @@ import type { Thread } from "../../core/thread.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { toJsonb, toText } from "../../databases/postgres/storable.js";
 import { ruleParameter } from "./filters.js";
-import { THREAD_COLUMNS, type ThreadColumns, threadOf } from "./rows.js";
+import { THREAD_COLUMNS, type ThreadColumns, threadOf, type WatchedColumn } from "./rows.js";
 import type { Session } from "./session.js";
 import { countThreads, searchThreads } from "./thread-search.js";
 
@@ -43,6 +43,12 @@ const UPDATE: Statement = {
   name: "heddle_update_thread",
   idempotent,
   text: `SELECT ${THREAD_COLUMNS} FROM heddle_update_thread($1, $2, $3, $4)`,
+};
+const WATCH: Statement = {
+  name: "heddle_watch_thread",
+  idempotent,
+  text: `SELECT heddle_watch_thread(thread_id, true) AS watched FROM heddle_thread_metadata
+    WHERE thread_id = $1 AND heddle_visible(metadata, $2)`,
 };
 const PATCH: Statement = {
   name: "heddle_patch_thread_state",
@@ -111,6 +117,11 @@ export function createPostgresThreads(session: Session): ThreadStore {
         metadata === undefined ? null : toJsonb(metadata),
         ruleParameter(access),
       ]),
+
+    async watch({ threadId, access }) {
+      const [row] = await session.query<WatchedColumn>(WATCH, [toText(threadId), ruleParameter(access)]);
+      return row?.watched === true;
+    },
 
     delete: ({ threadId, access }) => one(DELETE, [toText(threadId), ruleParameter(access)]),
 

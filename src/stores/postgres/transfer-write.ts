@@ -101,6 +101,7 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
           state_updated_at: thread.stateUpdatedAt,
           settled_status: thread.settledStatus,
           temporary: thread.temporary,
+          watched: thread.watched,
           state_values: columnText(thread.values),
           interrupts: columnText(thread.interrupts),
           error: columnText(thread.error),

@@ -27,6 +27,7 @@ import {
   VERSION_COLUMNS,
   type VersionColumns,
   versionOf,
+  type WatchedColumn,
 } from "./rows.js";
 import type { Session } from "./session.js";
 import { createTransferWriters } from "./transfer-write.js";
@@ -80,7 +81,7 @@ const THREADS = pageStatement({
   key: "thread_id",
   after: "thread_id > $2",
   bytes: ["state_values", "interrupts", "metadata", "config"],
-  columns: `${THREAD_COLUMNS}, settled_status, temporary`,
+  columns: `${THREAD_COLUMNS}, settled_status, temporary, heddle_watch_thread(thread_id, false) AS watched`,
 });
 const RUNS = pageStatement({
   kind: "runs",
@@ -115,11 +116,12 @@ export function createPostgresTransfer(session: Session): RowTransfer {
       return rows.map((row) => versionRow(versionOf(fromText(row.assistant_id), row)));
     },
     async threads(after, limit) {
-      type Columns = ThreadColumns & { readonly settled_status: SettledStatus; readonly temporary: boolean };
+      type Columns = ThreadColumns &
+        WatchedColumn & { readonly settled_status: SettledStatus; readonly temporary: boolean };
       const rows = await session.query<Columns>(THREADS, [limit, toText(after ?? "")]);
       return rows.map((row) => {
-        const { settled_status: settledStatus, temporary } = row;
-        return threadRow(threadOf(row), { settledStatus, error: jsonText(row.error), temporary });
+        const { settled_status: settledStatus, temporary, watched } = row;
+        return threadRow(threadOf(row), { settledStatus, error: jsonText(row.error), temporary, watched });
       });
     },
     async runs(after, limit) {

@@ -48,18 +48,20 @@ export async function createRun(
       claim: leased ? claim : null,
     });
     session.sql("INSERT INTO run_kwargs (run, kwargs) VALUES (?, ?)").run(row.id, kwargs);
-    changeThread(session, thread, {
+    const changed = changeThread(session, thread, {
       queueChanged: true,
       updatedAt: row.created_at,
       config,
       metadata: toJsonText(metadata),
       ...(draft.kwargs.temporary ? {} : { temporary: false }),
+      ...(draft.watched === true && { watched: true }),
     });
     return {
       kind: "created",
       run: runOf(row, draft.kwargs),
       lease: leased ? { runId: row.run_id, leaseToken: row.lease_token } : null,
       superseded,
+      watched: changed.watched === 1,
     };
   });
 }

@@ -115,6 +115,10 @@ ALTER TABLE threads ADD COLUMN head_retry_at INTEGER;
 DROP INDEX threads_queue;
 CREATE INDEX threads_queue ON threads (head_due_at, head_run_id, head_retry_at) WHERE head_due_at IS NOT NULL;
 `,
+  `
+-- followed by the event protocol
+ALTER TABLE threads ADD COLUMN watched INTEGER NOT NULL DEFAULT 0;
+`,
 ];
 
 /** Table of the long-term store. Only ever append to this list. */

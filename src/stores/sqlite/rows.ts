@@ -35,6 +35,7 @@ export interface ThreadColumns {
   readonly metadata: string;
   readonly config: string;
   readonly temporary: 0 | 1;
+  readonly watched: 0 | 1;
 }
 
 export interface StateColumns {

@@ -32,9 +32,8 @@ export function createSqliteRuns(session: Session): RunStore {
     return thread;
   };
 
-  const refreshThread = (row: RunColumns): void => {
+  const refreshThread = (row: RunColumns): ThreadColumns =>
     changeThread(session, threadOfRun(row), { queueChanged: true });
-  };
 
   /** First pending runs of threads that are free, oldest due first. */
   const dueRuns = (threadId: string | undefined, limit: number): readonly string[] => {
@@ -59,11 +58,12 @@ export function createSqliteRuns(session: Session): RunStore {
           const row = findRun(session, runId);
           if (row === undefined) throw new Error(`queued run ${runId} is missing`);
           const started = startRun(session, row, { workerId, leaseMs });
-          refreshThread(started);
+          const thread = refreshThread(started);
           return {
             run: fullRun(session, started),
             lease: { runId, leaseToken: started.lease_token },
             cancel: started.cancel_action,
+            watched: thread.watched === 1,
           };
         }),
       );

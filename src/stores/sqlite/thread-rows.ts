@@ -8,7 +8,7 @@ import { parseObject, type StateColumns, type ThreadColumns } from "./rows.js";
 import type { Session } from "./session.js";
 
 const COLUMNS =
-  "id, thread_id, created_at, updated_at, state_updated_at, status, settled_status, metadata, config, temporary";
+  "id, thread_id, created_at, updated_at, state_updated_at, status, settled_status, metadata, config, temporary, watched";
 
 const NO_STATE: StateColumns = { state_values: null, interrupts: null, error: null };
 
@@ -66,6 +66,7 @@ export function insertThread(
     metadata: draft.metadata,
     config: draft.config,
     temporary,
+    watched: 0,
   };
 }
 
@@ -103,6 +104,7 @@ export interface ThreadChange {
   readonly metadata?: string;
   readonly config?: string;
   readonly temporary?: boolean;
+  readonly watched?: true;
   /** When the status turns out to change, `updated_at` becomes now, also without `updatedAt`. */
   readonly queueChanged?: boolean;
 }
@@ -124,6 +126,7 @@ export function changeThread(session: Session, row: ThreadColumns, change: Threa
     metadata: change.metadata ?? row.metadata,
     config: change.config ?? row.config,
     temporary: change.temporary === undefined ? row.temporary : change.temporary ? 1 : 0,
+    watched: change.watched === true ? 1 : row.watched,
   };
   const columns = CHANGEABLE.filter((column) => changed[column] !== row[column]);
   const values: (string | number | null)[] = columns.map((column) => changed[column]);
@@ -147,6 +150,7 @@ const CHANGEABLE = [
   "metadata",
   "config",
   "temporary",
+  "watched",
 ] as const;
 
 /** Write the state columns and the status that they leave; a thread with runs in flight stays `busy`. */

@@ -61,6 +61,17 @@ export function createSqliteThreads(session: Session): ThreadStore {
         return threadOf(changed, stateOf(session, row.id));
       }),
 
+    async watch({ threadId, access }) {
+      // What is watched already must not take the write lock.
+      const found = await session.read(() => visibleThread(session, threadId, access));
+      if (found === null || found.watched === 1) return found !== null;
+      return session.write(() => {
+        const row = visibleThread(session, threadId, access);
+        if (row !== null) changeThread(session, row, { watched: true });
+        return row !== null;
+      });
+    },
+
     delete: ({ threadId, access }) =>
       session.write(() => {
         const row = visibleThread(session, threadId, access);

@@ -58,6 +58,7 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
         metadata: toJsonText(thread.metadata),
         config: toJsonText(thread.config),
         temporary: thread.temporary ? 1 : 0,
+        watched: thread.watched ? 1 : 0,
       });
       upsert(session, "thread_states", ["thread"], {
         thread: id,

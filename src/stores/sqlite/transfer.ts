@@ -85,6 +85,7 @@ export function createSqliteTransfer(session: Session): RowTransfer {
             settledStatus: row.settled_status,
             error: jsonText(row.error),
             temporary: row.temporary === 1,
+            watched: row.watched === 1,
           }),
         (row) => row.metadata.length + (row.state_values?.length ?? 0) + (row.interrupts?.length ?? 0),
       ),

@@ -3,6 +3,7 @@ import { testAssistantStore } from "./assistant-store.js";
 import { testRunStore } from "./run-store.js";
 import { type StoreSuite, withStoreOf } from "./suite.js";
 import { testThreadStore } from "./thread-store.js";
+import { watchCases } from "./thread-watch.js";
 import { testTransfer } from "./transfer.js";
 
 /** The contract of a {@link MetadataStore}: its three parts, and itself. */
@@ -21,5 +22,6 @@ export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
   testAssistantStore(suite);
   testThreadStore(suite);
   testRunStore(suite);
+  describe(`Watched threads: ${suite.name}`, () => watchCases(suite, withStore));
   testTransfer(suite);
 }

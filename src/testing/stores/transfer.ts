@@ -99,6 +99,7 @@ const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
       interrupts: n === 0 ? null : { task: [JSON_CASES] },
       error: settledStatus === "error" ? { error: "TypeError", message: "a\u0000b" } : null,
       temporary: n === 1,
+      watched: n === 2,
     },
   })),
   runs: (["success", "error", "interrupted", "pending"] as const).map((status, n) => ({
@@ -181,6 +182,7 @@ function readCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metada
             interrupts: {},
             error: { error: "TypeError", message: "Boo!" },
             temporary: false,
+            watched: false,
           },
         },
       ]);
