@@ -1,8 +1,11 @@
 import { ALL_ROWS } from "../core/auth.js";
+import type { Checkpointer } from "../core/checkpointer.js";
 import type { Clock } from "../core/clock.js";
 import type { EventLog } from "../core/event-log.js";
+import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import { lastEvent } from "../core/run-event.js";
+import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { RunRef } from "../core/run.js";
 
 /** A run that ended more recently may have a worker that is about to seal its log. */
@@ -18,13 +21,16 @@ const ENDED = ["success", "error", "timeout", "interrupted"] as const;
 
 /**
  * Ends the logs of runs that had ended, or were deleted, when their process died before it could say so. Logs of other runs
- * wait for their next attempt. Several processes may do this at once: a log is sealed once.
+ * wait for their next attempt. Several processes may do this at once: a log is sealed once. The log that a deleted run left
+ * unsealed also says that nobody has removed what its worker wrote last: its checkpoints go first.
  * @returns one round: a look at the logs that are not sealed, as many as the log names at once
  */
 export function createLogReconciler(deps: {
   readonly store: MetadataStore;
   readonly eventLog: EventLog;
+  readonly checkpointer: Checkpointer;
   readonly clock: Clock;
+  readonly logger: Logger;
 }): () => Promise<void> {
   const { store, eventLog, clock } = deps;
   /** Runs without a row, and since when they were known to have none. */
@@ -49,10 +55,15 @@ export function createLogReconciler(deps: {
     const there = new Set((await store.runs.list(pageOf(refs))).map((run) => run.runId));
     for (const ref of refs) {
       const since = goneSince.get(ref.runId) ?? clock.now();
+      if (there.has(ref.runId)) {
+        goneSince.delete(ref.runId);
+        continue;
+      }
+      goneSince.set(ref.runId, since);
+      if (clock.now() - since < SETTLE_MS) continue;
+      await removeRunLeftovers(deps, ref);
+      await seal(ref, null);
       goneSince.delete(ref.runId);
-      if (there.has(ref.runId)) continue;
-      if (clock.now() - since >= SETTLE_MS) await seal(ref, null);
-      else goneSince.set(ref.runId, since);
     }
   };
 

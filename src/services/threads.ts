@@ -5,9 +5,11 @@ import type { Dispatcher } from "../core/dispatcher.js";
 import { HeddleError } from "../core/errors.js";
 import type { EventLog } from "../core/event-log.js";
 import type { JsonObject } from "../core/json.js";
+import type { Logger } from "../core/logger.js";
 import type { MetadataStore, Page, PageRequest, ThreadQuery } from "../core/metadata-store.js";
 import type { StateUpdate } from "../core/state.js";
 import type { Thread, ThreadSortField } from "../core/thread.js";
+import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { Authorize } from "./authorization.js";
 import { grantedMetadata } from "./authorization.js";
 import { newId } from "./identifiers.js";
@@ -37,6 +39,7 @@ export function createThreadsService(deps: {
   readonly dispatcher: Dispatcher;
   readonly state: Pick<ThreadStateService, "applySupersteps">;
   readonly authorize: Authorize;
+  readonly logger: Logger;
 }) {
   const { store, checkpointer, authorize } = deps;
 
@@ -62,8 +65,8 @@ export function createThreadsService(deps: {
         return await deps.state.applySupersteps(outcome.thread, request.supersteps);
       } catch (error) {
         // A thread that could not be given its first state is not left behind half made.
-        await store.threads.delete({ threadId, access: grant.access });
         await checkpointer.deleteThread(threadId);
+        await store.threads.delete({ threadId, access: grant.access });
         throw error;
       }
     },
@@ -88,16 +91,23 @@ export function createThreadsService(deps: {
       return thread;
     },
 
-    /** Stops the thread's runs, then removes runs, checkpoints, writes and events. */
+    /**
+     * Removes checkpoints and writes, then the row with its runs, then events. In this order: while there are checkpoints
+     * there is a row, which can be seen and deleted again; a crash in between leaves nothing that a new thread of the same id
+     * would show. A running run's worker may write once more before its row is gone: whoever notices removes that, this
+     * process, the worker, or after a crash of both whoever finds the run's log unsealed (runtime/reconcile-logs).
+     */
     async delete(caller: Caller, threadId: string): Promise<void> {
       const { access } = await authorize(caller, "threads", "delete", { thread_id: threadId });
       const running = await store.runs.list({ threadId, status: ["running"], limit: 1000, offset: 0, access });
       // Asked before: a deletion that was repeated because its answer was lost finds nothing, and the rest has to follow it.
       if ((await store.threads.get({ threadId, access })) === null) throw threadNotFound(threadId);
+      await checkpointer.deleteThread(threadId);
       await store.threads.delete({ threadId, access });
       // The rows are gone, so no worker can finish; the signal only makes it stop sooner.
       for (const run of running) deps.dispatcher.signal(run, "interrupt");
-      await checkpointer.deleteThread(threadId);
+      // By run: from here on the id is free, and a new thread may have it.
+      for (const run of running) await removeRunLeftovers(deps, run);
       await deps.eventLog.dropThread(threadId);
     },
 
@@ -137,8 +147,8 @@ export function createThreadsService(deps: {
         await checkpointer.copyThread({ fromThreadId: threadId, toThreadId: newThreadId });
       } catch (error) {
         // Nor is a copy without its checkpoints.
-        await store.threads.delete({ threadId: newThreadId, access: ALL_ROWS });
         await checkpointer.deleteThread(newThreadId);
+        await store.threads.delete({ threadId: newThreadId, access: ALL_ROWS });
         throw error;
       }
       const copied = await store.threads.patchState({

@@ -4,6 +4,7 @@ import type { EventLog } from "../../src/core/event-log.js";
 import { HeddleError } from "../../src/core/errors.js";
 import { parseJsonText } from "../../src/core/json.js";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
+import type { RunRef } from "../../src/core/run.js";
 import { isTerminal } from "../../src/core/run-lifecycle.js";
 import { ask, crash, fail, gate, never, succeed } from "../../src/testing/scripted-engine.js";
 import { everyNth, withFaults } from "../support/faults.js";
@@ -250,6 +251,46 @@ it("forgets a run whose thread is deleted while it runs: no end event, no log, n
   await turns(20);
   expect(test.scripted.executions).toHaveLength(1);
 });
+
+it.each(["while it runs", "just when it has found nothing left"] as const)(
+  "removes what a run wrote late, and nothing of a thread that was made again %s",
+  async (when) => {
+    const door = gate({ late: true }, { deaf: true });
+    let again = (): Promise<void> => Promise.resolve();
+    const test = await openRuntime({
+      scripts: { door: door.script, quick: succeed({ new: true }) },
+      wrapStore: (store) => ({
+        ...store,
+        threads: {
+          ...store.threads,
+          get: async (params) => {
+            const found = await store.threads.get(params);
+            if (found === null) await again();
+            return found;
+          },
+        },
+      }),
+    });
+    const run = await test.run("door");
+    const { threadId } = run;
+    await turns();
+    await test.services.threads.delete(ANONYMOUS, threadId);
+    let made: RunRef | null = null;
+    again = async () => {
+      if (made !== null) return;
+      await test.store.threads.create({ threadId, metadata: {}, access: ALL_ROWS });
+      made = await test.run("quick", { threadId });
+      await test.until(async () => (await test.row(made!))?.status === "success", "the new run");
+    };
+    if (when === "while it runs") await again();
+    door.release();
+    await test.until(() => made !== null && door.waiting.length === 0, "the late write");
+    await turns(20);
+    expect(test.scripted.checkpoints(threadId)).toMatchObject([{ runId: made!.runId, values: '{"new":true}' }]);
+    const thread = await test.services.threads.get(ANONYMOUS, threadId);
+    expect(parseJsonText(thread.values!)).toEqual({ new: true });
+  },
+);
 
 it("leaves no log behind when the thread is deleted between claim and start", async () => {
   const test = await openRuntime({

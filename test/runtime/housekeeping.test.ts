@@ -7,9 +7,11 @@ import type { Run, RunRef } from "../../src/core/run.js";
 import { createLifecycle } from "../../src/runtime/lifecycle.js";
 import { createLogReconciler } from "../../src/runtime/reconcile-logs.js";
 import { createWorkerId, mayBeAlive } from "../../src/runtime/worker-identity.js";
-import { succeed } from "../../src/testing/scripted-engine.js";
-import { withFaults } from "../support/faults.js";
+import { gate, succeed } from "../../src/testing/scripted-engine.js";
+import { type Fault, withFaults } from "../support/faults.js";
 import { openRuntime, type TestRuntime, turns } from "./harness.js";
+
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
 const threadsLeft = (test: TestRuntime): Promise<number> => test.store.threads.count({ access: ALL_ROWS });
 
@@ -95,6 +97,13 @@ function crashed(log: EventLog, left: RunRef[]): EventLog {
   });
 }
 
+const reconcilerParts = ({ store, clock, scripted: { checkpointer } }: TestRuntime) => ({
+  store,
+  clock,
+  checkpointer,
+  logger: SILENT,
+});
+
 it("reconciles the logs of runs that had ended or were deleted, and leaves those that wait", async () => {
   const test = await openRuntime({ scripts: { quick: succeed() }, concurrency: 0 });
   const runs: Run[] = [];
@@ -119,8 +128,9 @@ it("reconciles the logs of runs that had ended or were deleted, and leaves those
     hasNext: false,
   });
   const left: RunRef[] = [success, interrupted, failed, deleted];
-  const { store, clock } = test;
-  const reconcile = createLogReconciler({ store, clock, eventLog: crashed(test.eventLog, left) });
+  const { clock } = test;
+  const parts = reconcilerParts(test);
+  const reconcile = createLogReconciler({ ...parts, eventLog: crashed(test.eventLog, left) });
   const settleMs = 5_000;
   await reconcile();
   clock.advance(settleMs - 1);
@@ -142,13 +152,74 @@ it("reconciles the logs of runs that had ended or were deleted, and leaves those
   expect(await test.ending(failed)).toBe("error");
   expect(await test.ending(deleted)).toBe("end rollback");
   const waiting: RunRef[] = [pending];
-  const again = createLogReconciler({ store, clock, eventLog: crashed(test.eventLog, waiting) });
+  const again = createLogReconciler({ ...parts, eventLog: crashed(test.eventLog, waiting) });
   for (let round = 0; round < 30; round += 1) {
     await again();
     clock.advance(settleMs);
   }
   expect(waiting).toEqual([pending]);
   expect(await test.ending(pending)).toBeNull();
+});
+
+/** A process that dies in the deletion of a thread whose run has just written once more. */
+async function dieInDeletion(at: string) {
+  let isDead = false;
+  const die =
+    (prefix: string) =>
+    (name: string): Fault => {
+      isDead ||= `${prefix}${name}` === at;
+      return isDead && name !== "append" ? "refused" : "none";
+    };
+  const door = gate({ late: true }, { deaf: true });
+  const test = await openRuntime({
+    scripts: { quick: succeed({ secret: true }), door: door.script },
+    wrapStore: (store) => withFaults(store, die("")),
+    wrapCheckpointer: (checkpointer) => withFaults(checkpointer, die("checkpointer.")),
+    wrapLog: (log) => withFaults(log, die("log.")),
+  });
+  const first = await test.run("quick");
+  const { threadId } = first;
+  await test.until(async () => (await test.row(first))?.status === "success", "the first run");
+  const run = await test.run("door", { threadId });
+  await turns();
+  await expect(test.services.threads.delete(ANONYMOUS, threadId)).rejects.toThrow("injected");
+  door.release();
+  await turns();
+  return { test, threadId, run };
+}
+
+it.each(["checkpointer.deleteThread", "threads.delete"])(
+  "leaves a thread that can be seen and deleted again when its process dies in the deletion at %s",
+  async (at) => {
+    const { test, threadId } = await dieInDeletion(at);
+    const { store, scripted, eventLog, clock } = test;
+    expect(await store.threads.get({ threadId, access: ALL_ROWS })).not.toBeNull();
+    const storage = { store, scripted, eventLog, clock };
+    const next = await openRuntime({ scripts: {}, storage, workerId: "worker-2", start: false });
+    await next.services.threads.delete(ANONYMOUS, threadId);
+    expect(scripted.checkpoints(threadId)).toEqual([]);
+  },
+);
+
+it("removes what the run of a deleted thread wrote last although the process died, and keeps a new thread's own", async () => {
+  const { test, threadId, run } = await dieInDeletion("checkpointer.deleteRun");
+  const { scripted, eventLog, clock } = test;
+  const runsOf = () => scripted.checkpoints(threadId).map(({ runId }) => runId);
+  expect(runsOf()).toEqual([run.runId]);
+  const { store } = test;
+  await store.threads.create({ threadId, metadata: {}, access: ALL_ROWS });
+  const storage = { store, scripted, eventLog, clock };
+  const next = await openRuntime({ scripts: {}, storage, workerId: "worker-2" });
+  const again = await next.run("quick", { threadId });
+  await next.until(async () => (await next.row(again))?.status === "success", "the new run");
+  const left: RunRef[] = [run];
+  const reconcile = createLogReconciler({ ...reconcilerParts(test), eventLog: crashed(eventLog, left) });
+  await reconcile();
+  expect(left).toEqual([run]);
+  clock.advance(5_000);
+  await reconcile();
+  expect(left).toEqual([]);
+  expect(runsOf()).toEqual([again.runId]);
 });
 
 it("gives the slot back when the store fails to create a run", async () => {

@@ -60,6 +60,29 @@ export function threadCases(suite: CheckpointerSuite, withSaver: WithCheckpointe
   );
 
   it(
+    "removes what a run wrote after its thread was deleted, and nothing of a new thread of the same id",
+    withSaver(async ({ saver, checkpointer }) => {
+      const late = chainOf(saver);
+      await late.put({ a: "deleted", b: "deleted" }, { metadata: { run_id: "run-1" } });
+      await checkpointer.deleteThread(late.threadId);
+      await late.put({ a: "late" }, { metadata: { run_id: "run-1" } });
+      await saver.putWrites(late.config(), [["a", "late"]], "task");
+      await chainOf(saver, late.threadId, "child").put({ c: "late" }, { metadata: { run_id: "run-1" } });
+      const again = chainOf(saver, late.threadId);
+      await again.put({ a: "new", b: "new" }, { metadata: { run_id: "run-2" } });
+      await saver.putWrites(again.config(), [["a", "newer"]], "task");
+      await checkpointer.deleteRun({ threadId: late.threadId, runId: "run-1" });
+      const [only, ...more] = await listOf(saver, threadConfig(late.threadId));
+      expect(more).toEqual([]);
+      expect(only?.config.configurable).toMatchObject({ checkpoint_ns: "", checkpoint_id: again.ids[0] });
+      expect([only?.checkpoint.channel_values, only?.pendingWrites]).toEqual([
+        { a: "new", b: "new" },
+        [["task", "a", "newer"]],
+      ]);
+    }),
+  );
+
+  it(
     "gives a new run after a rolled back one its own values at the same versions",
     withSaver(async ({ saver, checkpointer }) => {
       const chain = chainOf(saver);
