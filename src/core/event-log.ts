@@ -66,6 +66,8 @@ export interface EventLog {
   seal(run: RunRef, last?: readonly NewRunEvent[]): Promise<void>;
   /** A cursor, or `null` when no log of the run is kept (never begun, or expired). */
   open(run: RunRef, position: EventPosition): Promise<EventCursor | null>;
+  /** How far a log goes, as readers see it now; `null` when none is kept. */
+  extent(run: RunRef): Promise<LogExtent | null>;
   /** Forget a run's log. Its readers end, with a gap before if something was unread. */
   drop(run: RunRef): Promise<void>;
   /** Forget all logs of a thread. */
@@ -80,6 +82,14 @@ export interface EventLog {
   unsealed(): Promise<readonly RunRef[]>;
   /** Flush, end all readers, release everything. Idempotent. */
   close(): Promise<void>;
+}
+
+/** How far a log goes. */
+export interface LogExtent {
+  /** The number that the next event gets. */
+  readonly nextSeq: number;
+  /** Events up to this one may be missing; -1 when none was evicted. `nextSeq - 1` when all are gone. */
+  readonly evictedToSeq: number;
 }
 
 export interface EventLogOptions {

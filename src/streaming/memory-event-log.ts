@@ -4,6 +4,7 @@ import {
   type EventLog,
   type EventLogOptions,
   type EventPosition,
+  type LogExtent,
 } from "../core/event-log.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
@@ -83,6 +84,11 @@ export class MemoryEventLog implements EventLog {
     if (buffer === undefined) return null;
     this.#sealed.wasOpened(buffer);
     return new MemoryCursor(buffer, buffer.positionAt(position));
+  }
+
+  async extent(run: RunRef): Promise<LogExtent | null> {
+    const buffer = this.#logs.get(run)?.buffer;
+    return buffer === undefined ? null : buffer.extent();
   }
 
   async drop(run: RunRef): Promise<void> {

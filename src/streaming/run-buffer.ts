@@ -1,4 +1,4 @@
-import type { CursorRead, EventPosition } from "../core/event-log.js";
+import type { CursorRead, EventPosition, LogExtent } from "../core/event-log.js";
 import type { NewRunEvent, RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import { type Evicted, type ReadPosition, evictedTo, stepOverHole, takeEvents } from "./read-position.js";
@@ -110,6 +110,11 @@ export class RunBuffer {
     if (position === "now" || !Number.isInteger(position.afterSeq)) return now;
     if (position.afterSeq < 0) return start;
     return position.afterSeq < this.visibleSeq ? { nextSeq: position.afterSeq + 1, forgivenSeq: -1 } : now;
+  }
+
+  /** How far readers can see. */
+  extent(): LogExtent {
+    return { nextSeq: this.visibleSeq, evictedToSeq: evictedTo(this.evicted) };
   }
 
   /** What waits at a position at or after {@link hotFromSeq}, or `null` for nothing yet. Moves the position. */

@@ -4,6 +4,7 @@ import {
   type EventLog,
   type EventLogOptions,
   type EventPosition,
+  type LogExtent,
 } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
 import type { NewRunEvent } from "../core/run-event.js";
@@ -140,6 +141,22 @@ export class StoredEventLog implements EventLog {
       // Only the first late reader prolongs it.
       if (buffer.sealed && !buffer.resumable) await this.#prolong(log);
       return cursor;
+    } finally {
+      unhold();
+    }
+  }
+
+  async extent(run: RunRef): Promise<LogExtent | null> {
+    const unhold = this.#logs.hold(run);
+    try {
+      const inMemory = this.#logs.get(run);
+      if (inMemory?.isWriter === true || inMemory?.buffer.sealed === true) return inMemory.buffer.extent();
+      const log = await this.#logs.find(run);
+      if (log === null) return null;
+      const extent = log.buffer.extent();
+      log.arriving -= 1;
+      this.#logs.forgetIfIdle(log);
+      return extent;
     } finally {
       unhold();
     }
