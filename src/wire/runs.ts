@@ -118,11 +118,14 @@ export const joinQuery = z
   })
   .partial();
 
-/** Query of join and join-stream (§2.6.7, §2.6.8). */
+/**
+ * Query of join and join-stream (§2.6.7, §2.6.8). `checkpoint_id` names the state that the client already shows: a server
+ * may leave out what came before it, or send the whole run, as this one does (@langchain/langgraph-sdk 1.15.0, `joinStream`;
+ * its `useStream` sends it with every reconnect).
+ */
 export function decodeJoin(query: Query, lastEventIdHeader: string | undefined) {
   const sent = decode(joinQuery, query);
   refuseNamespaces(query);
-  if (sent.checkpoint_id) unsupported("checkpoint_id", "join with Last-Event-ID instead");
   return {
     cancelOnDisconnect: sent.cancel_on_disconnect ?? false,
     // The Python langgraph_sdk 0.4.3 sends `stream_mode=` when no mode is chosen.

@@ -1,10 +1,11 @@
 import { Client } from "@langchain/langgraph-sdk";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { AppOptions } from "../../src/config/options.js";
 
-const CHILD = fileURLToPath(new URL("./served-app.mjs", import.meta.url));
+// Not by URL: a test of a page has the page's.
+const CHILD = join(import.meta.dirname, "served-app.mjs");
 
 /** A server in a process of its own, to be killed. */
 export interface ServedProcess {

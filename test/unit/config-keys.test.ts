@@ -77,6 +77,8 @@ describe("the table of langgraph.json's keys", () => {
     node_version: ["1", { warnings: [expect.stringContaining("asks for Node 1")] }],
     node_loader: ["tsx", { warnings: [] }],
     "http.mount_prefix": ["/api/", { http: { basePath: "/api" } }],
+    ui: [{ agent: "./ui.tsx" }, { ui: { files: { agent: "./ui.tsx" }, shared: [] } }],
+    "ui_config.shared": [["lucide-react"], { ui: { files: {}, shared: ["lucide-react"] } }],
     "http.cors": [
       {
         allow_origins: ["https://a.example"],
@@ -175,6 +177,9 @@ describe("options of createApp", () => {
     [{ http: { cors: { origins: [] } } }, "http.cors.origins"],
     [{ http: { disable: ["everything"] } }, "http.disable.0"],
     [{ streaming: { maxBytes: 0 } }, "streaming.maxBytes"],
+    [{ ui: { agent: "" } }, "ui.agent"],
+    [{ uiConfig: { shared: "react" } }, "uiConfig.shared"],
+    [{ uiConfig: { external: [] } }, "uiConfig.external"],
     [{ logger: { info() {} } }, "logger"],
     [{ logLevel: "loud" }, "logLevel"],
   ])("%j is refused and the field named", async (options, field) => {
@@ -201,6 +206,8 @@ describe("options of createApp", () => {
       },
       http: { basePath: "/a/b/", cors: false, disable: ["store"], maxBodyBytes: 10 },
       streaming: { eventLogTtlMs: 0, unreadTtlMs: 0, maxBytes: 1, heartbeatMs: 1 },
+      ui: { agent: "ui.tsx" },
+      uiConfig: { shared: ["a", "b/c"] },
       logLevel: "silent",
       allowEphemeral: true,
     });
@@ -220,6 +227,7 @@ describe("options of createApp", () => {
       },
       http: { basePath: "/a/b", cors: null, disabled: { store: true, runs: false }, maxBodyBytes: 10 },
       streaming: { eventLogTtlMs: 0, unreadTtlMs: 0, maxBytes: 1, heartbeatMs: 1 },
+      ui: { files: { agent: "ui.tsx" }, dir: process.cwd(), shared: ["a", "b/c"] },
       logging: { level: "silent", format: "auto", logger: null },
       allowEphemeral: true,
     });

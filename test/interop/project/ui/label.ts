@@ -1,0 +1,1 @@
+export const label = (city: string): string => `Weather in ${city}`;
