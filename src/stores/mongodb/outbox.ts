@@ -1,4 +1,5 @@
 import type { AnyBulkWriteOperation } from "mongodb";
+import { inBulks } from "../../databases/mongodb/bulk.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
 import type { Collections } from "./collections.js";
 import type { EndedEntry, RunDocument, ThreadDocument } from "./documents.js";
@@ -35,12 +36,16 @@ export function createOutbox(database: MongoDatabase, { runs, threads }: Collect
   const settle = async (batch: readonly EndedRuns[]): Promise<void> => {
     const writes = batch.flatMap(({ ended }) => ended.map(runWrite));
     if (writes.length === 0) return;
-    await database.retrying(() => runs.bulkWrite(writes, { ordered: false }));
+    for (const bulk of inBulks(writes)) {
+      await database.retrying(() => runs.bulkWrite([...bulk], { ordered: false }));
+    }
     const strikes = batch.map(({ threadId, ended }): AnyBulkWriteOperation<ThreadDocument> => ({
       // Not by condition: FerretDB 1.24 takes the operand of `$pull` for the element itself.
       updateOne: { filter: { _id: threadId }, update: { $pullAll: { ended: [...ended] } } },
     }));
-    await database.retrying(() => threads.bulkWrite(strikes, { ordered: false }));
+    for (const bulk of inBulks(strikes)) {
+      await database.retrying(() => threads.bulkWrite([...bulk], { ordered: false }));
+    }
   };
 
   const flush = (): Promise<void> => {

@@ -4,6 +4,7 @@ import { termsOf } from "../../core/filter-terms.js";
 import { namespaceText } from "../../core/item-namespace.js";
 import { type JsonValue, toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferredRun, TransferRow } from "../../core/row-transfer.js";
+import { inBulks } from "../../databases/mongodb/bulk.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { storeText } from "./blobs.js";
 import type { AssistantDocument, QueueEntry, RunDocument, StoredText, ThreadDocument } from "./documents.js";
@@ -131,7 +132,7 @@ async function writeRuns(session: Session, rows: readonly TransferRow[]): Promis
       const writes = documents.map((document) => ({
         replaceOne: { filter: { _id: document._id }, replacement: document, upsert: true },
       }));
-      await session.retrying(() => session.runs.bulkWrite(writes));
+      for (const bulk of inBulks(writes)) await session.retrying(() => session.runs.bulkWrite([...bulk]));
       return { kind: "change", change: queueChange(thread, group), result: null };
     });
   }
@@ -179,7 +180,6 @@ function runDocument(thread: ThreadDocument, run: TransferredRun): RunDocument {
 }
 
 async function writeItems(session: Session, rows: readonly TransferRow[]): Promise<void> {
-  if (rows.length === 0) return;
   const writes = rows.map((row) => {
     const { namespace, key, value, createdAt, updatedAt } = valueOf("items", row);
     const replacement = {
@@ -193,5 +193,5 @@ async function writeItems(session: Session, rows: readonly TransferRow[]): Promi
     };
     return { replaceOne: { filter: { _id: row.key }, replacement, upsert: true } };
   });
-  await session.retrying(() => session.items.bulkWrite(writes));
+  for (const bulk of inBulks(writes)) await session.retrying(() => session.items.bulkWrite([...bulk]));
 }

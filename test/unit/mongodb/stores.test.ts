@@ -5,7 +5,9 @@ import type { LeaseRenewer } from "../../../src/core/lease-renewal.js";
 import type { MetadataStore } from "../../../src/core/metadata-store.js";
 import { openMongo, type MongoDatabase } from "../../../src/databases/mongodb/open.js";
 import { collectionsOf } from "../../../src/stores/mongodb/collections.js";
+import type { EndedEntry } from "../../../src/stores/mongodb/documents.js";
 import { createMongoMetadataStore } from "../../../src/stores/mongodb/index.js";
+import { createOutbox } from "../../../src/stores/mongodb/outbox.js";
 import { createStoreRegistry } from "../../../src/stores/registry.js";
 import { ALL, CLAIM, LEASE_MS, newRun, Rows } from "../../../src/testing/stores/suite.js";
 import { createMongoDatabase, hasMongo } from "../../support/mongodb.js";
@@ -165,6 +167,53 @@ describe.skipIf(!hasMongo())("the metadata store in MongoDB", () => {
     expect(await store.runs.explain({ runId: runs[401] ?? "", access: ALL })).toMatchObject({ ahead: 396 });
     await store.threads.delete({ threadId, access: ALL });
     expect(await rows.statusOf(runs[401] ?? "")).toBeNull();
+  });
+
+  it("writes hundreds of rows a second time, and hundreds of ends at once", { timeout: 60_000 }, async () => {
+    const store = await openProcess();
+    const rows = new Rows(store);
+    const threadId = await rows.thread();
+    const template = await rows.run(threadId, { delayMs: LEASE_MS });
+    const copies = Array.from({ length: 120 }, () => {
+      const runId = rows.id();
+      const { error: _, ...copied } = { ...template, runId, leaseToken: 0, cancelRequested: null };
+      return { key: runId, value: JSON.parse(JSON.stringify({ ...copied, error: null })) as JsonObject };
+    });
+    const items = copies.map((_, n) => {
+      const key = `k${n}`;
+      return {
+        key: JSON.stringify([["many"], key]),
+        value: { namespace: ["many"], key, value: {}, createdAt: 1, updatedAt: 1 },
+      };
+    });
+    // Replacing what is there is what FerretDB counts as an update.
+    for (let time = 0; time < 2; time += 1) {
+      await store.transfer?.write({ kind: "runs", rows: copies });
+      await store.transfer?.write({ kind: "items", rows: items });
+    }
+    const last = await rows.run(threadId, { multitaskStrategy: "interrupt" });
+    const database = await openMongo(uri, { cwd: "/" });
+    const { runs, threads } = collectionsOf(database.db);
+    const unwritten = async (): Promise<number> =>
+      runs.countDocuments({ status: "inflight", _id: { $ne: last.runId } });
+    while ((await unwritten()) > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(await runs.countDocuments({ status: "interrupted" })).toBe(121);
+    // And the ends of runs of as many threads.
+    const ended = items.map(({ key: runId }): EndedEntry => ({
+      runId,
+      end: "success",
+      error: null,
+      attempt: 1,
+      leaseToken: 1,
+      updatedAt: 1,
+    }));
+    const thread = await threads.findOne({ _id: threadId });
+    if (thread === null) throw new Error("the thread is gone");
+    await threads.insertMany(ended.map((end) => ({ ...thread, _id: end.runId, uid: end.runId, ended: [end] })));
+    const outbox = createOutbox(database, collectionsOf(database.db));
+    await outbox.settle(ended.map((end) => ({ threadId: end.runId, ended: [end] })));
+    expect(await threads.countDocuments({ "ended.updatedAt": 1 })).toBe(0);
+    await database.close();
   });
 
   it("refuses a state that fits into no document, and names its largest channels", { timeout: 60_000 }, async () => {
