@@ -11,10 +11,15 @@ import type { RunLauncher } from "../core/run-launcher.js";
 import { createAssistantsService } from "./assistants.js";
 import type { AssistantsService } from "./assistants.js";
 import { createAuthorize } from "./authorization.js";
+import { createFollowedThreads } from "./followed-threads.js";
 import { createItemsService } from "./items.js";
 import type { ItemsService } from "./items.js";
 import { createRunsService } from "./runs.js";
 import type { RunsService } from "./runs.js";
+import { createThreadCommandsService } from "./thread-commands/index.js";
+import type { ThreadCommandsService } from "./thread-commands/index.js";
+import { createThreadEventsService } from "./thread-events.js";
+import type { ThreadEventsService } from "./thread-events.js";
 import { createThreadStateService } from "./thread-state.js";
 import type { ThreadStateService } from "./thread-state.js";
 import { createThreadsService } from "./threads.js";
@@ -27,6 +32,8 @@ export interface Services {
   readonly state: ThreadStateService;
   readonly runs: RunsService;
   readonly items: ItemsService;
+  readonly threadEvents: ThreadEventsService;
+  readonly threadCommands: ThreadCommandsService;
 }
 
 /** Wire the services to what they need. */
@@ -50,7 +57,10 @@ export function createServices(deps: {
   const state = createThreadStateService({ ...deps, authorize });
   const threads = createThreadsService({ ...deps, state, authorize });
   const assistants = createAssistantsService({ ...deps, threads, authorize });
-  const runs = createRunsService({ ...deps, assistants, authorize });
+  const followed = createFollowedThreads(deps);
+  const runs = createRunsService({ ...deps, assistants, followed, authorize });
+  const threadEvents = createThreadEventsService({ ...deps, state, followed, authorize });
+  const threadCommands = createThreadCommandsService({ ...deps, runs, state, authorize });
   const items = createItemsService({ items: deps.items, authorize });
-  return { assistants, threads, state, runs, items };
+  return { assistants, threads, state, runs, items, threadEvents, threadCommands };
 }

@@ -30,6 +30,8 @@ export interface RunRequest {
   /** Not empty, each once. */
   readonly feedbackKeys?: readonly string[];
   readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
+  /** Its thread is followed by the event protocol from now on. */
+  readonly watched?: true;
 }
 
 /** What a request and its assistant make together: the draft that the store inserts. */
@@ -74,5 +76,6 @@ export function draftRun(params: {
     metadata: request.metadata ?? {},
     assistantConfig: assistant.config,
     createThread: stateless || request.ifNotExists === "create",
+    ...(request.watched === true && { watched: true }),
   };
 }

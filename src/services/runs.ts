@@ -15,6 +15,7 @@ import type { AssistantsService } from "./assistants.js";
 import type { Authorize } from "./authorization.js";
 import type { ExplainedRun } from "./explain-run.js";
 import { explainedRun } from "./explain-run.js";
+import type { FollowedThreads } from "./followed-threads.js";
 import { newId } from "./identifiers.js";
 import { createRunCancellation } from "./run-cancellation.js";
 import { createRunFollowing } from "./run-following.js";
@@ -45,6 +46,8 @@ export interface RunsDeps {
   readonly authorize: Authorize;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Threads that are followed here before they are there. */
+  readonly followed: Pick<FollowedThreads, "has">;
   /** How often a run may be started; for explanations. */
   readonly maxAttempts: number;
   /** Aborted when the server closes: nobody waits for a run any longer. */
@@ -82,7 +85,7 @@ export function createRunsService(deps: RunsDeps) {
     const draft = draftRun({
       caller,
       assistant,
-      request,
+      request: threadId !== null && deps.followed.has(threadId) ? { ...request, watched: true } : request,
       runId: newId(),
       threadId: threadId ?? newId(),
       stateless,

@@ -1,0 +1,120 @@
+import type { CursorRead, EventCursor } from "../core/event-log.js";
+import type { RunEvent } from "../core/run-event.js";
+
+/** The state as it is now, told to a reader that has missed state: an event that is in no log and is no position to resume from. */
+export interface SnapshotEvent extends RunEvent {
+  readonly seq: -1;
+  /** The same for the same checkpoint, so that clients drop repetitions. */
+  readonly eventId: string;
+}
+
+export function isSnapshot(event: RunEvent): event is SnapshotEvent {
+  return event.seq === -1;
+}
+
+export interface ThreadCursorDeps {
+  /** Open the log again, strictly after a number; `null` when the thread is gone or the server closes. */
+  readonly reopen: (afterSeq: number) => Promise<EventCursor | null>;
+  /** Whether the caller may still see the thread. Asked before the first event when it was not there at opening. */
+  readonly isVisible: () => Promise<boolean>;
+  /** The state as it is now, as an event outside the log; `null` when there is none. */
+  readonly snapshot: () => Promise<SnapshotEvent | null>;
+  readonly onClose: () => void;
+}
+
+/**
+ * A reader of a thread's log: it never ends while the thread is there. What the log no longer holds shows as a jump of the
+ * sequence numbers, and, where state was lost, as a snapshot of the state before the next event
+ * (docs/guides/event-protocol.md, "Gaps").
+ */
+export class ThreadCursor implements EventCursor {
+  readonly #deps: ThreadCursorDeps;
+  #log: EventCursor;
+  /** The number that the next event has when nothing is missing. */
+  #nextSeq: number;
+  #checked: boolean;
+  /** Waits to be handed out before the log is read on. */
+  #waiting: CursorRead[] = [];
+  #closed = false;
+  /** The newest event when the log was opened; -1 for none. */
+  readonly newestSeq: number;
+  /** Something is there to be read without waiting. */
+  readonly isBehind: boolean;
+
+  constructor(
+    deps: ThreadCursorDeps,
+    log: EventCursor,
+    start: {
+      /** What the first event's number is when nothing is missing; `null`: whatever it is. */
+      readonly nextSeq: number | null;
+      /** The newest event when the log was opened; -1 for none. */
+      readonly newestSeq: number;
+      /** There are events to be read at once. */
+      readonly isBehind: boolean;
+      /** The caller is known to see the thread. */
+      readonly isVisible: boolean;
+      readonly snapshot: SnapshotEvent | null;
+    },
+  ) {
+    this.#deps = deps;
+    this.#log = log;
+    this.#nextSeq = start.nextSeq ?? Number.POSITIVE_INFINITY;
+    this.#checked = start.isVisible;
+    this.newestSeq = start.newestSeq;
+    this.isBehind = start.isBehind || start.snapshot !== null;
+    if (start.snapshot !== null) this.#waiting.push({ kind: "events", events: [start.snapshot] });
+  }
+
+  async next(signal?: AbortSignal): Promise<CursorRead> {
+    for (;;) {
+      if (this.#closed) return { kind: "end" };
+      const waiting = this.#waiting.shift();
+      if (waiting !== undefined) return waiting;
+      const read = await this.#log.next(signal);
+      if (this.#closed) return { kind: "end" };
+      if (read.kind === "end") {
+        if (!(await this.#goOn())) return { kind: "end" };
+      } else if (await this.#isAllowed()) {
+        await this.#take(read);
+      } else {
+        this.close();
+      }
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#log.close();
+    this.#deps.onClose();
+  }
+
+  async #take(read: Extract<CursorRead, { kind: "events" | "gap" }>): Promise<void> {
+    const fromSeq = read.kind === "gap" ? read.resumeAtSeq : (read.events[0]?.seq ?? 0);
+    const isGap = read.kind === "gap" || fromSeq > this.#nextSeq;
+    const stateLost = read.kind === "gap" ? read.lost === "state" : isGap;
+    this.#nextSeq = read.kind === "gap" ? fromSeq : (read.events.at(-1)?.seq ?? 0) + 1;
+    if (isGap) this.#waiting.push({ kind: "gap", resumeAtSeq: fromSeq, lost: "token" });
+    const snapshot = stateLost ? await this.#deps.snapshot() : null;
+    if (snapshot !== null) this.#waiting.push({ kind: "events", events: [snapshot] });
+    if (read.kind === "events") this.#waiting.push(read);
+  }
+
+  /** A log ends when it is dropped or has never had an event for long; the thread may be there all the same. */
+  async #goOn(): Promise<boolean> {
+    const log = await this.#deps.reopen(Number.isFinite(this.#nextSeq) ? this.#nextSeq - 1 : Number.MAX_SAFE_INTEGER);
+    if (log === null) {
+      this.close();
+      return false;
+    }
+    this.#log.close();
+    this.#log = log;
+    if (this.#closed) log.close();
+    return true;
+  }
+
+  async #isAllowed(): Promise<boolean> {
+    this.#checked ||= await this.#deps.isVisible();
+    return this.#checked;
+  }
+}

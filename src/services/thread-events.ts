@@ -1,0 +1,152 @@
+import type { AccessFilter, Caller } from "../core/auth.js";
+import { ALL_ROWS } from "../core/auth.js";
+import type { Clock } from "../core/clock.js";
+import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
+import { asJsonText, isJsonObject, parseJsonText } from "../core/json.js";
+import type { Logger } from "../core/logger.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+import type { ThreadEventFilter } from "../core/thread-event.js";
+import { matchesFilter, threadEventName, threadLogOf } from "../core/thread-event.js";
+import type { Authorize } from "./authorization.js";
+import type { FollowedThreads } from "./followed-threads.js";
+import type { SnapshotEvent } from "./thread-cursor.js";
+import { ThreadCursor } from "./thread-cursor.js";
+import type { ThreadStateService } from "./thread-state.js";
+import { threadNotFound } from "./threads.js";
+
+/** Following what happens on a thread, run after run (docs/wire/langgraph-api.md part 4). */
+export type ThreadEventsService = ReturnType<typeof createThreadEventsService>;
+
+export interface ThreadEventsDeps {
+  readonly store: MetadataStore;
+  readonly eventLog: EventLog;
+  readonly state: Pick<ThreadStateService, "get">;
+  readonly followed: FollowedThreads;
+  readonly authorize: Authorize;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly closing?: AbortSignal;
+}
+
+const VALUES = threadEventName("values", []);
+/** How often a log that vanishes between being found and being opened is begun again. */
+const OPEN_ATTEMPTS = 5;
+
+export function createThreadEventsService(deps: ThreadEventsDeps) {
+  const { store, eventLog, authorize, followed } = deps;
+
+  const isVisible = async (threadId: string, access: AccessFilter): Promise<boolean> =>
+    (await store.threads.get({ threadId, access })) !== null;
+
+  /** @returns whether the thread is there, and the end of waiting for it. @throws `THREAD_NOT_FOUND` when it is another's */
+  const watch = async (threadId: string, access: AccessFilter) => {
+    const watched = await followed.watch({ threadId, access });
+    if (watched.exists || access.kind === "all") return watched;
+    if (!(await isVisible(threadId, ALL_ROWS))) return watched;
+    watched.stop();
+    throw threadNotFound(threadId);
+  };
+
+  const open = async (threadId: string, position: EventPosition): Promise<EventCursor> => {
+    const log = threadLogOf(threadId);
+    for (let attempt = 1; ; attempt += 1) {
+      const cursor = await eventLog.open(log, position);
+      if (cursor !== null) return cursor;
+      if (attempt > OPEN_ATTEMPTS) throw new Error(`The event log of thread ${threadId} cannot be opened`);
+      await eventLog.begin(log, { lasting: true, resumable: true });
+    }
+  };
+
+  const currentState = async (caller: Caller, threadId: string): Promise<SnapshotEvent | null> => {
+    if (!(await isVisible(threadId, ALL_ROWS))) return null;
+    const { values, checkpoint } = await deps.state.get(caller, threadId, { subgraphs: false });
+    const parsed = parseJsonText(values);
+    if (checkpoint === null || (isJsonObject(parsed) && Object.keys(parsed).length === 0)) return null;
+    return {
+      seq: -1,
+      eventId: `values:${checkpoint.checkpointId ?? ""}`,
+      event: VALUES,
+      data: asJsonText(`{"namespace":[],"timestamp":${deps.clock.now()},"data":${values}}`),
+      kind: "state",
+    };
+  };
+
+  /** A reader that cannot be told the state still gets the events. */
+  const snapshotOf = async (caller: Caller, threadId: string): Promise<SnapshotEvent | null> => {
+    try {
+      return await currentState(caller, threadId);
+    } catch (error) {
+      deps.logger.warn({ err: error, threadId }, "no snapshot for a reader that has missed state");
+      return null;
+    }
+  };
+
+  return {
+    /**
+     * Follow a thread's events, of all its runs, from a position on; the thread need not be there yet. The cursor ends only
+     * when it is closed, the thread is deleted, or the server closes.
+     * @param options.showsValues whether the reader shows the root's `values`: then one that finds no events, or has missed
+     *   state, gets the current state first. Asked whenever that happens
+     * @throws `THREAD_NOT_FOUND` for a thread that the caller may not see, `FORBIDDEN`
+     */
+    async follow(
+      caller: Caller,
+      threadId: string,
+      options: { readonly position: EventPosition; readonly showsValues: () => boolean },
+    ): Promise<ThreadCursor> {
+      const { position } = options;
+      const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
+      const { exists, stop } = await watch(threadId, access);
+      const snapshot = async () => (options.showsValues() ? snapshotOf(caller, threadId) : null);
+      try {
+        const log = threadLogOf(threadId);
+        const extent = await eventLog.extent(log);
+        const cursor = await open(threadId, position);
+        const nextSeq = firstSeq(position);
+        const newest = extent?.nextSeq ?? 0;
+        // A log that holds nothing shows no gap, because no event follows it.
+        const isEmpty = extent === null || extent.evictedToSeq >= newest - 1;
+        const hasMissed = nextSeq !== null && isEmpty && (nextSeq < newest || (newest === 0 && nextSeq === 0));
+        return new ThreadCursor(
+          {
+            reopen: async (afterSeq) => {
+              if (deps.closing?.aborted === true) return null;
+              // A thread that is gone was deleted; one that has not been there yet may still come.
+              if (exists && !(await isVisible(threadId, access))) return null;
+              return open(threadId, { afterSeq });
+            },
+            isVisible: () => isVisible(threadId, access),
+            snapshot,
+            onClose: stop,
+          },
+          cursor,
+          {
+            nextSeq,
+            newestSeq: newest - 1,
+            isBehind: !isEmpty && (nextSeq ?? newest) < newest,
+            isVisible: exists || access.kind === "all",
+            snapshot: exists && hasMissed ? await snapshot() : null,
+          },
+        );
+      } catch (error) {
+        stop();
+        throw error;
+      }
+    },
+
+    /** The number of the newest event of the thread's log on the wire: 0 when there is none. */
+    async lastSeq(threadId: string): Promise<number> {
+      return (await eventLog.extent(threadLogOf(threadId)))?.nextSeq ?? 0;
+    },
+  };
+}
+
+/** Whether a filter shows the whole state of the thread. */
+export function showsValues(filter: ThreadEventFilter): boolean {
+  return matchesFilter(filter, VALUES);
+}
+
+function firstSeq(position: EventPosition): number | null {
+  if (position === "now") return null;
+  return position === "start" ? 0 : Math.max(0, position.afterSeq + 1);
+}
