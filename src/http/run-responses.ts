@@ -1,4 +1,5 @@
 import type { EventCursor, EventPosition } from "../core/event-log.js";
+import { isHeddleError } from "../core/errors.js";
 import { toJsonText } from "../core/json.js";
 import type { JsonText } from "../core/json.js";
 import { endEvent, errorEvent } from "../core/run-event.js";
@@ -6,7 +7,7 @@ import type { RunEvent } from "../core/run-event.js";
 import { isTerminal } from "../core/run-lifecycle.js";
 import type { StreamMode } from "../core/run.js";
 import type { AttachedRun } from "../services/runs.js";
-import { encodeUnexpected } from "../wire/errors.js";
+import { encodeLateError } from "../wire/errors.js";
 import { runPath } from "../wire/runs.js";
 import type { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
@@ -111,9 +112,10 @@ function onceLeft(
 
 /** The status is sent already: a failure is told in the document (§2.6.2). */
 function lateFailure(exchange: Exchange, deps: HttpDeps, run: AttachedRun["run"], error: unknown): JsonText {
-  deps.logger.error({ requestId: exchange.requestId, runId: run.runId, err: error }, "wait failed");
-  const { detail } = JSON.parse(encodeUnexpected(exchange.requestId).body) as { detail: string };
-  return toJsonText({ __error__: { error: "InternalServerError", message: detail } });
+  const isExpected = isHeddleError(error) && (error.code === "SHUTTING_DOWN" || error.code === "EVENTS_GONE");
+  const { requestId } = exchange;
+  deps.logger[isExpected ? "warn" : "error"]({ requestId, runId: run.runId, err: error }, "wait failed");
+  return toJsonText({ __error__: { ...encodeLateError(error, requestId) } });
 }
 
 /**

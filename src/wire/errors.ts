@@ -1,5 +1,5 @@
 import type { ErrorCode, HeddleError } from "../core/errors.js";
-import { ERROR_MESSAGES } from "../core/errors.js";
+import { ERROR_MESSAGES, errorName, isHeddleError } from "../core/errors.js";
 
 /** Statuses of the Platform where it has one (docs/wire/langgraph-api.md §2.1.5, §2.6.3). */
 const STATUS: Record<ErrorCode, number> = {
@@ -55,6 +55,20 @@ export function encodeError(error: HeddleError, requestId: string): ErrorReply {
   const status = STATUS[error.code];
   const detail = status < 500 ? error.message : `${ERROR_MESSAGES[error.code]} (request ${requestId})`;
   return { status, body: JSON.stringify({ detail }) };
+}
+
+/**
+ * The same for an answer whose status is sent already (docs/wire/langgraph-api.md §2.6.2): a name like those of a run's own
+ * errors, so that a client can tell what to try again. An unexpected exception is told without its text.
+ */
+export function encodeLateError(
+  error: unknown,
+  requestId: string,
+): { readonly error: string; readonly message: string } {
+  const known = isHeddleError(error) && error.code !== "INTERNAL" ? error : null;
+  const reply = known === null ? encodeUnexpected(requestId) : encodeError(known, requestId);
+  const { detail } = JSON.parse(reply.body) as { detail: string };
+  return { error: known === null ? "InternalServerError" : errorName(known.code), message: detail };
 }
 
 /** An unexpected exception: logged by the caller, answered without its text. */
