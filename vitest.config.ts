@@ -2,13 +2,14 @@ import { defineConfig } from "vitest/config";
 
 /**
  * One plain project. `npm test` runs everything under `test/` that needs nothing but npm's packages; suites that need
- * Python live in `test/python` (pytest), long runs in `test/soak` (`npm run soak`).
+ * Python live in `test/python` (pytest), those that need Chromium in `test/browser` (`npm run test:browser`), long runs in
+ * `test/soak` (`npm run soak`).
  */
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/global-setup.ts"],
-    exclude: ["test/soak/**", "test/python/**"],
+    exclude: ["test/soak/**", "test/python/**", "test/browser/**"],
     // FerretDB answers one command at a time and scans whole collections: what takes a second elsewhere takes it twenty.
     testTimeout: 60_000,
     hookTimeout: 60_000,

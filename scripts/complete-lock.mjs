@@ -1,5 +1,6 @@
 /**
- * Put optional packages of other platforms back into package-lock.json: `node scripts/complete-lock.mjs`, after `npm install`.
+ * Put optional packages of other platforms back into package-lock.json: `node scripts/complete-lock.mjs [folder]`, after
+ * `npm install` there; the repository's root by default.
  *
  * npm 11.19.1 leaves an optional dependency out of the lock when its registry does not have it (a mirror that keeps one
  * platform only), and `npm ci` then refuses that lock as out of sync, everywhere. The entries need no address: what does not
@@ -8,7 +9,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-const path = join(import.meta.dirname, "../package-lock.json");
+const path = join(import.meta.dirname, "..", process.argv[2] ?? ".", "package-lock.json");
 const lock = JSON.parse(readFileSync(path, "utf8"));
 
 const OS = ["android", "darwin", "freebsd", "linux", "openharmony", "win32"];

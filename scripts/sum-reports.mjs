@@ -27,7 +27,7 @@ function counts(name, text) {
 }
 
 let [passed, failed] = [0, 0];
-for (const name of ["vitest.json", "python.xml", "examples.json"]) {
+for (const name of ["vitest.json", "python.xml", "examples.json", "browser.json"]) {
   const one = counts(name, read(name));
   const note = one.note ?? (one.skipped > 0 ? `${one.skipped} skipped` : "");
   console.log(`${name}: ${one.passed} passed, ${one.failed} failed${note && `, ${note}`}`);

@@ -1,5 +1,5 @@
 import type { Client, ThreadState } from "@langchain/langgraph-sdk";
-import { getBranchContext, getMessagesMetadataMap } from "@langchain/langgraph-sdk/ui";
+import { getBranchContext, getMessagesMetadataMap, type Sequence } from "@langchain/langgraph-sdk/ui";
 import { useEffect, useState } from "react";
 import type { ChatMessage, ChatState } from "./chat.js";
 
@@ -15,6 +15,27 @@ export interface Branches {
 
 interface PlainMessage {
   readonly id?: string;
+}
+
+/**
+ * The branch of the thread's newest checkpoint. The SDK (1.15.0) shows the version that was begun last instead, also after
+ * a run that went on from an earlier one.
+ */
+export function newestBranch<T extends Record<string, unknown>>(
+  tree: Sequence<T>,
+): { readonly checkpointId: string; readonly branch: string } {
+  const newest = { checkpointId: "", branch: "" };
+  const left = [...tree.items];
+  for (let item = left.pop(); item !== undefined; item = left.pop()) {
+    if (item.type === "fork") {
+      left.push(...item.items.flatMap(({ items }) => items));
+      continue;
+    }
+    const checkpointId = item.value.checkpoint.checkpoint_id ?? "";
+    // Ids of checkpoints sort by their time.
+    if (checkpointId > newest.checkpointId) Object.assign(newest, { checkpointId, branch: item.path.join(">") });
+  }
+  return newest;
 }
 
 const messagesOf = (values: ChatState): PlainMessage[] => (values.messages ?? []) as PlainMessage[];
@@ -35,7 +56,7 @@ export function useBranches(client: Client, threadId: string | null, isRunning: 
       const states = await client.threads.getHistory<ChatState>(id, { limit: 100, signal: leaving.signal });
       if (leaving.signal.aborted) return;
       setHistory(states);
-      setBranch("");
+      setBranch(newestBranch(getBranchContext("", states).branchTree).branch);
     };
     setHistory([]);
     // A thread that does not exist yet has no history.

@@ -24,7 +24,7 @@ export function EventsChat(props: {
     transport,
   });
   const branches = useBranches(stream.client, stream.threadId, stream.isLoading);
-  const values = branches.head?.values ?? (stream.values as ChatState);
+  const values = branches.head?.values ?? stream.values;
   const interrupt = branches.head === null ? stream.interrupts[0] : undefined;
 
   const human = (text: string) => ({ messages: [{ type: "human", content: text }] });

@@ -1,6 +1,8 @@
 import { useStream } from "@langchain/langgraph-sdk/react";
 import type { UseDeepAgentStream, UseDeepAgentStreamOptions } from "@langchain/langgraph-sdk/ui";
+import { useEffect } from "react";
 import type { Address } from "./address.js";
+import { newestBranch } from "./branches.js";
 import type { Chat, ChatState, Review } from "./chat.js";
 import { ChatView } from "./chat-view.js";
 import { errorText, toChatMessages } from "./messages.js";
@@ -28,22 +30,24 @@ export function RunsChat(props: { readonly address: Address; readonly onThreadId
     subagentToolNames: ["task"],
   });
 
+  const { setBranch } = stream;
+  const newest = newestBranch(stream.experimental_branchTree);
+  useEffect(() => setBranch(newest.branch), [newest.checkpointId, newest.branch, setBranch]);
+
   const metadataOf = (id: string) => {
     const message = stream.messages.find((one) => one.id === id);
     return message === undefined ? undefined : stream.getMessagesMetadata(message);
   };
   /** Where the state was before this message: a run from there makes a branch. */
   const before = (id: string) => ({ checkpoint: metadataOf(id)?.firstSeenState?.parent_checkpoint ?? null });
-  const values = stream.values as ChatState;
 
   const chat: Chat = {
     messages: toChatMessages(stream.messages, (id) => {
-      const { branch, branchOptions } = metadataOf(id) ?? {};
-      if (branch === undefined || branchOptions === undefined || branchOptions.length < 2) return null;
-      return { options: branchOptions, shown: branch };
+      const { branch: shown, branchOptions: options } = metadataOf(id) ?? {};
+      return shown === undefined || options === undefined || options.length < 2 ? null : { shown, options };
     }),
-    todos: values.todos ?? [],
-    files: values.files ?? {},
+    todos: stream.values.todos ?? [],
+    files: stream.values.files ?? {},
     review: (stream.interrupts[0]?.value ?? null) as Review | null,
     subagent: (callId) => {
       const subagent = stream.getSubagent(callId);
@@ -71,7 +75,7 @@ export function RunsChat(props: { readonly address: Address; readonly onThreadId
     edit: ({ id }, text) => {
       void stream.submit({ messages: [{ type: "human", content: text }] }, { ...RUN, ...before(id) });
     },
-    showBranch: stream.setBranch,
+    showBranch: setBranch,
   };
   return <ChatView chat={chat} />;
 }

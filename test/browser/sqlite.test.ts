@@ -1,0 +1,4 @@
+import { chatSuite } from "./support/chat-suite.js";
+import { serveSqlite } from "./support/servers.js";
+
+chatSuite("SQLite", serveSqlite);
