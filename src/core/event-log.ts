@@ -50,11 +50,21 @@ export interface EventLog {
    *   token append, in any process: they cannot reach readers, nor the storage. Default 0: whoever made the run. On a log of a
    *   greater token it changes nothing. 1 is the first claim's: nobody has appended before.
    * @param options.isNew the run was made just now, so that no log of it can be there: saves the question. Default false.
+   * @param options.lasting the log of a thread (core/thread-event `threadLogOf`), which its runs write one after the other: it is never
+   *   sealed, its numbers go on for its life, and it {@link rest}s between runs. Implies `resumable`; stays as the first begin said.
+   *   One that is begun without a token, and into which nothing is ever written, is gone after an hour unless somebody reads it.
+   *   A greater token takes it over: what holders of smaller ones have appended in this very process before still counts.
+   *   Default false.
    */
-  begin(
-    run: RunRef,
-    options?: { readonly resumable?: boolean; readonly leaseToken?: number; readonly isNew?: boolean },
-  ): Promise<void>;
+  begin(run: RunRef, options?: BeginOptions): Promise<void>;
+  /**
+   * A run is over, and with it what it writes to a lasting log. Flushes first. What is in the log is kept `ttlMs` longer, unless a
+   * run begins meanwhile; then it is deleted, and only how far it went is kept, so that its numbers go on. Readers wait for the next
+   * run; those that have not read all by then get a gap. Works on a log that a crash left, without `begin`.
+   * @param options.leaseToken of the run that is over: nothing happens while one of a greater token, or another one of the same,
+   *   writes the log. Default: the log rests whoever writes it, until his next event.
+   */
+  rest(run: RunRef, options?: { readonly leaseToken?: number }): Promise<void>;
   /** Resolves when everything appended so far is as durable as this log makes it. */
   flush(run: RunRef): Promise<void>;
   /**
@@ -75,13 +85,32 @@ export interface EventLog {
   /** Drop logs whose time is over. Called by the sweeper. @returns how many were dropped. */
   sweep(): Promise<number>;
   /**
-   * Logs that were begun, were never sealed, and that no run of this process writes: other processes write them, or a crash
+   * Logs that were begun, are not lasting, were never sealed, and that no run of this process writes: other processes write them, or a crash
    * left them. The runtime seals those whose run has ended; the others wait for their next attempt. So many at once; the next
    * call names the next ones, and begins again after the last.
    */
   unsealed(): Promise<readonly RunRef[]>;
+  /**
+   * Lasting logs that do not rest and that no run of this process writes, as {@link unsealed} names others: whoever writes one is
+   * another process, or has crashed.
+   */
+  restless(): Promise<readonly RunRef[]>;
+  /**
+   * Lasting logs that ever had an event, so that those whose threads are gone can be dropped; in order of their ids. A log that
+   * forgets them by itself names none.
+   * @param after the last one of the page before
+   */
+  lasting(after?: RunRef): Promise<readonly RunRef[]>;
   /** Flush, end all readers, release everything. Idempotent. */
   close(): Promise<void>;
+}
+
+/** See {@link EventLog.begin}. */
+export interface BeginOptions {
+  readonly resumable?: boolean;
+  readonly leaseToken?: number;
+  readonly isNew?: boolean;
+  readonly lasting?: boolean;
 }
 
 /** How far a log goes. */

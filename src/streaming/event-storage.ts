@@ -9,6 +9,10 @@ export interface LogHead {
   readonly bytes: number;
   readonly resumable: boolean;
   readonly sealed: boolean;
+  /** Of a thread: never sealed. */
+  readonly lasting: boolean;
+  /** Of a lasting log: the last write has set the time when its events expire, or they have expired. */
+  readonly resting: boolean;
   /** Highest that a `begin` has brought: writes with a smaller one are refused. */
   readonly leaseToken: number;
   readonly evicted: Readonly<Evicted>;
@@ -18,7 +22,9 @@ export interface LogHead {
 export interface LogWrite {
   readonly run: RunRef;
   readonly resumable: boolean;
-  /** The writer's; becomes the log's when it is greater. */
+  /** What the log is if this write makes it. */
+  readonly lasting: boolean;
+  /** The writer's; becomes the log's when it is greater. A safe integer. */
   readonly leaseToken: number;
   /**
    * One past the last event that the writer knows to be stored; `null` when it has not seen the log in the storage: only then
@@ -33,7 +39,10 @@ export interface LogWrite {
   readonly bytes: number;
   /** Evicted in memory before they could be written. */
   readonly evicted: Readonly<Evicted>;
-  /** Seal the log, and keep it this long. `null`: it goes on. */
+  /**
+   * Seal the log, and keep it this long. `null`: it goes on. A lasting log is not sealed: its events expire after that time, and a later
+   * write with `null` ends that.
+   */
   readonly sealForMs: number | null;
 }
 
@@ -116,10 +125,20 @@ export interface EventStorage {
    * written again from memory. Absent: everything that is not there counts as lost.
    */
   wasDeleted?(run: RunRef): Promise<boolean>;
-  /** Delete sealed logs whose time is over, at most `limit`; several processes ask at once. @returns those that this call deleted. */
+  /**
+   * Delete sealed logs whose time is over, at most `limit`; several processes ask at once. Of a lasting log only the events go: its
+   * head stays, with `evicted` up to its end, unless it never had an event. @returns those that this call deleted or emptied
+   */
   deleteExpired(limit: number): Promise<readonly RunRef[]>;
-  /** Logs that were never sealed, oldest first, at most `limit` after the first `skip` (default 0). */
+  /** Logs that were never sealed, and are not lasting, oldest first, at most `limit` after the first `skip` (default 0). */
   unsealed(limit: number, skip?: number): Promise<readonly RunRef[]>;
+  /** Lasting logs that do not rest, at most `limit` after the first `skip` (default 0), in an order of the storage's own. */
+  restless(limit: number, skip?: number): Promise<readonly RunRef[]>;
+  /**
+   * Lasting logs that ever had an event, by their run ids, at most `limit` after `after`. A storage that forgets heads by itself
+   * when nobody writes to them names none.
+   */
+  lasting(limit: number, after: string | null): Promise<readonly RunRef[]>;
   close(): Promise<void>;
 }
 

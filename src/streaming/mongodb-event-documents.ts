@@ -13,6 +13,8 @@ const COLLECTIONS = {
 
 /** Larger batches are kept beside the head, in parts. */
 export const MAX_INLINE_BYTES = 256 * 1024;
+/** When the head of a lasting log without events expires. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
 /** A document of MongoDB holds 16 MiB. */
 const PART_BYTES = 8 * 1024 * 1024;
 
@@ -41,6 +43,8 @@ export interface HeadDocument {
   readonly logId: string;
   readonly createdAt: EpochMs;
   readonly resumable: boolean;
+  /** Absent: no. */
+  readonly lasting?: true;
   readonly leaseToken: number;
   readonly nextSeq: number;
   readonly bytes: number;
@@ -52,6 +56,7 @@ export interface HeadDocument {
   readonly spilledSeq: number;
   readonly tail: readonly Batch[];
   readonly sealedAt: EpochMs | null;
+  /** Of a lasting log: set while it rests, {@link NEVER} once its events are gone. */
   readonly expiresAt: EpochMs | null;
   /** At least so long after its seal it is kept. */
   readonly keepMs: number;
@@ -98,6 +103,9 @@ export const EVENTS: Component = {
       await heads.createIndex({ sealedAt: 1, createdAt: 1 });
       await batches.createIndex({ logId: 1, last: 1 });
       await parts.createIndex({ logId: 1 });
+    },
+    async (db) => {
+      await eventCollections(db).heads.createIndex({ lasting: 1, expiresAt: 1 });
     },
   ],
 };

@@ -3,6 +3,7 @@ import { isDuplicateKey } from "../databases/mongodb/failures.js";
 import {
   eventsOf,
   makeBatch,
+  NEVER,
   type Batch,
   type BatchDocument,
   type EventCollections,
@@ -39,6 +40,29 @@ export async function purge(
   const logId = { $in: dropped.map((head) => head.logId) };
   await Promise.all([batches.deleteMany({ logId }), parts.deleteMany({ logId })]);
   await heads.deleteMany({ _id: { $in: dropped.map(({ _id }) => _id) }, logId });
+}
+
+/**
+ * The events of a lasting log that rests have expired: delete them, and keep the head. It is told first, and marked last: after a
+ * crash in between it is still due. Whoever begins to write meanwhile stops it; what is left then goes with his events.
+ * @returns false when the log does not rest any more
+ */
+export async function empty(collections: EventCollections, { _id, logId }: HeadWithoutTail): Promise<boolean> {
+  const { heads, batches, parts } = collections;
+  const whole = await heads.findOne({ _id, logId });
+  if (whole === null || whole.deleted === true || whole.expiresAt === null) return false;
+  const head = await spill(collections, whole);
+  if (head.tail.length > 0) return false;
+  const { nextSeq, expiresAt } = head;
+  const same = { _id, logId, nextSeq, expiresAt };
+  const gone = { bytes: 0, tokensTo: nextSeq - 1, statesTo: nextSeq - 1, newestState: -1 };
+  if ((await heads.updateOne(same, { $set: gone })).matchedCount === 0) return false;
+  const old = { logId, last: { $lt: nextSeq } };
+  const inParts = await batches.find({ ...old, parts: { $exists: true } }).toArray();
+  const ids = inParts.flatMap((batch) => batch.parts ?? []);
+  if (ids.length > 0) await parts.deleteMany({ _id: { $in: ids } });
+  await batches.deleteMany(old);
+  return (await heads.updateOne(same, { $set: { expiresAt: NEVER } })).modifiedCount === 1;
 }
 
 /**

@@ -14,7 +14,7 @@ import {
   type HeadWithoutTail,
 } from "./mongodb-event-documents.js";
 import { evict } from "./mongodb-event-evict.js";
-import { findHead, findHeads, findWholeHead, purge, spill } from "./mongodb-event-logs.js";
+import { empty, findHead, findHeads, findWholeHead, purge, spill } from "./mongodb-event-logs.js";
 import { writeLogs } from "./mongodb-event-write.js";
 
 /** Events that a head keeps, more or less. */
@@ -171,12 +171,17 @@ class MongoEventStorage implements EventStorage {
         .toArray(),
     );
     const claimed: HeadWithoutTail[] = [];
+    const emptied: HeadWithoutTail[] = [];
     for (let start = 0; start < expiring.length; start += CLAIMED_AT_ONCE) {
       await Promise.all(
         expiring.slice(start, start + CLAIMED_AT_ONCE).map(async (head) => {
           // A crash left it when it was half forgotten.
           if (head.deleted === true) return;
-          const { _id, logId, expiresAt } = head;
+          const { _id, logId, expiresAt, nextSeq } = head;
+          if (head.lasting === true && nextSeq > 0) {
+            if (await this.#database.retrying(() => empty(this.#collections, head))) emptied.push(head);
+            return;
+          }
           const claim = await heads.updateOne({ _id, logId, expiresAt, sealedAt: head.sealedAt }, { $set: DROPPED });
           if (claim.modifiedCount === 1) claimed.push(head);
         }),
@@ -184,16 +189,43 @@ class MongoEventStorage implements EventStorage {
     }
     const abandoned = expiring.filter((head) => head.deleted === true);
     await this.#retrying(() => purge(this.#collections, [...abandoned, ...claimed]));
-    return claimed.map(toRef);
+    return [...claimed, ...emptied].map(toRef);
   }
 
   async unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
     const { heads } = this.#collections;
     const found = await this.#retrying(() =>
       heads
-        .find({ sealedAt: null })
+        .find({ sealedAt: null, lasting: { $exists: false } })
         .sort({ createdAt: 1 })
         .skip(skip)
+        .limit(limit)
+        .project<HeadWithoutTail>({ _id: 1, threadId: 1 })
+        .toArray(),
+    );
+    return found.map(toRef);
+  }
+
+  async restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
+    const { heads } = this.#collections;
+    const found = await this.#retrying(() =>
+      heads
+        .find({ lasting: true, expiresAt: null })
+        .sort({ _id: 1 })
+        .skip(skip)
+        .limit(limit)
+        .project<HeadWithoutTail>({ _id: 1, threadId: 1 })
+        .toArray(),
+    );
+    return found.map(toRef);
+  }
+
+  async lasting(limit: number, after: string | null): Promise<readonly RunRef[]> {
+    const { heads } = this.#collections;
+    const found = await this.#retrying(() =>
+      heads
+        .find({ lasting: true, nextSeq: { $gt: 0 }, sealedAt: null, _id: { $gt: after ?? "" } })
+        .sort({ _id: 1 })
         .limit(limit)
         .project<HeadWithoutTail>({ _id: 1, threadId: 1 })
         .toArray(),
@@ -281,7 +313,17 @@ const NOT_THERE: LookedAt = { head: null, events: [] };
 
 function toLogHead(head: HeadWithoutTail): LogHead {
   const { nextSeq, bytes, resumable, leaseToken, tokensTo, statesTo } = head;
-  return { nextSeq, bytes, resumable, sealed: head.sealedAt !== null, leaseToken, evicted: { tokensTo, statesTo } };
+  const lasting = head.lasting === true;
+  return {
+    nextSeq,
+    bytes,
+    resumable,
+    sealed: head.sealedAt !== null,
+    lasting,
+    resting: lasting && head.expiresAt !== null,
+    leaseToken,
+    evicted: { tokensTo, statesTo },
+  };
 }
 
 function toRef({ _id, threadId }: Pick<HeadDocument, "_id" | "threadId">): RunRef {

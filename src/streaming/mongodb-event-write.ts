@@ -61,9 +61,11 @@ async function growMany(
       nextSeq: storedSeq ?? 0,
       leaseToken: { $lte: leaseToken },
       sealedAt: null,
+      lasting: write.lasting ? true : { $exists: false },
       ...(sealForMs !== null && { keepMs: { $lte: sealForMs } }),
     };
-    const update = growth(now, attempt, await batchesOf(collections, null, write.events), 0, write.bytes);
+    const batches = await batchesOf(collections, null, write.events);
+    const update = growth(now, attempt, { batches, lasting: write.lasting, keepMs: 0, bytes: write.bytes });
     operations.push({ updateOne: { filter, update } });
   }
   const { matchedCount } = await collections.heads.bulkWrite(operations, { ordered: false });
@@ -112,7 +114,7 @@ async function writeOne(collections: EventCollections, now: () => EpochMs, attem
     const batches = await batchesOf(collections, head.logId, events);
     const { nextSeq, keepMs, logId } = head;
     const filter = { _id: run.runId, logId, nextSeq, keepMs, leaseToken: head.leaseToken, sealedAt: null };
-    const update = growth(now(), attempt, batches, keepMs, bytes);
+    const update = growth(now(), attempt, { batches, lasting: head.lasting === true, keepMs, bytes });
     if ((await collections.heads.updateOne(filter, update)).matchedCount === 1) return true;
     await forgetParts(collections, batches);
   }
@@ -149,11 +151,15 @@ async function batchesOf(
 function growth(
   now: EpochMs,
   { write, writeId }: Attempt,
-  batches: readonly Batch[],
-  keepMs: number,
-  bytes: number,
+  log: {
+    readonly batches: readonly Batch[];
+    readonly lasting: boolean;
+    readonly keepMs: number;
+    readonly bytes: number;
+  },
 ): UpdateFilter<HeadDocument> {
   const { evicted, leaseToken, nextSeq, sealForMs } = write;
+  const { batches, lasting, keepMs, bytes } = log;
   return {
     $max: {
       nextSeq,
@@ -162,20 +168,25 @@ function growth(
       statesTo: evicted.statesTo,
       newestState: newestState(write.events),
     },
-    $set: { writeId, ...(sealForMs !== null && { sealedAt: now, expiresAt: now + Math.max(sealForMs, keepMs) }) },
+    $set: {
+      writeId,
+      ...(lasting && { expiresAt: sealForMs === null ? null : now + sealForMs }),
+      ...(!lasting && sealForMs !== null && { sealedAt: now, expiresAt: now + Math.max(sealForMs, keepMs) }),
+    },
     ...(batches.length > 0 && { $inc: { bytes }, $push: { tail: { $each: [...batches] } } }),
   };
 }
 
 function newHead(now: EpochMs, attempt: Attempt, logId: string, batches: readonly Batch[]): HeadDocument {
   const { write, writeId } = attempt;
-  const { run, resumable, leaseToken, nextSeq, bytes, evicted, events, sealForMs } = write;
+  const { run, resumable, lasting, leaseToken, nextSeq, bytes, evicted, events, sealForMs } = write;
   return {
     _id: run.runId,
     threadId: run.threadId,
     logId,
     createdAt: now,
     resumable,
+    ...(lasting && { lasting }),
     leaseToken,
     nextSeq,
     bytes,
@@ -184,7 +195,7 @@ function newHead(now: EpochMs, attempt: Attempt, logId: string, batches: readonl
     newestState: newestState(events),
     spilledSeq: 0,
     tail: batches,
-    sealedAt: sealForMs === null ? null : now,
+    sealedAt: sealForMs === null || lasting ? null : now,
     expiresAt: sealForMs === null ? null : now + sealForMs,
     keepMs: 0,
     writeId,

@@ -2,7 +2,8 @@ import type { Statement } from "../databases/postgres/open.js";
 
 /**
  * `heddle_event_logs`: one row per run's log. `followed`: a process that does not write it wants to hear of its growth; it has asked
- * for it, or made it, or wrote it before. `expires_at` is set when it is sealed, `keep_ms` or more later.
+ * for it, or made it, or wrote it before. `expires_at` is set when it is sealed, `keep_ms` or more later, or while a lasting log rests
+ * (then {@link NEVER} once its events are gone).
  * `heddle_events.kind`: 0 token, 1 state, 2 control. `data` is JSON text as it came: `jsonb` would change it, and refuse `\u0000`.
  * It lives for minutes: compressing it would cost more than it saves.
  */
@@ -35,13 +36,22 @@ export const EVENT_MIGRATIONS: readonly string[] = [
     PRIMARY KEY (log_id, seq)
   ) WITH (autovacuum_vacuum_scale_factor = 0.05);
   ALTER TABLE heddle_events ALTER COLUMN data SET STORAGE EXTERNAL`,
+  `ALTER TABLE heddle_event_logs ALTER COLUMN lease_token TYPE bigint, ADD COLUMN lasting boolean NOT NULL DEFAULT false;
+  DROP INDEX heddle_event_logs_unsealed;
+  CREATE INDEX heddle_event_logs_unsealed ON heddle_event_logs (log_id) WHERE sealed_at IS NULL AND NOT lasting;
+  CREATE INDEX heddle_event_logs_restless ON heddle_event_logs (run_id COLLATE "C") WHERE lasting AND expires_at IS NULL;
+  CREATE INDEX heddle_event_logs_lasting ON heddle_event_logs (run_id COLLATE "C") WHERE lasting`,
 ];
+
+/** When the head of a lasting log without events expires. */
+const NEVER = Number.MAX_SAFE_INTEGER;
 
 const idempotent = true;
 const NOW = "COALESCE($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)";
 
 const HEAD =
-  "next_seq, bytes, resumable, sealed_at IS NOT NULL AS sealed, lease_token, tokens_evicted_to, states_evicted_to";
+  "next_seq, bytes, resumable, sealed_at IS NOT NULL AS sealed, lasting, lasting AND expires_at IS NOT NULL AS resting, " +
+  "lease_token, tokens_evicted_to, states_evicted_to";
 
 /** Rows of one read, however small. */
 const READ_ROWS = 1_000;
@@ -55,28 +65,29 @@ const CHANGES = (from: string): string => `
       followed = l.followed OR l.lease_token < ${from}.lease_token,
       tokens_evicted_to = greatest(l.tokens_evicted_to, ${from}.tokens_evicted_to),
       states_evicted_to = greatest(l.states_evicted_to, ${from}.states_evicted_to),
-      sealed_at = ${from}.sealed_at,
-      expires_at = ${from}.sealed_at + greatest(${from}.keep_ms, l.keep_ms)`;
+      sealed_at = CASE WHEN NOT l.lasting THEN ${from}.sealed_at END,
+      expires_at = CASE WHEN l.lasting THEN ${from}.expires_at ELSE ${from}.sealed_at + greatest(${from}.keep_ms, l.keep_ms) END`;
 
 export const SQL = {
   /**
-   * $1 now; one array per column of logs, $2…$11: run, thread, resumable, token, storedSeq, nextSeq, bytes, tokensTo,
-   * statesTo, sealForMs; one per column of events, $12…$17: place of its log among these from 1 on, seq, kind, bytes, event,
-   * data. Returns the refused runs (a repeated seal is one), and the followed ones.
+   * $1 now; one array per column of logs, $2…$12: run, thread, resumable, token, storedSeq, nextSeq, bytes, tokensTo,
+   * statesTo, sealForMs, lasting; one per column of events, $13…$18: place of its log among these from 1 on, seq, kind, bytes,
+   * event, data. Returns the refused runs (a repeated seal is one), and the followed ones.
    */
   write: {
     name: "heddle_event_write",
     idempotent,
     text: `WITH clock AS MATERIALIZED (SELECT ${NOW} AS now),
     input AS MATERIALIZED (
-      SELECT t.*, CASE WHEN t.keep_ms IS NOT NULL THEN (SELECT now FROM clock) END AS sealed_at
-      FROM unnest($2::text[], $3::text[], $4::boolean[], $5::integer[], $6::integer[], $7::integer[], $8::bigint[],
-        $9::integer[], $10::integer[], $11::bigint[]) WITH ORDINALITY
+      SELECT t.*, CASE WHEN t.keep_ms IS NOT NULL THEN (SELECT now FROM clock) END AS sealed_at,
+        (SELECT now FROM clock) + t.keep_ms AS expires_at
+      FROM unnest($2::text[], $3::text[], $4::boolean[], $5::bigint[], $6::integer[], $7::integer[], $8::bigint[],
+        $9::integer[], $10::integer[], $11::bigint[], $12::boolean[]) WITH ORDINALITY
         AS t (run_id, thread_id, resumable, lease_token, stored_seq, next_seq, bytes, tokens_evicted_to, states_evicted_to,
-          keep_ms, place)
+          keep_ms, lasting, place)
     ),
     event AS MATERIALIZED (
-      SELECT * FROM unnest($12::integer[], $13::integer[], $14::smallint[], $15::integer[], $16::text[], $17::text[])
+      SELECT * FROM unnest($13::integer[], $14::integer[], $15::smallint[], $16::integer[], $17::text[], $18::text[])
         AS t (place, seq, kind, bytes, event, data)
     ),
     grown AS (
@@ -88,10 +99,10 @@ export const SQL = {
       RETURNING l.log_id, l.followed, i.place
     ),
     made AS (
-      INSERT INTO heddle_event_logs AS l (run_id, thread_id, resumable, next_seq, bytes, lease_token, followed,
+      INSERT INTO heddle_event_logs AS l (run_id, thread_id, resumable, lasting, next_seq, bytes, lease_token, followed,
         tokens_evicted_to, states_evicted_to, keep_ms, sealed_at, expires_at)
-      SELECT run_id, thread_id, resumable, next_seq, bytes, lease_token, lease_token = 0, tokens_evicted_to, states_evicted_to,
-        COALESCE(keep_ms, 0), sealed_at, sealed_at + keep_ms
+      SELECT run_id, thread_id, resumable, lasting, next_seq, bytes, lease_token, lease_token = 0, tokens_evicted_to,
+        states_evicted_to, COALESCE(keep_ms, 0), CASE WHEN NOT lasting THEN sealed_at END, expires_at
       FROM input WHERE stored_seq IS NULL ORDER BY run_id
       ON CONFLICT (run_id) DO UPDATE SET ${CHANGES("excluded")},
         bytes = l.bytes + CASE WHEN l.next_seq < excluded.next_seq THEN excluded.bytes ELSE 0 END
@@ -150,7 +161,7 @@ export const SQL = {
     )
     SELECT place, NULL AS seq, NULL AS kind, NULL AS event, NULL AS data, ${HEAD} FROM asked
     UNION ALL
-    SELECT a.place, e.seq, e.kind, e.event, e.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    SELECT a.place, e.seq, e.kind, e.event, e.data, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
     FROM asked a CROSS JOIN LATERAL (
       SELECT seq, kind, event, data, sum(bytes) OVER (ORDER BY seq) - bytes AS bytes_before
       FROM heddle_events WHERE log_id = a.log_id AND seq >= a.from_seq ORDER BY seq LIMIT ${READ_ROWS}
@@ -204,21 +215,47 @@ export const SQL = {
     text: "DELETE FROM heddle_events WHERE log_id = ANY ($1::bigint[])",
   },
 
-  /** $1 now, $2 limit. Several sweepers share the work. Nobody writes to a sealed log, so that one snapshot has all of it. */
+  /**
+   * $1 now, $2 limit. Several sweepers share the work. Nobody writes to a sealed log, so that one snapshot has all of it; whoever
+   * writes to one that rests has cleared its expiry before, or waits for its head.
+   */
   deleteExpired: {
     name: "heddle_event_delete_expired",
     text: `WITH expired AS MATERIALIZED (
-      SELECT log_id FROM heddle_event_logs WHERE expires_at <= (SELECT ${NOW})
+      SELECT log_id, lasting AND next_seq > 0 AS stays FROM heddle_event_logs WHERE expires_at <= (SELECT ${NOW})
       ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
     ),
-    events AS (DELETE FROM heddle_events WHERE log_id IN (SELECT log_id FROM expired))
-    DELETE FROM heddle_event_logs WHERE log_id IN (SELECT log_id FROM expired) RETURNING run_id, thread_id`,
+    events AS (DELETE FROM heddle_events WHERE log_id IN (SELECT log_id FROM expired)),
+    emptied AS (
+      UPDATE heddle_event_logs SET bytes = 0, tokens_evicted_to = next_seq - 1, states_evicted_to = next_seq - 1, expires_at = ${NEVER}
+      WHERE log_id IN (SELECT log_id FROM expired WHERE stays) RETURNING run_id, thread_id
+    ),
+    gone AS (
+      DELETE FROM heddle_event_logs WHERE log_id IN (SELECT log_id FROM expired WHERE NOT stays) RETURNING run_id, thread_id
+    )
+    SELECT * FROM emptied UNION ALL SELECT * FROM gone`,
   },
 
   unsealed: {
     name: "heddle_event_unsealed",
     idempotent,
-    text: "SELECT run_id, thread_id FROM heddle_event_logs WHERE sealed_at IS NULL ORDER BY log_id LIMIT $1 OFFSET $2",
+    text: `SELECT run_id, thread_id FROM heddle_event_logs WHERE sealed_at IS NULL AND NOT lasting
+      ORDER BY log_id LIMIT $1 OFFSET $2`,
+  },
+
+  restless: {
+    name: "heddle_event_restless",
+    idempotent,
+    text: `SELECT run_id, thread_id FROM heddle_event_logs WHERE lasting AND expires_at IS NULL
+      ORDER BY run_id COLLATE "C" LIMIT $1 OFFSET $2`,
+  },
+
+  /** $1 limit, $2 after */
+  lasting: {
+    name: "heddle_event_lasting",
+    idempotent,
+    text: `SELECT run_id, thread_id FROM heddle_event_logs WHERE lasting AND next_seq > 0 AND run_id COLLATE "C" > $2
+      ORDER BY run_id COLLATE "C" LIMIT $1`,
   },
 
   notify: { name: "heddle_event_notify", idempotent, text: "SELECT pg_notify($1, $2)" },

@@ -21,6 +21,8 @@ interface HeadRow {
   readonly bytes: number;
   readonly resumable: boolean;
   readonly sealed: boolean;
+  readonly lasting: boolean;
+  readonly resting: boolean;
   readonly lease_token: number;
   readonly tokens_evicted_to: number;
   readonly states_evicted_to: number;
@@ -125,6 +127,7 @@ class PostgresEventStorage implements EventStorage {
       writes.map(({ evicted }) => evicted.tokensTo),
       writes.map(({ evicted }) => evicted.statesTo),
       writes.map(({ sealForMs }) => (sealForMs === null ? null : Math.ceil(sealForMs))),
+      writes.map(({ lasting }) => lasting),
       places,
       events.map(({ seq }) => seq),
       events.map(({ kind }) => KINDS.indexOf(kind)),
@@ -208,6 +211,14 @@ class PostgresEventStorage implements EventStorage {
     return (await this.#database.query<RefRow>(SQL.unsealed, [limit, skip])).map(toRef);
   }
 
+  async restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
+    return (await this.#database.query<RefRow>(SQL.restless, [limit, skip])).map(toRef);
+  }
+
+  async lasting(limit: number, after: string | null): Promise<readonly RunRef[]> {
+    return (await this.#database.query<RefRow>(SQL.lasting, [limit, after ?? ""])).map(toRef);
+  }
+
   async close(): Promise<void> {
     await this.#hints.close();
     await this.#database.close();
@@ -246,6 +257,8 @@ function headOf(row: HeadRow): LogHead {
     bytes: row.bytes,
     resumable: row.resumable,
     sealed: row.sealed,
+    lasting: row.lasting,
+    resting: row.resting,
     leaseToken: row.lease_token,
     evicted: { tokensTo: row.tokens_evicted_to, statesTo: row.states_evicted_to },
   };

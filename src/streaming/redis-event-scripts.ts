@@ -2,7 +2,8 @@ import { redisScript } from "../databases/redis/scripts.js";
 
 /**
  * KEYS[1] of every script is a log's head, a hash: `thread`, `resumable` (0, 1), `next_seq`, `bytes`, `lease_token`, `tokens_to`,
- * `states_to` (evicted, -1 for none), `state_seq` (newest state event), `keep_ms`, `sealed_at`, `expires_at` (ms). KEYS[2] its
+ * `states_to` (evicted, -1 for none), `state_seq` (newest state event), `keep_ms`, `sealed_at`, `expires_at` (ms); of a lasting log
+ * `lasting`, `used` (it had events) and `resting`, which are absent or 1, and `expires_at` while there are events to expire. KEYS[2] its
  * events, a stream: event `seq` has the id `seq + 1`-0 (0-0 is no id) and the fields k (0 token, 1 state, 2 control), e (name), d (data).
  */
 const NOW = `
@@ -22,9 +23,10 @@ local now, thread, resumable, lease_token = ARGV[1], ARGV[2], ARGV[3], tonumber(
 local stored_seq, next_seq = tonumber(ARGV[5]), tonumber(ARGV[6])
 local tokens_to, states_to = tonumber(ARGV[7]), tonumber(ARGV[8])
 local seal_for_ms, live_ms, margin_ms = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local channel, origin = ARGV[12], ARGV[13]
+local channel, origin, lasting, head_ms = ARGV[12], ARGV[13], ARGV[14] == "1", tonumber(ARGV[15])
 
-local old = redis.call("HMGET", head, "thread", "next_seq", "lease_token", "sealed_at", "tokens_to", "states_to", "keep_ms")
+local old = redis.call("HMGET", head, "thread", "next_seq", "lease_token", "sealed_at", "tokens_to", "states_to", "keep_ms",
+  "lasting", "resting")
 local exists = old[1] ~= false
 if not exists and stored_seq >= 0 then return {0} end
 local taken_to, keep_ms = 0, 0
@@ -36,13 +38,15 @@ if exists then
   tokens_to = math.max(tokens_to, tonumber(old[5]))
   states_to = math.max(states_to, tonumber(old[6]))
   keep_ms = tonumber(old[7])
+  lasting = old[8] ~= false
 else
   redis.call("DEL", events, KEYS[3])
   redis.call("HSET", head, "thread", thread, "resumable", resumable, "bytes", 0, "state_seq", -1, "keep_ms", 0)
+  if lasting then redis.call("HSET", head, "lasting", 1) end
 end
 
 local bytes, state_seq = 0, -1
-for i = 14, #ARGV, 4 do
+for i = 16, #ARGV, 4 do
   local seq = tonumber(ARGV[i])
   if seq >= taken_to then
     redis.call("XADD", events, whole(seq + 1) .. "-0", "k", ARGV[i + 1], "e", ARGV[i + 2], "d", ARGV[i + 3])
@@ -56,17 +60,26 @@ if bytes > 0 then redis.call("HINCRBY", head, "bytes", bytes) end
 if state_seq >= 0 then redis.call("HSET", head, "state_seq", whole(state_seq)) end
 
 local lives_ms, expires_at = live_ms, ""
-if seal_for_ms >= 0 then
+if lasting then
+  if bytes > 0 then redis.call("HSET", head, "used", 1) end
+  if seal_for_ms >= 0 then
+    expires_at = whole(now_ms(now) + seal_for_ms)
+    redis.call("HSET", head, "resting", 1, "expires_at", expires_at)
+    lives_ms = seal_for_ms + margin_ms
+  else
+    redis.call("HDEL", head, "resting", "expires_at")
+  end
+elseif seal_for_ms >= 0 then
   lives_ms = math.max(seal_for_ms, keep_ms)
   local sealed_at = now_ms(now)
   expires_at = whole(sealed_at + lives_ms)
   redis.call("HSET", head, "sealed_at", whole(sealed_at), "expires_at", expires_at)
   lives_ms = lives_ms + margin_ms
 end
-redis.call("PEXPIRE", head, lives_ms)
+redis.call("PEXPIRE", head, lasting and math.max(lives_ms, head_ms) or lives_ms)
 redis.call("PEXPIRE", events, lives_ms)
 redis.call("PUBLISH", channel, origin)
-return {exists and 1 or 2, expires_at}
+return {(exists and not (lasting and old[9] ~= false)) and 1 or 2, expires_at}
 `);
 
 /** Flat: seq, kind, event, data of each, until `maxBytes`. A few at a time, so that a slow reader costs no copy of the whole log. */
@@ -133,7 +146,7 @@ export const KEEP = redisScript(`${NOW}
 local head, events = KEYS[1], KEYS[2]
 local thread, ms, margin_ms = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local old = redis.call("HMGET", head, "thread", "sealed_at", "expires_at", "keep_ms")
-if old[1] ~= thread then return "" end
+if old[1] ~= thread or redis.call("HEXISTS", head, "lasting") == 1 then return "" end
 if old[2] == false then
   redis.call("HSET", head, "keep_ms", whole(math.max(ms, tonumber(old[4]))))
   return ""
@@ -156,11 +169,19 @@ redis.call("PUBLISH", ARGV[2], ARGV[3])
 return 1
 `);
 
-/** @returns "" when the log is gone now, else when it expires */
+/** @returns "" when the log is gone now, "empty" when a lasting one has no events any more, else when it expires */
 export const EXPIRE = redisScript(`${NOW}
 local expires_at = redis.call("HGET", KEYS[1], "expires_at")
 if expires_at ~= false and tonumber(expires_at) > now_ms(ARGV[1]) then return expires_at end
 if expires_at == false and redis.call("EXISTS", KEYS[1]) == 1 then return "never" end
+if redis.call("HEXISTS", KEYS[1], "used") == 1 then
+  local evicted_to = whole(tonumber(redis.call("HGET", KEYS[1], "next_seq")) - 1)
+  redis.call("HSET", KEYS[1], "bytes", 0, "state_seq", -1, "tokens_to", evicted_to, "states_to", evicted_to)
+  redis.call("HDEL", KEYS[1], "expires_at")
+  redis.call("DEL", KEYS[2])
+  redis.call("PUBLISH", ARGV[2], ARGV[3])
+  return "empty"
+end
 redis.call("DEL", KEYS[1], KEYS[2])
 redis.call("SET", KEYS[3], ARGV[4], "PX", ARGV[5])
 redis.call("PUBLISH", ARGV[2], ARGV[3])

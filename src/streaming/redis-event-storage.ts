@@ -19,6 +19,8 @@ const LIVE_MS = 24 * 3_600_000;
 const MARGIN_MS = 60_000;
 /** How long a deleted log is known to have been deleted, so that its writer does not take it for lost. */
 const DELETED_MS = 60_000;
+/** How long the head of a lasting log is kept when nobody writes to it. The log's next numbers are greater all the same. */
+const HEAD_MS = 7 * LIVE_MS;
 /** How long a thread's index outlives the last log begun in it. */
 const INDEX_MS = 7 * LIVE_MS;
 
@@ -31,6 +33,8 @@ const HEAD_FIELDS = [
   "lease_token",
   "tokens_to",
   "states_to",
+  "lasting",
+  "resting",
 ] as const;
 
 /**
@@ -83,27 +87,28 @@ class RedisEventStorage implements EventStorage {
 
   write(writes: readonly LogWrite[]): Promise<readonly RunRef[]> {
     return this.#ask(async () => {
-      const fresh = writes.filter(({ run }) => !this.#indexed.has(run.runId)).map(({ run }) => run);
+      const fresh = writes.filter(({ run }) => !this.#indexed.has(run.runId));
       const indexing = this.#index(fresh);
       const calls = writes.map((write) => this.#writeCall(write));
       // Sent right behind one another on one connection: the indexes are there first.
       const [, answers] = await Promise.all([indexing, callScripts(this.#redis.client, calls)]);
       const outcomes = answers as readonly (readonly [status: number, expiresAt?: string])[];
-      const forgotten: RunRef[] = [];
+      const forgotten: LogWrite[] = [];
       const sealed: { readonly run: RunRef; readonly expiresAt: string }[] = [];
       const refused: RunRef[] = [];
       outcomes.forEach(([status, expiresAt], index) => {
-        const { run } = writes[index] as LogWrite;
+        const write = writes[index] as LogWrite;
+        const { run } = write;
         if (status === 0) {
           refused.push(run);
           this.#indexed.delete(run.runId);
         } else if (expiresAt !== undefined && expiresAt !== "") sealed.push({ run, expiresAt });
-        // Redis was flushed since.
-        else if (status === 2 && !fresh.includes(run)) forgotten.push(run);
+        // Redis was flushed since, or another process has put the log to rest.
+        else if (status === 2 && !fresh.includes(write)) forgotten.push(write);
       });
       await this.#index(forgotten);
       await this.#indexSealed(sealed);
-      await this.#unindexVain(refused.filter((run) => fresh.includes(run)));
+      await this.#unindexVain(fresh.map(({ run }) => run).filter((run) => refused.includes(run)));
       return refused;
     });
   }
@@ -194,7 +199,10 @@ class RedisEventStorage implements EventStorage {
         return /^\d+$/.test(expiresAt) ? [{ run, expiresAt }] : [];
       });
       await this.#indexSealed(kept);
-      return this.#unindex(gone);
+      // Logs that are emptied, and those that rest no more.
+      const over = runs.filter((_, index) => answers[index] === "empty" || answers[index] === "never");
+      if (over.length > 0) await client.zrem(this.#expiryKey, ...over.map(memberOf));
+      return [...(await this.#unindex(gone)), ...runs.filter((_, index) => answers[index] === "empty")];
     });
   }
 
@@ -207,6 +215,21 @@ class RedisEventStorage implements EventStorage {
       if (left.length > 0) await this.#redis.client.zrem(this.#unsealedKey, ...left.map(memberOf));
       return runs.filter((_, index) => heads[index]?.sealed === false);
     });
+  }
+
+  restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
+    return this.#ask(async () => {
+      const runs = (await this.#redis.client.zrange(this.#restlessKey, skip, skip + limit - 1)).map(refOf);
+      const heads = await this.heads(runs);
+      const left = runs.filter((_, index) => heads[index]?.resting !== false);
+      if (left.length > 0) await this.#redis.client.zrem(this.#restlessKey, ...left.map(memberOf));
+      return runs.filter((_, index) => heads[index]?.resting === false);
+    });
+  }
+
+  /** Their keys expire. */
+  async lasting(): Promise<readonly RunRef[]> {
+    return [];
   }
 
   close(): Promise<void> {
@@ -229,6 +252,8 @@ class RedisEventStorage implements EventStorage {
       MARGIN_MS,
       this.#channel(run),
       this.#origin,
+      write.lasting ? 1 : 0,
+      HEAD_MS,
     ];
     for (const { seq, kind, event, data } of write.events) args.push(seq, KINDS.indexOf(kind), event, data);
     return this.#scriptCall(WRITE, run, args);
@@ -243,18 +268,18 @@ class RedisEventStorage implements EventStorage {
   }
 
   /** Logs that are about to be written: found by thread and among the unsealed from now on. */
-  async #index(runs: readonly RunRef[]): Promise<void> {
-    if (runs.length === 0) return;
+  async #index(writes: readonly LogWrite[]): Promise<void> {
+    if (writes.length === 0) return;
     const pipeline = this.#redis.client.pipeline();
-    for (const run of runs) {
+    for (const { run, lasting } of writes) {
       // By time, and by order where that is the same.
       this.#lastScore = Math.max(this.#clock?.now() ?? Date.now(), this.#lastScore + 0.001);
-      pipeline.zadd(this.#unsealedKey, "NX", this.#lastScore, memberOf(run));
+      pipeline.zadd(lasting ? this.#restlessKey : this.#unsealedKey, "NX", this.#lastScore, memberOf(run));
       pipeline.sadd(this.#threadKey(run.threadId), run.runId);
       pipeline.pexpire(this.#threadKey(run.threadId), INDEX_MS);
     }
     valuesOf(await pipeline.exec());
-    for (const run of runs) this.#indexed.add(run.runId);
+    for (const { run } of writes) this.#indexed.add(run.runId);
   }
 
   async #indexSealed(sealed: readonly { readonly run: RunRef; readonly expiresAt: string }[]): Promise<void> {
@@ -263,6 +288,7 @@ class RedisEventStorage implements EventStorage {
     for (const { run, expiresAt } of sealed) {
       pipeline.zadd(this.#expiryKey, expiresAt, memberOf(run));
       pipeline.zrem(this.#unsealedKey, memberOf(run));
+      pipeline.zrem(this.#restlessKey, memberOf(run));
       this.#indexed.delete(run.runId);
     }
     valuesOf(await pipeline.exec());
@@ -275,11 +301,12 @@ class RedisEventStorage implements EventStorage {
     for (const run of runs) {
       pipeline.zrem(this.#expiryKey, memberOf(run));
       pipeline.zrem(this.#unsealedKey, memberOf(run));
+      pipeline.zrem(this.#restlessKey, memberOf(run));
       pipeline.srem(this.#threadKey(run.threadId), run.runId);
       this.#indexed.delete(run.runId);
     }
     const answers = valuesOf(await pipeline.exec());
-    return runs.filter((_, index) => answers[index * 3] === 1);
+    return runs.filter((_, index) => answers[index * 4] === 1);
   }
 
   /** What was refused is another's, sealed, or not there: only then it is in no index. */
@@ -331,6 +358,10 @@ class RedisEventStorage implements EventStorage {
     return `${this.#redis.prefix}:logs-unsealed`;
   }
 
+  get #restlessKey(): string {
+    return `${this.#redis.prefix}:logs-restless`;
+  }
+
   get #expiryKey(): string {
     return `${this.#redis.prefix}:logs-expiry`;
   }
@@ -345,13 +376,15 @@ function valuesOf(answers: [error: Error | null, value: unknown][] | null): read
 }
 
 function headOf(run: RunRef, fields: readonly (string | null)[]): LogHead | null {
-  const [thread, nextSeq, bytes, resumable, sealedAt, leaseToken, tokensTo, statesTo] = fields;
+  const [thread, nextSeq, bytes, resumable, sealedAt, leaseToken, tokensTo, statesTo, lasting, resting] = fields;
   if (thread !== run.threadId) return null;
   return {
     nextSeq: Number(nextSeq),
     bytes: Number(bytes),
     resumable: resumable === "1",
     sealed: typeof sealedAt === "string",
+    lasting: lasting === "1",
+    resting: resting === "1",
     leaseToken: Number(leaseToken),
     evicted: { tokensTo: Number(tokensTo), statesTo: Number(statesTo) },
   };

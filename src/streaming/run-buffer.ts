@@ -26,6 +26,8 @@ export interface BufferReader {
 export class RunBuffer {
   readonly run: RunRef;
   resumable: boolean;
+  /** Of a thread: never sealed, and its events may be gone before it is. */
+  lasting: boolean;
   readonly readers = new Set<BufferReader>();
   readonly evicted: Evicted = { tokensTo: -1, statesTo: -1 };
   /** A reader left before it had read to the end: its client may come back. */
@@ -44,10 +46,16 @@ export class RunBuffer {
 
   constructor(
     run: RunRef,
-    options: { readonly resumable: boolean; readonly maxBytes: number; readonly nextSeq?: number },
+    options: {
+      readonly resumable: boolean;
+      readonly lasting?: boolean;
+      readonly maxBytes: number;
+      readonly nextSeq?: number;
+    },
   ) {
     this.run = { runId: run.runId, threadId: run.threadId };
-    this.resumable = options.resumable;
+    this.lasting = options.lasting ?? false;
+    this.resumable = options.resumable || this.lasting;
     this.#maxBytes = options.maxBytes;
     this.#evictAboveBytes = options.maxBytes;
     this.nextSeq = options.nextSeq ?? 0;
@@ -158,6 +166,15 @@ export class RunBuffer {
     if (count === 0) return;
     this.#events.splice(0, count);
     this.hotFromSeq = this.#events[0]?.seq ?? Math.min(params.beforeSeq, this.nextSeq);
+  }
+
+  /** Let go of all events; the log goes on. Readers that have not read all get a gap. */
+  clear(): void {
+    this.#events = [];
+    this.bytes = 0;
+    this.evicted.tokensTo = this.nextSeq - 1;
+    this.evicted.statesTo = this.nextSeq - 1;
+    this.wakeReaders();
   }
 
   /** Let go of everything for good: readers get a gap if something was unread, then the end. */

@@ -1,9 +1,12 @@
+/** When the head of a lasting log without events expires. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
 /** Rows of one multi-row insert. */
 export const INSERT_ROWS = 32;
 
 /**
- * `event_logs`: one row per run's log. `expires_at` is set when it is sealed, `keep_ms` or more later; an abandoned log has no run any more and waits for its
- * events to be deleted. `run_events.event_key` = log_id << 32 | seq. `kind`: 0 token, 1 state, 2 control.
+ * `event_logs`: one row per run's log. `expires_at` is set when it is sealed, `keep_ms` or more later, or while a lasting log rests
+ * (then {@link NEVER} once its events are gone); an abandoned log has no run any more and waits for its events to be deleted. `run_events.event_key` = log_id << 32 | seq. `kind`: 0 token, 1 state, 2 control.
  */
 export const EVENT_MIGRATIONS: readonly string[] = [
   `CREATE TABLE event_logs (
@@ -31,6 +34,11 @@ export const EVENT_MIGRATIONS: readonly string[] = [
   )`,
   `ALTER TABLE event_logs ADD COLUMN lease_token INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE event_logs ADD COLUMN keep_ms INTEGER NOT NULL DEFAULT 0`,
+  `ALTER TABLE event_logs ADD COLUMN lasting INTEGER NOT NULL DEFAULT 0;
+  DROP INDEX event_logs_unsealed;
+  CREATE INDEX event_logs_unsealed ON event_logs (log_id) WHERE sealed_at IS NULL AND lasting = 0;
+  CREATE INDEX event_logs_restless ON event_logs (run_id) WHERE lasting = 1 AND expires_at IS NULL;
+  CREATE INDEX event_logs_lasting ON event_logs (run_id) WHERE lasting = 1`,
 ];
 
 /** Parameters per row: log_id, seq, kind, bytes, event, data. */
@@ -42,12 +50,12 @@ export function insertEvents(rows: number): string {
 const SEQ = "event_key & 4294967295";
 
 export const SQL = {
-  head: `SELECT log_id, next_seq, bytes, resumable, sealed_at, lease_token, tokens_evicted_to, states_evicted_to
+  head: `SELECT log_id, next_seq, bytes, resumable, lasting, sealed_at, expires_at, lease_token, tokens_evicted_to, states_evicted_to
     FROM event_logs WHERE run_id = ? AND thread_id = ?`,
 
-  make: `INSERT INTO event_logs (run_id, thread_id, resumable, next_seq, bytes, lease_token, tokens_evicted_to,
+  make: `INSERT INTO event_logs (run_id, thread_id, resumable, lasting, next_seq, bytes, lease_token, tokens_evicted_to,
       states_evicted_to, sealed_at, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING log_id`,
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING log_id`,
 
   grow: `UPDATE event_logs SET
       next_seq = max(next_seq, @nextSeq),
@@ -55,8 +63,8 @@ export const SQL = {
       lease_token = @leaseToken,
       tokens_evicted_to = max(tokens_evicted_to, @tokensTo),
       states_evicted_to = max(states_evicted_to, @statesTo),
-      sealed_at = @sealedAt,
-      expires_at = @sealedAt + max(@sealForMs, keep_ms)
+      sealed_at = iif(lasting, NULL, @sealedAt),
+      expires_at = @sealedAt + iif(lasting, @sealForMs, max(@sealForMs, keep_ms))
     WHERE log_id = @logId`,
 
   read: `SELECT ${SEQ} AS seq, kind, event, data, bytes FROM run_events
@@ -76,12 +84,22 @@ export const SQL = {
   keep: `UPDATE event_logs SET keep_ms = max(keep_ms, @ms), expires_at = max(expires_at, sealed_at + @ms)
     WHERE run_id = @runId AND thread_id = @threadId`,
 
-  expired: `SELECT run_id, thread_id FROM event_logs WHERE expires_at <= ? AND run_id IS NOT NULL ORDER BY expires_at LIMIT ?`,
+  expired: `SELECT run_id, thread_id, lasting AND next_seq > 0 AS stays FROM event_logs WHERE expires_at <= ? AND run_id IS NOT NULL ORDER BY expires_at LIMIT ?`,
 
-  unsealed: `SELECT run_id, thread_id FROM event_logs WHERE sealed_at IS NULL AND run_id IS NOT NULL ORDER BY log_id LIMIT ? OFFSET ?`,
+  /** The head of a lasting log once more, for the time after its events: the old one is abandoned with them. */
+  empty: `INSERT INTO event_logs (run_id, thread_id, resumable, lasting, next_seq, bytes, lease_token, tokens_evicted_to,
+      states_evicted_to, sealed_at, expires_at)
+    SELECT @runId, @threadId, resumable, lasting, next_seq, 0, lease_token, next_seq - 1, next_seq - 1, NULL, ${NEVER}
+    FROM event_logs WHERE log_id = @logId`,
 
-  abandonRun: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0 WHERE run_id = ? AND thread_id = ?`,
-  abandonThread: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0 WHERE thread_id = ?`,
+  unsealed: `SELECT run_id, thread_id FROM event_logs WHERE sealed_at IS NULL AND lasting = 0 AND run_id IS NOT NULL
+    ORDER BY log_id LIMIT ? OFFSET ?`,
+  restless: `SELECT run_id, thread_id FROM event_logs WHERE lasting = 1 AND expires_at IS NULL AND run_id IS NOT NULL
+    ORDER BY run_id LIMIT ? OFFSET ?`,
+  lasting: `SELECT run_id, thread_id FROM event_logs WHERE lasting = 1 AND next_seq > 0 AND run_id > ? ORDER BY run_id LIMIT ?`,
+
+  abandonRun: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0, lasting = 0 WHERE run_id = ? AND thread_id = ?`,
+  abandonThread: `UPDATE event_logs SET run_id = NULL, thread_id = NULL, sealed_at = 0, lasting = 0 WHERE thread_id = ?`,
   abandoned: `SELECT log_id FROM event_logs WHERE run_id IS NULL`,
   purge: `DELETE FROM run_events WHERE event_key IN (SELECT event_key FROM run_events
     WHERE event_key >= (? << 32) AND event_key < (? + 1 << 32) LIMIT ?)`,

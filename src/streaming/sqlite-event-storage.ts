@@ -21,7 +21,9 @@ interface HeadRow {
   readonly next_seq: number;
   readonly bytes: number;
   readonly resumable: number;
+  readonly lasting: number;
   readonly sealed_at: number | null;
+  readonly expires_at: number | null;
   readonly lease_token: number;
   readonly tokens_evicted_to: number;
   readonly states_evicted_to: number;
@@ -38,6 +40,11 @@ interface EventRow {
 interface RefRow {
   readonly run_id: string;
   readonly thread_id: string;
+}
+
+interface ExpiredRow extends RefRow {
+  /** All of it but its events. */
+  readonly stays: 0 | 1;
 }
 
 /**
@@ -96,6 +103,8 @@ class SqliteEventStorage implements EventStorage {
       bytes: row.bytes,
       resumable: row.resumable === 1,
       sealed: row.sealed_at !== null,
+      lasting: row.lasting === 1,
+      resting: row.lasting === 1 && row.expires_at !== null,
       leaseToken: row.lease_token,
       evicted: { tokensTo: row.tokens_evicted_to, statesTo: row.states_evicted_to },
     };
@@ -176,9 +185,13 @@ class SqliteEventStorage implements EventStorage {
   async deleteExpired(limit: number): Promise<readonly RunRef[]> {
     const { db } = this.#opened;
     const rows = immediate(db, () => {
-      const expired = db.prepare<unknown[], RefRow>(SQL.expired).all(this.#clock.now(), limit);
+      const expired = db.prepare<unknown[], ExpiredRow>(SQL.expired).all(this.#clock.now(), limit);
       const abandon = db.prepare(SQL.abandonRun);
-      for (const row of expired) abandon.run(row.run_id, row.thread_id);
+      for (const { run_id: runId, thread_id: threadId, stays } of expired) {
+        const logId = this.#head.get(runId, threadId)?.log_id;
+        abandon.run(runId, threadId);
+        if (stays === 1) db.prepare(SQL.empty).run({ runId, threadId, logId });
+      }
       return expired;
     })();
     await this.#purge();
@@ -187,6 +200,17 @@ class SqliteEventStorage implements EventStorage {
 
   async unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
     return this.#opened.db.prepare<unknown[], RefRow>(SQL.unsealed).all(limit, skip).map(toRef);
+  }
+
+  async restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
+    return this.#opened.db.prepare<unknown[], RefRow>(SQL.restless).all(limit, skip).map(toRef);
+  }
+
+  async lasting(limit: number, after: string | null): Promise<readonly RunRef[]> {
+    return this.#opened.db
+      .prepare<unknown[], RefRow>(SQL.lasting)
+      .all(after ?? "", limit)
+      .map(toRef);
   }
 
   async close(): Promise<void> {
@@ -202,21 +226,20 @@ class SqliteEventStorage implements EventStorage {
     } else if (head.lease_token > leaseToken || head.sealed_at !== null || head.next_seq < (storedSeq ?? 0)) {
       return false;
     }
-    const sealedAt = sealForMs === null ? null : this.#clock.now();
+    const now = sealForMs === null ? null : this.#clock.now();
     const { tokensTo, statesTo } = evicted;
     let logId: number | undefined;
     if (head === undefined) {
-      const expiresAt = sealForMs === null || sealedAt === null ? null : sealedAt + sealForMs;
+      const expiresAt = sealForMs === null || now === null ? null : now + sealForMs;
       const { runId, threadId } = run;
-      const resumable = write.resumable ? 1 : 0;
-      const { bytes } = write;
-      const values = [runId, threadId, resumable, nextSeq, bytes, leaseToken, tokensTo, statesTo, sealedAt, expiresAt];
-      logId = this.#make.get(values);
+      const [resumable, lasting] = [write.resumable ? 1 : 0, write.lasting ? 1 : 0];
+      const numbers = [nextSeq, write.bytes, leaseToken, tokensTo, statesTo];
+      logId = this.#make.get([runId, threadId, resumable, lasting, ...numbers, write.lasting ? null : now, expiresAt]);
     } else {
       logId = head.log_id;
       const isNew = (event: RunEvent): boolean => event.seq >= head.next_seq;
       const bytes = write.events.every(isNew) ? write.bytes : bytesOf(write.events.filter(isNew));
-      this.#grow.run({ nextSeq, bytes, leaseToken, tokensTo, statesTo, sealedAt, sealForMs, logId });
+      this.#grow.run({ nextSeq, bytes, leaseToken, tokensTo, statesTo, sealedAt: now, sealForMs, logId });
     }
     const whole = write.events.length - (write.events.length % INSERT_ROWS);
     for (let start = 0; start < whole; start += INSERT_ROWS) {
@@ -290,6 +313,8 @@ function reporting(storage: EventStorage, path: string): EventStorage {
     deleteThread: (threadId) => call(() => storage.deleteThread(threadId)),
     deleteExpired: (limit) => call(() => storage.deleteExpired(limit)),
     unsealed: (limit, skip) => call(() => storage.unsealed(limit, skip)),
+    restless: (limit, skip) => call(() => storage.restless(limit, skip)),
+    lasting: (limit, after) => call(() => storage.lasting(limit, after)),
     close: () => call(() => storage.close()),
   };
 }

@@ -26,6 +26,8 @@ export interface SseOptions {
   readonly filter?: (event: RunEvent) => boolean;
   /** A comment after this long without any frame, and one at the start when nothing waits. Default 5,000. */
   readonly heartbeatMs?: number;
+  /** An event as a frame, in place of the one of run streams. */
+  readonly encode?: (event: RunEvent) => string;
   /**
    * What lost token frames mean to this client. `"continue"` (default): a comment says so, and the stream goes on, because
    * state frames that follow hold the whole text. `"error"`: for a client that gets no state frames: as for lost state
@@ -56,7 +58,7 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
   readonly #cursor: EventCursor;
   readonly #options: SseOptions;
   readonly #heartbeatMs: number;
-  readonly #frames: SseFrames;
+  readonly #frame: (event: RunEvent) => string;
   #batch: readonly RunEvent[] = [];
   #batchIndex = 0;
   /** One read of the cursor is under way; a heartbeat does not end it, and its result waits here for the next pull. */
@@ -76,7 +78,8 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
     this.#cursor = cursor;
     this.#options = options;
     this.#heartbeatMs = options.heartbeatMs ?? 5_000;
-    this.#frames = new SseFrames(options.withIds);
+    const frames = new SseFrames(options.withIds);
+    this.#frame = options.encode ?? ((event) => frames.encode(event));
   }
 
   start(controller: Controller): void {
@@ -134,7 +137,7 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
     while (this.#batchIndex < this.#batch.length && text.length < MAX_CHUNK_CHARS) {
       const event = this.#batch[this.#batchIndex] as RunEvent;
       this.#batchIndex += 1;
-      if (filter === undefined || filter(event)) text += this.#frames.encode(event);
+      if (filter === undefined || filter(event)) text += this.#frame(event);
     }
     if (this.#batchIndex === this.#batch.length) this.#batch = [];
     return text;

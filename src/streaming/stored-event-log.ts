@@ -1,4 +1,5 @@
 import {
+  type BeginOptions,
   EVENT_LOG_DEFAULTS,
   type EventCursor,
   type EventLog,
@@ -6,10 +7,13 @@ import {
   type EventPosition,
   type LogExtent,
 } from "../core/event-log.js";
+import type { Clock } from "../core/clock.js";
+import type { EpochMs } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage } from "./event-storage.js";
+import { UNUSED_MS } from "./lasting-logs.js";
 import { StoredCursor } from "./stored-cursor.js";
 import type { StoredLog } from "./stored-log.js";
 import { StoredLogs } from "./stored-logs.js";
@@ -17,7 +21,7 @@ import { StoredLogs } from "./stored-logs.js";
 /** Logs that one statement of a sweep deletes. */
 const SWEEP_LOGS = 200;
 
-/** Logs that {@link StoredEventLog.unsealed} names at once. */
+/** Logs that {@link StoredEventLog.unsealed} and others name at once. */
 const MAX_UNSEALED = 1_000;
 
 export interface StoredEventLogOptions extends EventLogOptions {
@@ -44,6 +48,7 @@ export interface StoredEventLogOptions extends EventLogOptions {
  */
 export class StoredEventLog implements EventLog {
   readonly #storage: EventStorage;
+  readonly #clock: Clock;
   readonly #ttlMs: number;
   readonly #unreadTtlMs: number;
   readonly #logs: StoredLogs;
@@ -53,6 +58,9 @@ export class StoredEventLog implements EventLog {
   #keeping: Promise<void> | null = null;
   /** Where {@link unsealed} goes on. */
   #unsealedSeen = 0;
+  #restlessSeen = 0;
+  /** Since when lasting logs that are read here have not been kept for their readers. */
+  readonly #unusedSince = new WeakMap<StoredLog, EpochMs>();
   #closing: Promise<void> | null = null;
 
   constructor(options: StoredEventLogOptions) {
@@ -61,6 +69,7 @@ export class StoredEventLog implements EventLog {
     const hotBytes = Math.min(options.hotBytes ?? (storage.disposable ? maxBytes : 1024 * 1024), maxBytes / 8);
     const lingerMs = options.lingerMs ?? 1_000;
     this.#storage = storage;
+    this.#clock = clock;
     this.#ttlMs = ttlMs;
     this.#unreadTtlMs = Math.min(unreadTtlMs, ttlMs);
     this.#logger = logger;
@@ -75,25 +84,38 @@ export class StoredEventLog implements EventLog {
   append(run: RunRef, events: readonly NewRunEvent[]): number {
     const log = this.#logs.get(run);
     if (log === undefined || !log.begun || log.closing !== null || this.#closing !== null) return -1;
+    if (log.resting) this.#logs.wakeUp(log);
     log.append(events);
     this.#logs.touch(log);
     return log.buffer.nextSeq - 1;
   }
 
-  async begin(
-    run: RunRef,
-    options: { readonly resumable?: boolean; readonly leaseToken?: number; readonly isNew?: boolean } = {},
-  ): Promise<void> {
-    const { resumable = false, leaseToken = 0, isNew = false } = options;
+  async begin(run: RunRef, options: BeginOptions = {}): Promise<void> {
+    const { leaseToken = 0, isNew = false, lasting = false } = options;
+    const claim = { leaseToken, lasting, resumable: options.resumable === true || lasting };
     const log = this.#logs.get(run);
     if (log !== undefined && (log.buffer.sealed || log.closing !== null)) return;
-    if (log?.begun === true && leaseToken <= log.leaseToken) return;
+    if (log?.begun === true && leaseToken <= log.leaseToken) {
+      if (lasting && leaseToken > 0 && leaseToken === log.leaseToken) log.begin(leaseToken);
+      return;
+    }
     // Nobody can have appended before the first claim: the token travels with the first write.
-    const isFirst = leaseToken === 1 || (isNew && leaseToken === 0);
-    if (isFirst && (log === undefined || log.buffer.nextSeq === 0)) {
-      this.#logs.beginFirst(run, { leaseToken, resumable });
-    } else if (leaseToken === 0) await this.#logs.beginUnclaimed(run, resumable);
-    else await this.#logs.takeOver(run, { leaseToken, resumable });
+    const isFirst = !lasting && (leaseToken === 1 || (isNew && leaseToken === 0));
+    if (isFirst && (log === undefined || log.buffer.nextSeq === 0)) this.#logs.beginFirst(run, claim);
+    else if (leaseToken === 0) await this.#logs.beginUnclaimed(run, claim);
+    else await this.#logs.takeOver(run, claim);
+  }
+
+  async rest(run: RunRef, options: { readonly leaseToken?: number } = {}): Promise<void> {
+    const log = this.#logs.get(run);
+    while (log?.handover) await log.handover;
+    if (log?.begun === true && log.leaseToken > 0) {
+      if (log.buffer.lasting && log.holders.end(options.leaseToken)) this.#logs.resting(log, this.#ttlMs);
+      return this.#logs.flush(log);
+    }
+    const params = { leaseToken: options.leaseToken, forMs: this.#ttlMs };
+    await this.#logs.questions.ask(() => this.#logs.questions.rest(run, params));
+    if (log !== undefined) await this.#logs.look(log);
   }
 
   async flush(run: RunRef): Promise<void> {
@@ -103,6 +125,7 @@ export class StoredEventLog implements EventLog {
 
   async seal(run: RunRef, last: readonly NewRunEvent[] = []): Promise<void> {
     const log = this.#logs.get(run);
+    if (log?.buffer.lasting === true) return;
     let own = last;
     if (log?.begun === true) {
       if (log.closing === null) {
@@ -176,6 +199,7 @@ export class StoredEventLog implements EventLog {
   async sweep(): Promise<number> {
     this.#logs.sweep();
     for (const log of this.#logs.all()) {
+      if (log.isUnused && log.buffer.readers.size > 0) await this.#keepUnused(log);
       if (log.extended || !log.buffer.sealed || !log.buffer.hasUnreadReader()) continue;
       log.extended = true;
       await this.#storage.keep(log.buffer.run, this.#ttlMs * 2);
@@ -183,7 +207,9 @@ export class StoredEventLog implements EventLog {
     let dropped = 0;
     for (;;) {
       const expired = await this.#storage.deleteExpired(SWEEP_LOGS);
-      await this.#logs.discard(expired.flatMap((run) => this.#logs.get(run) ?? []));
+      const inMemory = expired.flatMap((run) => this.#logs.get(run) ?? []);
+      await this.#logs.discard(inMemory.filter(({ buffer }) => !buffer.lasting));
+      for (const log of inMemory) if (log.buffer.lasting) await this.#logs.look(log);
       dropped += expired.length;
       if (expired.length < SWEEP_LOGS) return dropped;
     }
@@ -194,6 +220,16 @@ export class StoredEventLog implements EventLog {
     // The oldest may be runs that wait for long: those behind them have their turn as well.
     this.#unsealedSeen = runs.length < MAX_UNSEALED ? 0 : this.#unsealedSeen + runs.length;
     return runs.filter((run) => this.#logs.get(run)?.begun !== true);
+  }
+
+  async restless(): Promise<readonly RunRef[]> {
+    const runs = await this.#storage.restless(MAX_UNSEALED, this.#restlessSeen);
+    this.#restlessSeen = runs.length < MAX_UNSEALED ? 0 : this.#restlessSeen + runs.length;
+    return runs.filter((run) => this.#logs.get(run)?.begun !== true);
+  }
+
+  lasting(after?: RunRef): Promise<readonly RunRef[]> {
+    return this.#storage.lasting(MAX_UNSEALED, after?.runId ?? null);
   }
 
   close(): Promise<void> {
@@ -231,6 +267,15 @@ export class StoredEventLog implements EventLog {
         this.#logger.warn({ err: error, runId: log.buffer.run.runId }, "An event log could not be kept for its reader");
       });
     }
+  }
+
+  /** A reader waits for the first run of his thread. */
+  async #keepUnused(log: StoredLog): Promise<void> {
+    const now = this.#clock.now();
+    const since = this.#unusedSince.get(log) ?? now;
+    const isDue = now - since >= UNUSED_MS / 2;
+    this.#unusedSince.set(log, isDue ? now : since);
+    if (isDue) await this.#logs.questions.ask(() => this.#logs.questions.keepUnused(log.buffer.run, UNUSED_MS));
   }
 
   async #prolong(log: StoredLog): Promise<void> {

@@ -8,7 +8,7 @@ import { PATIENCE_MS } from "./stored-log-writer.js";
 /** A disposable storage failed, or took too long. */
 export const NO_ANSWER = Symbol("no answer");
 
-/** Greater than every lease token: of whoever ends a log that another process writes. */
+/** Greater than every lease token of a run: of whoever ends a log that another process writes. */
 const LAST_TOKEN = 2_147_483_647;
 
 /** What a log asks its storage directly, outside the stream of writes. */
@@ -40,13 +40,18 @@ export class StorageQuestions {
   /**
    * Refuse whatever holders of a smaller token write from now on, and then look how far they came: the other way round, they
    * could write in between.
+   * @param startSeq of a log that is not there yet
    * @returns `null` when the log is sealed, or somebody has a greater token
    */
   async raise(
     run: RunRef,
-    params: { readonly leaseToken: number; readonly resumable: boolean },
+    params: { readonly leaseToken: number; readonly resumable: boolean; readonly lasting: boolean },
+    startSeq = 0,
   ): Promise<LogHead | null> {
-    const refused = await this.#storage.write([claimOf(run, { ...params, storedSeq: null })]);
+    const claim = claimOf(run, { ...params, storedSeq: null });
+    const isNew = startSeq > 0 && (await this.#storage.head(run)) === null;
+    const start = { nextSeq: startSeq, evicted: { tokensTo: -1, statesTo: startSeq - 1 } };
+    const refused = await this.#storage.write([isNew ? { ...claim, ...start } : claim]);
     return refused.length > 0 ? null : this.#storage.head(run);
   }
 
@@ -58,7 +63,7 @@ export class StorageQuestions {
     run: RunRef,
     params: { readonly last: readonly NewRunEvent[]; readonly ttlMs: number; readonly unreadTtlMs: number },
   ): Promise<void> {
-    const claim = claimOf(run, { leaseToken: LAST_TOKEN, resumable: false, storedSeq: 0 });
+    const claim = claimOf(run, { leaseToken: LAST_TOKEN, resumable: false, lasting: false, storedSeq: 0 });
     if ((await this.#storage.write([claim])).length > 0) return;
     const head = await this.#storage.head(run);
     if (head === null || head.sealed) return;
@@ -74,11 +79,35 @@ export class StorageQuestions {
       },
     ]);
   }
+
+  /**
+   * Put a lasting log to rest that another process wrote, and have its events expire after `forMs`. Nothing happens when it rests
+   * already, or is begun with a greater token than `leaseToken` by then.
+   */
+  async rest(run: RunRef, params: { readonly leaseToken: number | undefined; readonly forMs: number }): Promise<void> {
+    const head = await this.#storage.head(run);
+    if (head === null || !head.lasting || head.resting) return;
+    const { leaseToken, nextSeq } = head;
+    if (params.leaseToken !== undefined && leaseToken > params.leaseToken) return;
+    const claim = claimOf(run, { leaseToken, resumable: true, lasting: true, storedSeq: nextSeq });
+    await this.#storage.write([{ ...claim, nextSeq, sealForMs: params.forMs }]);
+  }
+
+  /** Somebody reads a lasting log that nobody has written to. */
+  async keepUnused(run: RunRef, forMs: number): Promise<void> {
+    const claim = claimOf(run, { leaseToken: 0, resumable: true, lasting: true, storedSeq: 0 });
+    await this.#storage.write([{ ...claim, sealForMs: forMs }]);
+  }
 }
 
 function claimOf(
   run: RunRef,
-  params: { readonly leaseToken: number; readonly resumable: boolean; readonly storedSeq: number | null },
+  params: {
+    readonly leaseToken: number;
+    readonly resumable: boolean;
+    readonly lasting: boolean;
+    readonly storedSeq: number | null;
+  },
 ): LogWrite {
   const evicted = { tokensTo: -1, statesTo: -1 };
   return { run, ...params, events: [], nextSeq: 0, bytes: 0, evicted, sealForMs: null };

@@ -15,7 +15,7 @@ const SAFETY_MS = 15_000;
 const DISPOSABLE_SAFETY_MS = 2_000;
 /** How often logs that were begun here, and are not written just now, are asked whose they are. */
 const OWNER_MS = 2_000;
-/** Beyond every sequence number. */
+/** Beyond every sequence number. Those of lasting logs in a disposable storage are greater than 32 bits hold. */
 const MAX_SEQ = 2_147_483_647;
 /** Pause after a look that failed. */
 const RETRY_MS = 1_000;
@@ -272,8 +272,9 @@ export class StoredLogFollower {
   async #read(asked: { readonly run: RunRef; readonly fromSeq: number | null }): Promise<NewEvents | null> {
     const { run, fromSeq } = asked;
     if (fromSeq === null) return null;
-    const params = { run, fromSeq, beforeSeq: MAX_SEQ, maxBytes: MAX_READ_BYTES };
-    return { fromSeq, events: await this.#options.storage.read(params) };
+    const { storage } = this.#options;
+    const beforeSeq = storage.disposable ? Number.MAX_SAFE_INTEGER : MAX_SEQ;
+    return { fromSeq, events: await storage.read({ run, fromSeq, beforeSeq, maxBytes: MAX_READ_BYTES }) };
   }
 }
 

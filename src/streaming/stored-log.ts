@@ -1,6 +1,7 @@
 import type { NewRunEvent, RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
+import { LogHolders, UNUSED_MS } from "./lasting-logs.js";
 import { RunBuffer, eventBytes } from "./run-buffer.js";
 
 /**
@@ -23,8 +24,14 @@ export class StoredLog {
   blind = false;
   /** Sealed here, with these last events: nothing is appended any more. */
   closing: { readonly last: readonly NewRunEvent[] } | null = null;
-  /** Set by `seal` until the storage has it. */
+  /** Set by `seal` or `rest` until the storage has it. */
   sealForMs: number | null = null;
+  /** Of a lasting log: put to rest here, and nothing was appended since. */
+  resting = false;
+  /** Of a lasting log: who writes it here. */
+  readonly holders = new LogHolders();
+  /** Of a lasting log: a run of this process takes it from another one of this process. Until then nothing is written. */
+  handover: Promise<void> | null = null;
   dropped = false;
   /** Readers that are about to come: until they are there it must not leave memory, or they would read what nobody fills. */
   arriving = 0;
@@ -44,10 +51,18 @@ export class StoredLog {
   readonly #stepBytes: number;
   #storedBytes: number;
   #evictAboveBytes: number;
+  /** Of a lasting log: some process has begun it with a token. */
+  #isClaimed = false;
+  #restForMs = 0;
 
-  constructor(run: RunRef, head: LogHead | null, options: { readonly resumable: boolean; readonly maxBytes: number }) {
+  constructor(
+    run: RunRef,
+    head: LogHead | null,
+    options: { readonly resumable: boolean; readonly lasting: boolean; readonly maxBytes: number },
+  ) {
     this.buffer = new RunBuffer(run, {
       resumable: head?.resumable ?? options.resumable,
+      lasting: head?.lasting ?? options.lasting,
       maxBytes: options.maxBytes,
       nextSeq: head?.nextSeq ?? 0,
     });
@@ -64,11 +79,16 @@ export class StoredLog {
 
   /** A run of this process appends to it, as far as is known here; not one that was only made here, for others to execute. */
   get isWriter(): boolean {
-    return this.begun && (this.leaseToken > 0 || this.appended);
+    return this.begun && !this.resting && (this.leaseToken > 0 || this.appended);
+  }
+
+  /** It was begun for readers only, wherever that was. */
+  get isUnused(): boolean {
+    return this.buffer.lasting && !this.#isClaimed && !this.appended;
   }
 
   get needsWrite(): boolean {
-    if (this.dropped || !this.begun) return false;
+    if (this.dropped || !this.begun || this.handover !== null) return false;
     return this.storedSeq < this.buffer.nextSeq || this.sealForMs !== null || !this.known;
   }
 
@@ -76,9 +96,39 @@ export class StoredLog {
     this.begun = true;
     this.leaseToken = leaseToken;
     this.active = true;
+    if (!this.buffer.lasting) return;
+    this.wakeUp();
+    if (leaseToken > 0) {
+      this.#isClaimed = true;
+      this.holders.begin(leaseToken);
+    } else if (!this.known) this.rest(UNUSED_MS);
+  }
+
+  /** The numbers of a log that is not there yet begin later than at 0. */
+  startAt(seq: number): void {
+    if (this.known || seq <= this.buffer.nextSeq) return;
+    this.buffer.skipTo(seq);
+    this.buffer.evicted.statesTo = seq - 1;
+    this.storedSeq = seq;
+  }
+
+  /** With its next write it rests: its events expire `forMs` later. */
+  rest(forMs: number): void {
+    this.resting = true;
+    this.sealForMs = forMs;
+    this.#restForMs = forMs;
+  }
+
+  /** It rests no more. */
+  wakeUp(): void {
+    if (!this.resting) return;
+    this.resting = false;
+    this.sealForMs = null;
+    this.cold = false;
   }
 
   append(events: readonly NewRunEvent[]): void {
+    this.wakeUp();
     this.buffer.append(events);
     this.appended = true;
   }
@@ -104,6 +154,7 @@ export class StoredLog {
     return {
       run: this.buffer.run,
       resumable: this.buffer.resumable,
+      lasting: this.buffer.lasting,
       leaseToken: this.leaseToken,
       storedSeq: this.known ? this.storedSeq : null,
       events,
@@ -121,10 +172,10 @@ export class StoredLog {
     this.storedSeq = write.nextSeq;
     this.#storedBytes += write.bytes;
     this.#remember(write);
-    if (write.sealForMs !== null) {
+    if (write.sealForMs !== null && !this.buffer.lasting) {
       this.sealForMs = null;
       this.buffer.sealed = true;
-    }
+    } else if (write.sealForMs !== null && write.nextSeq === this.buffer.nextSeq) this.sealForMs = null;
     this.buffer.visibleSeq = Math.max(this.buffer.visibleSeq, Math.min(this.storedSeq, this.buffer.nextSeq));
     this.buffer.trim({ beforeSeq: this.storedSeq, keepBytes: this.cold ? 0 : hotBytes });
     this.buffer.wakeReaders();
@@ -143,6 +194,7 @@ export class StoredLog {
     this.appended = false;
     this.closing = null;
     this.sealForMs = null;
+    this.resting = false;
     this.buffer.sealed = false;
     this.buffer.truncate(this.storedSeq);
   }
@@ -153,6 +205,7 @@ export class StoredLog {
     this.known = false;
     this.storedSeq = buffer.hotFromSeq;
     this.#storedBytes = 0;
+    if (this.resting) this.sealForMs = this.#restForMs;
     if (buffer.hotFromSeq > 0) buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, buffer.hotFromSeq - 1);
   }
 
@@ -162,6 +215,8 @@ export class StoredLog {
     buffer.resumable = head.resumable;
     buffer.evicted.tokensTo = Math.max(buffer.evicted.tokensTo, head.evicted.tokensTo);
     buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, head.evicted.statesTo);
+    if (head.leaseToken > 0) this.#isClaimed = true;
+    if (!this.begun) this.#storedBytes = head.bytes;
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.js";
 import type { Logger } from "../core/logger.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
+import { type Claim, firstSeq } from "./lasting-logs.js";
 import { MAX_READ_BYTES } from "./read-position.js";
 import { RunBuffers } from "./run-buffers.js";
 import { SealedLogs } from "./sealed-logs.js";
@@ -73,8 +74,10 @@ export class StoredLogs {
       maxSealedBytes: options.maxSealedBytes,
       release: (buffer) => {
         const log = this.#byRun.get(buffer.run);
-        log?.cool();
-        if (log !== undefined) this.forgetIfIdle(log);
+        if (log === undefined) return;
+        log.cool();
+        if (log.resting && !log.needsWrite) log.begun = false;
+        this.forgetIfIdle(log);
       },
     });
   }
@@ -101,7 +104,7 @@ export class StoredLogs {
    */
   async find(run: RunRef): Promise<StoredLog | null> {
     const head = await this.questions.ask(() => this.#storage.head(run));
-    const log = this.#byRun.get(run) ?? (isHead(head) ? this.#adopt(run, head, head.resumable) : null);
+    const log = this.#byRun.get(run) ?? (isHead(head) ? this.#adopt(run, head, head) : null);
     if (log === null) return null;
     log.arriving += 1;
     try {
@@ -133,29 +136,64 @@ export class StoredLogs {
   }
 
   /** Begin a log that nobody else has written, so that the storage need not be asked. */
-  beginFirst(run: RunRef, params: { readonly leaseToken: number; readonly resumable: boolean }): void {
-    const log = this.#byRun.get(run) ?? this.#adopt(run, null, params.resumable);
+  beginFirst(run: RunRef, params: Claim): void {
+    const log = this.#byRun.get(run) ?? this.#adopt(run, null, params);
     this.#begin(log, params.leaseToken);
   }
 
   /** Begin a log that may be there already, unless others have begun it with a token. */
-  async beginUnclaimed(run: RunRef, resumable: boolean): Promise<void> {
+  async beginUnclaimed(run: RunRef, params: Claim): Promise<void> {
     const head = await this.questions.ask(() => this.#storage.head(run));
-    this.#beginAfter(run, { head, resumable, leaseToken: 0 });
+    this.#beginAfter(run, { head, ...params });
   }
 
   /** Fence off whoever writes it, durably; only then look how far he came, and begin there. */
-  async takeOver(run: RunRef, params: { readonly leaseToken: number; readonly resumable: boolean }): Promise<void> {
-    const log = this.#byRun.get(run);
+  async takeOver(run: RunRef, params: Claim): Promise<void> {
+    let log = this.#byRun.get(run);
+    for (; log?.handover; log = this.#byRun.get(run)) await log.handover;
+    if (log?.begun === true && log.buffer.lasting) return this.#handOver(log, params);
     if (log !== undefined) {
       log.begun = false;
       await this.#writer.settled(log);
       // Of an attempt that is over; others may have had the run since. Readers may have seen what a disposable storage failed to take.
       if (!this.#writer.isStuck) log.giveUp();
     }
-    const head = await this.questions.ask(() => this.questions.raise(run, params));
+    const head = await this.#raise(run, params);
     if (head !== null) this.#beginAfter(run, { head, ...params });
     else if (log !== undefined) await this.look(log);
+  }
+
+  /** A lasting log goes from one run of this process to the next, with all that the first one has appended. */
+  async #handOver(log: StoredLog, params: Claim): Promise<void> {
+    const { leaseToken } = params;
+    if (leaseToken <= log.leaseToken) {
+      if (leaseToken === log.leaseToken) log.begin(leaseToken);
+      return;
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    log.handover = promise;
+    try {
+      await this.#writer.settled(log);
+      const head = await this.#raise(log.buffer.run, params);
+      if (log.dropped || !log.begun) return;
+      if (head === null) return await this.look(log);
+      this.#lingering.remove(log.buffer);
+      if (isHead(head) && head.nextSeq !== log.storedSeq) {
+        // Another process had it in between.
+        log.giveUp();
+        log.follow(head, null, MAX_READ_BYTES);
+      }
+      if (isHead(head)) log.known = true;
+      log.begin(leaseToken);
+    } finally {
+      log.handover = null;
+      resolve();
+      this.touch(log);
+    }
+  }
+
+  #raise(run: RunRef, params: Claim): Promise<LogHead | null | typeof NO_ANSWER> {
+    return this.questions.ask(() => this.questions.raise(run, params, this.#startSeq(params.lasting)));
   }
 
   /** Something is to be written. */
@@ -166,6 +204,7 @@ export class StoredLogs {
 
   /** @throws what the storage threw */
   async flush(log: StoredLog): Promise<void> {
+    while (log.handover !== null) await log.handover;
     this.#batch.run();
     await this.#writer.flush(log);
   }
@@ -174,6 +213,21 @@ export class StoredLogs {
   ending(log: StoredLog): void {
     this.#lingering.add(log.buffer);
     this.touch(log);
+  }
+
+  /** What is to be written ends with a rest, of `forMs`. */
+  resting(log: StoredLog, forMs: number): void {
+    log.rest(forMs);
+    this.#lingering.remove(log.buffer);
+    this.ending(log);
+    // From here on others may write it.
+    if (log.buffer.readers.size > 0) this.#follower.follow(log);
+  }
+
+  /** What was put to rest here is appended to. */
+  wakeUp(log: StoredLog): void {
+    this.#lingering.remove(log.buffer);
+    log.wakeUp();
   }
 
   /** Let go of what has lingered long enough. */
@@ -212,14 +266,21 @@ export class StoredLogs {
     if (failed !== undefined) throw failed.reason;
   }
 
-  #adopt(run: RunRef, head: LogHead | null, resumable: boolean): StoredLog {
-    const log = new StoredLog(run, head, { resumable, maxBytes: this.#maxBytes });
+  #adopt(run: RunRef, head: LogHead | null, params: Pick<Claim, "resumable" | "lasting">): StoredLog {
+    const { resumable, lasting } = params;
+    const log = new StoredLog(run, head, { resumable, lasting, maxBytes: this.#maxBytes });
+    if (head === null) log.startAt(this.#startSeq(lasting));
     this.#byRun.set(log);
     this.#follower.watchOver();
     return log;
   }
 
+  #startSeq(lasting: boolean): number {
+    return lasting && this.#storage.disposable ? firstSeq(this.#clock.now()) : 0;
+  }
+
   #begin(log: StoredLog, leaseToken: number): void {
+    this.#lingering.remove(log.buffer);
     log.begin(leaseToken);
     // Whoever made a run waits for what others write.
     if (leaseToken === 0) this.#follower.follow(log);
@@ -227,20 +288,13 @@ export class StoredLogs {
   }
 
   /** @param params.head `NO_ANSWER`: of a disposable storage */
-  #beginAfter(
-    run: RunRef,
-    params: {
-      readonly head: LogHead | null | typeof NO_ANSWER;
-      readonly resumable: boolean;
-      readonly leaseToken: number;
-    },
-  ): void {
-    const { head, resumable, leaseToken } = params;
+  #beginAfter(run: RunRef, params: Claim & { readonly head: LogHead | null | typeof NO_ANSWER }): void {
+    const { head, leaseToken } = params;
     let log = this.#byRun.get(run);
     if (log?.begun === true || log?.buffer.sealed === true) return;
     if (head === NO_ANSWER) {
       if (log === undefined) {
-        log = this.#adopt(run, null, resumable);
+        log = this.#adopt(run, null, params);
         log.blind = true;
       }
       this.#begin(log, leaseToken);
@@ -248,11 +302,15 @@ export class StoredLogs {
     }
     if (head !== null && (head.sealed || head.leaseToken > leaseToken)) return;
     if (head === null && log !== undefined) {
-      this.#discard(log);
-      log = undefined;
+      if (log.buffer.lasting) log.rewrite();
+      else {
+        this.#discard(log);
+        log = undefined;
+      }
     }
-    if (log === undefined) log = this.#adopt(run, head, resumable);
-    else if (head !== null && head.nextSeq !== log.storedSeq) {
+    if (log === undefined) log = this.#adopt(run, head, params);
+    else if (head !== null && head.nextSeq === log.storedSeq) log.hear(head);
+    else if (head !== null) {
       log.giveUp();
       log.follow(head, null, MAX_READ_BYTES);
     }

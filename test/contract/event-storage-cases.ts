@@ -21,6 +21,7 @@ function writeOf(run: RunRef, params: Partial<LogWrite> & { readonly events?: re
   return {
     run,
     resumable: false,
+    lasting: false,
     leaseToken: 1,
     storedSeq: firstSeq === 0 ? null : firstSeq,
     nextSeq: (events.at(-1)?.seq ?? -1) + 1,
@@ -73,7 +74,16 @@ export function storageCases(name: string, place: StoredEventLogSuite["place"]):
       expect(await readAll(storage, run)).toEqual(events);
       const bytes = events.reduce((sum, event) => sum + eventBytes(event), 0);
       const evicted = { tokensTo: -1, statesTo: -1 };
-      const head = { nextSeq: 8, bytes, resumable: true, sealed: false, leaseToken: 1, evicted };
+      const head = {
+        nextSeq: 8,
+        bytes,
+        resumable: true,
+        sealed: false,
+        lasting: false,
+        resting: false,
+        leaseToken: 1,
+        evicted,
+      };
       expect(await storage.head(run)).toEqual(head);
       expect(await storage.heads([newRun(), run])).toEqual([null, head]);
       expect(await storage.heads([])).toEqual([]);

@@ -19,6 +19,8 @@ export function altered(storage: EventStorage, change: (storage: EventStorage) =
     deleteThread: (threadId) => storage.deleteThread(threadId),
     deleteExpired: (limit) => storage.deleteExpired(limit),
     unsealed: (limit, skip) => storage.unsealed(limit, skip),
+    restless: (limit, skip) => storage.restless(limit, skip),
+    lasting: (limit, after) => storage.lasting(limit, after),
     close: () => storage.close(),
     ...(wasDeleted === undefined ? {} : { wasDeleted: (run) => wasDeleted.call(storage, run) }),
     ...change(storage),

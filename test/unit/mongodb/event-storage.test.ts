@@ -21,6 +21,7 @@ function writeOf(run: LogWrite["run"], events: readonly RunEvent[], more: Partia
   return {
     run,
     resumable: false,
+    lasting: false,
     leaseToken: 1,
     storedSeq: first === 0 ? null : first,
     events,

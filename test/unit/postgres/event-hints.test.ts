@@ -13,6 +13,7 @@ function write(runId: string, params: { readonly seq: number; readonly leaseToke
   return {
     run: { runId, threadId: "thread" },
     resumable: false,
+    lasting: false,
     leaseToken,
     storedSeq: seq === 0 ? null : seq,
     events: [{ seq, event: "values", data: asJsonText("{}"), kind: "state" }],

@@ -14,6 +14,7 @@ function writeOf(run: RunRef, change: Partial<LogWrite> = {}): LogWrite {
   return {
     run,
     resumable: false,
+    lasting: false,
     leaseToken: 1,
     storedSeq: null,
     events,

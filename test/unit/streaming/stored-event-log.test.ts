@@ -190,6 +190,7 @@ describe("StoredEventLog", () => {
     const evicted = { tokensTo: -1, statesTo: -1 };
     const rest = {
       resumable: false,
+      lasting: false,
       leaseToken: 1,
       storedSeq: null,
       events: [],
