@@ -8,6 +8,7 @@ export interface ParsedFlags {
   readonly host?: string;
   readonly port?: number;
   readonly storage?: string;
+  readonly checkpointer?: string;
   readonly workers?: number;
   readonly role?: Role;
   readonly nJobsPerWorker?: number;
@@ -21,6 +22,8 @@ const storage = () =>
     "--storage <uri>",
     "postgres://…, mongodb://…, sqlite:<file> or memory: (default: sqlite:.heddle/heddle.db beside langgraph.json)",
   );
+const checkpointer = () =>
+  new Option("--checkpointer <uri>", "where checkpoints are, when they are not in the storage");
 const role = () => new Option("--role <role>", "serve requests, execute runs, or both (default: all)").choices(ROLES);
 const workers = () =>
   new Option("--workers <count>", "runs executed at once by this process (default: 10)").argParser(
@@ -40,6 +43,7 @@ export function serveOptions(): readonly Option[] {
     new Option("--host <host>", "address to listen on (default: 127.0.0.1)"),
     new Option("-p, --port <port>", "port to listen on, 0 for any (default: 2024)").argParser(wholeNumber(0, 65_535)),
     storage(),
+    checkpointer(),
     workers(),
     new Option("--n-jobs-per-worker <count>", "the same as --workers")
       .argParser(wholeNumber(0, 10_000))
@@ -52,7 +56,7 @@ export function serveOptions(): readonly Option[] {
 
 /** Options of `heddle check`. */
 export function checkOptions(): readonly Option[] {
-  return [config(), storage(), workers(), role(), logLevel()];
+  return [config(), storage(), checkpointer(), workers(), role(), logLevel()];
 }
 
 /** Options of `heddle migrate`. */
@@ -60,7 +64,7 @@ export function migrateOptions(): readonly Option[] {
   return [
     config(),
     storage(),
-    new Option("--checkpointer <uri>", "where checkpoints are, when they are not in the storage"),
+    checkpointer(),
     new Option("--dry-run", "print what is pending and change nothing; exits with 2 when something is"),
   ];
 }
@@ -70,7 +74,7 @@ export function doctorOptions(): readonly Option[] {
   return [
     config(),
     storage(),
-    new Option("--checkpointer <uri>", "where checkpoints are, when they are not in the storage"),
+    checkpointer(),
     new Option("--redis <uri>", "redis://…, when event logs and notifications go there"),
   ];
 }
@@ -94,6 +98,7 @@ export function toCliFlags(parsed: ParsedFlags): CliFlags {
     ...(host !== undefined && { host }),
     ...(port !== undefined && { port }),
     ...(uri !== undefined && { storage: uri }),
+    ...(parsed.checkpointer !== undefined && { checkpointer: parsed.checkpointer }),
     ...(slots !== undefined && { workers: slots }),
     ...(parsed.role !== undefined && { role: parsed.role }),
     ...(level !== undefined && { logLevel: level }),

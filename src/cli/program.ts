@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { heddleVersion } from "../config/version.js";
 import type { CopyFlags } from "./commands/copy.js";
-import type { DoctorFlags } from "./commands/doctor.js";
 import type { MigrateFlags } from "./commands/migrate.js";
+import type { StorageFlags } from "./storage-settings.js";
 import {
   type ParsedFlags,
   checkOptions,
@@ -58,7 +58,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   const doctor = program
     .command("doctor")
     .description("connect to storage and Redis, and say what is wrong with them and what to do")
-    .action(async (parsed: DoctorFlags) => {
+    .action(async (parsed: StorageFlags) => {
       const command = await import("./commands/doctor.js");
       process.exitCode = await command.doctor(parsed);
     });

@@ -10,12 +10,15 @@ import type { StorageLocation } from "../config/resolved-config.js";
 export interface StorageFlags {
   readonly config?: string;
   readonly storage?: string;
+  readonly checkpointer?: string;
   readonly redis?: string;
 }
 
 /** Where a server keeps its data, without its graphs. */
 export interface StorageSettings {
   readonly storage: StorageLocation;
+  /** `null`: in the storage. */
+  readonly checkpointer: StorageLocation | null;
   readonly redis: string | null;
   readonly database: DatabaseOptions;
   /** Values that must not be printed. */
@@ -28,14 +31,26 @@ export interface StorageSettings {
  * @throws HeddleError as `resolveConfig`
  */
 export async function storageSettings(flags: StorageFlags): Promise<StorageSettings> {
-  const { config: path, storage, redis } = flags;
+  const { config: path, storage, checkpointer, redis } = flags;
   const hasManifest = path !== undefined || existsSync(join(process.cwd(), MANIFEST_NAME));
-  const given = { ...(storage !== undefined && { storage }), ...(redis !== undefined && { redis }) };
+  const given = {
+    ...(storage !== undefined && { storage }),
+    ...(checkpointer !== undefined && { checkpointer }),
+    ...(redis !== undefined && { redis }),
+    // What it looks after is there, whether a server would take both together or not.
+    allowEphemeral: true,
+  };
   const config = await resolveConfig(
     hasManifest
       ? { options: given, flags: path === undefined ? {} : { config: path } }
       : // A configuration names at least one graph; none is loaded.
         { options: { ...given, graphs: { none: {} } } },
   );
-  return { storage: config.storage, redis: config.redis, database: config.database, secrets: secretsOf(config) };
+  return {
+    storage: config.storage,
+    checkpointer: config.checkpointer.kind === "uri" ? config.checkpointer : null,
+    redis: config.redis,
+    database: config.database,
+    secrets: secretsOf(config),
+  };
 }

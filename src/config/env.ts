@@ -1,3 +1,4 @@
+import { schemeOf } from "../core/driver.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import { type LogLevel, ROLES, type Role } from "./options.js";
@@ -41,9 +42,11 @@ const SECTION_VARIABLES = {
   LANGGRAPH_AUTH: "auth",
   LANGGRAPH_HTTP: "http",
   LANGGRAPH_WEBHOOKS: "webhooks",
-  LANGGRAPH_CHECKPOINTER: "checkpointer",
   LANGGRAPH_ENCRYPTION: "encryption",
 } as const;
+
+/** A URI, or the section as the others. */
+export const CHECKPOINTER_VARIABLE = "LANGGRAPH_CHECKPOINTER";
 
 /** What Heddle takes from each variable; tests hold docs/compat.md against it. */
 export const ENVIRONMENT_VARIABLES: readonly { readonly name: string; readonly note: string }[] = [
@@ -61,6 +64,7 @@ export const ENVIRONMENT_VARIABLES: readonly { readonly name: string; readonly n
   { name: "LOG_JSON", note: "true: JSON lines also on a terminal; false: never" },
   { name: "LANGGRAPH_CONFIG", note: "config and context of new system assistants, by graph id" },
   ...Object.entries(SECTION_VARIABLES).map(([name, key]) => ({ name, note: `replaces \`${key}\` of langgraph.json` })),
+  { name: CHECKPOINTER_VARIABLE, note: "URI for checkpoints; JSON replaces `checkpointer` of langgraph.json" },
   { name: "LANGGRAPH_NODE_LOADER", note: "replaces `node_loader` of langgraph.json" },
   { name: "LANGGRAPH_API_URL", note: "goes into run metadata; set by the CLI when the process has none" },
   { name: "LANGGRAPH_SCHEMA_RESOLVE_TIMEOUT_MS", note: "limit of static schema extraction, default 30000" },
@@ -80,6 +84,8 @@ const MAX_TIMER_SECONDS = 2_147_483;
 /** The environment, typed; `undefined` where a variable is not set or empty. */
 export interface EnvSettings {
   readonly storage: string | undefined;
+  /** A URI. */
+  readonly checkpointer: string | undefined;
   readonly redis: string | undefined;
   readonly maxConnections: number | undefined;
   readonly directUri: string | undefined;
@@ -128,12 +134,17 @@ export function readEnv(env: Environment, problems: ConfigProblem[]): EnvSetting
     const value = read.json(variable);
     if (value !== undefined) sections[key] = { value, variable };
   }
+  const checkpointer = read.uriOrJson(CHECKPOINTER_VARIABLE);
+  if (checkpointer !== undefined && "json" in checkpointer) {
+    sections["checkpointer"] = { value: checkpointer.json, variable: CHECKPOINTER_VARIABLE };
+  }
   if (nodeLoader !== undefined) sections["node_loader"] = { value: nodeLoader, variable: "LANGGRAPH_NODE_LOADER" };
   const hasApiKey = (read.text("LANGSMITH_API_KEY") ?? read.text("LANGCHAIN_API_KEY")) !== undefined;
   const switches = ["LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING", "LANGSMITH_TRACING_V2", "LANGSMITH_TRACING"];
   return {
     storage: storageVariable === undefined ? undefined : read.text(storageVariable),
     storageVariable,
+    checkpointer: checkpointer !== undefined && "uri" in checkpointer ? checkpointer.uri : undefined,
     redis: read.text("REDIS_URI"),
     maxConnections: read.integer("LANGGRAPH_POSTGRES_POOL_MAX_SIZE", 1, 10_000),
     directUri: read.text("POSTGRES_DIRECT_URI"),
@@ -159,6 +170,17 @@ function reader(env: Environment, problems: ConfigProblem[]) {
   const text = (name: string) => {
     const value = env[name]?.trim();
     return value === undefined || value === "" ? undefined : value;
+  };
+  const json = (name: string, message = "must be JSON."): JsonValue | undefined => {
+    const value = text(name);
+    if (value === undefined) return undefined;
+    try {
+      return JSON.parse(value) as JsonValue;
+    } catch {
+      // The parser's message quotes the text, which may hold secrets.
+      invalid(name, message);
+      return undefined;
+    }
   };
   return {
     text,
@@ -191,16 +213,13 @@ function reader(env: Environment, problems: ConfigProblem[]) {
       if (value !== undefined && role === undefined) invalid(name, `must be ${ROLES.join(", ")}.`);
       return role;
     },
-    json(name: string): JsonValue | undefined {
+    json,
+    uriOrJson(name: string): { readonly uri: string } | { readonly json: JsonValue } | undefined {
       const value = text(name);
       if (value === undefined) return undefined;
-      try {
-        return JSON.parse(value) as JsonValue;
-      } catch {
-        // The parser's message quotes the text, which may hold secrets.
-        invalid(name, "must be JSON.");
-        return undefined;
-      }
+      if (schemeOf(value) !== null) return { uri: value };
+      const section = json(name, "must be a URI (postgres://…, mongodb://…, sqlite:<file>, redis://…) or JSON.");
+      return section === undefined ? undefined : { json: section };
     },
   };
 }

@@ -167,6 +167,7 @@ export interface CliFlags {
   readonly host?: string;
   readonly port?: number;
   readonly storage?: string;
+  readonly checkpointer?: string;
   /** Run slots of this process. */
   readonly workers?: number;
   readonly role?: Role;

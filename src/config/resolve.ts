@@ -7,7 +7,15 @@ import { type ConfigProblem, configError } from "./problem.js";
 import { resolveHttp } from "./resolve-http.js";
 import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs, resolveUi } from "./resolve-manifest.js";
 import { checkRole, resolveDatabase, resolveRedis } from "./resolve-database.js";
-import { guardSplitBrain, resolveCheckpointer, storageDir, storageField, storageLocation } from "./resolve-storage.js";
+import {
+  checkpointerDir,
+  checkpointerField,
+  guardSplitBrain,
+  resolveCheckpointer,
+  storageDir,
+  storageField,
+  storageLocation,
+} from "./resolve-storage.js";
 import { resolveStreaming, resolveWorker } from "./resolve-worker.js";
 import type { ResolvedConfig } from "./resolved-config.js";
 import { createSettingPicker } from "./setting-picker.js";
@@ -60,11 +68,18 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     field: storageField(origins["storage"], env),
     problems,
   });
-  const checkpointer = resolveCheckpointer(
-    pick("checkpointer", { option: options.checkpointer, default: undefined }),
-    cwd,
+  const given = pick("checkpointer", {
+    option: options.checkpointer,
+    flag: flags?.checkpointer,
+    environment: env.checkpointer,
+    default: undefined,
+  });
+  const checkpointer = resolveCheckpointer({
+    given,
+    cwd: checkpointerDir({ origin: origins["checkpointer"], processEnv, cwd, rootDir }),
+    field: checkpointerField(origins["checkpointer"]),
     problems,
-  );
+  });
   const role = pick<Role>("role", { option: options.role, flag: flags?.role, environment: env.role, default: "all" });
   const redis = resolveRedis({ pick, options, env, storage, problems, warnings });
   checkRole({ role, storage, problems, warnings });

@@ -1,3 +1,4 @@
+import Database from "better-sqlite3";
 import { existsSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -38,6 +39,25 @@ describe("heddle serve", () => {
     expect(existsSync(join(dir, ".heddle/heddle.db"))).toBe(true);
     expect(await server.stop()).toBe(0);
     expect(server.stderr()).toBe("");
+  });
+
+  it("keeps checkpoints where --checkpointer says", { timeout: 60_000 }, async () => {
+    const { dir } = project(AGENT, { "agent.ts": graphFile("hello") });
+    const flags = ["--storage", "sqlite:runs.db", "--checkpointer", "sqlite:checkpoints.db"];
+    const server = start(["serve", "--port", "0", ...flags], { cwd: dir });
+    const { url } = await server.entry(/^listening$/);
+    expect(await runGraph(url, "agent")).toEqual({ answer: "hello" });
+    expect(await server.stop()).toBe(0);
+    const tables = (file: string): unknown[] => {
+      const database = new Database(join(dir, file), { readonly: true });
+      const rows = database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
+      database.close();
+      return rows;
+    };
+    expect(tables("runs.db")).toContain("threads");
+    expect(tables("runs.db")).not.toContain("checkpoints");
+    expect(tables("checkpoints.db")).toContain("checkpoints");
+    expect(tables("checkpoints.db")).not.toContain("threads");
   });
 
   it("serves under mount_prefix, and hands langgraph.json's env to graphs", async () => {

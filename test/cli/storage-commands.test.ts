@@ -55,6 +55,10 @@ describe("heddle migrate", () => {
   it("has a table for checkpoints where they are alone", () => {
     const { stdout } = run(["migrate", "--storage", "sqlite:a.db", "--checkpointer", "sqlite:b.db"]);
     expect(stdout).toMatch(/^sqlite:a\.db\n(?: {2}(?!checkpoints).*\n)*sqlite:b\.db\n {2}checkpoints +0 → 1\n/);
+    const again = run(["migrate", "--storage", "sqlite:a.db"], { LANGGRAPH_CHECKPOINTER: "sqlite:b.db" });
+    expect(again.stdout).toMatch(/sqlite:b\.db\n {2}checkpoints +1 +up to date\n/);
+    const doctor = run(["doctor", "--storage", "sqlite:a.db"], { LANGGRAPH_CHECKPOINTER: "sqlite:b.db" });
+    expect(doctor.stdout).toMatch(/\ncheckpointer {2}sqlite:b\.db\n {2}ok/);
   });
 
   it("is 1 and a sentence when the database is none", () => {

@@ -35,7 +35,7 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
   LANGGRAPH_AUTH: section("LANGGRAPH_AUTH", "auth"),
   LANGGRAPH_HTTP: section("LANGGRAPH_HTTP", "http"),
   LANGGRAPH_WEBHOOKS: section("LANGGRAPH_WEBHOOKS", "webhooks"),
-  LANGGRAPH_CHECKPOINTER: section("LANGGRAPH_CHECKPOINTER", "checkpointer"),
+  LANGGRAPH_CHECKPOINTER: ["postgres://c", { checkpointer: "postgres://c" }],
   LANGGRAPH_ENCRYPTION: section("LANGGRAPH_ENCRYPTION", "encryption"),
   LANGGRAPH_NODE_LOADER: ["tsx", { sections: { node_loader: { value: "tsx", variable: "LANGGRAPH_NODE_LOADER" } } }],
   LANGGRAPH_API_URL: ["https://a.example", { apiUrl: "https://a.example" }],
@@ -60,6 +60,18 @@ it.each(switches)("%s switches tracing off", (name) => {
   const on = readEnv({ LANGSMITH_API_KEY: "key", [name]: "true" }, []);
   const off = readEnv({ LANGSMITH_API_KEY: "key", [name]: "False" }, []);
   expect([on.langsmith.tracing, off.langsmith.tracing]).toEqual([true, false]);
+});
+
+it("LANGGRAPH_CHECKPOINTER is the section, too, and nothing else", () => {
+  expect(read("LANGGRAPH_CHECKPOINTER", `{"a":1}`)).toMatchObject({
+    problems: [],
+    checkpointer: undefined,
+    sections: { checkpointer: { value: { a: 1 }, variable: "LANGGRAPH_CHECKPOINTER" } },
+  });
+  const { problems, checkpointer, sections } = read("LANGGRAPH_CHECKPOINTER", "secret/postgres");
+  expect({ checkpointer, sections }).toEqual({ checkpointer: undefined, sections: {} });
+  expect(problems).toMatchObject([{ code: "CONFIG_INVALID", field: "LANGGRAPH_CHECKPOINTER" }]);
+  expect(problems[0]?.message).toMatch(/must be a URI \(postgres:.*\) or JSON\.$/);
 });
 
 it("every variable of the table has its case", () => {

@@ -109,6 +109,28 @@ describe("precedence", () => {
     expect(await uri({ MONGODB_URI: "mongodb://c" })).toBe("mongodb://c");
   });
 
+  it("takes the checkpointer from option, flag and environment, relative to where it was written", async () => {
+    const folder = project(
+      { graphs: GRAPHS, env: ".env" },
+      { ".env": "LANGGRAPH_CHECKPOINTER=sqlite:./from-file.db\n" },
+    );
+    const of = async (env: Record<string, string>, flags: CliFlags, options: AppOptions = {}) => {
+      const all = { config: join(folder, "langgraph.json"), ...flags };
+      const { checkpointer, origins } = await resolveConfig({ options: { cwd: dir, env, ...options }, flags: all });
+      return { ...checkpointer, origin: origins["checkpointer"] };
+    };
+    const at = (uri: string, cwd: string, origin: string) => ({ kind: "uri", uri, scheme: "sqlite", cwd, origin });
+    const env = { LANGGRAPH_CHECKPOINTER: "sqlite:env.db" };
+    const flags = { checkpointer: "sqlite:flag.db" };
+    expect(await of({}, {})).toEqual(at("sqlite:./from-file.db", folder, "environment"));
+    expect(await of(env, {})).toEqual(at("sqlite:env.db", dir, "environment"));
+    expect(await of(env, flags)).toEqual(at("sqlite:flag.db", dir, "flag"));
+    expect(await of(env, flags, { checkpointer: "sqlite:o.db" })).toEqual(at("sqlite:o.db", dir, "option"));
+    const refused = await refusal(of({}, { checkpointer: "b.db" }));
+    expect(refused.message).toMatch(/^--checkpointer: must be a URI/);
+    expect(await of({}, { checkpointer: "redis://h" })).toMatchObject({ kind: "uri", scheme: "redis" });
+  });
+
   it("keeps a default storage beside langgraph.json, and a relative one where it was written", async () => {
     const folder = project({ graphs: GRAPHS, env: ".env" }, { ".env": "DATABASE_URI=sqlite:./from-file.db\n" });
     const from = (env: Record<string, string>, flags: CliFlags) =>

@@ -4,11 +4,7 @@ import type { DriverContext } from "../../core/driver.js";
 import type { Finding } from "../../maintenance/findings.js";
 import type { KeptParts } from "../../maintenance/schema-versions.js";
 import { printError, printLines } from "../report.js";
-import { type StorageFlags, storageSettings } from "../storage-settings.js";
-
-export interface DoctorFlags extends StorageFlags {
-  readonly checkpointer?: string;
-}
+import { type StorageFlags, type StorageSettings, storageSettings } from "../storage-settings.js";
 
 interface Part {
   readonly title: string;
@@ -24,14 +20,14 @@ const MARKS = { ok: pc.green("ok"), warning: pc.yellow("warning"), problem: pc.r
  * nothing.
  * @returns the exit code: 0 when a server would work (warnings are allowed), 1 when not
  */
-export async function doctor(flags: DoctorFlags): Promise<number> {
+export async function doctor(flags: StorageFlags): Promise<number> {
   let secrets: readonly string[] = [];
   try {
     const settings = await storageSettings(flags);
     secrets = settings.secrets;
     const { diagnose } = await import("../../maintenance/diagnose.js");
     const verdicts: Finding["verdict"][] = [];
-    for (const { title, ...part } of partsOf(settings, flags.checkpointer)) {
+    for (const { title, ...part } of partsOf(settings)) {
       printLines([`${pc.bold(title)}  ${redactUri(part.uri)}`]);
       for await (const finding of diagnose(part)) {
         verdicts.push(finding.verdict);
@@ -47,22 +43,27 @@ export async function doctor(flags: DoctorFlags): Promise<number> {
   }
 }
 
-function partsOf(
-  { storage, redis, database }: Awaited<ReturnType<typeof storageSettings>>,
-  checkpointer: string | undefined,
-): readonly Part[] {
-  const cwd = process.cwd();
+function partsOf({ storage, checkpointer, redis, database }: StorageSettings): readonly Part[] {
   return [
     {
       title: "storage",
       uri: storage.uri,
       context: { cwd: storage.cwd, ...database },
-      parts: checkpointer === undefined ? "all" : "storage",
+      parts: checkpointer === null ? "all" : "storage",
     },
-    ...(checkpointer === undefined
+    ...(checkpointer === null
       ? []
-      : [{ title: "checkpointer", uri: checkpointer, context: { cwd }, parts: "checkpoints" as const }]),
-    ...(redis === null ? [] : [{ title: "redis", uri: redis, context: { cwd }, parts: "storage" as const }]),
+      : [
+          {
+            title: "checkpointer",
+            uri: checkpointer.uri,
+            context: { cwd: checkpointer.cwd },
+            parts: "checkpoints" as const,
+          },
+        ]),
+    ...(redis === null
+      ? []
+      : [{ title: "redis", uri: redis, context: { cwd: process.cwd() }, parts: "storage" as const }]),
   ];
 }
 

@@ -9,7 +9,6 @@ import { type StorageFlags, storageSettings } from "../storage-settings.js";
 const PENDING = 2;
 
 export interface MigrateFlags extends StorageFlags {
-  readonly checkpointer?: string;
   readonly dryRun?: boolean;
 }
 
@@ -29,17 +28,16 @@ export async function migrate(flags: MigrateFlags): Promise<number> {
   try {
     const settings = await storageSettings(flags);
     secrets = settings.secrets;
-    const { storage, database } = settings;
-    const elsewhere = flags.checkpointer;
+    const { storage, checkpointer: elsewhere, database } = settings;
     const targets: readonly Target[] = [
       {
         uri: storage.uri,
         context: { cwd: storage.cwd, ...database },
-        parts: elsewhere === undefined ? "all" : "storage",
+        parts: elsewhere === null ? "all" : "storage",
       },
-      ...(elsewhere === undefined
+      ...(elsewhere === null
         ? []
-        : [{ uri: elsewhere, context: { cwd: process.cwd() }, parts: "checkpoints" as const }]),
+        : [{ uri: elsewhere.uri, context: { cwd: elsewhere.cwd }, parts: "checkpoints" as const }]),
     ];
     let pending = 0;
     for (const target of targets) pending += await migrateOne(target, flags.dryRun === true);
