@@ -18,6 +18,8 @@ export const STREAM_MODES = [
   "checkpoints",
   "debug",
   "custom",
+  "tools",
+  "lifecycle",
 ] as const;
 /** What a run streams (docs/wire/langgraph-api.md §3.4). */
 export type StreamMode = (typeof STREAM_MODES)[number];

@@ -6,10 +6,7 @@ import { command } from "./command.js";
 import { decode, invalid, present, unsupported } from "./decode.js";
 import { anyJson, checkpoint, config, jsonObject, strings, text } from "./schema.js";
 
-/** Modes that the wire knows and this server does not have yet (docs/wire/langgraph-api.md §3.4). */
-const MODES_TO_COME = ["tools", "lifecycle"] as const;
-
-const streamMode = z.enum([...STREAM_MODES, ...MODES_TO_COME]);
+const streamMode = z.enum(STREAM_MODES);
 /** Ten years: what a date can hold with ease. */
 const MAX_DELAY_SECONDS = 315_360_000;
 /** 24.8 days: the longest delay that Node's timers take. */
@@ -137,16 +134,13 @@ function streamModes(sent: RunBody["stream_mode"]): readonly StreamMode[] {
 
 /**
  * Modes by name, without repetitions; `null` when there are none.
- * @throws `UNSUPPORTED_OPTION` for `tools` and `lifecycle`, `INVALID_REQUEST` for names that nobody knows
+ * @throws `INVALID_REQUEST` for names that nobody knows
  */
 export function knownModes(field: string, names: readonly string[]): readonly StreamMode[] | null {
   if (names.length === 0) return null;
   return [...new Set(names)].map((name) => {
     const mode = STREAM_MODES.find((known) => known === name);
     if (mode !== undefined) return mode;
-    if (MODES_TO_COME.some((later) => later === name)) {
-      return unsupported(`${field} "${name}"`, `use one of ${STREAM_MODES.join(", ")}`);
-    }
     return invalid(field, `unknown mode "${name}"; use one of ${STREAM_MODES.join(", ")}`);
   });
 }

@@ -105,6 +105,8 @@ export interface Frame {
 export interface Executed {
   readonly run: ClaimedRun["run"];
   readonly frames: readonly Frame[];
+  /** Events of the thread's log, if they were asked for. */
+  readonly thread: readonly Frame[];
   /** `event: data` lines. */
   readonly text: readonly string[];
   readonly outcome: ExecutionOutcome;
@@ -116,12 +118,21 @@ export interface Executed {
 export async function execute(
   engine: Engine,
   params: RunParams,
-  options: { readonly signal?: AbortSignal; readonly onFrame?: (frame: Frame) => void } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly onFrame?: (frame: Frame) => void;
+    readonly threadEvents?: boolean;
+  } = {},
 ): Promise<Executed> {
   const run = claimed(params);
   const frames: Frame[] = [];
+  const thread: Frame[] = [];
   const text: string[] = [];
-  const events = engine.execute({ claimed: run, signal: options.signal ?? new AbortController().signal });
+  const events = engine.execute({
+    claimed: run,
+    signal: options.signal ?? new AbortController().signal,
+    ...(options.threadEvents === true && { threadEvents: true }),
+  });
   for (;;) {
     const next = await events.next();
     if (next.done === true) {
@@ -129,12 +140,14 @@ export async function execute(
       return {
         run: run.run,
         frames,
+        thread,
         text,
         outcome,
         values: outcome.values === undefined ? null : parseJsonText(outcome.values),
         interrupts: outcome.interrupts === undefined ? null : parseJsonText(outcome.interrupts),
       };
     }
+    for (const { event, data, kind } of next.value.thread) thread.push({ event, data: parseJsonText(data), kind });
     for (const { event, data, kind } of next.value.run) {
       const frame = { event, data: parseJsonText(data), kind };
       frames.push(frame);

@@ -1,20 +1,28 @@
+import type { ExecutionEvents } from "../../core/engine.js";
 import type { NewRunEvent } from "../../core/run-event.js";
 
 /** Events between a graph, which does not wait for its readers, and the one reader of a run. */
 export class EventQueue {
-  #events: NewRunEvent[] = [];
+  #run: NewRunEvent[] = [];
+  #thread: NewRunEvent[] = [];
   #wake: (() => void) | null = null;
 
-  /** Where the graph's side adds events. */
+  /** Where the graph's side adds events of the run. */
   get open(): NewRunEvent[] {
-    return this.#events;
+    return this.#run;
   }
 
-  /** All that waits, oldest first. */
-  take(): readonly NewRunEvent[] {
-    if (this.#events.length === 0) return [];
-    const taken = this.#events;
-    this.#events = [];
+  /** The same for events of the thread. */
+  get openThread(): NewRunEvent[] {
+    return this.#thread;
+  }
+
+  /** All that waits, oldest first; `null` when nothing does. */
+  take(): ExecutionEvents | null {
+    if (this.#isEmpty()) return null;
+    const taken = { run: this.#run, thread: this.#thread };
+    this.#run = [];
+    this.#thread = [];
     return taken;
   }
 
@@ -27,9 +35,13 @@ export class EventQueue {
 
   /** Until something was added or {@link wake} called. One caller at a time. */
   wait(): Promise<void> {
-    if (this.#events.length > 0) return Promise.resolve();
+    if (!this.#isEmpty()) return Promise.resolve();
     return new Promise((resolve) => {
       this.#wake = resolve;
     });
+  }
+
+  #isEmpty(): boolean {
+    return this.#run.length === 0 && this.#thread.length === 0;
   }
 }

@@ -5,6 +5,8 @@ import type { Engine, ExecuteRequest, ExecutionOutcome, FinalState } from "../..
 import { isHeddleError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
 import type { Logger } from "../../core/logger.js";
+import type { NewRunEvent } from "../../core/run-event.js";
+import type { AbortReason } from "../../core/run-lifecycle.js";
 import type { Durability, RunKwargs, RunLease } from "../../core/run.js";
 import { bindGraph } from "./bind-graph.js";
 import { toCommand } from "./command.js";
@@ -20,6 +22,7 @@ import { recoverRun } from "./recover-run.js";
 import { checkpointMetadata, leaseConfigurable, runConfigurable, runMetadata, type ServerInfo } from "./run-config.js";
 import { RunSaver } from "./run-saver.js";
 import { createStreamParts, planStream, type StreamParts, type StreamPlan } from "../streams/stream-parts.js";
+import { createThreadEvents, type GraphEnd, type ThreadEvents } from "../thread-events/thread-events.js";
 
 /** How long a graph that was told to stop may take to do so, before its run is ended without it. */
 const ABORT_GRACE_MS = 1_000;
@@ -53,6 +56,8 @@ interface Prepared {
 interface Execution extends Prepared {
   readonly graph: PregelLike;
   readonly parts: StreamParts;
+  /** Set when the thread is watched. */
+  readonly threadEvents: ThreadEvents | null;
 }
 
 /** Executes claimed runs: docs/wire/langgraph-api.md §2.9.1, part 3. */
@@ -76,18 +81,27 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
     const work = context.scope(async (): Promise<Stop> => {
       try {
         const graph = await resolveGraph(context, request, prepared);
-        const plan = planStream(run.kwargs.streamModes, run.kwargs.streamSubgraphs);
+        const plan = planStream(run.kwargs.streamModes, run.kwargs.streamSubgraphs, request.threadEvents);
         const parts = createStreamParts({
           asked: run.kwargs.streamModes,
           streamSubgraphs: run.kwargs.streamSubgraphs,
           plan,
         });
-        execution = { ...prepared, graph: bindGraph(graph, { saver: prepared.saver, store: context.store }), parts };
+        execution = {
+          ...prepared,
+          graph: bindGraph(graph, { saver: prepared.saver, store: context.store }),
+          parts,
+          threadEvents: request.threadEvents === true ? threadEventsOf(context, graph, queue) : null,
+        };
         // Cancelled before it began: not even its input is applied.
         if (abort.signal.aborted) return { kind: "ended" };
         await runGraph(context, request, execution, plan, abort.signal, queue);
+        if (!abort.signal.aborted) await endStreams(execution, { kind: "ended" }, queue);
         return { kind: "ended" };
       } catch (error) {
+        if (execution !== undefined && !abort.signal.aborted) {
+          await endStreams(execution, { kind: "failed", error }, queue);
+        }
         return { kind: "failed", error };
       }
     });
@@ -100,11 +114,15 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
       while (stop === undefined && !abort.signal.aborted) {
         await queue.wait();
         const events = queue.take();
-        if (events.length > 0 && !abort.signal.aborted) yield { run: events, thread: [] };
+        if (events !== null && !abort.signal.aborted) yield events;
       }
       const rest = queue.take();
-      if (rest.length > 0 && !abort.signal.aborted) yield { run: rest, thread: [] };
-      if (abort.signal.aborted) await settled(context.clock, stopped);
+      if (rest !== null && !abort.signal.aborted) yield rest;
+      if (abort.signal.aborted) {
+        await settled(context.clock, stopped);
+        const last = execution === undefined ? null : await lastEvents(execution, request.signal, queue);
+        if (last !== null) yield last;
+      }
     } finally {
       request.signal.removeEventListener("abort", onAbort);
       // Nothing is left to stop when the graph has ended; a reader that went away stops it.
@@ -118,6 +136,38 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
     }
     return outcome;
   };
+}
+
+function threadEventsOf(context: ExecuteParts, graph: PregelLike, queue: EventQueue): ThreadEvents {
+  const { clock, logger } = context;
+  const emit = (event: NewRunEvent): void => {
+    queue.openThread.push(event);
+    queue.wake();
+  };
+  return createThreadEvents({ graph, clock, logger, emit });
+}
+
+/** What is still open on the streams ends with the graph. */
+async function endStreams({ parts, threadEvents }: Execution, end: GraphEnd, queue: EventQueue): Promise<void> {
+  const isInterrupted = end.kind === "stopped" || (end.kind === "ended" && parts.interrupted);
+  parts.end(end.kind === "failed" ? "failed" : isInterrupted ? "interrupted" : "completed", queue.open);
+  await threadEvents?.end(end);
+}
+
+/**
+ * Of a run that was stopped, and that ends with this attempt: that what was open is over. What its graph produced since is
+ * nobody's to see.
+ */
+async function lastEvents(
+  execution: Execution,
+  signal: AbortSignal,
+  queue: EventQueue,
+): Promise<ReturnType<EventQueue["take"]>> {
+  const { kind } = signal.reason as AbortReason;
+  if (kind !== "cancel" && kind !== "timeout") return null;
+  queue.take();
+  await endStreams(execution, kind === "cancel" ? { kind: "stopped" } : { kind: "failed", error: null }, queue);
+  return queue.take();
 }
 
 /** Waits for a graph that was told to stop, but not for ever. */
@@ -168,13 +218,13 @@ async function runGraph(
   queue: EventQueue,
 ): Promise<void> {
   const { run } = request.claimed;
-  const { graph, parts, saver } = execution;
+  const { graph, parts, threadEvents, saver } = execution;
   const recovery = await recoverRun(graph, saver, run);
   if (recovery === "stopped") {
     saver.interrupted = true;
     return;
   }
-  const options = streamOptions(context, request, execution, signal);
+  const options = streamOptions(context, request, execution, signal, threadEvents?.handlers ?? []);
   if (recovery === "continue") {
     for (const key of ["checkpoint_id", "checkpoint_ns", "checkpoint_map"]) delete options.configurable[key];
   }
@@ -184,6 +234,7 @@ async function runGraph(
     options,
     plan,
     parts,
+    threadEvents,
     out: () => queue.open,
     wake: () => queue.wake(),
   });
@@ -200,6 +251,7 @@ function streamOptions(
   request: ExecuteRequest,
   prepared: Prepared,
   signal: AbortSignal,
+  handlers: readonly unknown[],
 ): StreamOptions & { readonly configurable: Record<string, unknown> } {
   const { run } = request.claimed;
   const { kwargs } = run;
@@ -227,7 +279,7 @@ function streamOptions(
     ...defined("tags", config["tags"]),
     ...defined("interruptBefore", kwargs.interruptBefore),
     ...defined("interruptAfter", kwargs.interruptAfter),
-    ...tracing(context, kwargs),
+    ...defined("callbacks", callbacksOf(context, kwargs, handlers)),
   };
 }
 
@@ -243,19 +295,22 @@ function durabilityOf(kwargs: RunKwargs): Durability {
   return kwargs.temporary && !streamsCheckpoints ? "exit" : kwargs.durability;
 }
 
-/** `langsmith_tracer`: a trace into that project as well (§2.5). */
-function tracing(context: ExecuteParts, kwargs: RunKwargs): Readonly<Record<string, unknown>> {
+/** With `langsmith_tracer`, one that makes a trace in that project as well (§2.5). */
+function callbacksOf(
+  context: ExecuteParts,
+  kwargs: RunKwargs,
+  handlers: readonly unknown[],
+): readonly unknown[] | undefined {
   const tracer = kwargs.langsmithTracer;
-  if (tracer === undefined || !context.langsmith) return {};
+  if (tracer === undefined || !context.langsmith) return handlers.length === 0 ? undefined : handlers;
   const { projectName, exampleId } = tracer;
-  return {
-    callbacks: [
-      new LangChainTracer({
-        ...(projectName === undefined ? {} : { projectName }),
-        ...(exampleId === undefined ? {} : { exampleId }),
-      }),
-    ],
-  };
+  return [
+    ...handlers,
+    new LangChainTracer({
+      ...(projectName === undefined ? {} : { projectName }),
+      ...(exampleId === undefined ? {} : { exampleId }),
+    }),
+  ];
 }
 
 async function outcomeOf(

@@ -2,6 +2,7 @@ import { CompiledStateGraph } from "@langchain/langgraph";
 import type { NewRunEvent } from "../../core/run-event.js";
 import type { PregelLike } from "../graph-source.js";
 import type { StreamParts, StreamPlan } from "../streams/stream-parts.js";
+import type { ThreadEvents } from "../thread-events/thread-events.js";
 
 /** Options of `graph.stream`, as far as a run sets them. */
 export type StreamOptions = Readonly<Record<string, unknown>> & { readonly signal: AbortSignal };
@@ -28,11 +29,23 @@ export async function runStream(params: {
   readonly options: StreamOptions;
   readonly plan: StreamPlan;
   readonly parts: StreamParts;
+  /** Set when the thread's log is written, too. */
+  readonly threadEvents: ThreadEvents | null;
   readonly out: () => NewRunEvent[];
   readonly wake: () => void;
 }): Promise<void> {
-  const { graph, input, parts, plan, out, wake } = params;
-  const options = { ...params.options, streamMode: plan.modes, subgraphs: plan.subgraphs };
+  const { graph, input, parts, plan, threadEvents, out, wake } = params;
+  const options = {
+    ...params.options,
+    streamMode: plan.modes,
+    subgraphs: plan.subgraphs,
+    // langgraph 1.7.3 (pregel/index.js): any version makes it stream light checkpoints before `values`.
+    ...(threadEvents === null ? {} : { version: "v2" }),
+  };
+  const push = (chunk: unknown): void => {
+    parts.push(chunk, out());
+    threadEvents?.push(chunk);
+  };
   if (plan.events) {
     let rootRunId: string | undefined;
     const events = graph.streamEvents(input, {
@@ -42,14 +55,14 @@ export async function runStream(params: {
     for await (const event of events) {
       const { event: name, run_id: runId, data } = event as StreamEvent;
       rootRunId ??= runId;
-      if (name === "on_chain_stream" && runId === rootRunId) parts.push(data.chunk, out());
+      if (name === "on_chain_stream" && runId === rootRunId) push(data.chunk);
       else parts.pushEvent(event as StreamEvent, out());
       wake();
     }
     return;
   }
   for await (const chunk of await chunks(graph, input, options)) {
-    parts.push(chunk, out());
+    push(chunk);
     wake();
   }
 }

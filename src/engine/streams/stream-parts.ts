@@ -2,12 +2,13 @@ import type { JsonText } from "../../core/json.js";
 import { asJsonText } from "../../core/json.js";
 import type { NewRunEvent, RunEventKind } from "../../core/run-event.js";
 import type { StreamMode } from "../../core/run.js";
+import { createLifecycleEvents } from "./lifecycle-events.js";
 import { createMessageEvents } from "./message-events.js";
 import { serialize } from "./serialize.js";
-import { checkpointPayload, debugPayload, taskPayload } from "./stream-payloads.js";
+import { checkpointPayload, debugPayload, isCheckpointEnvelope, taskPayload } from "./stream-payloads.js";
 
 /** LangGraph's own stream modes. */
-export type LangGraphMode = "values" | "updates" | "messages" | "custom" | "checkpoints" | "tasks" | "debug";
+export type LangGraphMode = "values" | "updates" | "messages" | "custom" | "checkpoints" | "tasks" | "debug" | "tools";
 
 /** Namespaces whose last values are remembered, for the values that go with an interrupt in them. */
 const MAX_NAMESPACES = 256;
@@ -18,29 +19,46 @@ export interface StreamPlan {
   readonly subgraphs: boolean;
   /** Mode `events`: the graph is run by `streamEvents`. */
   readonly events: boolean;
+  /** Mode `checkpoints` is taken out of `debug`, because asking for it takes the envelopes away that the thread's log shows. */
+  readonly checkpointsInDebug: boolean;
 }
+
+/** What the thread's log is made of. */
+const THREAD_MODES = ["values", "updates", "messages", "tools", "custom", "tasks"] as const;
 
 /**
  * Exactly what was asked for, plus `values`, whose last one is the run's result. Nested graphs are looked into for
  * `messages*` too, because nested model calls belong to them (docs/wire/langgraph-api.md §3.2).
  */
-export function planStream(asked: readonly StreamMode[], streamSubgraphs: boolean): StreamPlan {
-  const modes = new Set<LangGraphMode>(["values"]);
+export function planStream(
+  asked: readonly StreamMode[],
+  streamSubgraphs: boolean,
+  threadEvents: boolean = false,
+): StreamPlan {
+  const modes = new Set<LangGraphMode>(threadEvents ? THREAD_MODES : ["values"]);
   let events = false;
-  let messages = false;
+  let nested = false;
   for (const mode of asked) {
     if (mode === "events") events = true;
-    else if (mode === "messages" || mode === "messages-tuple") messages = true;
-    else modes.add(mode);
+    else if (mode === "messages" || mode === "messages-tuple" || mode === "lifecycle") {
+      modes.add(mode === "lifecycle" ? "tasks" : "messages");
+      nested = true;
+    } else modes.add(mode);
   }
-  if (messages) modes.add("messages");
-  return { modes: [...modes], subgraphs: streamSubgraphs || messages, events };
+  const checkpointsInDebug = threadEvents && modes.has("checkpoints");
+  if (checkpointsInDebug) {
+    modes.delete("checkpoints");
+    modes.add("debug");
+  }
+  return { modes: [...modes], subgraphs: streamSubgraphs || nested || threadEvents, events, checkpointsInDebug };
 }
 
 /** Turns LangGraph's stream into events of the wire, and remembers what the run's result needs. */
 export interface StreamParts {
   /** One chunk: `[mode, payload]`, or `[namespace, mode, payload]` when nested graphs are looked into. */
   push(chunk: unknown, out: NewRunEvent[]): void;
+  /** The graph has stopped, and with it what runs inside. */
+  end(status: "completed" | "failed" | "interrupted", out: NewRunEvent[]): void;
   /** An event of `streamEvents` that is not the root graph's own chunk. */
   pushEvent(event: { readonly tags?: readonly string[] }, out: NewRunEvent[]): void;
   /** Last values of the root graph, without interrupts; `undefined` when it had none. */
@@ -62,6 +80,7 @@ export function createStreamParts(options: {
 }): StreamParts {
   const asked: ReadonlySet<StreamMode> = new Set(options.asked);
   const messages = asked.has("messages") ? createMessageEvents() : null;
+  const lifecycle = asked.has("lifecycle") ? createLifecycleEvents() : null;
   const namespaces = new Map<string, Values>();
   let root: Values | undefined;
   let interrupted = false;
@@ -136,6 +155,7 @@ export function createStreamParts(options: {
       pushMessage(suffix, payload, out);
       return;
     }
+    lifecycle?.observe(path ?? [], mode, out);
     if (mode === "values") {
       const shown = asked.has("values") && (!nested || options.streamSubgraphs);
       if (nested && !options.streamSubgraphs) interrupted ||= interruptsOf(payload) !== null;
@@ -144,12 +164,17 @@ export function createStreamParts(options: {
     }
     // LangGraph adds light checkpoint chunks that nobody asked for (Appendix A19). What a nested graph writes to
     // `custom` is the run's, as with LangGraph's own stream.
-    if (!asked.has(mode) || (nested && !options.streamSubgraphs && mode !== "custom")) return;
-    out.push({ event: `${mode}${suffix}`, data: serialize(wirePayload(mode, payload)), kind: kindOf(mode) });
+    const hidden = nested && !options.streamSubgraphs && mode !== "custom";
+    if (!hidden && mode === "debug" && options.plan.checkpointsInDebug) pushCheckpointOf(payload, suffix, out);
+    if (asked.has(mode) && !hidden && !(mode === "checkpoints" && isCheckpointEnvelope(payload))) {
+      out.push({ event: `${mode}${suffix}`, data: serialize(wirePayload(mode, payload)), kind: kindOf(mode) });
+    }
+    if (mode === "tasks") lifecycle?.task(path ?? [], payload, out);
   };
 
   return {
     push,
+    end: (status, out) => lifecycle?.end(status, out),
     pushEvent: (event, out) => {
       if (event.tags?.includes("langsmith:hidden") === true) return;
       out.push({ event: "events", data: serialize(event), kind: "token" });
@@ -162,6 +187,13 @@ export function createStreamParts(options: {
 }
 
 const kindOf = (mode: LangGraphMode): RunEventKind => (mode === "messages" ? "token" : "state");
+
+/** The checkpoint in a chunk of mode `debug`, as mode `checkpoints` shows it. */
+function pushCheckpointOf(event: unknown, suffix: string, out: NewRunEvent[]): void {
+  const { type, payload } = event as { readonly type?: unknown; readonly payload?: unknown };
+  if (type !== "checkpoint") return;
+  out.push({ event: `checkpoints${suffix}`, data: serialize(checkpointPayload(payload)), kind: "state" });
+}
 
 function wirePayload(mode: LangGraphMode, payload: unknown): unknown {
   if (mode === "tasks") return taskPayload(payload);

@@ -14,6 +14,14 @@ export function taskPayload(payload: unknown): unknown {
   return { id, name, interrupts, error: taskErrorText(error) };
 }
 
+/**
+ * The light `{id, parent_id?, step, source}` that LangGraph streams as `checkpoints` before `values`, beside the checkpoint
+ * itself (Appendix A19).
+ */
+export function isCheckpointEnvelope(payload: unknown): boolean {
+  return isFields(payload) && typeof payload["id"] === "string" && !("values" in payload) && !("config" in payload);
+}
+
 /** LangGraph's debug event `{step, type, timestamp, payload}` (§3.4 `debug`). */
 export function debugPayload(event: unknown): unknown {
   if (!isFields(event)) return event;
