@@ -89,7 +89,7 @@ export const SQL = {
   /** The head of a lasting log once more, for the time after its events: the old one is abandoned with them. */
   empty: `INSERT INTO event_logs (run_id, thread_id, resumable, lasting, next_seq, bytes, lease_token, tokens_evicted_to,
       states_evicted_to, sealed_at, expires_at)
-    SELECT @runId, @threadId, resumable, lasting, next_seq, 0, lease_token, next_seq - 1, next_seq - 1, NULL, ${NEVER}
+    SELECT @runId, @threadId, resumable, 1, next_seq, 0, lease_token, next_seq - 1, next_seq - 1, NULL, ${NEVER}
     FROM event_logs WHERE log_id = @logId`,
 
   unsealed: `SELECT run_id, thread_id FROM event_logs WHERE sealed_at IS NULL AND lasting = 0 AND run_id IS NOT NULL

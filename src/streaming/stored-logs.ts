@@ -171,24 +171,29 @@ export class StoredLogs {
       return;
     }
     const { promise, resolve } = Promise.withResolvers<void>();
+    const { run } = log.buffer;
+    let isTaken = false;
     log.handover = promise;
     try {
       await this.#writer.settled(log);
-      const head = await this.#raise(log.buffer.run, params);
-      if (log.dropped || !log.begun) return;
-      if (head === null) return await this.look(log);
-      this.#lingering.remove(log.buffer);
-      if (isHead(head) && head.nextSeq !== log.storedSeq) {
-        // Another process had it in between.
-        log.giveUp();
-        log.follow(head, null, MAX_READ_BYTES);
+      const head = await this.#raise(run, params);
+      isTaken = head === null;
+      if (head === null) return;
+      const isMine = log.begun && !log.dropped;
+      if (isMine && (!isHead(head) || head.nextSeq === log.storedSeq)) {
+        if (isHead(head)) log.known = true;
+        this.#lingering.remove(log.buffer);
+        log.begin(leaseToken);
+        return;
       }
-      if (isHead(head)) log.known = true;
-      log.begin(leaseToken);
+      // Another process had it in between.
+      if (isMine) log.giveUp();
+      this.#beginAfter(run, { head, ...params });
     } finally {
       log.handover = null;
       resolve();
       this.touch(log);
+      if (isTaken) await this.look(log);
     }
   }
 
@@ -319,6 +324,8 @@ export class StoredLogs {
 
   /** @returns false when there is more to read */
   async #looked(log: StoredLog, head: LogHead | null, read: NewEvents | null): Promise<boolean> {
+    // The token that it has found may be that of the next run here.
+    while (log.handover !== null) await log.handover;
     if (log.begun && !isTakenFrom(log, head)) {
       if (head !== null) log.hear(head);
       return true;

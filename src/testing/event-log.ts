@@ -1,4 +1,6 @@
 import { type EventLogSuite, withEventLog } from "./event-log/fixture.js";
+import { lastingProcessCases } from "./event-log/lasting-processes.js";
+import { lastingCases } from "./event-log/lasting.js";
 import { ownershipCases } from "./event-log/ownership.js";
 import { followingCases } from "./event-log/processes.js";
 import { randomCases } from "./event-log/random.js";
@@ -24,5 +26,7 @@ export function testEventLog(suite: EventLogSuite): void {
     restartCases(suite, withLog);
     followingCases(suite, withLog);
     ownershipCases(suite, withLog);
+    lastingCases(suite, withLog);
+    lastingProcessCases(suite, withLog);
   });
 }
