@@ -13,6 +13,7 @@ import { createHttpApp } from "./http/create-http-app.js";
 import type { HttpDeps } from "./http/http-deps.js";
 import { settledWithin } from "./core/settled-within.js";
 import { createLogger } from "./logging/logger.js";
+import { eventStreamRoutes } from "./protocols/event-stream/index.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
 import { createRuntime } from "./runtime/create-runtime.js";
@@ -157,6 +158,7 @@ export async function openApp(
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),
     closing: closing.signal,
+    protocolRoutes: eventStreamRoutes,
   };
   const inner = createHttpApp(httpDeps);
   const app =

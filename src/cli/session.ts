@@ -31,7 +31,10 @@ export async function openSession(params: {
   const opened = Promise.withResolvers<FetchServer>();
   opened.promise.catch(() => {});
   let server: FetchServer = { fetch: async (request, env) => (await opened.promise).fetch(request, env) };
-  const listener: Listener = await listen({ fetch: (request, env) => server.fetch(request, env) }, config.listen);
+  const listener: Listener = await listen(
+    { fetch: (request, env) => server.fetch(request, env) },
+    { ...config.listen, maxMessageBytes: config.http.maxBodyBytes },
+  );
   const url = `${listener.url}${config.http.basePath}`;
   const forgetEnv = [populateEnv(config.graphEnv), announceUrl(url, listener.port)];
   let closeApp = (): Promise<void> => Promise.resolve();

@@ -42,7 +42,7 @@ export function createHttpApp(deps: HttpDeps): Hono {
   }
   if (settings.workerOnly === true) {
     // 503 and not 404, which would tell clients that their thread is gone: behind a balancer they may try again.
-    for (const route of ROUTES.filter((other) => !STATUS_ROUTES.includes(other))) {
+    for (const route of allRoutes(deps).filter((other) => !STATUS_ROUTES.includes(other))) {
       mounted.on(route.method.toUpperCase(), honoPath(route.path), (context) =>
         plainError(503, WORKER_ONLY, cors, context.req.raw, { "retry-after": "5" }),
       );
@@ -52,6 +52,8 @@ export function createHttpApp(deps: HttpDeps): Hono {
   return app;
 }
 
+const allRoutes = ({ protocolRoutes = [] }: HttpDeps): readonly Route[] => [...ROUTES, ...protocolRoutes];
+
 /** What also a process without an API answers. */
 const STATUS_ROUTES = ROUTES.filter((route) => route.group === "meta");
 const WORKER_ONLY = "This process only executes runs (role worker). Send requests to a process of role api or all.";
@@ -59,7 +61,7 @@ const WORKER_ONLY = "This process only executes runs (role worker). Send request
 /** The routes of this configuration, documents included. */
 function servedRoutes(deps: HttpDeps): readonly Route[] {
   const { disabled } = deps.settings;
-  const api = ROUTES.filter((route) => !disabled[route.group] || route.path === "/ok");
+  const api = allRoutes(deps).filter((route) => !disabled[route.group] || route.path === "/ok");
   if (disabled.meta) return api;
   let document: JsonText | null = null;
   const documents: readonly Route[] = [

@@ -4,6 +4,7 @@ import type { Query } from "../wire/query.js";
 import { readQuery } from "../wire/query.js";
 import { pathUuid } from "../wire/runs.js";
 import { readJsonBody } from "./middleware/read-body.js";
+import type { SocketHandler } from "./upgrade.js";
 
 /** One request and the headers of its answer: what a route's handler sees, without the router. */
 export class Exchange {
@@ -12,6 +13,8 @@ export class Exchange {
   readonly caller: Caller;
   /** Headers that every answer carries: CORS, request id. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Turns the request into a WebSocket; `null` when it asks for none. Throws `UNSUPPORTED_OPTION` where that can't be. */
+  readonly upgrade: ((handler: SocketHandler) => Promise<Response>) | null;
   readonly #params: Readonly<Record<string, string>>;
   readonly #maxBodyBytes: number;
 
@@ -22,11 +25,13 @@ export class Exchange {
     readonly params: Readonly<Record<string, string>>;
     readonly headers: Readonly<Record<string, string>>;
     readonly maxBodyBytes: number;
+    readonly upgrade?: (handler: SocketHandler) => Promise<Response>;
   }) {
     this.request = init.request;
     this.requestId = init.requestId;
     this.caller = init.caller;
     this.headers = init.headers;
+    this.upgrade = init.upgrade ?? null;
     this.#params = init.params;
     this.#maxBodyBytes = init.maxBodyBytes;
   }

@@ -8,7 +8,7 @@ import type { UiBundles } from "../core/ui.js";
 import type { Services } from "../services/create-services.js";
 import type { ServerInfo } from "../wire/system.js";
 import type { CorsRules } from "./middleware/cors.js";
-import type { ServedGroup } from "./route.js";
+import type { Route, ServedGroup } from "./route.js";
 
 /** What the routes need of `streaming/sse.ts` and `streaming/wait-response.ts`, which http does not import. */
 export interface StreamBodies {
@@ -20,6 +20,7 @@ export interface StreamBodies {
       readonly clock: Clock;
       readonly withIds: boolean;
       readonly filter?: (event: RunEvent) => boolean;
+      readonly encode?: (event: RunEvent) => string;
       readonly heartbeatMs?: number;
       readonly tokenGap?: "continue" | "error";
       readonly signal?: AbortSignal;
@@ -76,6 +77,8 @@ export interface HttpDeps {
   readonly isDraining: () => boolean;
   /** Round trip to the storage; rejects when it is not available. */
   readonly checkStorage: () => Promise<void>;
+  /** Routes of other protocols than the REST API. Default none. */
+  readonly protocolRoutes?: readonly Route[];
   /** Aborted when the server closes: ends open streams. */
   readonly closing?: AbortSignal;
 }

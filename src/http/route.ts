@@ -30,6 +30,8 @@ export interface Route {
   readonly errors?: readonly number[];
   /** Served without authentication. */
   readonly isPublic?: boolean;
+  /** May become a WebSocket: then errors are told by closing it. */
+  readonly upgrades?: boolean;
   /** Creates work: refused with 503 while the server drains. */
   readonly createsRun?: boolean;
   readonly handle: (exchange: Exchange, deps: HttpDeps) => Promise<Response> | Response;

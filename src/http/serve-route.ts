@@ -8,6 +8,7 @@ import { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
 import type { Cors } from "./middleware/cors.js";
 import type { Route } from "./route.js";
+import { isUpgrade, refuseUpgrade, upgrade } from "./upgrade.js";
 
 const NO_HEADERS: Readonly<Record<string, string>> = {};
 /** What a client may call its request: nothing that could break a log line. */
@@ -29,6 +30,7 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
       ...(cors?.answerHeaders(request.headers.get("origin") ?? undefined) ?? NO_HEADERS),
       "x-request-id": requestId,
     };
+    const wantsSocket = route.upgrades === true && isUpgrade(request);
     let response: Response;
     try {
       await deps.onRequest();
@@ -36,9 +38,15 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
       const caller = route.isPublic === true ? ANONYMOUS : await deps.authenticate(request);
       const params = context.req.param() as Readonly<Record<string, string>>;
       const { maxBodyBytes } = deps.settings;
-      response = await route.handle(new Exchange({ request, requestId, caller, params, headers, maxBodyBytes }), deps);
+      const init = { request, requestId, caller, params, headers, maxBodyBytes };
+      const exchange = new Exchange({
+        ...init,
+        ...(wantsSocket && { upgrade: (handler) => upgrade(context, handler) }),
+      });
+      response = await route.handle(exchange, deps);
     } catch (error) {
       response = errorResponse(error, { request, requestId, headers, logger });
+      if (wantsSocket) response = (await refuseUpgrade(context, response.status, await reasonOf(response))) ?? response;
     }
     // No query and no payload: both may hold secrets.
     logger.info(
@@ -53,6 +61,12 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
     );
     return response;
   };
+}
+
+/** The error's text, as a close frame carries it. */
+async function reasonOf(response: Response): Promise<string> {
+  const { detail } = (await response.clone().json()) as { readonly detail?: string };
+  return detail ?? "";
 }
 
 /** The answer to a request that nobody will read: nginx's name for it. */

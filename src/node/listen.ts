@@ -1,8 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createAdaptorServer } from "@hono/node-server";
+import type { WebSocket, WebSocketServer } from "ws";
 import { HeddleError } from "../core/errors.js";
 import { useFastResponses } from "./fast-responses.js";
+import { createWebSocketServer, forUpgrades } from "./web-sockets.js";
 
 /** What {@link listen} serves: what `createApp` returns, or any Hono app. */
 export interface FetchServer {
@@ -19,6 +21,8 @@ export interface ListenOptions {
    * alone and costs some 45 µs per request.
    */
   readonly fastResponses?: boolean;
+  /** A larger message closes its WebSocket with 1009. Default 20 MiB, the default of `http.maxBodyBytes`. */
+  readonly maxMessageBytes?: number;
 }
 
 export interface Listener {
@@ -41,16 +45,18 @@ const KEEP_ALIVE_MS = 75_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 
 /**
- * Serve an app over HTTP/1.1. A client that leaves cancels the response's body stream and aborts the request's signal.
+ * Serve an app over HTTP/1.1, with WebSockets. A client that leaves cancels the response's body stream and aborts the request's signal.
  * @throws HeddleError `CONFIG_INVALID` when the address is taken, not ours or not allowed
  */
 export async function listen(server: FetchServer, options: ListenOptions = {}): Promise<Listener> {
-  const { port = 2024, host = "127.0.0.1", fastResponses = true } = options;
+  const { port = 2024, host = "127.0.0.1", fastResponses = true, maxMessageBytes } = options;
   if (fastResponses) useFastResponses();
+  const sockets = await createWebSocketServer(maxMessageBytes);
   const http = createAdaptorServer({
     fetch: (request, env) => server.fetch(request, env),
     hostname: host,
     overrideGlobalObjects: false,
+    websocket: { server: forUpgrades(sockets) },
     serverOptions: { keepAliveTimeout: KEEP_ALIVE_MS, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS },
   }) as Server;
   const connections = trackAnswers(http);
@@ -71,13 +77,26 @@ export async function listen(server: FetchServer, options: ListenOptions = {}): 
     close({ graceMs = 5_000 } = {}) {
       closed ??= (async () => {
         stopAccepting();
-        const cut = setTimeout(() => http.closeAllConnections(), graceMs);
+        // The app has closed its own with a code; these are of other apps, or came late.
+        closeSockets(sockets, (socket) => socket.close(SERVICE_RESTART));
+        const cut = setTimeout(() => {
+          http.closeAllConnections();
+          closeSockets(sockets, (socket) => socket.terminate());
+        }, graceMs);
         await stopped;
         clearTimeout(cut);
       })();
       return closed;
     },
   };
+}
+
+/** RFC 6455's registry: clients may connect again. */
+const SERVICE_RESTART = 1012;
+
+/** Upgraded connections are no longer the HTTP server's: it neither closes them nor ends before they do. */
+function closeSockets(sockets: WebSocketServer, close: (socket: WebSocket) => void): void {
+  for (const socket of sockets.clients) close(socket);
 }
 
 function bind(http: Server, port: number, host: string): Promise<void> {

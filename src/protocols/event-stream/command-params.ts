@@ -92,7 +92,7 @@ export function stateGetParams(params: JsonObject): {
   const isList = Array.isArray(keys) && keys.every((key) => typeof key === "string");
   return {
     namespace: decode(stateGet, params).namespace ?? [],
-    ...(isList && { keys: keys as readonly string[] }),
+    ...(isList && { keys }),
   };
 }
 
@@ -139,7 +139,10 @@ export function treeParams(params: JsonObject): { readonly runId: string | undef
 
 const reconnect = z.object({
   run_id: text,
-  last_event_id: z.string().regex(/^\d{1,15}$/, "expected the event_id of a numbered event").nullish(),
+  last_event_id: z
+    .string()
+    .regex(/^\d{1,15}$/, "expected the event_id of a numbered event")
+    .nullish(),
   subscriptions: z.array(z.string()).nullish(),
 });
 

@@ -50,12 +50,12 @@ export function createRunCommands(deps: RunCommandDeps) {
 
   const answers = async (thread: Thread, answer: InputAnswers): Promise<RunRequest> => {
     const { ids, inflight } = await pendingInterrupts(deps, thread);
-    const unknown = answer.responses.filter(({ interruptId }) => !ids.has(interruptId));
-    const [first] = unknown;
-    if (first !== undefined) {
-      const answered = inflight.some((run) => answeredBy(run).includes(first.interruptId));
-      if (answered) throw notFound(first.interruptId, "it is being answered already");
-      if (ids.size > 0) throw notFound(first.interruptId, `the thread waits on ${[...ids].join(", ")}`);
+    const unknown = answer.responses.find(({ interruptId }) => !ids.has(interruptId));
+    if (unknown !== undefined) {
+      const { interruptId } = unknown;
+      const answered = inflight.some((run) => answeredBy(run).includes(interruptId));
+      if (answered) throw notFound(interruptId, "it is being answered already");
+      if (ids.size > 0) throw notFound(interruptId, `the thread waits on ${[...ids].join(", ")}`);
       throw new HeddleError("THREAD_NOT_INTERRUPTED", {
         message:
           inflight.length === 0
