@@ -17,12 +17,13 @@ const CLOSE_MS = 1_000;
 /**
  * Dispatcher on Redis: a BullMQ job per announced thread, which one process with a free slot takes and holds until the thread's
  * due runs have been looked after; cancels by publication to all. This process hears its own announcements at once as well, without
- * Redis. Jobs that Redis loses are found by the workers' polling of the database.
+ * Redis. Jobs that Redis loses are found by the workers' polling of the database. A Redis that is away when it is opened is used
+ * when it comes.
  * @param uri as for `redisUri`
- * @throws HeddleError `STORAGE_UNAVAILABLE`
+ * @throws HeddleError `STORAGE_UNAVAILABLE` when Redis refuses the user, the password or the database
  */
 export async function openBullmqDispatcher(uri: string, context: DispatcherContext): Promise<Dispatcher> {
-  const redis = await openRedis(uri, context);
+  const redis = await openRedis(uri, context, { mayBeAway: true });
   try {
     return await dispatch(redis, context);
   } catch (error) {

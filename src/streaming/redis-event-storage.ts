@@ -2,16 +2,15 @@ import { randomUUID } from "node:crypto";
 import type { StoreClock } from "../core/clock.js";
 import type { DriverContext } from "../core/driver.js";
 import { asJsonText } from "../core/json.js";
-import type { RunEvent, RunEventKind } from "../core/run-event.js";
+import type { RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import { redisUnavailable } from "../databases/redis/failures.js";
 import { type RedisDatabase, openRedis } from "../databases/redis/open.js";
 import { type RedisScript, type ScriptCall, callScripts } from "../databases/redis/scripts.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
 import { DELETE, EVICT, EXPIRE, KEEP, READ, WRITE } from "./redis-event-scripts.js";
+import { HEAD_FIELDS, headOf, idOf, KINDS, memberOf, refOf, valuesOf } from "./redis-event-rows.js";
 import { watchRedisEvents } from "./redis-event-watch.js";
-
-const KINDS: readonly RunEventKind[] = ["token", "state", "control"];
 
 /** How long a log that nobody writes to and nobody seals is kept. */
 const LIVE_MS = 24 * 3_600_000;
@@ -24,27 +23,14 @@ const HEAD_MS = 7 * LIVE_MS;
 /** How long a thread's index outlives the last log begun in it. */
 const INDEX_MS = 7 * LIVE_MS;
 
-const HEAD_FIELDS = [
-  "thread",
-  "next_seq",
-  "bytes",
-  "resumable",
-  "sealed_at",
-  "lease_token",
-  "tokens_to",
-  "states_to",
-  "lasting",
-  "resting",
-] as const;
-
 /**
  * Events in Redis: per run a stream, and a hash that says how far it goes, changed together by one script per write, which also
  * publishes one hint on the run's own channel. Both keys carry the run as hash tag. Two sorted sets name the logs that were not
  * sealed and those that wait for their expiry, a set per thread its runs: written before the log, so that no log is unknown to them.
- * @param uri as for `redisUri`
+ * @param uri as for `redisUri`; a Redis that is away when it is opened is used when it comes
  */
 export async function openRedisEventStorage(uri: string, context: DriverContext): Promise<EventStorage> {
-  return new RedisEventStorage(await openRedis(uri, context), context.clock ?? null);
+  return new RedisEventStorage(await openRedis(uri, context, { mayBeAway: true }), context.clock ?? null);
 }
 
 class RedisEventStorage implements EventStorage {
@@ -365,41 +351,4 @@ class RedisEventStorage implements EventStorage {
   get #expiryKey(): string {
     return `${this.#redis.prefix}:logs-expiry`;
   }
-}
-
-/** @throws the first error among the answers */
-function valuesOf(answers: [error: Error | null, value: unknown][] | null): readonly unknown[] {
-  return (answers ?? []).map(([error, value]) => {
-    if (error !== null) throw error;
-    return value;
-  });
-}
-
-function headOf(run: RunRef, fields: readonly (string | null)[]): LogHead | null {
-  const [thread, nextSeq, bytes, resumable, sealedAt, leaseToken, tokensTo, statesTo, lasting, resting] = fields;
-  if (thread !== run.threadId) return null;
-  return {
-    nextSeq: Number(nextSeq),
-    bytes: Number(bytes),
-    resumable: resumable === "1",
-    sealed: typeof sealedAt === "string",
-    lasting: lasting === "1",
-    resting: resting === "1",
-    leaseToken: Number(leaseToken),
-    evicted: { tokensTo: Number(tokensTo), statesTo: Number(statesTo) },
-  };
-}
-
-/** An event's id in its stream. */
-function idOf(seq: number): string {
-  return `${Math.max(seq, 0) + 1}-0`;
-}
-
-function memberOf({ runId, threadId }: RunRef): string {
-  return JSON.stringify([runId, threadId]);
-}
-
-function refOf(member: string): RunRef {
-  const [runId, threadId] = JSON.parse(member) as [string, string];
-  return { runId, threadId };
 }

@@ -26,6 +26,35 @@ async function queued(cluster: Cluster, threads: number) {
   return runs;
 }
 
+it.skipIf(!hasRedisServer())(
+  "Redis is away when processes start: they start, serve, and use it when it comes",
+  { timeout: 60_000 },
+  async () => {
+    const server = await startRedis();
+    closers.push(() => server.close());
+    await server.stop();
+    const cluster = await openCluster({ options: { redis: server.uri } });
+    closers.push(() => cluster.close());
+    await Promise.all([cluster.start(), cluster.start()]);
+    const [one, two] = cluster.processes as [Cluster["processes"][number], Cluster["processes"][number]];
+    const waitFor = async (): Promise<unknown> => {
+      const { thread_id } = await one.client.threads.create();
+      return two.client.runs.wait(thread_id, "audited", { input: { target: 2, ms: 1 } });
+    };
+    expect(await waitFor()).toMatchObject({ done: 2 });
+    await server.start();
+    await eventually("both processes' connections", async () => {
+      const clients = (await server.admin.client("LIST")) as string;
+      return clients.split("\n").filter((line) => line.includes("name=heddle-listen")).length === 2;
+    });
+    expect(await waitFor()).toMatchObject({ done: 2 });
+    // Its event logs are there now, and jobs go through it.
+    expect((await server.admin.keys("heddle:log:*")).length).toBeGreaterThan(0);
+    expect((await server.admin.keys("{heddle}:heddle-threads:*")).length).toBeGreaterThan(0);
+    expect(cluster.alive()).toHaveLength(2);
+  },
+);
+
 it.skipIf(!hasRedisServer()).each(["flushed", "stopped", "restarted", "paused"] as const)(
   "Redis is %s under load: every run still ends",
   { timeout: 120_000 },

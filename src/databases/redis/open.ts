@@ -1,5 +1,6 @@
 import type { Redis, RedisOptions } from "ioredis";
 import type { DriverContext } from "../../core/driver.js";
+import type { HeddleError } from "../../core/errors.js";
 import { openShared } from "../shared.js";
 import { redisUnavailable } from "./failures.js";
 import { Outage } from "./outage.js";
@@ -31,20 +32,39 @@ export interface RedisDatabase {
   close(): Promise<void>;
 }
 
+/** What Redis says to a wrong password, user or database: no waiting helps. */
+const REFUSAL = /^(WRONGPASS|NOAUTH|NOPERM|ERR) /;
+
 /**
  * Open a Redis by URI (see `redisUri`). Pass a driver's context as it is: with `shared` all drivers of one application get the
  * same two connections.
- * @throws HeddleError `CONFIG_INVALID` for a bad URI, `STORAGE_UNAVAILABLE` when nobody answers within 5 s or Redis refuses
+ * @param options.mayBeAway for what can do without Redis: when nobody answers that is said in the log, and the connections come
+ *   when Redis does. Default false.
+ * @throws HeddleError `CONFIG_INVALID` for a bad URI, `STORAGE_UNAVAILABLE` when Redis refuses, or nobody answers within 5 s
  */
-export async function openRedis(uri: string, context: DriverContext): Promise<RedisDatabase> {
+export async function openRedis(
+  uri: string,
+  context: DriverContext,
+  options: { readonly mayBeAway?: boolean } = {},
+): Promise<RedisDatabase> {
   const shared = await openShared({ key: `redis:${uri}`, context, connect: () => connect(uri, context) });
-  return { ...shared.database, close: shared.close };
+  const { failure, ...database } = shared.database;
+  if (failure !== null && options.mayBeAway !== true && database.client.status !== "ready") {
+    await shared.close();
+    throw failure;
+  }
+  return { ...database, close: shared.close };
 }
 
-async function connect(uri: string, context: DriverContext): Promise<RedisDatabase> {
+/** `failure`: nobody answered when it was opened. */
+type Connected = RedisDatabase & { readonly failure: HeddleError | null };
+
+async function connect(uri: string, context: DriverContext): Promise<Connected> {
   const { url, prefix, name } = redisUri(uri);
   const { Redis: RedisClient } = await import("ioredis");
   const outage = new Outage(name, context.logger);
+  // A connection that was refused only says that it was closed.
+  let refusal: Error | null = null;
   const connection = (options: RedisOptions): Redis => {
     const client = new RedisClient(url, {
       lazyConnect: true,
@@ -62,19 +82,27 @@ async function connect(uri: string, context: DriverContext): Promise<RedisDataba
       ...options,
     });
     // Without a listener an error event ends the process (or is written to the console by ioredis).
-    client.on("error", (error) => outage.failed(error));
+    client.on("error", (error) => {
+      if (REFUSAL.test(error.message)) refusal = error;
+      outage.failed(error);
+    });
     return client;
   };
   const client = connection({});
   const listening = connection({ autoResubscribe: false, connectionName: "heddle-listen" });
-  try {
-    await Promise.all([client.connect(), listening.connect()]);
-    await client.ping();
-  } catch (error) {
+  const failure = await Promise.all([client.connect(), listening.connect()])
+    .then(() => client.ping())
+    .then(
+      () => null,
+      (error: unknown) => redisUnavailable(refusal ?? error, name),
+    );
+  if (refusal !== null && failure !== null) {
+    outage.end();
     client.disconnect();
     listening.disconnect();
-    throw redisUnavailable(error, name);
+    throw failure;
   }
+  if (failure !== null) outage.failed(failure);
   client.on("ready", () => outage.recovered());
   // A server that stops in good order is no error to ioredis.
   client.on("close", () => outage.failed(new Error("The connection was closed")));
@@ -86,6 +114,7 @@ async function connect(uri: string, context: DriverContext): Promise<RedisDataba
     name,
     outage,
     connection,
+    failure,
     async close() {
       outage.end();
       subscriber.close();

@@ -45,13 +45,7 @@ export async function openThreadQueue(params: {
   const { redis, concurrency, lookAfter } = params;
   const bullmq = await import("bullmq");
   const prefix = `{${redis.prefix}}`;
-  const queue: Queue<null> = new bullmq.Queue<null>(QUEUE, {
-    connection: redis.client,
-    prefix,
-    defaultJobOptions: OPTIONS,
-    streams: { events: { maxLen: 100 } },
-  });
-  queue.on("error", (error) => redis.outage.failed(error));
+  const queue = reopenedQueue(bullmq.Queue, redis, prefix);
   let worker: Worker | null = null;
   const clients: Redis[] = [];
   let closed = false;
@@ -59,10 +53,10 @@ export async function openThreadQueue(params: {
   let stop = (_looked: false): void => undefined;
   const stopped = new Promise<false>((resolve) => (stop = resolve));
 
-  const send = async (work: () => Promise<unknown>): Promise<void> => {
+  const send = async (work: (queue: Queue<null>) => Promise<unknown>): Promise<void> => {
     if (closed) return;
     try {
-      await work();
+      await work(await queue.ready());
     } catch (error) {
       redis.outage.failed(error);
     }
@@ -115,8 +109,8 @@ export async function openThreadQueue(params: {
 
   return {
     add: (threadIds) =>
-      send(() =>
-        queue.addBulk(
+      send((ready) =>
+        ready.addBulk(
           threadIds.map((threadId) => ({
             name: threadId,
             data: null,
@@ -128,7 +122,7 @@ export async function openThreadQueue(params: {
       const delay = Math.ceil(delayMs);
       // Several in one second are one.
       const id = `${threadId}@${Math.ceil((Date.now() + delay) / 1_000)}`;
-      return send(() => queue.add(threadId, null, { delay, deduplication: { id } }));
+      return send((ready) => ready.add(threadId, null, { delay, deduplication: { id } }));
     },
     start,
     async close() {
@@ -142,6 +136,42 @@ export async function openThreadQueue(params: {
       // What waits for Redis is rejected, so that BullMQ's own promises end as well.
       for (const client of clients) client.disconnect();
     },
+  };
+}
+
+/** BullMQ's queue, once there is a connection. */
+interface ReopenedQueue {
+  /** @throws when there is no connection: BullMQ would wait for it, and keep all that it is given meanwhile */
+  ready(): Promise<Queue<null>>;
+  close(): Promise<void>;
+}
+
+function reopenedQueue(QueueClass: typeof Queue, redis: RedisDatabase, prefix: string): ReopenedQueue {
+  let queue: Queue<null> | null = null;
+  const open = (): Queue<null> => {
+    const opened = new QueueClass<null>(QUEUE, {
+      connection: redis.client,
+      prefix,
+      defaultJobOptions: OPTIONS,
+      streams: { events: { maxLen: 100 } },
+    });
+    opened.on("error", (error) => redis.outage.failed(error));
+    return opened;
+  };
+  return {
+    async ready() {
+      if (redis.client.status !== "ready") throw new Error("There is no connection");
+      const opened = (queue ??= open());
+      try {
+        await opened.waitUntilReady();
+        return opened;
+      } catch (error) {
+        // It asks Redis for its version once: when that fails it never becomes ready.
+        if (queue === opened) queue = null;
+        throw error;
+      }
+    },
+    close: async () => queue?.close(),
   };
 }
 

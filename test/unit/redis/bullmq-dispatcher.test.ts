@@ -229,7 +229,26 @@ describe.skipIf(!hasRedisServer())("BullMQ dispatcher", () => {
     expect(performance.now() - closingAt).toBeLessThan(3_000);
   });
 
-  it("is refused at once when nobody answers", async () => {
-    await expect(open("redis://127.0.0.1:1")).rejects.toMatchObject({ code: "STORAGE_UNAVAILABLE" });
+  it("opens without Redis, hears itself, and uses Redis when it comes", async () => {
+    await server.stop();
+    const uri = server.uniqueUri();
+    const [one, two] = [await open(uri), await open(uri)];
+    const heard: string[] = [];
+    one.onWork((threadId) => void heard.push(`one ${String(threadId)}`));
+    two.onWork((threadId) => void heard.push(`two ${String(threadId)}`));
+    const signals: string[] = [];
+    two.onSignal((run, action) => void signals.push(`${run.runId} ${action}`));
+    one.announce("early");
+    await until(() => heard.includes("one early"));
+    await server.start();
+    // What it was told of while Redis was away, its worker looks for now.
+    await until(() => heard.includes("two null"));
+    one.signal({ threadId: "t", runId: "r" }, "interrupt");
+    await until(() => signals.includes("r interrupt"));
+    await until(() => {
+      one.announce("late");
+      return heard.includes("two late");
+    });
+    expect(heard).not.toContain("two early");
   });
 });

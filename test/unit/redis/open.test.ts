@@ -45,6 +45,20 @@ it("says who does not answer, soon and without the password", async () => {
   expect(performance.now() - startedAt).toBeLessThan(2_000);
 });
 
+it("opens without a Redis for those who can do without, and says that it is away", async () => {
+  const logged: string[] = [];
+  const logger = { info: () => undefined, warn: (_: object, message: string) => void logged.push(message) };
+  const context = { cwd: "/", logger, shared: new Map<string, unknown>() };
+  const uri = "redis://127.0.0.1:1";
+  const redis = await openRedis(uri, context, { mayBeAway: true });
+  expect(logged).toEqual(["Redis does not answer; going on without it until it does"]);
+  await expect(redis.client.ping()).rejects.toBeInstanceOf(Error);
+  // Also with the connections of those.
+  await expect(openRedis(uri, context)).rejects.toMatchObject({ code: "STORAGE_UNAVAILABLE" });
+  await redis.close();
+  expect(context.shared.size).toBe(0);
+});
+
 describe.skipIf(!hasRedisServer())("openRedis", () => {
   let server: TestRedis;
   const opened: RedisDatabase[] = [];
@@ -89,6 +103,42 @@ describe.skipIf(!hasRedisServer())("openRedis", () => {
     await second.close();
     await until(async () => (await connections()) === 0);
     expect(context.shared.size).toBe(0);
+  });
+
+  it("is there for those who opened it before it was", async () => {
+    await server.stop();
+    const logged: unknown[] = [];
+    const logger = {
+      info: (_: object, message: string) => logged.push(message),
+      warn: (_: object, message: string) => logged.push(message),
+    };
+    const redis = await openRedis(server.uniqueUri(), { cwd: "/", logger }, { mayBeAway: true });
+    opened.push(redis);
+    const heard: string[] = [];
+    await redis.subscriber.subscribe("early", (message) => heard.push(message)).ready;
+    let connected = 0;
+    redis.subscriber.onReconnected(() => (connected += 1));
+    await server.start();
+    await until(() => connected === 1 && redis.client.status === "ready");
+    await redis.client.publish("early", "a");
+    await until(() => heard.length === 1);
+    expect(logged).toEqual(["Redis does not answer; going on without it until it does", "Redis answers again"]);
+  });
+
+  it("refuses at once what Redis refuses, also for those who can do without, and says why", async () => {
+    await server.admin.config("SET", "requirepass", "right");
+    try {
+      const uri = server.uri.replace("redis://", "redis://:wrong@");
+      await expect(openRedis(uri, { cwd: "/" }, { mayBeAway: true })).rejects.toMatchObject({
+        code: "STORAGE_UNAVAILABLE",
+        message: expect.stringContaining("WRONGPASS"),
+      });
+      await expect(openRedis(server.uri, { cwd: "/" }, { mayBeAway: true })).rejects.toMatchObject({
+        message: expect.stringContaining("NOAUTH"),
+      });
+    } finally {
+      await server.admin.config("SET", "requirepass", "");
+    }
   });
 
   it("while Redis is stopped commands fail at once; it comes back by itself, and says each once", async () => {
