@@ -4,10 +4,7 @@
  */
 export function runContextualScripts(): void {
   const { prototype } = globalThis.Range;
-  const create = Object.getOwnPropertyDescriptor(prototype, "createContextualFragment")?.value as (
-    this: Range,
-    html: string,
-  ) => DocumentFragment;
+  const create = Reflect.get<Range, "createContextualFragment">(prototype, "createContextualFragment");
   prototype.createContextualFragment = function contextualFragment(this: Range, html: string) {
     const fragment = create.call(this, html);
     for (const inert of fragment.querySelectorAll("script")) {

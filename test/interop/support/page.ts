@@ -1,5 +1,4 @@
-import { act, createElement, type ReactNode } from "react";
-import { createRoot } from "react-dom/client";
+import type { ReactNode } from "react";
 
 /** A hook on a page: what it returned last, and how to wait for it to return something else. */
 export interface RenderedHook<Result> {
@@ -10,6 +9,17 @@ export interface RenderedHook<Result> {
 }
 
 /**
+ * A window for React in a test that keeps Node's `fetch`, which follows the standard closer than happy-dom's: an aborted
+ * body of happy-dom 21.0.4 fails with `ECONNRESET` and not with an `AbortError`.
+ */
+export async function openWindow(): Promise<void> {
+  if (typeof document !== "undefined") return;
+  const { Window } = await import("happy-dom");
+  const window = new Window({ url: "http://localhost/" });
+  Object.assign(globalThis, { window, document: window.document });
+}
+
+/**
  * Render a hook into the document, as a component of a page would use it.
  * @param body what the component shows
  */
@@ -17,14 +27,20 @@ export async function renderHook<Result>(
   useHook: () => Result,
   body: (result: Result) => ReactNode = () => null,
 ): Promise<RenderedHook<Result>> {
-  (globalThis as { IS_REACT_ACT_ENVIRONMENT?: boolean }).IS_REACT_ACT_ENVIRONMENT = false;
+  await openWindow();
+  const { createElement, useState } = await import("react");
+  const { createRoot } = await import("react-dom/client");
   const container = document.createElement("div");
   document.body.append(container);
   const root = createRoot(container);
-  const rendered: { last?: { readonly result: Result } } = {};
+  const rendered: { last?: { readonly result: Result; readonly turn: number } } = {};
+  let turns = 0;
+  let nextTurn: (turn: number) => void = () => {};
   function Page(): ReactNode {
+    const [turn, setTurn] = useState(0);
+    nextTurn = setTurn;
     const result = useHook();
-    rendered.last = { result };
+    rendered.last = { result, turn };
     return body(result);
   }
   root.render(createElement(Page));
@@ -42,6 +58,14 @@ export async function renderHook<Result>(
       return current();
     },
     async until(probe, what) {
+      // What was set so far is rendered no later than this.
+      const turn = ++turns;
+      nextTurn(turn);
+      await poll(
+        () => rendered.last?.turn === turn,
+        "a render",
+        () => "",
+      );
       await poll(
         () => probe(current()),
         what,
@@ -51,8 +75,9 @@ export async function renderHook<Result>(
     },
     async unmount() {
       root.unmount();
+      // Effects of an unmounted component end in a task of their own.
+      await new Promise((resolve) => setTimeout(resolve));
       container.remove();
-      await act(async () => {});
     },
   };
 }
