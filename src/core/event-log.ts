@@ -94,7 +94,7 @@ export interface EventLog {
    * Lasting logs that do not rest and that no run of this process writes, as {@link unsealed} names others: whoever writes one is
    * another process, or has crashed.
    */
-  restless(): Promise<readonly RunRef[]>;
+  restless(): Promise<readonly RestlessLog[]>;
   /**
    * Lasting logs that ever had an event, so that those whose threads are gone can be dropped; in order of their ids. A log that
    * forgets them by itself names none.
@@ -103,6 +103,12 @@ export interface EventLog {
   lasting(after?: RunRef): Promise<readonly RunRef[]>;
   /** Flush, end all readers, release everything. Idempotent. */
   close(): Promise<void>;
+}
+
+/** A lasting log that does not rest. */
+export interface RestlessLog extends RunRef {
+  /** Of whoever wrote it last: with this token it is put to rest unless somebody else has begun to write it. */
+  readonly leaseToken: number;
 }
 
 /** See {@link EventLog.begin}. */

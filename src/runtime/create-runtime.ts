@@ -9,6 +9,7 @@ import type { RunLauncher } from "../core/run-launcher.js";
 import { executeRun } from "./execute-run.js";
 import { createLifecycle } from "./lifecycle.js";
 import { createLogReconciler } from "./reconcile-logs.js";
+import { createThreadLogReconciler } from "./reconcile-thread-logs.js";
 import { settledWithin } from "../core/settled-within.js";
 import { createSweeper } from "./sweeper.js";
 import type { WorkerOptions } from "./worker.js";
@@ -46,7 +47,12 @@ export function createRuntime(
     { ...deps, execute: (claimed, control) => executeRun(execution, claimed, control) },
     options,
   );
-  const reconcileLogs = createLogReconciler(deps);
+  const reconcileRunLogs = createLogReconciler(deps);
+  const reconcileThreadLogs = createThreadLogReconciler(deps);
+  const reconcileLogs = async (): Promise<void> => {
+    await reconcileRunLogs();
+    await reconcileThreadLogs();
+  };
   const sweeper = createSweeper(
     { ...deps, reconcileLogs },
     { everyMs: options.sweepEveryMs, temporaryThreadTtlMs: options.eventLogTtlMs },

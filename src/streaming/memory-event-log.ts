@@ -7,6 +7,7 @@ import {
   type EventLogOptions,
   type EventPosition,
   type LogExtent,
+  type RestlessLog,
 } from "../core/event-log.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import type { EpochMs } from "../core/json.js";
@@ -139,7 +140,7 @@ export class MemoryEventLog implements EventLog {
     return [];
   }
 
-  async restless(): Promise<readonly RunRef[]> {
+  async restless(): Promise<readonly RestlessLog[]> {
     return [];
   }
 

@@ -6,6 +6,7 @@ import {
   type EventLogOptions,
   type EventPosition,
   type LogExtent,
+  type RestlessLog,
 } from "../core/event-log.js";
 import type { Clock } from "../core/clock.js";
 import type { EpochMs } from "../core/json.js";
@@ -222,10 +223,15 @@ export class StoredEventLog implements EventLog {
     return runs.filter((run) => this.#logs.get(run)?.begun !== true);
   }
 
-  async restless(): Promise<readonly RunRef[]> {
+  async restless(): Promise<readonly RestlessLog[]> {
     const runs = await this.#storage.restless(MAX_UNSEALED, this.#restlessSeen);
     this.#restlessSeen = runs.length < MAX_UNSEALED ? 0 : this.#restlessSeen + runs.length;
-    return runs.filter((run) => this.#logs.get(run)?.begun !== true);
+    const others = runs.filter((run) => this.#logs.get(run)?.begun !== true);
+    const heads = others.length === 0 ? [] : await this.#storage.heads(others);
+    return others.flatMap((run, index) => {
+      const head = heads[index] ?? null;
+      return head === null || head.resting ? [] : [{ ...run, leaseToken: head.leaseToken }];
+    });
   }
 
   lasting(after?: RunRef): Promise<readonly RunRef[]> {
