@@ -20,6 +20,8 @@ import { createThreadCommandsService } from "./thread-commands/index.js";
 import type { ThreadCommandsService } from "./thread-commands/index.js";
 import { createThreadEventsService } from "./thread-events.js";
 import type { ThreadEventsService } from "./thread-events.js";
+import { createThreadRunsService } from "./thread-runs.js";
+import type { ThreadRunsService } from "./thread-runs.js";
 import { createThreadStateService } from "./thread-state.js";
 import type { ThreadStateService } from "./thread-state.js";
 import { createThreadsService } from "./threads.js";
@@ -34,6 +36,7 @@ export interface Services {
   readonly items: ItemsService;
   readonly threadEvents: ThreadEventsService;
   readonly threadCommands: ThreadCommandsService;
+  readonly threadRuns: ThreadRunsService;
 }
 
 /** Wire the services to what they need. */
@@ -61,6 +64,7 @@ export function createServices(deps: {
   const runs = createRunsService({ ...deps, assistants, followed, authorize });
   const threadEvents = createThreadEventsService({ ...deps, state, followed, authorize });
   const threadCommands = createThreadCommandsService({ ...deps, runs, state, authorize });
+  const threadRuns = createThreadRunsService({ runs, state, threadEvents });
   const items = createItemsService({ items: deps.items, authorize });
-  return { assistants, threads, state, runs, items, threadEvents, threadCommands };
+  return { assistants, threads, state, runs, items, threadEvents, threadCommands, threadRuns };
 }

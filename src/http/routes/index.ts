@@ -4,6 +4,7 @@ import { runRoutes } from "./runs.js";
 import { storeRoutes } from "./store.js";
 import { systemRoutes } from "./system.js";
 import { threadStateRoutes } from "./thread-state.js";
+import { threadStreamRoutes } from "./thread-stream.js";
 import { threadRoutes } from "./threads.js";
 import { uiRoutes } from "./ui.js";
 
@@ -14,6 +15,7 @@ export const ROUTES: readonly Route[] = [
   ...threadRoutes,
   ...threadStateRoutes,
   ...runRoutes,
+  ...threadStreamRoutes,
   ...storeRoutes,
   ...uiRoutes,
 ];

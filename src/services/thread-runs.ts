@@ -1,0 +1,177 @@
+import type { Caller } from "../core/auth.js";
+import type { CursorRead, EventCursor, EventPosition } from "../core/event-log.js";
+import type { JsonObject } from "../core/json.js";
+import { isJsonObject, parseJsonText } from "../core/json.js";
+import { isHeddleError } from "../core/errors.js";
+import type { ThreadRunsEvent, ThreadRunsPosition } from "../core/thread-runs.js";
+import type { RunsService } from "./runs.js";
+import type { ThreadEventsService } from "./thread-events.js";
+import type { ThreadStateService } from "./thread-state.js";
+
+export interface ThreadRunsOptions {
+  /** `null`: from the join point; a run that is under way then is followed from there, too. */
+  readonly after: ThreadRunsPosition | "start" | null;
+  readonly showsEvents: boolean;
+  readonly showsState: boolean;
+  readonly signal: AbortSignal;
+}
+
+/** Following all runs of a thread. */
+export type ThreadRunsService = ReturnType<typeof createThreadRunsService>;
+
+export function createThreadRunsService(deps: {
+  readonly runs: RunsService;
+  readonly state: ThreadStateService;
+  readonly threadEvents: ThreadEventsService;
+}) {
+  const { runs, state, threadEvents } = deps;
+
+  /** `null` when nothing of it is kept. */
+  const openRun = async (
+    caller: Caller,
+    ref: { readonly threadId: string; readonly runId: string },
+    position: EventPosition,
+  ): Promise<EventCursor | null> => {
+    try {
+      return (await runs.join(caller, ref, position)).cursor;
+    } catch (error) {
+      if (isHeddleError(error) && (error.code === "RUN_NOT_FOUND" || error.code === "THREAD_NOT_FOUND")) return null;
+      throw error;
+    }
+  };
+
+  const statusOf = async (caller: Caller, ref: { readonly threadId: string; readonly runId: string }) => {
+    try {
+      return (await runs.get(caller, ref)).status;
+    } catch (error) {
+      if (isHeddleError(error)) return null;
+      throw error;
+    }
+  };
+
+  const runningNow = async (caller: Caller, threadId: string): Promise<string | null> => {
+    try {
+      const [run] = await runs.list(caller, threadId, { status: "running", limit: 1, offset: 0 });
+      return run?.runId ?? null;
+    } catch (error) {
+      if (isHeddleError(error) && error.code === "THREAD_NOT_FOUND") return null;
+      throw error;
+    }
+  };
+
+  async function* runEvents(
+    caller: Caller,
+    ref: { readonly threadId: string; readonly runId: string },
+    from: { readonly threadSeq: number | null; readonly position: EventPosition; readonly signal: AbortSignal },
+  ): AsyncGenerator<ThreadRunsEvent> {
+    const { threadSeq, position, signal } = from;
+    const cursor = await openRun(caller, ref, position);
+    if (cursor === null) return;
+    try {
+      for (;;) {
+        const read = await cursor.next(signal);
+        if (read.kind === "end") return;
+        if (read.kind === "gap") continue;
+        for (const event of read.events) {
+          if (event.kind === "control" && event.event === "end") continue;
+          const at = threadSeq === null ? null : { threadSeq, runSeq: event.seq };
+          yield { kind: "event", runId: ref.runId, event, at };
+        }
+      }
+    } finally {
+      cursor.close();
+    }
+  }
+
+  return {
+    /**
+     * Everything that happens on a thread, until `signal` is aborted, the thread is deleted or the server closes.
+     * @throws as `threadEvents.follow`; the signal's reason
+     */
+    async follow(
+      caller: Caller,
+      threadId: string,
+      options: ThreadRunsOptions,
+    ): Promise<AsyncGenerator<readonly ThreadRunsEvent[]>> {
+      const { after } = options;
+      const log = await threadEvents.follow(caller, threadId, {
+        position: positionOf(after),
+        showsValues: () => false,
+      });
+      return followRuns(log, caller, threadId, options);
+    },
+  };
+
+  async function* followRuns(
+    log: EventCursor,
+    caller: Caller,
+    threadId: string,
+    { after, showsEvents, showsState, signal }: ThreadRunsOptions,
+  ): AsyncGenerator<readonly ThreadRunsEvent[]> {
+    const started = new Set<string>();
+    try {
+      const runId = after === null && showsEvents ? await runningNow(caller, threadId) : null;
+      if (runId !== null) {
+        started.add(runId);
+        const from = { threadSeq: null, position: "now", signal } as const;
+        for await (const one of runEvents(caller, { threadId, runId }, from)) yield [one];
+      }
+      for (let read = await log.next(signal); read.kind !== "end"; read = await log.next(signal)) {
+        for (const { seq, runId, event } of runMarks(read)) {
+          if (event === "running") {
+            const resumes =
+              typeof after === "object" && after !== null && after.threadSeq === seq ? after.runSeq : null;
+            // A second `running` is the same run's next attempt: its own stream tells of it.
+            const isNew = !started.has(runId);
+            started.add(runId);
+            if (!isNew) continue;
+            if (resumes === null) yield [{ kind: "started", runId, at: { threadSeq: seq, runSeq: -1 } }];
+            if (!showsEvents) continue;
+            const position = resumes === null || resumes < 0 ? "start" : { afterSeq: resumes };
+            for await (const one of runEvents(caller, { threadId, runId }, { threadSeq: seq, position, signal })) {
+              yield [one];
+            }
+          } else {
+            const at = { threadSeq: seq, runSeq: -1 };
+            const ended: ThreadRunsEvent[] = [];
+            if (showsState) {
+              ended.push({ kind: "state", runId, state: await state.get(caller, threadId, { subgraphs: false }), at });
+            }
+            ended.push({ kind: "ended", runId, status: await statusOf(caller, { threadId, runId }), at });
+            yield ended;
+          }
+        }
+      }
+    } finally {
+      log.close();
+    }
+  }
+}
+
+/** Resuming inside a run begins at the event that told of its start. */
+function positionOf(after: ThreadRunsOptions["after"]): EventPosition {
+  if (after === null) return "now";
+  if (after === "start") return "start";
+  return { afterSeq: after.runSeq < 0 ? after.threadSeq : after.threadSeq - 1 };
+}
+
+interface RunMark {
+  readonly seq: number;
+  readonly runId: string;
+  readonly event: string;
+}
+
+const MARKS: ReadonlySet<unknown> = new Set(["running", "completed", "failed", "interrupted"]);
+
+/** Root lifecycle events: where runs start and end. */
+function runMarks(read: CursorRead): readonly RunMark[] {
+  if (read.kind !== "events") return [];
+  return read.events.flatMap(({ seq, event, data }) => {
+    if (event !== "lifecycle") return [];
+    const params = parseJsonText(data) as JsonObject;
+    const { run_id: runId } = params;
+    const lifecycle = isJsonObject(params["data"]) ? params["data"]["event"] : undefined;
+    if (typeof runId !== "string" || typeof lifecycle !== "string" || !MARKS.has(lifecycle)) return [];
+    return [{ seq, runId, event: lifecycle }];
+  });
+}
