@@ -14,6 +14,8 @@ import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
 import { isTerminal, runTimeoutError, timeLimitMs } from "../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun } from "../core/run.js";
+import { createThreadEventWriter, type ThreadEventWriter } from "./thread-events.js";
+import { type RootEnd, rootEndOf, rootEndOfRow } from "./thread-log.js";
 import { withTimeLimit } from "./time-limit.js";
 import type { ExecutionControl } from "./worker.js";
 
@@ -40,6 +42,8 @@ export type ExecutionEnd =
 /** One claimed run of this worker, on its way. */
 interface Execution extends ExecuteRunDeps {
   readonly claimed: ClaimedRun;
+  /** The thread's log; `null` when nobody watches it. */
+  readonly threadEvents: ThreadEventWriter | null;
   readonly control: ExecutionControl;
   /** Repeat a storage call, for long only while the run is this worker's. */
   readonly retrying: <T>(call: () => Promise<T>) => Promise<T>;
@@ -62,12 +66,15 @@ export async function executeRun(
   const execution: Execution = {
     ...deps,
     claimed,
+    threadEvents: createThreadEventWriter(deps, claimed),
     control,
     retrying: (call) => retry(deps, call, isStopping),
   };
   const { run, lease } = claimed;
   const { leaseToken } = lease;
+  const { threadEvents } = execution;
   await execution.retrying(() => deps.eventLog.begin(run, { resumable: run.kwargs.streamResumable, leaseToken }));
+  if (threadEvents !== null) await execution.retrying(() => threadEvents.begin());
   const { outcome, reason } = claimed.cancel === null ? await execute(execution) : await untouched(execution);
   const cancel = claimed.cancel ?? (outcome.kind === "aborted" && reason?.kind === "cancel" ? reason.action : null);
   if (outcome.kind !== "success" && cancel === null && reason?.kind === "timeout") {
@@ -75,6 +82,7 @@ export async function executeRun(
   }
   if (outcome.kind === "aborted" && cancel === null) {
     await execution.retrying(() => deps.eventLog.flush(run));
+    if (threadEvents !== null) await execution.retrying(() => threadEvents.flush());
     if (reason?.kind !== "shutdown") return afterLoss(execution);
     await execution.retrying(() => deps.store.runs.release({ lease }));
     return { kind: "released" };
@@ -93,7 +101,7 @@ async function execute(execution: Execution): Promise<Stopped> {
 
 /** Let the graph run, and its events into the log as long as the lease holds. */
 async function stream(
-  { claimed, control, engine, eventLog, logger }: Execution,
+  { claimed, control, engine, eventLog, threadEvents, logger }: Execution,
   signal: AbortSignal,
 ): Promise<ExecutionOutcome> {
   const { run } = claimed;
@@ -101,14 +109,16 @@ async function stream(
   // A graph may keep the event loop busy until it ends: requests that came with this one are answered first.
   await new Promise<void>((resolve) => setImmediate(resolve));
   try {
-    const events = engine.execute({ claimed, signal });
+    const events = engine.execute({ claimed, signal, threadEvents: threadEvents !== null });
     for (;;) {
       const next = await events.next();
       const confirmation = control.confirmLease();
       if (confirmation !== null) await confirmation;
       if (next.done) return next.value;
       // What is left of a run that another worker has is nobody's to see.
-      if (!isLost(control.signal) && next.value.run.length > 0) eventLog.append(run, next.value.run);
+      if (isLost(control.signal)) continue;
+      if (next.value.run.length > 0) eventLog.append(run, next.value.run);
+      threadEvents?.append(next.value.thread);
     }
   } catch (error) {
     // Told to stop, it stopped.
@@ -167,7 +177,11 @@ async function end(execution: Execution, outcome: EndedExecution, cancel: Cancel
   }
   const { result, finished } = await finish(execution, final, { result: runOutcome(outcome, cancel), cancel });
   if (finished.accepted) {
-    await publishEnd(execution, lastEventOf(run.runId, result));
+    await publishEnd(
+      execution,
+      lastEventOf(run.runId, result),
+      rootEndOf({ ...endedAs(result), hasNext: final.hasNext }),
+    );
     return { kind: "finished", nextPending: finished.nextPending };
   }
   if (finished.cancelRequested === undefined || cancel === "rollback") return afterLoss(execution);
@@ -214,16 +228,19 @@ async function finish(
 }
 
 /** The run has ended in the store, so nothing that fails here may give it to another worker. */
-async function publishEnd({ claimed, store, eventLog, logger, retrying }: Execution, last: NewRunEvent): Promise<void> {
+async function publishEnd(execution: Execution, last: NewRunEvent, rootEnd: RootEnd): Promise<void> {
+  const { claimed, store, eventLog, threadEvents, logger, retrying } = execution;
   const { run } = claimed;
   try {
+    threadEvents?.end(rootEnd);
     // Before readers see the end: whoever has read it finds no thread any more.
     if (run.kwargs.temporary && !run.kwargs.streamResumable) {
       await store.threads.delete({ threadId: run.threadId, access: ALL_ROWS }).catch((error: unknown) => {
         logger.warn({ err: error, threadId: run.threadId }, "a stateless run's thread is left to the sweeper");
       });
     }
-    await retrying(() => eventLog.seal(run, [last]));
+    const rested = threadEvents === null ? undefined : retrying(() => threadEvents.rest());
+    await Promise.all([rested, retrying(() => eventLog.seal(run, [last]))]);
   } catch (error) {
     logger.error({ err: error, runId: run.runId, threadId: run.threadId }, "the end of a run could not be tidied up");
   }
@@ -234,24 +251,34 @@ async function publishEnd({ claimed, store, eventLog, logger, retrying }: Execut
  * lost; or the run was deleted, with its thread or without, while it was running.
  */
 async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
-  const { claimed, store, eventLog, retrying } = execution;
+  const { claimed, store, eventLog, threadEvents, retrying } = execution;
   const { run } = claimed;
   const { runId, threadId } = run;
   const row = await retrying(() => store.runs.get({ runId, access: ALL_ROWS }));
   if (row !== null) {
     if (!isTerminal(row.status) || row.attempt !== run.attempt) return { kind: "lost" };
-    await publishEnd(execution, lastEvent(runId, row));
+    const rootEnd = threadEvents === null ? NO_END : await retrying(() => rootEndOfRow(store, row));
+    await publishEnd(execution, lastEvent(runId, row), rootEnd);
     return { kind: "finished", nextPending: true };
   }
   // What was written after the deletion would stay for ever, and a new thread of the same id would show it.
   if (!run.kwargs.temporary) await retrying(() => removeRunLeftovers(execution, run));
   if ((await retrying(() => store.threads.get({ threadId, access: ALL_ROWS }))) !== null) {
-    await publishEnd(execution, lastEvent(runId, null));
+    await publishEnd(execution, lastEvent(runId, null), NO_END);
     return { kind: "finished", nextPending: true };
   }
   // And so would readers of the log.
   await retrying(() => eventLog.drop(run));
+  if (threadEvents !== null) await retrying(() => threadEvents.drop());
   return { kind: "lost" };
+}
+
+/** Of a run that is gone, or that nobody watches. */
+const NO_END: RootEnd = { event: "interrupted" };
+
+function endedAs(result: RunOutcome): Pick<Parameters<typeof rootEndOf>[0], "status" | "error"> {
+  if (result.kind === "rolled-back") return { status: "rolled-back", error: null };
+  return { status: result.status, error: result.error ?? null };
 }
 
 function lastEventOf(runId: string, result: RunOutcome): NewRunEvent {

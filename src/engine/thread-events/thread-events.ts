@@ -10,7 +10,7 @@ import { createInputRequests } from "./input-requests.js";
 import { createMessageChannel } from "./message-events.js";
 import { watchCalls } from "./model-calls.js";
 import { createNamespaces, type NamespaceChange } from "../streams/namespaces.js";
-import { type Fields, isFields, textOf } from "../streams/shapes.js";
+import { type Fields, isFields } from "../streams/shapes.js";
 import { toolData, isLastOfTool } from "./tool-events.js";
 import { createTransformers, type OpenEvent } from "./transformers.js";
 import { writeEvent } from "./write-event.js";
