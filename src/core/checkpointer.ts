@@ -18,6 +18,11 @@ export interface Checkpointer {
    * the run store right before each put (design §4), which leaves a window of one round trip.
    */
   readonly fenced: boolean;
+  /**
+   * True when calls that are made while others are under way are stored in the order of the calls, several at once where that
+   * is cheaper. Otherwise a run's next checkpoint is put when the one before it is stored. Default false.
+   */
+  readonly inOrder?: boolean;
   /** Remove checkpoints and writes of one run (`metadata.run_id`), in all namespaces. */
   deleteRun(params: { readonly threadId: string; readonly runId: string }): Promise<void>;
   /** Remove everything of a thread. Safe before first use. */

@@ -70,6 +70,7 @@ export function createEngine(options: EngineOptions): Engine {
       server,
       langsmith: options.langsmith ?? false,
       holdsLease: options.checkpointer.fenced ? undefined : options.holdsLease,
+      storesInOrder: options.checkpointer.inOrder ?? false,
     }),
     ...createThreadState({ graphs, saver, store, scope, notice }),
     drawGraph: async (query) => {

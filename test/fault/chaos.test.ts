@@ -74,8 +74,8 @@ it(`3 processes, ${THREADS} threads, ${RUNS} runs, random kills`, { timeout: KIL
         try {
           const { run_id } = await pick().client.runs.create(threadId, "audited", {
             input: { target: STEPS, ms: 5 },
-            // Steps this short run ahead of a database's puts: with `async` LangGraph does not wait for them.
-            durability: "sync",
+            // Steps that are shorter than a put.
+            durability: "async",
             multitaskStrategy: "enqueue",
           });
           runs.get(threadId)?.push({ runId: run_id, steps: STEPS });
@@ -109,7 +109,7 @@ it(`3 processes, ${THREADS} threads, ${RUNS} runs, random kills`, { timeout: KIL
     const { status } = await insisting(() => pick().client.threads.get(threadId));
     if (status !== "idle") wrong.push(`${threadId}: ${status}`);
   }
-  const report = audit(readAudit(cluster.auditFile), runs, "sync");
+  const report = audit(readAudit(cluster.auditFile), runs, "async");
   reportFault("chaos", {
     seed: SEED,
     kills,

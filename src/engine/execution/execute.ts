@@ -40,6 +40,8 @@ export interface ExecuteParts {
   readonly langsmith: boolean;
   /** Whether a lease still holds; `undefined` where the saver's own statements check it, or nobody could take a run over. */
   readonly holdsLease: ((lease: RunLease) => Promise<boolean>) | undefined;
+  /** The saver stores what it is given in the order of the calls, without waiting for one before the next. */
+  readonly storesInOrder: boolean;
 }
 
 /** How the graph stopped. */
@@ -96,9 +98,12 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
         // Cancelled before it began: not even its input is applied.
         if (abort.signal.aborted) return { kind: "ended" };
         await runGraph(context, request, execution, plan, abort.signal, queue);
+        await prepared.saver.drained();
         if (!abort.signal.aborted) await endStreams(execution, { kind: "ended" }, queue);
         return { kind: "ended" };
       } catch (error) {
+        // What it was stopped by is its error, not what its writes met with.
+        await prepared.saver.drained().catch(() => undefined);
         if (execution !== undefined && !abort.signal.aborted) {
           await endStreams(execution, { kind: "failed", error }, queue);
         }
@@ -189,7 +194,10 @@ function prepare(context: ExecuteParts, request: ExecuteRequest): Prepared {
   const saver = new RunSaver(
     temporary ? new MemorySaver() : context.saver,
     checkpointMetadata(configurable, { ...metadata, ls_integration: "langgraph" }),
-    { holdsLease: temporary ? undefined : context.holdsLease?.bind(null, lease) },
+    {
+      holdsLease: temporary ? undefined : context.holdsLease?.bind(null, lease),
+      behind: !temporary && run.kwargs.durability === "async" ? { inOrder: context.storesInOrder } : undefined,
+    },
   );
   return { configurable, metadata, saver };
 }
@@ -289,10 +297,12 @@ function defined(key: string, value: unknown): Readonly<Record<string, unknown>>
 
 /**
  * Nobody can read a temporary run's checkpoints before it ends, so they are kept at its end only; unless it streams them.
+ * With `sync` LangGraph waits for the saver, which is where `async` is made of it: {@link WriteBehind}.
  */
 function durabilityOf(kwargs: RunKwargs): Durability {
   const streamsCheckpoints = kwargs.streamModes.some((mode) => mode === "checkpoints" || mode === "debug");
-  return kwargs.temporary && !streamsCheckpoints ? "exit" : kwargs.durability;
+  if (kwargs.temporary && !streamsCheckpoints) return "exit";
+  return kwargs.durability === "async" ? "sync" : kwargs.durability;
 }
 
 /** With `langsmith_tracer`, one that makes a trace in that project as well (§2.5). */

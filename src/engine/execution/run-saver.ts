@@ -13,6 +13,7 @@ import {
 } from "@langchain/langgraph-checkpoint";
 import { HeddleError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
+import { WriteBehind } from "./write-behind.js";
 
 /** Marks a failed task whose error a handler node takes over (langgraph 1.7.3, `constants.js`). */
 const ERROR_SOURCE_NODE = "__error_source_node__";
@@ -30,6 +31,8 @@ export class RunSaver extends BaseCheckpointSaver {
   readonly #saver: BaseCheckpointSaver;
   readonly #metadata: JsonObject;
   readonly #holdsLease: (() => Promise<boolean>) | undefined;
+  /** `null`: whoever writes waits until it is stored. */
+  readonly #behind: WriteBehind | null;
   #check: Promise<boolean> | null = null;
   #sealed = false;
 
@@ -37,21 +40,31 @@ export class RunSaver extends BaseCheckpointSaver {
    * @param options.holdsLease asked right before each write, for savers that cannot check the lease themselves
    * (core `Checkpointer.fenced`). What it leaves open: a worker that loses its lease after the answer and before the write
    * has arrived still writes, once.
+   * @param options.behind writes do not wait until they are stored; see {@link WriteBehind}. Default: they do.
    */
   constructor(
     saver: BaseCheckpointSaver,
     metadata: JsonObject,
-    options: { readonly holdsLease?: (() => Promise<boolean>) | undefined } = {},
+    options: {
+      readonly holdsLease?: (() => Promise<boolean>) | undefined;
+      readonly behind?: { readonly inOrder: boolean } | undefined;
+    } = {},
   ) {
     super(saver.serde);
     this.#saver = saver;
     this.#metadata = metadata;
     this.#holdsLease = options.holdsLease;
+    this.#behind = options.behind === undefined ? null : new WriteBehind(options.behind);
   }
 
   /** From here on every write is refused. */
   seal(): void {
     this.#sealed = true;
+  }
+
+  /** Resolves when everything that was written is stored. @throws what failed first */
+  async drained(): Promise<void> {
+    await this.#behind?.drained();
   }
 
   #assertOpen(): void {
@@ -80,8 +93,15 @@ export class RunSaver extends BaseCheckpointSaver {
     newVersions: ChannelVersions,
   ): Promise<RunnableConfig> {
     this.#assertOpen();
-    if (this.#holdsLease !== undefined) await this.#assertHeld();
-    return this.#saver.put(config, checkpoint, { ...this.#metadata, ...metadata }, newVersions);
+    const store = async (): Promise<RunnableConfig> => {
+      this.#assertOpen();
+      if (this.#holdsLease !== undefined) await this.#assertHeld();
+      return this.#saver.put(config, checkpoint, { ...this.#metadata, ...metadata }, newVersions);
+    };
+    if (this.#behind === null) return store();
+    const { checkpoint_ns: namespace = "" } = config.configurable ?? {};
+    await this.#behind.put(String(namespace), store, metadata.source === "input");
+    return { ...config, configurable: { ...config.configurable, checkpoint_id: checkpoint.id } };
   }
 
   override async putWrites(
@@ -94,8 +114,12 @@ export class RunSaver extends BaseCheckpointSaver {
     if (writes.some(([channel]) => channel === INTERRUPT)) this.interrupted = true;
     const stored = writes.some(([channel]) => channel === ERROR) ? this.#failed(writes) : writes;
     if (stored.length === 0) return;
-    if (this.#holdsLease !== undefined) await this.#assertHeld();
-    await this.#saver.putWrites(config, stored, taskId, taskPath);
+    const store = async (): Promise<void> => {
+      if (this.#holdsLease !== undefined) await this.#assertHeld();
+      await this.#saver.putWrites(config, stored, taskId, taskPath);
+    };
+    if (this.#behind === null) await store();
+    else this.#behind.add(store());
   }
 
   /**
@@ -109,12 +133,14 @@ export class RunSaver extends BaseCheckpointSaver {
     return writes.filter(([channel]) => channel in WRITES_IDX_MAP);
   }
 
-  override getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+  override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
+    await this.#ownWrites();
     return this.#saver.getTuple(config);
   }
 
-  override list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
-    return this.#saver.list(config, options);
+  override async *list(config: RunnableConfig, options?: CheckpointListOptions): AsyncGenerator<CheckpointTuple> {
+    await this.#ownWrites();
+    yield* this.#saver.list(config, options);
   }
 
   override async deleteThread(threadId: string): Promise<void> {
@@ -126,9 +152,15 @@ export class RunSaver extends BaseCheckpointSaver {
     return this.#saver.getNextVersion(current);
   }
 
-  override getDeltaChannelHistory(
+  override async getDeltaChannelHistory(
     options: Parameters<BaseCheckpointSaver["getDeltaChannelHistory"]>[0],
   ): ReturnType<BaseCheckpointSaver["getDeltaChannelHistory"]> {
+    await this.#ownWrites();
     return this.#saver.getDeltaChannelHistory(options);
+  }
+
+  /** A run reads what it has written. What failed is thrown where it matters: by the next write, or at the end. */
+  async #ownWrites(): Promise<void> {
+    await this.#behind?.drained().catch(() => undefined);
   }
 }
