@@ -27,6 +27,17 @@ export async function knowsRuns(database: PostgresDatabase): Promise<boolean> {
 export const leaseTable = (first: number): string =>
   `lease AS (SELECT 1 FROM heddle_runs WHERE run_id = $${first} AND lease_token = $${first + 1} AND status = 'running' FOR SHARE)`;
 
+/**
+ * {@link leaseTable} of many: a row `place` for each lease that holds. In the order of their ids, so that no two statements
+ * wait for one another.
+ * @param first number of the parameter with the runs' ids; their tokens are the next
+ */
+export const leaseTables = (first: number): string =>
+  `lease AS MATERIALIZED (
+    SELECT l.place FROM unnest((SELECT $${first}::text[]), (SELECT $${first + 1}::int[])) WITH ORDINALITY AS l (run_id, lease_token, place)
+    JOIN heddle_runs r ON r.run_id = l.run_id AND r.lease_token = l.lease_token AND r.status = 'running'
+    ORDER BY r.run_id FOR SHARE OF r)`;
+
 export function leaseLost(lease: RunLease | undefined, what: string): HeddleError {
   return new HeddleError("LEASE_LOST", {
     message: `This worker no longer holds run ${lease?.runId}: ${what} not saved.`,

@@ -1,4 +1,4 @@
-import type { Checkpoint } from "@langchain/langgraph-checkpoint";
+import type { ChannelVersions, Checkpoint } from "@langchain/langgraph-checkpoint";
 import { HeddleError } from "../core/errors.js";
 import type { RunLease } from "../core/run.js";
 import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
@@ -16,7 +16,10 @@ export interface Put {
   readonly threadId: string;
   readonly checkpointNs: string;
   readonly parentId: string | undefined;
-  readonly checkpoint: Checkpoint;
+  readonly checkpointId: string;
+  readonly versions: ChannelVersions;
+  /** JSON of what is stored of the checkpoint itself, without aliases. */
+  readonly checkpoint: string;
   /** JSON */
   readonly metadata: string;
   /** By channel: values with a new version. */
@@ -42,15 +45,16 @@ interface PutRow extends SqlRow {
 
 /**
  * Store a checkpoint: one statement, unless a version of it is taken by another value.
+ * @returns whether it needs no alias
  * @throws HeddleError `LEASE_LOST`
  */
-export async function storeCheckpoint(database: SqlClient, put: Put): Promise<void> {
-  const { channel_versions: said } = put.checkpoint;
+export async function storeCheckpoint(database: SqlClient, put: Put): Promise<boolean> {
+  const { versions: said } = put;
   const fresh = new Map(put.fresh);
   const aliases = new Map<string, readonly [Version, Version]>();
   for (let attempt = 0; attempt < MAX_TRIES; attempt += 1) {
     const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, attempt > 0));
-    if (row?.saved === true) return;
+    if (row?.saved === true) return aliases.size === 0;
     if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
     for (const [channel, alias] of [...readAliases(row.parent), ...readAliases(row.own)]) {
       if (versionOf(said, channel) === alias[0]) aliases.set(channel, alias);
@@ -66,7 +70,7 @@ export async function storeCheckpoint(database: SqlClient, put: Put): Promise<vo
     }
   }
   throw new HeddleError("STORAGE_UNAVAILABLE", {
-    message: `Postgres checkpointer: no free channel version was found for checkpoint ${put.checkpoint.id} in ${MAX_TRIES} tries.`,
+    message: `Postgres checkpointer: no free channel version was found for checkpoint ${put.checkpointId} in ${MAX_TRIES} tries.`,
     details: { threadId: put.threadId, channels: [...aliases.keys()] },
   });
 }
@@ -77,16 +81,17 @@ function statementOf(
   aliases: Aliases,
   knowsAliases: boolean,
 ): readonly [Statement, readonly unknown[]] {
-  const { checkpoint, lease } = put;
-  const said = checkpoint.channel_versions;
+  const { lease, versions: said } = put;
+  const checkpoint =
+    aliases.size === 0 ? put.checkpoint : JSON.stringify(aliased(JSON.parse(put.checkpoint) as Checkpoint, aliases));
   const version = (channel: string): string => String(aliases.get(channel)?.[1] ?? versionOf(said, channel));
   const rows = paddedLength(fresh.size);
   const values: unknown[] = [
     toText(put.threadId),
     toText(put.checkpointNs),
-    toText(checkpoint.id),
+    toText(put.checkpointId),
     put.parentId === undefined ? null : toText(put.parentId),
-    toJsonbText(JSON.stringify(aliased(checkpoint, aliases))),
+    toJsonbText(checkpoint),
     toJsonbText(put.metadata),
     fresh.size,
     put.silent.map(toText),

@@ -1,4 +1,3 @@
-import type { Checkpoint } from "@langchain/langgraph-checkpoint";
 import type { PostgresDatabase } from "../databases/postgres/open.js";
 import type { Version } from "./postgres-aliases.js";
 import { EMPTY, toStored, type StoredValue } from "./postgres-blobs.js";
@@ -39,7 +38,9 @@ export async function writeCheckpoints(
       threadId,
       checkpointNs,
       parentId,
-      checkpoint: { ...header, id, channel_values: {} } satisfies Checkpoint,
+      checkpointId: id,
+      versions: header.channel_versions,
+      checkpoint: JSON.stringify({ ...header, id }),
       metadata: JSON.stringify(parts.metadata),
       fresh,
       silent: [],

@@ -16,16 +16,15 @@ import { migrate } from "../databases/postgres/migrate.js";
 import { openPostgres, type PostgresDatabase } from "../databases/postgres/open.js";
 import { metadataText } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
-import { nextVersion } from "./postgres-aliases.js";
+import { aliased, nextVersion } from "./postgres-aliases.js";
 import { EMPTY, toStored, type StoredValue } from "./postgres-blobs.js";
+import { CheckpointGathering } from "./postgres-gather.js";
 import { readAncestors } from "./postgres-delta.js";
 import { knowsRuns } from "./postgres-lease.js";
-import { storeCheckpoint } from "./postgres-put.js";
 import { PostgresReader } from "./postgres-reader.js";
 import { CHECKPOINT_TABLES } from "./postgres-schema.js";
 import { copyThread, deleteRun, deleteThread, threadIds } from "./postgres-threads.js";
 import { writeCheckpoints } from "./postgres-transfer.js";
-import { storeWrites } from "./postgres-writes.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde } from "./serde.js";
 import { toTuple, versionOf, writeIndex, type CheckpointParts } from "./stored-checkpoint.js";
@@ -47,6 +46,7 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
       saver: saver as Saver,
       durable: true,
       fenced,
+      inOrder: true,
       deleteRun: ({ threadId, runId }) => deleteRun(database, threadId, runId),
       deleteThread: (threadId) => deleteThread(database, threadId),
       copyThread: ({ fromThreadId, toThreadId }) => copyThread(database, fromThreadId, toThreadId),
@@ -68,12 +68,14 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   declare serde: CheckpointSerde;
   readonly #database: PostgresDatabase;
   readonly #reader: PostgresReader;
+  readonly #gathering: CheckpointGathering;
   readonly #fenced: boolean;
 
   constructor(database: PostgresDatabase, options: { readonly fenced: boolean }) {
     super(database.pool, new CheckpointSerde());
     this.#database = database;
     this.#reader = new PostgresReader(database);
+    this.#gathering = new CheckpointGathering(database);
     this.#fenced = options.fenced;
   }
 
@@ -118,11 +120,13 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
         fresh.set(channel, hasValue ? toStored(this.serde.encode(values[channel])) : EMPTY);
       } else if (!hasValue) silent.push(channel);
     }
-    await storeCheckpoint(this.#database, {
+    await this.#gathering.put({
       threadId,
       checkpointNs,
       parentId,
-      checkpoint,
+      checkpointId: checkpoint.id,
+      versions: { ...checkpoint.channel_versions },
+      checkpoint: JSON.stringify(aliased(checkpoint, NO_ALIASES)),
       metadata: metadataText(this.serde, metadata),
       fresh,
       silent,
@@ -144,7 +148,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
         { channel, ...toStored(this.serde.encode(value)) },
       ]),
     );
-    await storeWrites(this.#database, {
+    await this.#gathering.putWrites({
       ...writesKey(config),
       taskId,
       taskPath,
@@ -187,4 +191,5 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   }
 }
 
+const NO_ALIASES = new Map<string, never>();
 const NOTHING = { parentOf: () => undefined, value: () => undefined, writes: () => [] };

@@ -97,6 +97,34 @@ describe("puts that share a database with the run row", () => {
     expect(rows).toEqual([{ n: 2 }]);
   });
 
+  it("refuses those of a lost lease among others that come at the same time", async () => {
+    const chains = Array.from({ length: 6 }, () => chainOf(saver));
+    const leases = await Promise.all(chains.map((chain) => claimedRun(chain.threadId)));
+    for (const lease of leases.slice(0, 2)) await pool.query(TAKE_OVER, [lease.runId]);
+    const results = await Promise.allSettled(
+      chains.map((chain, index) => chain.put({ n: index }, { configurable: { [LEASE_KEY]: leases[index] } })),
+    );
+    const ofCode = (result: PromiseSettledResult<unknown>): unknown =>
+      result.status === "rejected" ? (result.reason as { readonly code: string }).code : "saved";
+    const expected = ["LEASE_LOST", "LEASE_LOST", "saved", "saved", "saved", "saved"];
+    expect(results.map(ofCode)).toEqual(expected);
+    const written = await Promise.allSettled(
+      chains.slice(2).map((chain, index) => {
+        const lease = { runId: leases[index + 2]?.runId, leaseToken: index === 0 ? 7 : 1 };
+        const config = { configurable: { ...chain.config().configurable, [LEASE_KEY]: lease } };
+        return saver.putWrites(config, [["n", index]], "task");
+      }),
+    );
+    expect(written.map(ofCode)).toEqual(["LEASE_LOST", "saved", "saved", "saved"]);
+    for (const [index, chain] of chains.entries()) {
+      const stored = await listOf(saver, threadConfig(chain.threadId));
+      expect(stored.map((tuple) => tuple.checkpoint.channel_values)).toEqual(index < 2 ? [] : [{ n: index }]);
+      expect(stored[0]?.pendingWrites ?? []).toHaveLength(index > 2 ? 1 : 0);
+    }
+    const { rows } = await pool.query("SELECT count(*)::int AS n FROM checkpoint_blobs WHERE thread_id = ANY ($1)", [chains.slice(0, 2).map(({ threadId }) => threadId)]); // prettier-ignore
+    expect(rows).toEqual([{ n: 0 }]);
+  });
+
   it.each(["put", "putWrites"] as const)(
     "%s waits for a takeover that is being committed, and then refuses",
     async (what) => {
