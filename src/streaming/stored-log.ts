@@ -209,6 +209,13 @@ export class StoredLog {
     if (buffer.hotFromSeq > 0) buffer.evicted.statesTo = Math.max(buffer.evicted.statesTo, buffer.hotFromSeq - 1);
   }
 
+  /** Whether what was begun here is no longer this process's, or not in the storage any more. */
+  isTakenBy(head: LogHead | null): boolean {
+    if (head === null) return this.known;
+    if (head.sealed || head.leaseToken > this.leaseToken) return true;
+    return !this.appended && head.nextSeq > this.buffer.nextSeq;
+  }
+
   /** What was evicted, by whoever did it. */
   hear(head: LogHead): void {
     const { buffer } = this;

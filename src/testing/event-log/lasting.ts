@@ -180,7 +180,7 @@ export function lastingCases(suite: EventLogSuite, withLog: WithEventLog): void 
         await log.begin(thread, { leaseToken, lasting: true });
         last = log.append(thread, [
           newEvent(`state ${run}`),
-          ...newEvents(20, "token").map((event) => ({ ...event, data: newEvent(text).data })),
+          ...Array.from({ length: 20 }, () => newEvent(text, "token")),
         ]);
         if (run === 0) first = last - 20;
         await log.flush(thread);
@@ -329,7 +329,10 @@ function restartedCases({ vitest: { it, expect } }: EventLogSuite, withLog: With
       const after = await reopen();
       expect(await after.unsealed()).toEqual([]);
       expect(await after.restless()).toHaveLength(2);
-      const [first, second] = [taken, left].map((thread) => ({ ...thread, leaseToken: TOKEN }));
+      const [first, second] = [
+        { ...taken, leaseToken: TOKEN },
+        { ...left, leaseToken: TOKEN },
+      ];
       expect(await after.restless()).toEqual(expect.arrayContaining([first, second]));
       await after.begin(taken, { leaseToken: TOKEN + 1, lasting: true });
       expect(await after.restless()).toEqual([second]);
