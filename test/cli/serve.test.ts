@@ -55,8 +55,8 @@ describe("heddle serve", () => {
       return rows;
     };
     expect(tables("runs.db")).toContain("threads");
-    expect(tables("runs.db")).not.toContain("checkpoints");
-    expect(tables("checkpoints.db")).toContain("checkpoints");
+    expect(tables("runs.db")).not.toContain("heddle_checkpoints");
+    expect(tables("checkpoints.db")).toContain("heddle_checkpoints");
     expect(tables("checkpoints.db")).not.toContain("threads");
   });
 

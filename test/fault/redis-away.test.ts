@@ -49,8 +49,11 @@ it.skipIf(!hasRedisServer())(
     });
     expect(await waitFor()).toMatchObject({ done: 2 });
     // Its event logs are there now, and jobs go through it.
-    expect((await server.admin.keys("heddle:log:*")).length).toBeGreaterThan(0);
-    expect((await server.admin.keys("{heddle}:heddle-threads:*")).length).toBeGreaterThan(0);
+    await eventually("an event log in Redis", async () => {
+      expect(await waitFor()).toMatchObject({ done: 2 });
+      return (await server.admin.keys("heddle:log:*")).length > 0;
+    });
+    expect(await server.admin.keys("{heddle}:heddle-threads:*")).not.toEqual([]);
     expect(cluster.alive()).toHaveLength(2);
   },
 );
