@@ -16,13 +16,16 @@ export interface RunFollowing {
    * A reader of a run's events that comes to an end even when the log is lost, or was never there.
    * @returns `null` when what the reader wants is no longer kept: the run has ended, or its log was lost
    */
-  follow(run: FollowedRun, position: EventPosition): Promise<EventCursor | null>;
+  follow(run: FollowedRun, position: EventPosition, options?: FollowOptions): Promise<EventCursor | null>;
   /**
    * Resolves when the run has ended, whoever executes it.
    * @throws the signal's reason; `SHUTTING_DOWN` when the server closes first
    */
   ended(run: RunRef, signal?: AbortSignal): Promise<void>;
 }
+
+/** `patient`: as {@link EventLog.open} takes it. */
+export type FollowOptions = Parameters<EventLog["open"]>[2];
 
 export function createRunFollowing(
   deps: Omit<FollowDeps, "endings"> & { readonly eventLog: EventLog; readonly logger: Logger },
@@ -31,14 +34,14 @@ export function createRunFollowing(
   const endings = createRunEndings(deps);
   const followDeps = { ...deps, endings };
 
-  const open = async (run: RunRef, position: EventPosition): Promise<EventCursor | null> => {
-    const cursor = await eventLog.open(run, position);
+  const open = async (run: RunRef, position: EventPosition, options: FollowOptions): Promise<EventCursor | null> => {
+    const cursor = await eventLog.open(run, position, options);
     return cursor === null ? null : new FollowedCursor(followDeps, run, cursor);
   };
 
   /** @returns whether the log has told of the end */
   const readToEnd = async (run: RunRef, signal: AbortSignal | undefined): Promise<boolean> => {
-    const cursor = await open(run, "now");
+    const cursor = await open(run, "now", { patient: true });
     if (cursor === null) return false;
     try {
       while ((await cursor.next(signal)).kind !== "end");
@@ -48,8 +51,12 @@ export function createRunFollowing(
     }
   };
 
-  const followLog = async (run: FollowedRun, position: EventPosition): Promise<EventCursor | null> => {
-    const cursor = await open(run, position);
+  const followLog = async (
+    run: FollowedRun,
+    position: EventPosition,
+    options: FollowOptions,
+  ): Promise<EventCursor | null> => {
+    const cursor = await open(run, position, options);
     if (cursor !== null || isTerminal(run.status)) return cursor;
     // Whoever has read events before had a log: it was lost, and its events with it.
     if (typeof position === "object" && position.afterSeq >= 0) return null;
@@ -60,14 +67,14 @@ export function createRunFollowing(
     if (row === null && run.kwargs.temporary) return new FollowedCursor(followDeps, run, null);
     // It ended, or was deleted with its thread, since it was looked up.
     if (row === null || isTerminal(row.status)) await eventLog.seal(run, [lastEvent(run.runId, row)]);
-    return (await open(run, position)) ?? new FollowedCursor(followDeps, run, null);
+    return (await open(run, position, options)) ?? new FollowedCursor(followDeps, run, null);
   };
 
   return {
     endings,
-    async follow(run, position) {
+    async follow(run, position, options) {
       try {
-        return await followLog(run, position);
+        return await followLog(run, position, options);
       } catch (error) {
         // The storage itself is away: that is what the client is told.
         await store.ping();

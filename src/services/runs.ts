@@ -18,7 +18,7 @@ import { explainedRun } from "./explain-run.js";
 import type { FollowedThreads } from "./followed-threads.js";
 import { newId } from "./identifiers.js";
 import { createRunCancellation } from "./run-cancellation.js";
-import { createRunFollowing } from "./run-following.js";
+import { createRunFollowing, type FollowOptions } from "./run-following.js";
 import type { RunRequest } from "./run-request.js";
 import { draftRun } from "./run-request.js";
 import type { FollowedRun } from "./run-result.js";
@@ -185,9 +185,14 @@ export function createRunsService(deps: RunsDeps) {
     },
 
     /** Create a run and follow it from its first event. */
-    async attach(caller: Caller, threadId: string | null, request: RunRequest): Promise<AttachedRun> {
+    async attach(
+      caller: Caller,
+      threadId: string | null,
+      request: RunRequest,
+      options?: FollowOptions,
+    ): Promise<AttachedRun> {
       const run = await create(caller, threadId, request);
-      return { run, cursor: await following.follow(run, "start") };
+      return { run, cursor: await following.follow(run, "start", options) };
     },
 
     /** Follow a run that exists. @throws `RUN_NOT_FOUND`, `THREAD_NOT_FOUND` */
@@ -195,6 +200,7 @@ export function createRunsService(deps: RunsDeps) {
       caller: Caller,
       ref: { readonly threadId: string | null; readonly runId: string },
       position: EventPosition,
+      options?: FollowOptions,
     ): Promise<AttachedRun> {
       let run: Run;
       try {
@@ -205,7 +211,7 @@ export function createRunsService(deps: RunsDeps) {
         if (left === null) throw error;
         return left;
       }
-      return { run, cursor: await following.follow(run, position) };
+      return { run, cursor: await following.follow(run, position, options) };
     },
 
     /** The document of `wait` and `join`; resolves when the run has ended. */

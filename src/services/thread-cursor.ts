@@ -13,8 +13,11 @@ export function isSnapshot(event: RunEvent): event is SnapshotEvent {
 }
 
 export interface ThreadCursorDeps {
-  /** Open the log again, strictly after a number; `null` when the thread is gone or the server closes. */
-  readonly reopen: (afterSeq: number) => Promise<EventCursor | null>;
+  /**
+   * Open the log again, strictly after a number; `null` when the thread is gone or the server closes.
+   * @param hasRun something has happened on the thread, so that it was there
+   */
+  readonly reopen: (afterSeq: number, hasRun: boolean) => Promise<EventCursor | null>;
   /** Whether the caller may still see the thread. Asked before the first event when it was not there at opening. */
   readonly isVisible: () => Promise<boolean>;
   /** The state as it is now, as an event outside the log; `null` when there is none. */
@@ -36,6 +39,7 @@ export class ThreadCursor implements EventCursor {
   /** Waits to be handed out before the log is read on. */
   #waiting: CursorRead[] = [];
   #closed = false;
+  #hasRead = false;
   /** The newest event when the log was opened; -1 for none. */
   readonly newestSeq: number;
   /** Something is there to be read without waiting. */
@@ -95,6 +99,7 @@ export class ThreadCursor implements EventCursor {
   }
 
   async #take(read: Extract<CursorRead, { kind: "events" | "gap" }>): Promise<void> {
+    this.#hasRead = true;
     const fromSeq = read.kind === "gap" ? read.resumeAtSeq : (read.events[0]?.seq ?? 0);
     const isGap = read.kind === "gap" || fromSeq > this.#nextSeq;
     const stateLost = read.kind === "gap" ? read.lost === "state" : isGap;
@@ -107,7 +112,8 @@ export class ThreadCursor implements EventCursor {
 
   /** A log ends when it is dropped or has never had an event for long; the thread may be there all the same. */
   async #goOn(): Promise<boolean> {
-    const log = await this.#deps.reopen(Number.isFinite(this.#nextSeq) ? this.#nextSeq - 1 : Number.MAX_SAFE_INTEGER);
+    const afterSeq = Number.isFinite(this.#nextSeq) ? this.#nextSeq - 1 : Number.MAX_SAFE_INTEGER;
+    const log = await this.#deps.reopen(afterSeq, this.#hasRead);
     if (log === null) {
       this.close();
       return false;

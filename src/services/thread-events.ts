@@ -109,10 +109,10 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
         const hasMissed = nextSeq !== null && isEmpty && (nextSeq < newest || (newest === 0 && nextSeq === 0));
         return new ThreadCursor(
           {
-            reopen: async (afterSeq) => {
+            reopen: async (afterSeq, hasRun) => {
               if (deps.closing?.aborted === true) return null;
               // A thread that is gone was deleted; one that has not been there yet may still come.
-              if (exists && !(await isVisible(threadId, access))) return null;
+              if ((exists || hasRun) && !(await isVisible(threadId, access))) return null;
               return open(threadId, { afterSeq });
             },
             isVisible: () => isVisible(threadId, access),
