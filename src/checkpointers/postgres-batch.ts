@@ -43,17 +43,17 @@ export async function storeBatch(database: SqlClient, { puts, writes }: Batch): 
     puts.map((put) => toText(put.checkpointNs)),
     puts.map((put) => toText(put.checkpointId)),
     puts.map((put) => (put.parentId === undefined ? null : toText(put.parentId))),
-    checkpoints.map(offset),
-    checkpoints.map(length),
-    metadata.map(offset),
-    metadata.map(length),
+    checkpoints.map(offsetOf),
+    checkpoints.map(lengthOf),
+    metadata.map(offsetOf),
+    metadata.map(lengthOf),
     puts.map((put) => leases.place(put)),
     blobs.map(({ index }) => index + 1),
     blobs.map(({ entry: [channel] }) => toText(channel)),
     blobs.map(({ put, entry: [channel] }) => String(versionOf(put.versions, channel))),
     blobs.map(({ entry: [, { type }] }) => type),
-    values.map(offset),
-    values.map(length),
+    values.map(offsetOf),
+    values.map(lengthOf),
     rows.map(({ put }) => toText(put.threadId)),
     rows.map(({ put }) => toText(put.checkpointNs)),
     rows.map(({ put }) => toText(put.checkpointId)),
@@ -62,8 +62,8 @@ export async function storeBatch(database: SqlClient, { puts, writes }: Batch): 
     rows.map(({ entry: [index] }) => index),
     rows.map(({ entry: [, { channel }] }) => toText(channel)),
     rows.map(({ entry: [, { type }] }) => type),
-    written.map(offset),
-    written.map(length),
+    written.map(offsetOf),
+    written.map(lengthOf),
     rows.map(({ put }) => leases.place(put)),
     payload.bytes(),
     ...leases.parameters(),
@@ -80,8 +80,8 @@ interface Slice {
   readonly offset: number;
   readonly length: number | null;
 }
-const offset = (slice: Slice): number => slice.offset;
-const length = (slice: Slice): number | null => slice.length;
+const offsetOf = (slice: Slice): number => slice.offset;
+const lengthOf = (slice: Slice): number | null => slice.length;
 
 /** All values as one parameter: arrays of `bytea` would travel as text. */
 class Payload {

@@ -74,8 +74,12 @@ export interface EventLog {
    * @param last the run's last events, written in the same step, so that no crash leaves an end without a seal
    */
   seal(run: RunRef, last?: readonly NewRunEvent[]): Promise<void>;
-  /** A cursor, or `null` when no log of the run is kept (never begun, or expired). */
-  open(run: RunRef, position: EventPosition): Promise<EventCursor | null>;
+  /**
+   * A cursor, or `null` when no log of the run is kept (never begun, or expired).
+   * @param options.patient the run's outcome is wanted: events may be kept back until its end, and need not be stored by then.
+   *   A log without other readers is written in fewer steps. Default false.
+   */
+  open(run: RunRef, position: EventPosition, options?: { readonly patient?: boolean }): Promise<EventCursor | null>;
   /** How far a log goes, as readers see it now; `null` when none is kept. */
   extent(run: RunRef): Promise<LogExtent | null>;
   /** Forget a run's log. Its readers end, with a gap before if something was unread. */

@@ -71,8 +71,9 @@ export interface EventStorage {
    * the storage must show what it is about. `onMissed` says that any number of hints may have been lost (a connection was):
    * look at the head of everything that is read. Called once. `null`: this storage cannot tell; the log looks by itself.
    */
-  readonly watch:
-    ((listener: { readonly onGrown: (run: RunRef) => void; readonly onMissed: () => void }) => LogWatch) | null;
+  readonly watch: ((listener: WatchListener) => LogWatch) | null;
+  /** `watch` tells a log's writer that others read it. Default false: they may, unnoticed. */
+  readonly tellsOfReaders?: boolean;
   head(run: RunRef): Promise<LogHead | null>;
   /** The heads of many logs in one question, for those who were not told; `null` for what is not kept. */
   heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]>;
@@ -82,6 +83,10 @@ export interface EventStorage {
    * - the stored `leaseToken` is greater than the writer's: a worker that lost its run cannot add to its successor's events;
    * - the log is sealed: of two that end it one does;
    * - `storedSeq` is a number and the log is not there (it was dropped), or its `nextSeq` is smaller (the storage lost some).
+   *
+   * A disposable storage may have lost that a writer was fenced off, and have got the log again from him. It refuses events also
+   * when `storedSeq` is a number and the log's token is smaller than the writer's; when `storedSeq` is `null`, events replace such
+   * a log, if it has any. (Lasting logs: their writers follow one another.)
    *
    * Otherwise a log that is not there is made, and of one that is there `nextSeq`, `leaseToken` and `evicted` become the greater
    * of both; `resumable` stays. An event whose number is taken stays as it was, and is not counted again in `bytes`: a write
@@ -126,6 +131,11 @@ export interface EventStorage {
    */
   wasDeleted?(run: RunRef): Promise<boolean>;
   /**
+   * Whether the run is still running under this token, by its row. Only of disposable storages: asked before what they lost is
+   * written again, since the token that fenced a writer off may be lost as well. Absent: nobody can tell, and everybody may.
+   */
+  holdsLease?(run: RunRef, leaseToken: number): Promise<boolean>;
+  /**
    * Delete sealed logs whose time is over, at most `limit`; several processes ask at once. Of a lasting log only the events go: its
    * head stays, with `evicted` up to its end, unless it never had an event. @returns those that this call deleted or emptied
    */
@@ -140,6 +150,14 @@ export interface EventStorage {
    */
   lasting(limit: number, after: string | null): Promise<readonly RunRef[]>;
   close(): Promise<void>;
+}
+
+/** Who is told by {@link EventStorage.watch}. */
+export interface WatchListener {
+  readonly onGrown: (run: RunRef) => void;
+  readonly onMissed: () => void;
+  /** Another process reads a log that was written here just now: what comes next is urgent. */
+  readonly onRead: (run: RunRef) => void;
 }
 
 /** A subscription to remote growth. No connection is held per log. */

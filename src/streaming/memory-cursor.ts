@@ -5,6 +5,7 @@ import { Wakeup } from "./wakeup.js";
 
 /** A cursor over a buffer that holds everything there is. */
 export class MemoryCursor implements EventCursor, BufferReader {
+  readonly patient = false;
   readonly position: ReadPosition;
   readonly #buffer: RunBuffer;
   readonly #wakeup = new Wakeup();

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RunRef } from "../core/run.js";
 import type { PostgresDatabase } from "../databases/postgres/open.js";
-import type { EventStorage, LogWatch } from "./event-storage.js";
+import type { LogWatch, WatchListener } from "./event-storage.js";
 import { MAX_PAYLOAD_BYTES, noticePayload, parseNotice } from "./notice-payload.js";
 import { SQL } from "./postgres-event-statements.js";
 
@@ -10,8 +10,6 @@ const CHANNEL = "heddle_events";
 
 /** In place of run ids: too many to name. */
 const ALL = "*";
-
-type WatchListener = Parameters<NonNullable<EventStorage["watch"]>>[0];
 
 /**
  * Hints by NOTIFY and LISTEN: JSON arrays of the sender and the runs whose logs changed. Sent after the write and apart from
@@ -68,6 +66,12 @@ export class PostgresEventHints {
 
   asked(runIds: readonly string[]): void {
     for (const runId of runIds) if (this.#watched.has(runId)) this.#asked.add(runId);
+  }
+
+  /** Others have asked for these: tell them now, and their writers here that they read. */
+  grew(runs: readonly RunRef[]): void {
+    this.send(runs);
+    for (const run of runs) this.#listener?.onRead(run);
   }
 
   /** Tell other processes, some time soon. */

@@ -77,6 +77,7 @@ export async function openPostgresEventStorage(uri: string, context: DriverConte
 
 class PostgresEventStorage implements EventStorage {
   readonly disposable = false;
+  readonly tellsOfReaders = true;
   readonly #database: PostgresDatabase;
   readonly #hints: PostgresEventHints;
   readonly #clock: StoreClock | null;
@@ -136,7 +137,7 @@ class PostgresEventStorage implements EventStorage {
       events.map(({ data }) => (data.isWellFormed() ? data : toText(data))),
     ]);
     const followed = rows.filter((row) => !row.refused);
-    if (followed.length > 0) this.#hints.send(followed.map(toRef));
+    if (followed.length > 0) this.#hints.grew(followed.map(toRef));
     return rows.filter((row) => row.refused).map(toRef);
   }
 

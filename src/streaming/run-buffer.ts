@@ -17,6 +17,8 @@ export interface BufferReader {
   wake(): void;
   close(): void;
   readonly position: ReadPosition;
+  /** Waits for the end; the events may come with it. */
+  readonly patient: boolean;
 }
 
 /**
@@ -33,6 +35,8 @@ export class RunBuffer {
   /** A reader left before it had read to the end: its client may come back. */
   leftEarly = false;
   sealed = false;
+  /** The run has ended and nothing will be appended, but the storage does not know yet. */
+  ending = false;
   nextSeq: number;
   /** Readers see events before this one. */
   visibleSeq: number;
@@ -127,12 +131,21 @@ export class RunBuffer {
 
   /** What waits at a position at or after {@link hotFromSeq}, or `null` for nothing yet. Moves the position. */
   read(position: ReadPosition): CursorRead | null {
-    if (position.nextSeq >= this.visibleSeq) return this.sealed && this.visibleSeq === this.nextSeq ? END : null;
+    return this.#readUpTo(position, this.visibleSeq, this.sealed);
+  }
+
+  /** {@link read} of a log that is {@link ending}, with what is not stored yet. */
+  readUnstored(position: ReadPosition): CursorRead | null {
+    return this.#readUpTo(position, this.nextSeq, true);
+  }
+
+  #readUpTo(position: ReadPosition, limitSeq: number, isOver: boolean): CursorRead | null {
+    if (position.nextSeq >= limitSeq) return isOver && limitSeq === this.nextSeq ? END : null;
     const index = this.#indexOf(position.nextSeq);
     const gap = stepOverHole(position, this.#events[index]?.seq ?? this.nextSeq, this.evicted);
     if (gap !== null) return gap;
-    const events = takeEvents(this.#events, index, position, this.visibleSeq);
-    return events.length === 0 ? this.read(position) : { kind: "events", events };
+    const events = takeEvents(this.#events, index, position, limitSeq);
+    return events.length === 0 ? this.#readUpTo(position, limitSeq, isOver) : { kind: "events", events };
   }
 
   /** A cursor was closed. */
@@ -144,6 +157,12 @@ export class RunBuffer {
   /** True when an open cursor has not read everything. */
   hasUnreadReader(): boolean {
     for (const reader of this.readers) if (reader.position.nextSeq < this.nextSeq) return true;
+    return false;
+  }
+
+  /** Somebody reads as it grows. */
+  get hasEagerReader(): boolean {
+    for (const reader of this.readers) if (!reader.patient) return true;
     return false;
   }
 

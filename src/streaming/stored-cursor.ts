@@ -4,6 +4,9 @@ import { MAX_READ_BYTES, type ReadPosition, stepOverHole, takeEvents } from "./r
 import type { BufferReader, RunBuffer } from "./run-buffer.js";
 import { Wakeup } from "./wakeup.js";
 
+/** What may wait for a patient reader: then it reads along, from memory. */
+const PATIENT_EVENTS = 1_000;
+
 const END: CursorRead = Object.freeze({ kind: "end" });
 
 /**
@@ -12,6 +15,7 @@ const END: CursorRead = Object.freeze({ kind: "end" });
  */
 export class StoredCursor implements EventCursor, BufferReader {
   readonly position: ReadPosition;
+  readonly patient: boolean;
   readonly #buffer: RunBuffer;
   readonly #storage: EventStorage;
   readonly #onHole: () => Promise<void>;
@@ -27,10 +31,12 @@ export class StoredCursor implements EventCursor, BufferReader {
       /** Events are missing: learn why, if another process knows. */
       readonly onHole: () => Promise<void>;
       readonly onClose: () => void;
+      readonly patient: boolean;
     },
   ) {
     this.#buffer = buffer;
     this.position = position;
+    this.patient = options.patient;
     this.#storage = options.storage;
     this.#onHole = options.onHole;
     this.#onClose = options.onClose;
@@ -52,13 +58,13 @@ export class StoredCursor implements EventCursor, BufferReader {
   }
 
   wake(): void {
-    this.#wakeup.wake();
+    if (!this.#mayWait()) this.#wakeup.wake();
   }
 
   async #next(signal: AbortSignal | undefined): Promise<CursorRead> {
     for (;;) {
       const isStored = this.position.nextSeq < this.#buffer.hotFromSeq;
-      if (isStored) {
+      if (isStored && !this.#mayWait()) {
         const read = await this.#readStorage();
         signal?.throwIfAborted();
         if (read !== null) return read;
@@ -72,7 +78,15 @@ export class StoredCursor implements EventCursor, BufferReader {
 
   #readMemory(): CursorRead | null {
     if (this.#closed) return END;
-    return this.position.nextSeq < this.#buffer.hotFromSeq ? null : this.#buffer.read(this.position);
+    if (this.position.nextSeq < this.#buffer.hotFromSeq || this.#mayWait()) return null;
+    // The row has ended: no other attempt can tell another story.
+    if (this.patient && this.#buffer.ending) return this.#buffer.readUnstored(this.position);
+    return this.#buffer.read(this.position);
+  }
+
+  #mayWait(): boolean {
+    if (!this.patient || this.#closed || this.#buffer.ending || this.#buffer.sealed) return false;
+    return this.#buffer.visibleSeq - this.position.nextSeq < PATIENT_EVENTS;
   }
 
   /** `null` when the position moved over a forgiven hole, or the log was dropped meanwhile: look again. */

@@ -148,7 +148,11 @@ export class StoredEventLog implements EventLog {
     if (log !== undefined) await this.#logs.look(log);
   }
 
-  async open(run: RunRef, position: EventPosition): Promise<EventCursor | null> {
+  async open(
+    run: RunRef,
+    position: EventPosition,
+    { patient = false }: { readonly patient?: boolean } = {},
+  ): Promise<EventCursor | null> {
     const unhold = this.#logs.hold(run);
     try {
       const inMemory = this.#logs.get(run);
@@ -160,6 +164,7 @@ export class StoredEventLog implements EventLog {
         storage: this.#storage,
         onHole: () => this.#logs.look(log),
         onClose: () => this.#left(log),
+        patient,
       });
       this.#logs.opened(log, !isThere);
       // Only the first late reader prolongs it.

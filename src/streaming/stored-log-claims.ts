@@ -2,11 +2,16 @@ import type { Clock } from "../core/clock.js";
 import type { NewRunEvent, RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
-import { eventBytes } from "./run-buffer.js";
+import { eventBytes, type RunBuffer } from "./run-buffer.js";
 import { PATIENCE_MS } from "./stored-log-writer.js";
 
 /** A disposable storage failed, or took too long. */
 export const NO_ANSWER = Symbol("no answer");
+
+/** Whether there is an answer, and the log. */
+export function isHead(head: LogHead | null | typeof NO_ANSWER): head is LogHead {
+  return head !== null && head !== NO_ANSWER;
+}
 
 /** Greater than every lease token of a run: of whoever ends a log that another process writes. */
 const LAST_TOKEN = 2_147_483_647;
@@ -91,6 +96,15 @@ export class StorageQuestions {
     if (params.leaseToken !== undefined && leaseToken > params.leaseToken) return;
     const claim = claimOf(run, { leaseToken, resumable: true, lasting: true, storedSeq: nextSeq });
     await this.#storage.write([{ ...claim, nextSeq, sealForMs: params.forMs }]);
+  }
+
+  /**
+   * Whether its writer may write again what a disposable storage has lost: what fenced him off may be lost, too, so the run's row is
+   * asked.
+   */
+  async mayRestore({ run, lasting }: Pick<RunBuffer, "run" | "lasting">, leaseToken: number): Promise<boolean> {
+    if (leaseToken === 0 || lasting) return true;
+    return (await this.#storage.holdsLease?.(run, leaseToken)) !== false;
   }
 
   /** Somebody reads a lasting log that nobody has written to. */

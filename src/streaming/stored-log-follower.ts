@@ -34,6 +34,8 @@ export interface FollowerOptions {
    * @returns false when there is more to read
    */
   readonly onLooked: (log: StoredLog, head: LogHead | null, read: NewEvents | null) => boolean | Promise<boolean>;
+  /** Another process reads what is written here. */
+  readonly onReadElsewhere: (log: StoredLog) => void;
   /** Somebody else writes a log of which nobody waits here. */
   readonly onUnread: (log: StoredLog) => void;
   readonly onError: (error: unknown) => void;
@@ -68,6 +70,10 @@ export class StoredLogFollower {
       options.storage.watch?.({
         onGrown: (run) => this.#hint(run),
         onMissed: () => this.#lookAtAll(),
+        onRead: (run) => {
+          const log = options.logs.get(run);
+          if (log !== undefined) options.onReadElsewhere(log);
+        },
       }) ?? null;
   }
 

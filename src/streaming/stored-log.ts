@@ -35,6 +35,10 @@ export class StoredLog {
   dropped = false;
   /** Readers that are about to come: until they are there it must not leave memory, or they would read what nobody fills. */
   arriving = 0;
+  /** Another process reads it. */
+  readElsewhere = false;
+  /** It was written without anybody asking for it. */
+  overdue = false;
   /** It was given the long life, for a reader that left before its end or came after it. */
   prolonged = false;
   /** Its life was extended for an open reader. */
@@ -92,13 +96,17 @@ export class StoredLog {
     return this.storedSeq < this.buffer.nextSeq || this.sealForMs !== null || !this.known;
   }
 
+  /** Somebody waits for what is written next. */
+  get isUrgent(): boolean {
+    return this.closing !== null || this.readElsewhere || this.overdue || this.buffer.hasEagerReader;
+  }
+
   begin(leaseToken: number): void {
     this.begun = true;
     this.leaseToken = leaseToken;
     this.active = true;
     if (!this.buffer.lasting) return;
     this.wakeUp();
-    this.cold = false;
     if (leaseToken > 0) {
       this.#isClaimed = true;
       this.holders.begin(leaseToken);
@@ -139,6 +147,8 @@ export class StoredLog {
     this.append(last);
     this.closing = { last };
     this.sealForMs = sealForMs;
+    this.buffer.ending = true;
+    this.buffer.wakeReaders();
   }
 
   /** What the storage lacks; of the events only the first when they have more than `maxBytes`. */
@@ -196,6 +206,7 @@ export class StoredLog {
     this.closing = null;
     this.sealForMs = null;
     this.resting = false;
+    this.buffer.ending = false;
     this.buffer.sealed = false;
     this.buffer.truncate(this.storedSeq);
   }

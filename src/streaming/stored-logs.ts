@@ -3,14 +3,14 @@ import type { Logger } from "../core/logger.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
 import { type Claim, firstSeq } from "./lasting-logs.js";
+import { GatheredWrites } from "./gathered-writes.js";
 import { MAX_READ_BYTES } from "./read-position.js";
 import { RunBuffers } from "./run-buffers.js";
 import { SealedLogs } from "./sealed-logs.js";
 import { StoredLog } from "./stored-log.js";
-import { NO_ANSWER, StorageQuestions } from "./stored-log-claims.js";
+import { isHead, NO_ANSWER, StorageQuestions } from "./stored-log-claims.js";
 import { type NewEvents, StoredLogFollower } from "./stored-log-follower.js";
 import { StoredLogWriter } from "./stored-log-writer.js";
-import { TurnBatch } from "./turn-batch.js";
 
 /** How long a log that vanished from a disposable storage may take to be written again by whoever writes it. */
 const REWRITE_MS = 5_000;
@@ -36,7 +36,7 @@ export class StoredLogs {
   readonly #follower: StoredLogFollower;
   /** Ended here; served from memory a while longer. */
   readonly #lingering: SealedLogs;
-  readonly #batch = new TurnBatch(() => this.#writer.start());
+  readonly #writes: GatheredWrites;
 
   constructor(options: StoredLogsOptions) {
     const { storage, clock, logger, lingerMs } = options;
@@ -55,11 +55,16 @@ export class StoredLogs {
       },
       onRefused: (log, write) => this.#refused(log, write),
     });
+    this.#writes = new GatheredWrites(this.#writer, { storage, clock });
     this.#follower = new StoredLogFollower({
       storage,
       clock,
       logs: this.#byRun,
       onLooked: (log, head, read) => this.#looked(log, head, read),
+      onReadElsewhere: (log) => {
+        log.readElsewhere = true;
+        if (log.needsWrite) this.touch(log);
+      },
       onUnread: (log) => {
         if (log.needsWrite) return;
         log.begun = false;
@@ -133,6 +138,7 @@ export class StoredLogs {
     if (arrived) log.arriving -= 1;
     if (!log.buffer.sealed) this.#follower.follow(log);
     this.#lingering.wasOpened(log.buffer);
+    if (log.isUrgent && log.needsWrite) this.touch(log);
   }
 
   /** Begin a log that nobody else has written, so that the storage need not be asked. */
@@ -151,7 +157,11 @@ export class StoredLogs {
   async takeOver(run: RunRef, params: Claim): Promise<void> {
     let log = this.#byRun.get(run);
     for (; log?.handover; log = this.#byRun.get(run)) await log.handover;
-    if (log?.begun === true && log.buffer.lasting) return this.#handOver(log, params);
+    if (log?.begun === true && log.buffer.lasting) {
+      // Whoever begins next finds the end of the one before.
+      await this.flush(log);
+      return this.#handOver(log, params);
+    }
     if (log !== undefined) {
       log.begun = false;
       await this.#writer.settled(log);
@@ -170,6 +180,7 @@ export class StoredLogs {
       if (leaseToken === log.leaseToken) log.begin(leaseToken);
       return;
     }
+    if (!log.begun || log.handover !== null) return this.takeOver(log.buffer.run, params);
     const { promise, resolve } = Promise.withResolvers<void>();
     const { run } = log.buffer;
     let isTaken = false;
@@ -203,14 +214,13 @@ export class StoredLogs {
 
   /** Something is to be written. */
   touch(log: StoredLog): void {
-    this.#writer.add(log);
-    this.#batch.mark();
+    this.#writes.add(log);
   }
 
   /** @throws what the storage threw */
   async flush(log: StoredLog): Promise<void> {
     while (log.handover !== null) await log.handover;
-    this.#batch.run();
+    this.#writes.run();
     await this.#writer.flush(log);
   }
 
@@ -259,6 +269,7 @@ export class StoredLogs {
   /** Write what is there, end all readers. @throws what the storage threw */
   async close(): Promise<void> {
     this.#follower.close();
+    this.#writes.close();
     const flushed = await Promise.allSettled(this.all().map((log) => this.flush(log)));
     this.#lingering.close();
     this.#writer.close();
@@ -326,13 +337,13 @@ export class StoredLogs {
   async #looked(log: StoredLog, head: LogHead | null, read: NewEvents | null): Promise<boolean> {
     // The token that it has found may be that of the next run here.
     while (log.handover !== null) await log.handover;
-    if (log.begun && !isTakenFrom(log, head)) {
+    if (log.begun && !log.isTakenBy(head)) {
       if (head !== null) log.hear(head);
       return true;
     }
     // What is on its way may be what the storage has.
     await this.#writer.settled(log);
-    if (log.dropped || (log.begun && (log.buffer.sealed || !isTakenFrom(log, head)))) return true;
+    if (log.dropped || (log.begun && (log.buffer.sealed || !log.isTakenBy(head)))) return true;
     if (head === null) {
       await this.#vanished(log);
       return true;
@@ -343,8 +354,8 @@ export class StoredLogs {
   async #vanished(log: StoredLog): Promise<void> {
     if (await this.#isLost(log.buffer.run)) {
       if (log.begun) {
-        log.rewrite();
-        this.touch(log);
+        await this.#restore(log);
+        if (log.begun) this.touch(log);
         return;
       }
       const now = this.#clock.now();
@@ -360,13 +371,22 @@ export class StoredLogs {
     return (await this.#storage.wasDeleted?.(run)) !== true;
   }
 
+  /** Write again what a disposable storage has lost, unless another worker has the run. @throws when nobody can tell */
+  async #restore(log: StoredLog): Promise<void> {
+    const { leaseToken } = log;
+    const isMine = log.closing !== null || (await this.questions.mayRestore(log.buffer, leaseToken));
+    if (log.dropped || !log.begun || log.leaseToken !== leaseToken) return;
+    if (isMine) log.rewrite();
+    else this.#leaveToOthers(log, null, null);
+  }
+
   /** Others have written it, or ended it: from here on it is only read here. @returns false when there is more to read */
-  #leaveToOthers(log: StoredLog, head: LogHead, read: NewEvents | null): boolean {
+  #leaveToOthers(log: StoredLog, head: LogHead | null, read: NewEvents | null): boolean {
     if (log.begun) {
       log.giveUp();
       this.#lingering.remove(log.buffer);
     }
-    const isAll = log.follow(head, read, MAX_READ_BYTES);
+    const isAll = head === null || log.follow(head, read, MAX_READ_BYTES);
     if (log.buffer.sealed) this.#follower.unfollow(log);
     else if (log.buffer.readers.size > 0) this.#follower.follow(log);
     this.forgetIfIdle(log);
@@ -380,9 +400,11 @@ export class StoredLogs {
     if (log.dropped || !log.begun) return;
     if (head !== null && (head.sealed || head.leaseToken > log.leaseToken)) this.#leaveToOthers(log, head, null);
     else if (head === null) {
-      if (await this.#isLost(run)) log.rewrite();
+      if (await this.#isLost(run)) await this.#restore(log);
       else this.#discard(log);
-    } else if (head.nextSeq < (write.storedSeq ?? 0)) log.rewrite();
+    } else if (head.nextSeq < (write.storedSeq ?? 0)) await this.#restore(log);
+    // The storage has lost that its writer was fenced off, and he has written it again.
+    else if (this.#storage.disposable && head.leaseToken < log.leaseToken) log.rewrite();
     else throw new Error(`The events of run ${run.runId} were refused by their storage`);
   }
 
@@ -393,15 +415,4 @@ export class StoredLogs {
     this.#lingering.remove(log.buffer);
     log.buffer.discard();
   }
-}
-
-/** Whether a log that was begun here is no longer this process's, or not in the storage any more. */
-function isTakenFrom(log: StoredLog, head: LogHead | null): boolean {
-  if (head === null) return log.known;
-  if (head.sealed || head.leaseToken > log.leaseToken) return true;
-  return !log.appended && head.nextSeq > log.buffer.nextSeq;
-}
-
-function isHead(head: LogHead | null | typeof NO_ANSWER): head is LogHead {
-  return head !== null && head !== NO_ANSWER;
 }

@@ -91,6 +91,7 @@ export function losing(storage: EventStorage, isLost: () => boolean): EventStora
   return altered(storage, () => ({
     watch: (listener) =>
       watch.call(storage, {
+        onRead: listener.onRead,
         onGrown: (run) => {
           if (!isLost()) listener.onGrown(run);
         },

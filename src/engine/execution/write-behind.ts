@@ -32,7 +32,7 @@ export class WriteBehind {
   /** Hand over pending writes. @throws what an earlier call failed with */
   add(work: Promise<unknown>): void {
     this.#throwFailure();
-    this.#track(work);
+    void this.#track(work);
   }
 
   /** Resolves when everything that was handed over is stored. @throws what failed first */

@@ -67,7 +67,7 @@ const createRoutes = (prefix: string): readonly Route[] => {
       async handle(exchange, deps) {
         const threadId = threadOf(exchange);
         const { request, cancelOnDisconnect } = decodeRun(await exchange.body(), deps.settings);
-        const attached = await deps.services.runs.attach(exchange.caller, threadId, request);
+        const attached = await deps.services.runs.attach(exchange.caller, threadId, request, { patient: true });
         return awaitRun(exchange, deps, attached, { stateless: threadId === null, cancelOnDisconnect });
       },
     },
@@ -179,7 +179,7 @@ export const runRoutes: readonly Route[] = [
     async handle(exchange, deps) {
       const ref = refOf(exchange);
       const { cancelOnDisconnect } = decodeJoin(exchange.query, undefined);
-      const attached = await deps.services.runs.join(exchange.caller, ref, "start");
+      const attached = await deps.services.runs.join(exchange.caller, ref, "start", { patient: true });
       return awaitRun(exchange, deps, attached, { stateless: false, cancelOnDisconnect });
     },
   },

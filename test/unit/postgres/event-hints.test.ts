@@ -36,7 +36,7 @@ it("notifies of logs that another process follows, made or wrote, and of no othe
     for (const runId of [home, asked, taken]) await writer.write([write(runId, { seq: 0, leaseToken: 1 })]);
     // Made by a process that does not execute it.
     await reader.write([write(made, { seq: 0, leaseToken: 0 })]);
-    const watch = reader.watch?.({ onGrown: () => undefined, onMissed: () => undefined });
+    const watch = reader.watch?.({ onGrown: () => undefined, onRead: () => undefined, onMissed: () => undefined });
     watch?.add({ runId: asked, threadId: "thread" });
     expect(await reader.head({ runId: asked, threadId: "thread" })).toMatchObject({ nextSeq: 1 });
     // Looked at, and not to be told of.

@@ -63,6 +63,8 @@ describe("event log in Postgres", () => {
 
     // More runs than one message can name.
     for (const run of runs) writer.log.append(run, newEvents(1));
+    // The writer learns with this write that others read.
+    writer.clock.advance(50);
     for (const read of await Promise.all(reads)) expect(seqsOf(read)).toEqual([0]);
   });
 
@@ -76,6 +78,7 @@ describe("event log in Postgres", () => {
       const read = drain(cursor, 3);
       await query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'heddle-listen'");
       writer.log.append(run, newEvents(3, "state", from));
+      if (from === 0) writer.clock.advance(50);
       expect((await read).seqs).toEqual(range(from, from + 3));
     }
   });
@@ -86,7 +89,7 @@ describe("event log in Postgres", () => {
     let hints = 0;
     const [watching, watched] = [await openPostgresEventStorage(database.uri, { cwd: "." }), newRun()];
     closers.push(() => watching.close());
-    const watch = watching.watch?.({ onGrown: () => (hints += 1), onMissed: () => (hints += 1) });
+    const watch = watching.watch?.({ onGrown: () => (hints += 1), onRead: () => 0, onMissed: () => (hints += 1) });
     watch?.add(watched);
     await log.begin(run, { leaseToken: 1 });
     await log.flush(run);

@@ -50,7 +50,8 @@ describe("StoredEventLog", () => {
   it("writes what is appended in one turn as one batch, after a first one at once", async () => {
     const { log, writes } = await opened();
     await log.begin(run);
-    await turn();
+    await log.flush(run);
+    await log.open(run, "start");
     const before = writes();
     for (let i = 0; i < 100; i += 1) {
       log.append(run, events(1));
@@ -59,6 +60,52 @@ describe("StoredEventLog", () => {
     await turn();
     await turn();
     expect(writes() - before).toBe(2);
+    await log.close();
+  });
+
+  it("gathers what nobody reads, for 50 ms or until the end", async () => {
+    const { log, writes, clock } = await opened();
+    const other = { runId: "o", threadId: "t" };
+    for (const one of [run, other]) await log.begin(one);
+    for (let i = 0; i < 10; i += 1) {
+      log.append(run, events(1));
+      log.append(other, events(1));
+      await turn();
+    }
+    expect(writes()).toBe(0);
+    await log.seal(other);
+    // With it travels what waited.
+    expect(writes()).toBe(1);
+    log.append(run, events(1));
+    await turn();
+    clock.advance(49);
+    expect(writes()).toBe(1);
+    clock.advance(1);
+    await turn();
+    expect(writes()).toBe(2);
+    await log.close();
+  });
+
+  it("gives who waits for the outcome everything at the end, before that is stored, and lets others read along", async () => {
+    const { log, writes, sqlite } = await opened({ asynchronous: true });
+    await log.begin(run);
+    const patient = await log.open(run, "start", { patient: true });
+    let reads = 0;
+    const read = patient?.next().then((one) => {
+      reads += 1;
+      return one;
+    });
+    log.append(run, events(3));
+    for (let turns = 0; turns < 5; turns += 1) await turn();
+    expect([reads, writes()]).toEqual([0, 0]);
+    const eager = await log.open(run, "start");
+    expect((await eager?.next())?.kind).toBe("events");
+    expect(reads).toBe(0);
+    const sealed = log.seal(run, events(1));
+    expect(await read).toMatchObject({ kind: "events", events: [{ seq: 0 }, { seq: 1 }, { seq: 2 }, { seq: 3 }] });
+    expect((await sqlite.head(run))?.sealed).toBe(false);
+    expect(await patient?.next()).toEqual({ kind: "end" });
+    await sealed;
     await log.close();
   });
 
