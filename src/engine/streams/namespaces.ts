@@ -26,6 +26,8 @@ export interface Namespaces {
   observe(namespace: readonly string[]): void;
   /** A task of the graph in `namespace` starts, or is done: what `tasks` streams. Called after the event itself. */
   task(namespace: readonly string[], payload: unknown): void;
+  /** A tool runs in this namespace, or has ended. */
+  tool(namespace: readonly string[], toolCallId: string, isOver: boolean): void;
   /** The run is over: what is still under way ends like it. */
   end(status: "completed" | "failed" | "interrupted"): void;
 }
@@ -39,6 +41,8 @@ export function createNamespaces(options: {
   const known = new Map<string, Known>();
   /** Task → the tool call that its input is. */
   const toolCallOf = new Map<string, string>();
+  /** Namespace → the tools that run in it. */
+  const running = new Map<string, Set<string>>();
 
   const change = (entry: Known, status: NamespaceStatus, more: { toolCallId?: string; error?: string } = {}): void => {
     entry.status = status;
@@ -62,7 +66,10 @@ export function createNamespaces(options: {
 
   const causeOf = (namespace: readonly string[]): { toolCallId?: string } => {
     const segment = namespace.at(-1) ?? "";
-    const toolCallId = toolCallOf.get(segment.slice(segment.indexOf(":") + 1));
+    const ofTask = toolCallOf.get(segment.slice(segment.indexOf(":") + 1));
+    const tools = running.get(namespace.join("|"));
+    // Of several at once nobody can tell which one it was.
+    const toolCallId = ofTask ?? (tools?.size === 1 ? [...tools][0] : undefined);
     return toolCallId === undefined ? {} : { toolCallId };
   };
 
@@ -98,6 +105,13 @@ export function createNamespaces(options: {
         const child = [...namespace, segment];
         if (known.has(child.join("|"))) finish(child, ...statusOf(payload));
       }
+    },
+    tool(namespace, toolCallId, isOver) {
+      const key = namespace.join("|");
+      const tools = running.get(key) ?? new Set();
+      running.set(key, tools);
+      if (!isOver) tools.add(toolCallId);
+      else if (tools.delete(toolCallId) && tools.size === 0) running.delete(key);
     },
     end: (status) => finish([], status),
   };

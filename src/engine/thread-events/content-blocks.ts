@@ -62,10 +62,6 @@ function toBlock(part: unknown): Block | null {
   // The calls themselves come from `tool_calls`, so that each is there once.
   if (PROVIDER_TOOL_BLOCKS.has(type) || type === "tool_call" || type === "tool_call_chunk") return null;
   if (type === "invalid_tool_call") return null;
-  if (type === "thinking" && typeof part["thinking"] === "string") {
-    const { thinking, ...rest } = part;
-    return { ...rest, type: "reasoning", reasoning: thinking };
-  }
   if (type === "non_standard" && isFields(part["value"]) && isProviderTool(part["value"])) return null;
   return standardBlock(part as Block);
 }
@@ -89,6 +85,10 @@ export function standardBlock(part: Block): Block {
       ...(base64 === undefined ? {} : { base64 }),
       ...(typeof format === "string" ? { mime_type: `audio/${format}` } : {}),
     };
+  }
+  if (part.type === "thinking" && typeof part["thinking"] === "string") {
+    const { thinking, ...rest } = part;
+    return { ...rest, type: "reasoning", reasoning: thinking };
   }
   if (!KNOWN_BLOCKS.has(part.type)) return { type: "non_standard", value: part };
   if (!DATA_BLOCKS.has(part.type)) return part;

@@ -84,8 +84,10 @@ export function createThreadEvents(options: {
   const pushTool = (namespace: readonly string[], payload: unknown): void => {
     if (!isFields(payload)) return;
     const { toolCallId, name } = payload;
-    const place = watch.placeOfTool({ toolCallId, name }, isLastOfTool(payload)) ?? { namespace };
+    const isOver = isLastOfTool(payload);
+    const place = watch.placeOfTool({ toolCallId, name }, isOver) ?? { namespace };
     observe(place.namespace);
+    if (typeof toolCallId === "string") namespaces.tool(place.namespace, toolCallId, isOver);
     send({ method: "tools", ...place, data: toolData(payload) });
   };
 
