@@ -83,7 +83,13 @@ export async function openStorage(
     };
     const logs = createEventLogRegistry(drivers.eventLogs ?? []);
     const hub = redis ?? storage.uri;
-    const eventLog = await logs.open(hub, { ...context, clock, logger, limits });
+    const eventLog = await logs.open(hub, {
+      ...context,
+      clock,
+      logger,
+      limits,
+      holdsLease: (lease) => metadata.runs.holds(lease),
+    });
     closers.push(() => eventLog.close());
     const dispatchers = createDispatcherRegistry(drivers.dispatchers ?? []);
     const { concurrency } = config.worker;

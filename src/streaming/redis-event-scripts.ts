@@ -28,6 +28,13 @@ local channel, origin, lasting, head_ms = ARGV[12], ARGV[13], ARGV[14] == "1", t
 local old = redis.call("HMGET", head, "thread", "next_seq", "lease_token", "sealed_at", "tokens_to", "states_to", "keep_ms",
   "lasting", "resting")
 local exists = old[1] ~= false
+-- Of a writer with a smaller token that was fenced off before the log was lost, and has written it again from its memory.
+if old[1] == thread and old[4] == false and old[8] == false and #ARGV > 15 and tonumber(old[2]) > 0
+  and tonumber(old[3]) < lease_token then
+  if stored_seq >= 0 then return {0} end
+  redis.call("DEL", head)
+  exists = false
+end
 if not exists and stored_seq >= 0 then return {0} end
 local taken_to, keep_ms = 0, 0
 if exists then

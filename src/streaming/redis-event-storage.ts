@@ -9,6 +9,7 @@ import { type RedisDatabase, openRedis } from "../databases/redis/open.js";
 import { type RedisScript, type ScriptCall, callScripts } from "../databases/redis/scripts.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
 import { DELETE, EVICT, EXPIRE, KEEP, READ, WRITE } from "./redis-event-scripts.js";
+import type { EventLogContext } from "./registry.js";
 import { HEAD_FIELDS, headOf, idOf, KINDS, memberOf, refOf, valuesOf } from "./redis-event-rows.js";
 import { watchRedisEvents } from "./redis-event-watch.js";
 
@@ -29,13 +30,18 @@ const INDEX_MS = 7 * LIVE_MS;
  * sealed and those that wait for their expiry, a set per thread its runs: written before the log, so that no log is unknown to them.
  * @param uri as for `redisUri`; a Redis that is away when it is opened is used when it comes
  */
-export async function openRedisEventStorage(uri: string, context: DriverContext): Promise<EventStorage> {
-  return new RedisEventStorage(await openRedis(uri, context, { mayBeAway: true }), context.clock ?? null);
+export async function openRedisEventStorage(
+  uri: string,
+  context: DriverContext & Pick<EventLogContext, "holdsLease">,
+): Promise<EventStorage> {
+  const { clock = null, holdsLease } = context;
+  return new RedisEventStorage(await openRedis(uri, context, { mayBeAway: true }), clock, holdsLease);
 }
 
 class RedisEventStorage implements EventStorage {
   readonly disposable = true;
   readonly watch: NonNullable<EventStorage["watch"]>;
+  readonly holdsLease?: NonNullable<EventStorage["holdsLease"]>;
   readonly #redis: RedisDatabase;
   readonly #clock: StoreClock | null;
   /** In hints, so that this process is not told what it did itself. */
@@ -44,9 +50,10 @@ class RedisEventStorage implements EventStorage {
   readonly #indexed = new Set<string>();
   #lastScore = 0;
 
-  constructor(redis: RedisDatabase, clock: StoreClock | null) {
+  constructor(redis: RedisDatabase, clock: StoreClock | null, holdsLease: EventLogContext["holdsLease"]) {
     this.#redis = redis;
     this.#clock = clock;
+    if (holdsLease !== undefined) this.holdsLease = ({ runId }, leaseToken) => holdsLease({ runId, leaseToken });
     this.watch = (listener) =>
       watchRedisEvents({
         subscriber: redis.subscriber,

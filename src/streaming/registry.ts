@@ -3,6 +3,7 @@ import type { Driver, DriverContext, DriverRegistry } from "../core/driver.js";
 import { createDriverRegistry } from "../core/driver.js";
 import type { EventLog, EventLogOptions } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
+import type { RunLease } from "../core/run.js";
 import type { EventStorage } from "./event-storage.js";
 import { MemoryEventLog } from "./memory-event-log.js";
 
@@ -11,6 +12,8 @@ export interface EventLogContext extends DriverContext {
   readonly clock: Clock;
   readonly logger: Pick<Logger, "info" | "warn">;
   readonly limits: Omit<EventLogOptions, "clock">;
+  /** Whether a run is still running under this token, by its row. For storages that may lose what fences writers off. */
+  readonly holdsLease?: (lease: RunLease) => Promise<boolean>;
 }
 
 /** Event logs by URI scheme: `memory:`, `sqlite:`, `postgres:`, `mongodb:` and `redis:`; others can be added. */
@@ -58,7 +61,9 @@ const redis: Driver<EventLog, EventLogContext> = {
   requires: ["ioredis"],
   async open(uri, context) {
     const { openRedisEventStorage } = await import("./redis-event-storage.js");
-    return storedEventLog(await openRedisEventStorage(uri, withoutClock(context)), context);
+    const { holdsLease } = context;
+    const fenced = { ...withoutClock(context), ...(holdsLease !== undefined && { holdsLease }) };
+    return storedEventLog(await openRedisEventStorage(uri, fenced), context);
   },
 };
 

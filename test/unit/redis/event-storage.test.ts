@@ -1,10 +1,11 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { RunEvent } from "../../../src/core/run-event.js";
 import { toJsonText } from "../../../src/core/json.js";
-import type { RunRef } from "../../../src/core/run.js";
+import type { RunLease, RunRef } from "../../../src/core/run.js";
 import { systemClock } from "../../../src/runtime/system-clock.js";
 import type { EventStorage, LogWrite } from "../../../src/streaming/event-storage.js";
 import { openRedisEventStorage } from "../../../src/streaming/redis-event-storage.js";
+import type { EventLogContext } from "../../../src/streaming/registry.js";
 import { StoredEventLog } from "../../../src/streaming/stored-event-log.js";
 import { drain, mustOpen, newEvent, newEvents, newRun, range } from "../../../src/testing/event-log/fixture.js";
 import { hasRedisServer, startRedis, type TestRedis } from "../../support/redis.js";
@@ -43,10 +44,10 @@ describe.skipIf(!hasRedisServer())("Redis event storage", () => {
     closers.push(() => storage.close());
     return storage;
   };
-  const openLog = async (uri: string): Promise<StoredEventLog> => {
+  const openLog = async (uri: string, context: Pick<EventLogContext, "holdsLease"> = {}): Promise<StoredEventLog> => {
     const logger = { warn: () => undefined };
     const log = new StoredEventLog({
-      storage: await openRedisEventStorage(uri, { cwd: "/" }),
+      storage: await openRedisEventStorage(uri, { cwd: "/", ...context }),
       clock: systemClock,
       logger,
     });
@@ -120,6 +121,68 @@ describe.skipIf(!hasRedisServer())("Redis event storage", () => {
     expect(await drain(there)).toMatchObject({ seqs: range(10, 16), gaps: [] });
     expect((await drain(await mustOpen(elsewhere, run, "start"))).seqs).toEqual(range(0, 16));
   });
+
+  it("flushed, and written again by a worker that had been fenced off: his successor's events replace his", async () => {
+    const storage = await open(server.uniqueUri());
+    const run = newRun();
+    const eventOf = (seq: number, who: string): RunEvent => ({
+      seq,
+      event: "values",
+      data: toJsonText(who),
+      kind: "state",
+    });
+    const [zombie, successor] = [
+      { leaseToken: 1, events: [0, 1, 2, 3, 4].map((seq) => eventOf(seq, "zombie")), nextSeq: 5 },
+      { leaseToken: 2, events: [0, 1, 2].map((seq) => eventOf(seq, "successor")), nextSeq: 3 },
+    ];
+    await storage.write([writeOf(run, successor)]);
+    await server.flush();
+    expect(await storage.write([writeOf(run, zombie)])).toEqual([]);
+    // He knows his log to be there, under his token.
+    const more = { leaseToken: 2, storedSeq: 3, events: [eventOf(3, "successor")], nextSeq: 4 };
+    expect(await storage.write([writeOf(run, more)])).toEqual([run]);
+    const again = { ...successor, events: [...successor.events, eventOf(3, "successor")], nextSeq: 4 };
+    expect(await storage.write([writeOf(run, again)])).toEqual([]);
+    expect(await storage.write([writeOf(run, { ...zombie, storedSeq: 5 })])).toEqual([run]);
+    expect(await storage.head(run)).toMatchObject({ nextSeq: 4, leaseToken: 2, bytes: 4 * (64 + 6 + 11) });
+    const events = await storage.read({ run, fromSeq: 0, beforeSeq: 99, maxBytes: 1e6 });
+    expect(events).toEqual(again.events);
+  });
+
+  it.each(["asked whose the run is", "that cannot ask"] as const)(
+    "flushed while a fenced worker and its successor write: no log has events of both; workers %s",
+    async (how) => {
+      const uri = server.uniqueUri();
+      const run = newRun();
+      const context = {
+        holdsLease: async ({ leaseToken }: RunLease) => leaseToken === 2,
+      };
+      const [first, second] = [
+        await openLog(uri, how === "that cannot ask" ? {} : context),
+        await openLog(uri, how === "that cannot ask" ? {} : context),
+      ];
+      await first.begin(run, { leaseToken: 1 });
+      first.append(run, [newEvent("one")]);
+      await first.flush(run);
+      // Stopped, it hears nothing of its successor.
+      await second.begin(run, { leaseToken: 2 });
+      second.append(run, [newEvent("two")]);
+      await second.flush(run);
+      await server.flush();
+      const zombieEvents = Array.from({ length: 5 }, () => newEvent("zombie"));
+      first.append(run, zombieEvents);
+      await first.flush(run);
+      second.append(run, [newEvent("two")]);
+      await second.flush(run);
+      first.append(run, zombieEvents);
+      await first.flush(run);
+      await second.seal(run, [newEvent("end", "control")]);
+      const elsewhere = await openLog(uri);
+      const seen = await drain(await mustOpen(elsewhere, run, "start"));
+      expect(seen.data.filter((data) => data !== '"one"')).toEqual(['"two"', '"two"', '"end"']);
+      expect(seen.seqs.slice(-3)).toEqual([1, 2, 3]);
+    },
+  );
 
   it("flushed when the writer has let go of the beginning: who reads it gets a gap, not silence", async () => {
     const uri = server.uniqueUri();
