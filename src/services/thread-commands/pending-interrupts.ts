@@ -22,9 +22,12 @@ export async function pendingInterrupts(
   deps: { readonly store: MetadataStore; readonly engine: Engine },
   thread: Thread,
 ): Promise<PendingInterrupts> {
-  const { threadId } = thread;
-  if (thread.status !== "busy") {
-    return { ids: waitingIds(thread), inflight: [] };
+  const { threadId, status } = thread;
+  if (status !== "busy" && status !== "interrupted") return { ids: new Set(), inflight: [] };
+  if (status === "interrupted") {
+    const ids = waitingIds(thread);
+    // Of several, those that were answered one by one are still in the row.
+    return { ids: ids.size > 1 ? await waitingNow(deps, thread) : ids, inflight: [] };
   }
   const inflight = await deps.store.runs.list({
     threadId,
@@ -33,11 +36,18 @@ export async function pendingInterrupts(
     offset: 0,
     access: ALL_ROWS,
   });
-  const graphId = graphOf(deps.engine, thread);
-  const state = await deps.engine.getState({ graphId, threadId, config: thread.config, subgraphs: false });
-  const ids = new Set(state.tasks.flatMap((task) => idsOf(parseJsonText(task.interrupts))));
+  const ids = await waitingNow(deps, thread);
   for (const run of inflight) for (const id of answeredBy(run)) ids.delete(id);
   return { ids, inflight };
+}
+
+/** Interrupts of the tasks of the last checkpoint that have no result yet. */
+async function waitingNow({ engine }: { readonly engine: Engine }, thread: Thread): Promise<Set<string>> {
+  const { threadId, config } = thread;
+  const graphId = graphOf(engine, thread);
+  const { tasks } = await engine.getState({ graphId, threadId, config, subgraphs: false });
+  const waiting = tasks.filter((task) => task.result === null);
+  return new Set(waiting.flatMap((task) => idsOf(parseJsonText(task.interrupts))));
 }
 
 /** The graph that ran last on a thread. @throws `THREAD_HAS_NO_GRAPH`, `GRAPH_NOT_FOUND` */
