@@ -43,6 +43,8 @@ export async function runStream(params: {
     ...(threadEvents === null ? {} : { version: "v2" }),
   };
   const push = (chunk: unknown): void => {
+    // What a graph says of its own end, when it is stopped, is not how it ended.
+    if (options.signal.aborted) return;
     parts.push(chunk, out());
     threadEvents?.push(chunk);
   };

@@ -325,3 +325,22 @@ export const endless = (onStart: () => void) =>
     )
     .addEdge(START, "sub")
     .compile();
+
+/** Transformers that throw, and one whose final value never comes but is refused. */
+export const transformedBadly = () =>
+  new StateGraph(State)
+    .addNode("a", () => ({ log: ["a"] }))
+    .addEdge(START, "a")
+    .compile({
+      transformers: [
+        (): StreamTransformer => ({
+          init: () => ({ never: Promise.reject(new Error("No value")) }),
+          process: () => {
+            throw new Error("Cannot look");
+          },
+          finalize: () => {
+            throw new Error("Cannot end");
+          },
+        }),
+      ],
+    } as never);
