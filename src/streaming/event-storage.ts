@@ -22,7 +22,7 @@ export interface LogHead {
 export interface LogWrite {
   readonly run: RunRef;
   readonly resumable: boolean;
-  /** What the log is if this write makes it. */
+  /** What the log is if this write makes it; of one that is there, what it is. */
   readonly lasting: boolean;
   /** The writer's; becomes the log's when it is greater. A safe integer. */
   readonly leaseToken: number;

@@ -8,14 +8,17 @@ import { newRun, range } from "../../src/testing/event-log/fixture.js";
 import { type FakeClock, fakeClock } from "../../src/testing/fake-clock.js";
 import type { StoredEventLogSuite } from "./stored-event-log-suite.js";
 
-const MAX_SEQ = 2_147_483_647;
+export const MAX_SEQ = 2_147_483_647;
 
-function eventAt(seq: number, kind: RunEventKind = "state", text = `e${seq}`): RunEvent {
+export function eventAt(seq: number, kind: RunEventKind = "state", text = `e${seq}`): RunEvent {
   return { seq, event: "values", data: toJsonText(text), kind };
 }
 
 /** A write of events `from` … `before`, by a writer that has seen the log unless it is the first. */
-function writeOf(run: RunRef, params: Partial<LogWrite> & { readonly events?: readonly RunEvent[] } = {}): LogWrite {
+export function writeOf(
+  run: RunRef,
+  params: Partial<LogWrite> & { readonly events?: readonly RunEvent[] } = {},
+): LogWrite {
   const events = params.events ?? [];
   const firstSeq = events[0]?.seq ?? 0;
   return {

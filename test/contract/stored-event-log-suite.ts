@@ -6,6 +6,7 @@ import { testEventLog } from "../../src/testing/event-log.js";
 import type { FakeClock } from "../../src/testing/fake-clock.js";
 import { storageCases } from "./event-storage-cases.js";
 import { disposableStorageCases } from "./event-storage-disposable.js";
+import { lastingStorageCases } from "./event-storage-lasting.js";
 import { failingStorageCases, lostHintCases } from "./event-storage-faults.js";
 
 export interface StoredEventLogSuite extends Pick<StoredEventLogOptions, "hotBytes" | "lingerMs"> {
@@ -38,6 +39,7 @@ export function testStoredEventLog(
     },
   });
   storageCases(name, place);
+  lastingStorageCases(name, place);
   failingStorageCases(name, place);
   lostHintCases(name, place);
   disposableStorageCases(name, place);

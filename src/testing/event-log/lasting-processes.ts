@@ -96,7 +96,7 @@ export function lastingProcessCases(suite: EventLogSuite, withLog: WithEventLog)
         do: fc.constant("run" as const),
         at: fc.nat(2),
         count: fc.integer({ min: 1, max: 6 }),
-        crashes: fc.boolean(),
+        ends: fc.constantFrom("at once" as const, "late" as const, "never" as const),
       }),
     },
     { weight: 2, arbitrary: fc.record({ do: fc.constant("resume" as const), reader: fc.nat(5), at: fc.nat(2) }) },
@@ -123,6 +123,7 @@ export function lastingProcessCases(suite: EventLogSuite, withLog: WithEventLog)
           );
           const appended: string[] = [];
           let token = TOKEN;
+          let late: (() => Promise<void>) | null = null;
           const readAll = (): Promise<unknown> =>
             eventually(
               clock,
@@ -143,14 +144,20 @@ export function lastingProcessCases(suite: EventLogSuite, withLog: WithEventLog)
             if (action.do === "run") {
               const writer = logs[action.at] as EventLog;
               token += 1;
-              await writer.begin(thread, { leaseToken: token, lasting: true });
+              const leaseToken = token;
+              await writer.begin(thread, { leaseToken, lasting: true });
+              // The run before may still be about to end: that changes nothing.
+              await late?.();
+              late = null;
               for (let i = 0; i < action.count; i += 1) {
                 const event = newEvent(`${token - TOKEN}.${i}`, i % 2 === 0 ? "token" : "state");
                 expect(writer.append(thread, [event])).toBeGreaterThanOrEqual(0);
                 appended.push(event.data);
               }
               await writer.flush(thread);
-              if (!action.crashes) await writer.rest(thread, { leaseToken: token });
+              const rest = (): Promise<void> => writer.rest(thread, { leaseToken });
+              if (action.ends === "at once") await rest();
+              if (action.ends === "late") late = rest;
             } else if (action.do === "resume") {
               const reader = readers[action.reader];
               if (reader === undefined) continue;
