@@ -107,6 +107,7 @@ export class StoredLog {
     this.active = true;
     if (!this.buffer.lasting) return;
     this.wakeUp();
+    this.cold = false;
     if (leaseToken > 0) {
       this.#isClaimed = true;
       this.holders.begin(leaseToken);

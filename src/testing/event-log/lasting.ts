@@ -152,6 +152,27 @@ export function lastingCases(suite: EventLogSuite, withLog: WithEventLog): void 
   );
 
   it(
+    "a run's events are kept although the last reader leaves in its middle, long after the run before",
+    withLog({}, async ({ log, clock }) => {
+      const thread = newThreadLog();
+      await runOnce(log, thread, TOKEN, ["a"]);
+      const cursor = await mustOpen(log, thread, "start");
+      await drain(cursor, 1);
+      for (let seconds = 0; seconds < 10; seconds += 1) clock.advance(1_000);
+      await log.begin(thread, { leaseToken: TOKEN + 1, lasting: true });
+      log.append(thread, [newEvent("b")]);
+      await log.flush(thread);
+      await drain(cursor, 1);
+      cursor.close();
+      for (let seconds = 0; seconds < 10; seconds += 1) clock.advance(1_000);
+      await log.flush(thread);
+      expect(log.append(thread, [newEvent("c")])).toBeGreaterThan(0);
+      await log.rest(thread, { leaseToken: TOKEN + 1 });
+      expect((await drain(await mustOpen(log, thread, "start"), 3)).data).toEqual(data("a", "b", "c"));
+    }),
+  );
+
+  it(
     "is never sealed, nor named among those that ought to be",
     withLog({}, async ({ log }) => {
       const thread = newThreadLog();
