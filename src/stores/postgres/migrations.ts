@@ -1,10 +1,14 @@
 import type { Component } from "../../databases/postgres/migrate.js";
 import { FUNCTIONS } from "./functions.js";
+import { REPEATED_CHANGES } from "./functions/repeated-changes.js";
 import { WATCHED_THREADS } from "./functions/watched-threads.js";
 import { ITEM_TABLES, TABLES } from "./tables.js";
 
 /** Assistants, threads and runs. Only ever append to the migrations. */
-const METADATA_COMPONENT: Component = { name: "metadata", migrations: [TABLES + FUNCTIONS, WATCHED_THREADS] };
+const METADATA_COMPONENT: Component = {
+  name: "metadata",
+  migrations: [TABLES + FUNCTIONS, WATCHED_THREADS, REPEATED_CHANGES],
+};
 
 /** The long-term store. Only ever append to the migrations. */
 const ITEMS_COMPONENT: Component = { name: "items", migrations: [ITEM_TABLES] };

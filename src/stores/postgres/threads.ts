@@ -42,7 +42,7 @@ const EXISTING: Statement = {
 const UPDATE: Statement = {
   name: "heddle_update_thread",
   idempotent,
-  text: `SELECT ${THREAD_COLUMNS} FROM heddle_update_thread($1, $2, $3, $4)`,
+  text: `SELECT ${THREAD_COLUMNS} FROM heddle_update_thread_once($1::uuid, $2, $3, $4, $5)`,
 };
 const WATCH: Statement = {
   name: "heddle_watch_thread",
@@ -53,12 +53,12 @@ const WATCH: Statement = {
 const PATCH: Statement = {
   name: "heddle_patch_thread_state",
   idempotent,
-  text: `SELECT ${THREAD_COLUMNS} FROM heddle_patch_thread_state($1, $2, $3, $4, $5, $6, $7)`,
+  text: `SELECT ${THREAD_COLUMNS} FROM heddle_patch_thread_state_once($1::uuid, $2, $3, $4, $5, $6, $7, $8)`,
 };
 const DELETE: Statement = {
   name: "heddle_delete_thread",
   idempotent,
-  text: `SELECT ${THREAD_COLUMNS} FROM heddle_delete_thread($1, $2)`,
+  text: `SELECT ${THREAD_COLUMNS} FROM heddle_delete_thread_once($1::uuid, $2, $3)`,
 };
 
 type Existing = ThreadColumns & { readonly own: boolean | null; readonly visible: boolean };
@@ -112,6 +112,7 @@ export function createPostgresThreads(session: Session): ThreadStore {
 
     update: ({ threadId, metadata, access }) =>
       one(UPDATE, [
+        randomUUID(),
         session.now(),
         toText(threadId),
         metadata === undefined ? null : toJsonb(metadata),
@@ -123,7 +124,7 @@ export function createPostgresThreads(session: Session): ThreadStore {
       return row?.watched === true;
     },
 
-    delete: ({ threadId, access }) => one(DELETE, [toText(threadId), ruleParameter(access)]),
+    delete: ({ threadId, access }) => one(DELETE, [randomUUID(), toText(threadId), ruleParameter(access)]),
 
     search: (params) => searchThreads(session, params),
 
@@ -131,6 +132,7 @@ export function createPostgresThreads(session: Session): ThreadStore {
 
     patchState: ({ threadId, patch, hasNext, metadata }) =>
       one(PATCH, [
+        randomUUID(),
         session.now(),
         toText(threadId),
         hasNext ? "interrupted" : "idle",

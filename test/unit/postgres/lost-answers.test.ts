@@ -179,6 +179,54 @@ describe("what was carried out although its answer was lost is not done twice", 
     for (const { threadId } of requeued) await store.threads.delete({ threadId, access: ALL });
   });
 
+  /** What another process does between a call that was carried out and its repetition. */
+  const meanwhile = async <T>(call: () => Promise<T>, act: () => Promise<unknown>, isDone: () => Promise<boolean>) => {
+    const acted = (async () => {
+      const started = performance.now();
+      while (!(await isDone())) if (performance.now() - started > 5_000) throw new Error("it was not carried out");
+      await act();
+    })();
+    proxy.holdConnections(acted);
+    const result = await unanswered(call);
+    await acted;
+    return result;
+  };
+
+  it("threads: a change is not done again to what others made of the thread meanwhile", async () => {
+    const threadId = await rows.thread({ a: 1 });
+    const metadata = async () => (await other.threads.get({ threadId, access: ALL }))?.metadata;
+    const updated = await meanwhile(
+      () => store.threads.update({ threadId, metadata: { a: 2, b: 1 }, access: ALL }),
+      () => other.threads.update({ threadId, metadata: { a: 3 }, access: ALL }),
+      async () => (await metadata())?.["a"] === 2,
+    );
+    expect(updated?.metadata).toEqual({ a: 3, b: 1 });
+    expect(await metadata()).toEqual({ a: 3, b: 1 });
+
+    const values = async () => (await other.threads.get({ threadId, access: ALL }))?.values ?? null;
+    const [older, newer] = [toJsonText({ n: 1 }), toJsonText({ n: 2 })];
+    const patched = await meanwhile(
+      () => store.threads.patchState({ threadId, patch: { values: older }, hasNext: false, metadata: { c: 1 } }),
+      async () => {
+        const lease = (await new Rows(other).leased(threadId)).lease;
+        const outcome = { kind: "ended", status: "success" } as const;
+        await other.runs.finish({ lease, outcome, threadPatch: { values: newer }, hasNext: true });
+      },
+      async () => (await values()) === older,
+    );
+    expect(patched).toMatchObject({ values: newer, status: "interrupted", metadata: { a: 3, b: 1, c: 1 } });
+    expect(await values()).toBe(newer);
+
+    await meanwhile(
+      () => store.threads.delete({ threadId, access: ALL }),
+      () => other.threads.create({ threadId, metadata: { new: true }, access: ALL }),
+      async () => (await metadata()) === undefined,
+    );
+    expect(await metadata()).toEqual({ new: true });
+    await store.threads.delete({ threadId, access: ALL });
+    expect(await metadata()).toBeUndefined();
+  });
+
   it("threads and assistants: created by whoever asked, updated once", async () => {
     const threadId = rows.id();
     const thread = { threadId, metadata: { a: 1 }, access: ALL };
