@@ -38,6 +38,7 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
       const caller = route.isPublic === true ? ANONYMOUS : await deps.authenticate(request);
       const params = context.req.param() as Readonly<Record<string, string>>;
       const { maxBodyBytes } = deps.settings;
+      if (wantsSocket) refuseOtherOrigin(request, cors);
       const init = { request, requestId, caller, params, headers, maxBodyBytes };
       const exchange = new Exchange({
         ...init,
@@ -61,6 +62,14 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
     );
     return response;
   };
+}
+
+/** Browsers ask no preflight before a WebSocket: the rules of CORS are kept here. */
+function refuseOtherOrigin(request: Request, cors: Cors | null): void {
+  const origin = request.headers.get("origin");
+  if (origin === null || cors?.allows(origin) === true) return;
+  if (URL.canParse(origin) && new URL(origin).host === request.headers.get("host")) return;
+  throw new HeddleError("FORBIDDEN", { message: `Pages of ${origin} may not connect` });
 }
 
 /** The error's text, as a close frame carries it. */

@@ -3,9 +3,11 @@ import { describe, expect, it } from "vitest";
 import { ENVIRONMENT_VARIABLES } from "../../src/config/env.js";
 import { REFUSED_OPTIONS } from "../../src/config/options-schema.js";
 import { LANGGRAPH_JSON_KEYS } from "../../src/config/langgraph-json-keys.js";
-import { ROUTES } from "../../src/http/routes/index.js";
+import { ROUTES as API_ROUTES } from "../../src/http/routes/index.js";
+import { eventStreamRoutes } from "../../src/protocols/event-stream/index.js";
 import { ROOT, readCompat, testProblem } from "./compat-table.js";
 
+const ROUTES = [...API_ROUTES, ...eventStreamRoutes];
 const rows = readCompat(readFileSync(new URL("docs/compat.md", ROOT), "utf8"));
 const namesIn = (table: string) => rows.filter((row) => row.table === table).map(({ name }) => name);
 const verdictOf = (table: string, name: string) =>

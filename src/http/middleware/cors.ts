@@ -16,6 +16,8 @@ export interface CorsRules {
 const READ_BY_CLIENTS = ["content-location", "location", "x-pagination-total", "x-pagination-next", "x-request-id"];
 
 export interface Cors {
+  /** Whether a page of this origin may read answers. */
+  allows(origin: string): boolean;
   /** Headers of every answer. */
   answerHeaders(origin: string | undefined): Readonly<Record<string, string>>;
   /** Answer of an OPTIONS request. */
@@ -45,6 +47,7 @@ export function createCors(rules: CorsRules): Cors {
   };
 
   return {
+    allows: (origin) => isOpen || isAllowed(origin),
     answerHeaders,
     preflight(origin, requestedHeaders) {
       const headers: Record<string, string> = { ...answerHeaders(origin) };

@@ -30,7 +30,9 @@ describe.each(STORAGES)("answers and strategies on %s", (storage) => {
     (await server.client.threads.getState<Record<string, unknown>>(threadId)).values;
   const requested = (stream: OpenStream) =>
     stream.events.all.flatMap((event) =>
-      event.method === "input.requested" ? [{ id: event.params.data.interrupt_id, payload: event.params.data.payload }] : [],
+      event.method === "input.requested"
+        ? [{ id: event.params.data.interrupt_id, payload: event.params.data.payload }]
+        : [],
     );
   const interrupted = async (graph: string, input: unknown) => {
     const threadId = v7();
@@ -96,7 +98,11 @@ describe.each(STORAGES)("answers and strategies on %s", (storage) => {
     });
     await stream.events.terminal(2);
     // The node runs once more, by the jump, and asks again.
-    expect(requested(stream).map(({ payload }) => payload).toSorted()).toEqual(["left?", "left?", "right?"]);
+    expect(
+      requested(stream)
+        .map(({ payload }) => payload)
+        .toSorted(),
+    ).toEqual(["left?", "left?", "right?"]);
     expect((await valuesOf(threadId))["answers"]).toContain("updated");
     const [run] = await server.client.runs.list(threadId);
     expect(run?.metadata).toMatchObject({ by: "test" });
@@ -167,7 +173,9 @@ describe.each(STORAGES)("answers and strategies on %s", (storage) => {
     await start(threadId, "counter", { n: 1 }, { multitaskStrategy: "interrupt", multitask_strategy: "interrupt" });
     await stream.events.terminal(2);
     const ends = stream.events.all.flatMap((event) =>
-      event.method === "lifecycle" && event.params.namespace.length === 0 && event.params.data.event !== "running" ? [event.params.data.event] : [],
+      event.method === "lifecycle" && event.params.namespace.length === 0 && event.params.data.event !== "running"
+        ? [event.params.data.event]
+        : [],
     );
     expect(ends).toEqual(["interrupted", "completed"]);
     const runs = await server.client.runs.list(threadId);
@@ -187,7 +195,11 @@ describe.each(STORAGES)("answers and strategies on %s", (storage) => {
     await inject("rest");
     expect(await server.client.runs.list(threadId)).toHaveLength(2);
     const messages = (await valuesOf(threadId))["messages"] as { type: string; content: string }[];
-    expect(messages.filter(({ type }) => type === "human").map(({ content }) => content)).toEqual(["first", "busy", "rest"]);
+    expect(messages.filter(({ type }) => type === "human").map(({ content }) => content)).toEqual([
+      "first",
+      "busy",
+      "rest",
+    ]);
   });
 
   it("state of a subgraph by its namespace, and what is not there", async () => {
@@ -207,44 +219,47 @@ describe.each(STORAGES)("answers and strategies on %s", (storage) => {
   });
 });
 
-describe.each(STORAGES.filter((name) => name !== "memory" && name !== "two processes"))("after a restart on %s", (storage) => {
-  it("an interrupt is answered, and numbers and events go on", async () => {
-    const place = await createStorage(storage);
-    const serve = async () => {
-      const app = await createApp({ graphs: { ...graphs }, storage: place.uri, env: {}, logLevel: "error" });
-      const listener = await listen(app, { port: 0 });
-      return {
-        url: listener.url,
-        stop: async () => {
-          await app.close();
-          await listener.close({ graceMs: 0 });
-        },
+describe.each(STORAGES.filter((name) => name !== "memory" && name !== "two processes"))(
+  "after a restart on %s",
+  (storage) => {
+    it("an interrupt is answered, and numbers and events go on", async () => {
+      const place = await createStorage(storage);
+      const serve = async () => {
+        const app = await createApp({ graphs: { ...graphs }, storage: place.uri, env: {}, logLevel: "error" });
+        const listener = await listen(app, { port: 0 });
+        return {
+          url: listener.url,
+          stop: async () => {
+            await app.close();
+            await listener.close({ graceMs: 0 });
+          },
+        };
       };
-    };
-    const threadId = v7();
-    const before = await serve();
-    const first = await openSse(before.url, threadId, FILTER);
-    await succeed(before.url, threadId, "run.start", { assistant_id: "ask", input: { question: "?" } });
-    await first.events.terminal();
-    await before.stop();
-    const seen = [...first.events.all];
+      const threadId = v7();
+      const before = await serve();
+      const first = await openSse(before.url, threadId, FILTER);
+      await succeed(before.url, threadId, "run.start", { assistant_id: "ask", input: { question: "?" } });
+      await first.events.terminal();
+      await before.stop();
+      const seen = [...first.events.all];
 
-    const after = await serve();
-    const second = await openSse(after.url, threadId, FILTER);
-    await second.events.terminal();
-    expect(second.events.all).toEqual(seen);
-    const asked = seen.find(({ method }) => method === "input.requested");
-    const id = asked?.method === "input.requested" ? asked.params.data.interrupt_id : "";
-    await succeed(after.url, threadId, "input.respond", { interrupt_id: id, response: "back" });
-    await second.events.terminal(2);
-    const seqs = second.events.all.map(({ seq }) => seq as number);
-    expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
-    expect(new Set(seqs).size).toBe(seqs.length);
-    expect(await succeed(after.url, threadId, "state.get", { namespace: [], keys: ["answer"] })).toMatchObject({
-      values: { answer: "back!" },
-    });
-    second.close();
-    await after.stop();
-    await place.drop();
-  }, 60_000);
-});
+      const after = await serve();
+      const second = await openSse(after.url, threadId, FILTER);
+      await second.events.terminal();
+      expect(second.events.all).toEqual(seen);
+      const asked = seen.find(({ method }) => method === "input.requested");
+      const id = asked?.method === "input.requested" ? asked.params.data.interrupt_id : "";
+      await succeed(after.url, threadId, "input.respond", { interrupt_id: id, response: "back" });
+      await second.events.terminal(2);
+      const seqs = second.events.all.map(({ seq }) => seq as number);
+      expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
+      expect(new Set(seqs).size).toBe(seqs.length);
+      expect(await succeed(after.url, threadId, "state.get", { namespace: [], keys: ["answer"] })).toMatchObject({
+        values: { answer: "back!" },
+      });
+      second.close();
+      await after.stop();
+      await place.drop();
+    }, 60_000);
+  },
+);

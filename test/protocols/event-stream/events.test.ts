@@ -51,25 +51,28 @@ describe.each(STORAGES)("events of a thread on %s", (storage) => {
     ["failing", { n: 0 }, "failed"],
     ["askTwo", {}, "interrupted"],
     ["slow", { ms: 1, steps: 2 }, "completed"],
-  ])("every frame of %s is as the protocol has it, numbered without a hole, on both transports", async (graph, input, end) => {
-    const threadId = v7();
-    const stream = await follow(threadId);
-    const socket = await connect(threadId);
-    checkResponse(await socket.command("subscription.subscribe", ALL));
-    const started = await command(server.url, threadId, "run.start", { assistant_id: graph, input });
-    checkResponse(started);
-    const last = await stream.events.terminal();
-    await socket.events.terminal();
-    for (const event of stream.events.all) checkEvent(event);
-    expect(last.method === "lifecycle" && last.params.data.event).toBe(end);
-    expect(socket.events.all).toEqual(stream.events.all);
-    const seqs = stream.events.all.map(({ seq }) => seq);
-    expect(seqs).toEqual(seqs.map((_, index) => index + 1));
-    expect(stream.events.ids).toEqual(seqs.map(String));
-    expect(stream.events.all.map(({ event_id: id }) => id)).toEqual(seqs.map(String));
-  });
+  ])(
+    "every frame of %s is as the protocol has it, numbered without a hole, on both transports",
+    async (graph, input, end) => {
+      const threadId = v7();
+      const stream = await follow(threadId);
+      const socket = await connect(threadId);
+      checkResponse(await socket.command("subscription.subscribe", ALL));
+      const started = await command(server.url, threadId, "run.start", { assistant_id: graph, input });
+      checkResponse(started);
+      const last = await stream.events.terminal();
+      await socket.events.terminal();
+      for (const event of stream.events.all) checkEvent(event);
+      expect(last.method === "lifecycle" && last.params.data.event).toBe(end);
+      expect(socket.events.all).toEqual(stream.events.all);
+      const seqs = stream.events.all.map(({ seq }) => seq);
+      expect(seqs).toEqual(seqs.map((_, index) => index + 1));
+      expect(stream.events.ids).toEqual(seqs.map(String));
+      expect(stream.events.all.map(({ event_id: id }) => id)).toEqual(seqs.map(String));
+    },
+  );
 
-  it("a recorded session replays the same with `since` at every position, and by Last-Event-ID", async () => {
+  it("a recorded session replays the same with since at every position, and by Last-Event-ID", async () => {
     const threadId = v7();
     const stream = await follow(threadId);
     await start(threadId, "counter", { n: 0 });

@@ -1,4 +1,5 @@
 import { v7 } from "uuid";
+import { WebSocket as Ws } from "ws";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../../src/app.js";
 import { listen } from "../../../src/node/listen.js";
@@ -183,6 +184,28 @@ describe("an event stream", () => {
     const before = performance.now();
     await close();
     expect(performance.now() - before).toBeLessThan(2_000);
+  });
+
+  it("is refused to pages of other origins, where origins are restricted", async () => {
+    const closeCode = async (cors: object | false, origin: string | null) => {
+      const strict = await startServer("memory", { http: { cors } as never });
+      const url = `${strict.url.replace("http", "ws")}/threads/${v7()}/stream/events`;
+      const own = strict.url;
+      const socket = new Ws(url, origin === null ? {} : { origin: origin === "own" ? own : origin });
+      const code = await new Promise<number>((resolve) => {
+        socket.once("close", (closed) => resolve(closed));
+        socket.once("open", () => setTimeout(() => socket.close(1000), 20));
+      });
+      await strict.close();
+      return code;
+    };
+    const rules = { allowOrigins: ["https://good.example"] };
+    expect(await closeCode(rules, "https://good.example")).toBe(1000);
+    expect(await closeCode(rules, "https://evil.example")).toBe(4403);
+    expect(await closeCode(rules, "own")).toBe(1000);
+    expect(await closeCode(rules, null)).toBe(1000);
+    expect(await closeCode(false, "https://good.example")).toBe(4403);
+    expect(await closeCode(false, "own")).toBe(1000);
   });
 
   it("closes a socket that sends more than a request may hold", async () => {

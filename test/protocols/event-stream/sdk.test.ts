@@ -131,7 +131,8 @@ describe.each(STORAGES)("the SDK's clients of threads on %s", (storage) => {
     const graph = new RemoteGraph({ graphId: "tokens", url: server.url });
     const run = await graph.streamEvents(human("hi"), { version: "v3", configurable: { thread_id: v7() } } as never);
     const texts: string[] = [];
-    for await (const message of (run as unknown as { messages: AsyncIterable<{ text: AsyncIterable<string> }> }).messages) {
+    for await (const message of (run as unknown as { messages: AsyncIterable<{ text: AsyncIterable<string> }> })
+      .messages) {
       texts.push((await collect(message.text)).join(""));
       break;
     }
