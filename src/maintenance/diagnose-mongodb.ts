@@ -28,7 +28,8 @@ export async function* diagnoseMongo(
     yield schemaFinding(await inspectSchema({ uri, context, parts }));
     yield await clockFinding(() => database.measureClock());
     yield await pingFinding(() => database.db.command({ ping: 1 }));
-    yield ok("pool", `up to ${database.client.options.maxPoolSize} connections per process`);
+    const leases = parts === "checkpoints" ? "" : " and one of the lease thread";
+    yield ok("pool", `up to ${database.client.options.maxPoolSize} connections${leases}, per process`);
   } finally {
     await database.close();
   }

@@ -69,7 +69,7 @@ export async function* diagnosePostgres(
     );
     // Prepared by name, as everything a server sends: a pooler without support for that fails here.
     yield await pingFinding(() => database.query({ name: "heddle_doctor", text: "SELECT 1" }));
-    yield poolFinding(facts, context.maxConnections ?? 10);
+    yield poolFinding(facts, context.maxConnections ?? 10, parts);
     if (parts !== "checkpoints") yield* sessionFindings(database);
   } finally {
     await database.close();
@@ -92,11 +92,13 @@ function* serverFindings(facts: ServerFacts): Generator<Finding, void, void> {
   }
 }
 
-function poolFinding(facts: ServerFacts, maxConnections: number): Finding {
-  const needed = maxConnections + 1;
+/** Checkpoints elsewhere take a pool alone: who listens and who renews leases is in the storage. */
+function poolFinding(facts: ServerFacts, maxConnections: number, parts: KeptParts): Finding {
+  const others = parts === "checkpoints" ? "" : ", one that listens and one of the lease thread";
+  const needed = maxConnections + (parts === "checkpoints" ? 0 : 2);
   const free = facts.max_connections - facts.connections;
   const detail =
-    `up to ${maxConnections} connections and one that listens, per process; the server has ${free} of ` +
+    `up to ${maxConnections} connections${others}, ${needed} per process; the server has ${free} of ` +
     `${facts.max_connections} left`;
   return free < needed
     ? warning("pool", detail, "Lower database.maxConnections, raise max_connections, or put PgBouncer in between.")

@@ -2,17 +2,15 @@ import { randomUUID } from "node:crypto";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { CancelAction, RunRef } from "../core/run.js";
 import { type RedisDatabase, openRedis } from "../databases/redis/open.js";
-import { type ThreadQueue, openThreadQueue } from "../databases/redis/thread-queue.js";
+import { openThreadQueue } from "../databases/redis/thread-queue.js";
 import { Announcements } from "./announcements.js";
 import type { DispatcherContext } from "./dispatchers.js";
+import { GatheringSender } from "./gathering-sender.js";
 import { NoticeListeners } from "./notice-listeners.js";
 import { noticePayload, parseNotice } from "./notice-payload.js";
-import { TurnBatch } from "./turn-batch.js";
 
 /** Threads that wait to be sent; what comes beyond is left to the workers' own look. */
 const MAX_WAITING = 10_000;
-/** How long `close` waits for what is being sent. */
-const CLOSE_MS = 1_000;
 
 /**
  * Dispatcher on Redis: a BullMQ job per announced thread, which one process with a free slot takes and holds until the thread's
@@ -38,10 +36,19 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
   const channel = `${redis.prefix}:cancels`;
   const listeners = new NoticeListeners((error) => logger.error({ err: error }, "A listener to notifications failed"));
   const queue = await openThreadQueue({ redis, concurrency, lookAfter: (threadId) => listeners.work(threadId) });
-  const sender = new Sender(queue);
+  const waiting = new Set<string>();
+  const sender = new GatheringSender(() => {
+    if (waiting.size === 0) return null;
+    const threadIds = [...waiting];
+    waiting.clear();
+    return queue.add(threadIds);
+  });
   const announcements = new Announcements(clock, (threadIds) => {
-    for (const threadId of threadIds) void listeners.work(threadId);
-    sender.announce(threadIds);
+    for (const threadId of threadIds) {
+      void listeners.work(threadId);
+      if (waiting.size < MAX_WAITING) waiting.add(threadId);
+    }
+    sender.mark();
   });
   const cancels = redis.subscriber.subscribe(channel, (message) => {
     const cancel = parseCancel(message);
@@ -83,57 +90,6 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
     onSignal: (fn) => listeners.onSignal(fn),
     close: () => (closing ??= close()),
   };
-}
-
-/** Makes jobs of announcements, one request at a time; what comes meanwhile is the next one. */
-class Sender {
-  readonly #queue: ThreadQueue;
-  readonly #threadIds = new Set<string>();
-  readonly #batch = new TurnBatch(() => this.#start());
-  readonly #underWay = new Set<Promise<unknown>>();
-  #sending = false;
-
-  constructor(queue: ThreadQueue) {
-    this.#queue = queue;
-  }
-
-  announce(threadIds: ReadonlySet<string>): void {
-    for (const threadId of threadIds) if (this.#threadIds.size < MAX_WAITING) this.#threadIds.add(threadId);
-    this.#batch.mark();
-  }
-
-  /** @param work must not reject */
-  track(work: Promise<unknown>): void {
-    const tracked = work.finally(() => this.#underWay.delete(tracked));
-    this.#underWay.add(tracked);
-  }
-
-  /** Send what waits, for a while. */
-  async close(): Promise<void> {
-    this.#batch.run();
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
-    await Promise.race([this.#sent(), timeout]);
-    clearTimeout(timer);
-    this.#threadIds.clear();
-  }
-
-  async #sent(): Promise<void> {
-    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
-  }
-
-  #start(): void {
-    if (this.#sending || this.#threadIds.size === 0) return;
-    const threadIds = [...this.#threadIds];
-    this.#threadIds.clear();
-    this.#sending = true;
-    this.track(
-      this.#queue.add(threadIds).then(() => {
-        this.#sending = false;
-        this.#start();
-      }),
-    );
-  }
 }
 
 /** `null` for what is not ours. */

@@ -4,18 +4,15 @@ import type { CancelAction, RunRef } from "../core/run.js";
 import { openPostgres, type PostgresDatabase, type Statement } from "../databases/postgres/open.js";
 import { Announcements } from "./announcements.js";
 import type { DispatcherContext } from "./dispatchers.js";
+import { GatheringSender } from "./gathering-sender.js";
 import { NoticeListeners } from "./notice-listeners.js";
 import { MAX_PAYLOAD_BYTES, noticePayload, parseNotice } from "./notice-payload.js";
-import { TurnBatch } from "./turn-batch.js";
 
 const WORK = "heddle_work";
 const SIGNAL = "heddle_signal";
 
 /** Threads and cancels that wait for the database; what comes beyond is left to the workers' own look. */
 const MAX_WAITING = 10_000;
-/** How long `close` waits for what is being sent. */
-const CLOSE_MS = 1_000;
-
 const NOTIFY: Statement = {
   name: "heddle_notify",
   idempotent: true,
@@ -43,12 +40,19 @@ async function listen(database: PostgresDatabase, context: DispatcherContext): P
   const { clock, logger } = context;
   const origin = randomUUID();
   const listeners = new NoticeListeners((error) => logger.error({ err: error }, "A listener to notifications failed"));
-  const sender = new Sender(origin, database, (error) =>
-    logger.warn({ err: error, database: database.name }, "Other processes could not be notified; they will look later"),
-  );
+  const notices = new Notices(origin);
+  const sender = new GatheringSender(() => {
+    const values = notices.take();
+    if (values === null) return null;
+    return database.query(NOTIFY, values).catch((error: unknown) => {
+      const message = "Other processes could not be notified; they will look later";
+      logger.warn({ err: error, database: database.name }, message);
+    });
+  });
   const announcements = new Announcements(clock, (threadIds) => {
     for (const threadId of threadIds) void listeners.work(threadId);
-    sender.announce(threadIds);
+    notices.announce(threadIds);
+    sender.mark();
   });
 
   const heard = (payload: string, take: (values: readonly string[]) => void): void => {
@@ -88,56 +92,35 @@ async function listen(database: PostgresDatabase, context: DispatcherContext): P
     signal(run, action) {
       if (closing !== null) return;
       queueMicrotask(() => listeners.signal(run, action));
-      sender.signal(run, action);
+      notices.signal(run, action);
+      sender.mark();
     },
     onSignal: (fn) => listeners.onSignal(fn),
     close: () => (closing ??= close()),
   };
 }
 
-/** Sends what has gathered, one statement at a time. */
-class Sender {
+/** What waits to be sent: one statement for all. */
+class Notices {
   readonly #origin: string;
-  readonly #database: PostgresDatabase;
-  readonly #onError: (error: unknown) => void;
   readonly #threadIds = new Set<string>();
   #signals: (readonly [RunRef, CancelAction])[] = [];
-  #sending: Promise<void> | null = null;
-  #closed = false;
-  readonly #batch = new TurnBatch(() => this.#start());
 
-  constructor(origin: string, database: PostgresDatabase, onError: (error: unknown) => void) {
+  constructor(origin: string) {
     this.#origin = origin;
-    this.#database = database;
-    this.#onError = onError;
   }
 
   announce(threadIds: ReadonlySet<string>): void {
     for (const threadId of threadIds) if (this.#threadIds.size < MAX_WAITING) this.#threadIds.add(threadId);
-    this.#batch.mark();
   }
 
   signal(run: RunRef, action: CancelAction): void {
     if (this.#signals.length < MAX_WAITING) this.#signals.push([run, action]);
-    this.#batch.mark();
   }
 
-  /** Send what waits, for a while. */
-  async close(): Promise<void> {
-    this.#batch.run();
-    let timer: NodeJS.Timeout | undefined;
-    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_MS)));
-    await Promise.race([this.#sent(), timeout]);
-    clearTimeout(timer);
-    this.#closed = true;
-  }
-
-  async #sent(): Promise<void> {
-    while (this.#sending !== null) await this.#sending;
-  }
-
-  #start(): void {
-    if (this.#closed || this.#sending !== null || this.#threadIds.size + this.#signals.length === 0) return;
+  /** Parameters of {@link NOTIFY}; `null` when nothing waits. */
+  take(): readonly [channels: readonly string[], payloads: readonly string[]] | null {
+    if (this.#threadIds.size + this.#signals.length === 0) return null;
     const signals = this.#signals.map(([run, action]) =>
       noticePayload([this.#origin, run.threadId, run.runId, action]),
     );
@@ -145,14 +128,10 @@ class Sender {
     this.#threadIds.clear();
     this.#signals = [];
     const fitting = signals.filter((payload) => Buffer.byteLength(payload) <= MAX_PAYLOAD_BYTES);
-    const channels = [...fitting.map(() => SIGNAL), ...works.map(() => WORK)];
-    this.#sending = this.#database
-      .query(NOTIFY, [channels, [...fitting, ...works]])
-      .then(() => undefined, this.#onError)
-      .then(() => {
-        this.#sending = null;
-        this.#start();
-      });
+    return [
+      [...fitting.map(() => SIGNAL), ...works.map(() => WORK)],
+      [...fitting, ...works],
+    ];
   }
 }
 

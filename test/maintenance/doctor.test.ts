@@ -91,7 +91,13 @@ describe("Postgres", () => {
       verdict: "ok",
       detail: expect.stringMatching(/metadata \d+, .*checkpoints \d+, up to date/) as string,
     });
-    expect(find(after, "pool")?.detail).toMatch(/^up to 7 connections .*\d+ of 297 left$/);
+    expect(find(after, "pool")?.detail).toMatch(
+      /^up to 7 connections, one that listens and one of the lease thread, 9 per process; .*\d+ of 297 left$/,
+    );
+    const findings: Finding[] = [];
+    const context = { cwd: folder, maxConnections: 7 };
+    for await (const finding of diagnose({ uri, context, parts: "checkpoints" })) findings.push(finding);
+    expect(find(findings, "pool")?.detail).toMatch(/^up to 7 connections, 7 per process; /);
     expect(find(after, "clock")?.detail).toMatch(/^its clock is \d+ ms (behind|ahead)/);
   });
 

@@ -49,6 +49,18 @@ export async function startPostgres(): Promise<TestPostgres> {
   };
 }
 
+/** What a server says that it is. */
+export async function describePostgres(uri: string): Promise<string> {
+  const client = new pg.Client({ connectionString: uri });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ version: string }>("SELECT version()");
+    return rows[0]?.version ?? "which does not say its version";
+  } finally {
+    await client.end();
+  }
+}
+
 /**
  * A fresh, empty database on the tests' server: `POSTGRES_TEST_URI` if set, else the one that the global set-up started.
  * @param template a database to copy, for tests that make many
