@@ -79,7 +79,7 @@ export class StoredEventLog implements EventLog {
 
   /** How many logs are in memory. */
   get size(): number {
-    return this.#logs.size;
+    return this.#logs.all().length;
   }
 
   append(run: RunRef, events: readonly NewRunEvent[]): number {

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.js";
 import type { NewRunEvent, RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
+import { type Claim, firstSeq } from "./lasting-logs.js";
 import { eventBytes, type RunBuffer } from "./run-buffer.js";
 import { PATIENCE_MS } from "./stored-log-writer.js";
 
@@ -42,17 +43,24 @@ export class StorageQuestions {
     });
   }
 
+  /** Where the numbers of a log begin that is not there yet. */
+  startSeq(lasting: boolean): number {
+    return lasting && this.#storage.disposable ? firstSeq(this.#clock.now()) : 0;
+  }
+
+  /** Whether a log that is not there was lost, rather than dropped. */
+  async isLost(run: RunRef): Promise<boolean> {
+    if (!this.#storage.disposable) return false;
+    return (await this.#storage.wasDeleted?.(run)) !== true;
+  }
+
   /**
    * Refuse whatever holders of a smaller token write from now on, and then look how far they came: the other way round, they
    * could write in between.
-   * @param startSeq of a log that is not there yet
    * @returns `null` when the log is sealed, or somebody has a greater token
    */
-  async raise(
-    run: RunRef,
-    params: { readonly leaseToken: number; readonly resumable: boolean; readonly lasting: boolean },
-    startSeq = 0,
-  ): Promise<LogHead | null> {
+  async raise(run: RunRef, params: Claim): Promise<LogHead | null> {
+    const startSeq = this.startSeq(params.lasting);
     const claim = claimOf(run, { ...params, storedSeq: null });
     const isNew = startSeq > 0 && (await this.#storage.head(run)) === null;
     const start = { nextSeq: startSeq, evicted: { tokensTo: -1, statesTo: startSeq - 1 } };

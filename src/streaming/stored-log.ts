@@ -268,6 +268,7 @@ export class StoredLog {
   /** Nothing in memory any more, as far as the storage has it. */
   cool(): void {
     this.cold = true;
+    if (this.resting && !this.needsWrite) this.begun = false;
     this.buffer.trim({ beforeSeq: this.storedSeq, keepBytes: 0 });
   }
 

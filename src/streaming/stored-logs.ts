@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.js";
 import type { Logger } from "../core/logger.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
-import { type Claim, firstSeq } from "./lasting-logs.js";
+import type { Claim } from "./lasting-logs.js";
 import { GatheredWrites } from "./gathered-writes.js";
 import { MAX_READ_BYTES } from "./read-position.js";
 import { RunBuffers } from "./run-buffers.js";
@@ -81,14 +81,9 @@ export class StoredLogs {
         const log = this.#byRun.get(buffer.run);
         if (log === undefined) return;
         log.cool();
-        if (log.resting && !log.needsWrite) log.begun = false;
         this.forgetIfIdle(log);
       },
     });
-  }
-
-  get size(): number {
-    return this.#byRun.size;
   }
 
   get(run: RunRef): StoredLog | undefined {
@@ -168,7 +163,7 @@ export class StoredLogs {
       // Of an attempt that is over; others may have had the run since. Readers may have seen what a disposable storage failed to take.
       if (!this.#writer.isStuck) log.giveUp();
     }
-    const head = await this.#raise(run, params);
+    const head = await this.questions.ask(() => this.questions.raise(run, params));
     if (head !== null) this.#beginAfter(run, { head, ...params });
     else if (log !== undefined) await this.look(log);
   }
@@ -187,7 +182,7 @@ export class StoredLogs {
     log.handover = promise;
     try {
       await this.#writer.settled(log);
-      const head = await this.#raise(run, params);
+      const head = await this.questions.ask(() => this.questions.raise(run, params));
       isTaken = head === null;
       if (head === null) return;
       const isMine = log.begun && !log.dropped;
@@ -206,10 +201,6 @@ export class StoredLogs {
       this.touch(log);
       if (isTaken) await this.look(log);
     }
-  }
-
-  #raise(run: RunRef, params: Claim): Promise<LogHead | null | typeof NO_ANSWER> {
-    return this.questions.ask(() => this.questions.raise(run, params, this.#startSeq(params.lasting)));
   }
 
   /** Something is to be written. */
@@ -285,14 +276,10 @@ export class StoredLogs {
   #adopt(run: RunRef, head: LogHead | null, params: Pick<Claim, "resumable" | "lasting">): StoredLog {
     const { resumable, lasting } = params;
     const log = new StoredLog(run, head, { resumable, lasting, maxBytes: this.#maxBytes });
-    if (head === null) log.startAt(this.#startSeq(lasting));
+    if (head === null) log.startAt(this.questions.startSeq(lasting));
     this.#byRun.set(log);
     this.#follower.watchOver();
     return log;
-  }
-
-  #startSeq(lasting: boolean): number {
-    return lasting && this.#storage.disposable ? firstSeq(this.#clock.now()) : 0;
   }
 
   #begin(log: StoredLog, leaseToken: number): void {
@@ -352,7 +339,7 @@ export class StoredLogs {
   }
 
   async #vanished(log: StoredLog): Promise<void> {
-    if (await this.#isLost(log.buffer.run)) {
+    if (await this.questions.isLost(log.buffer.run)) {
       if (log.begun) {
         await this.#restore(log);
         if (log.begun) this.touch(log);
@@ -363,12 +350,6 @@ export class StoredLogs {
       if (now - log.missingSince < REWRITE_MS) return;
     }
     this.#discard(log);
-  }
-
-  /** Whether a log that is not there was lost, rather than dropped. */
-  async #isLost(run: RunRef): Promise<boolean> {
-    if (!this.#storage.disposable) return false;
-    return (await this.#storage.wasDeleted?.(run)) !== true;
   }
 
   /** Write again what a disposable storage has lost, unless another worker has the run. @throws when nobody can tell */
@@ -400,7 +381,7 @@ export class StoredLogs {
     if (log.dropped || !log.begun) return;
     if (head !== null && (head.sealed || head.leaseToken > log.leaseToken)) this.#leaveToOthers(log, head, null);
     else if (head === null) {
-      if (await this.#isLost(run)) await this.#restore(log);
+      if (await this.questions.isLost(run)) await this.#restore(log);
       else this.#discard(log);
     } else if (head.nextSeq < (write.storedSeq ?? 0)) await this.#restore(log);
     // The storage has lost that its writer was fenced off, and he has written it again.
