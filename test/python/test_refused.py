@@ -15,8 +15,6 @@ RUN = {"assistant_id": "slow", "input": {"steps": 1, "step_ms": 1}}
         ("POST", "/threads/{thread_id}/runs", {**RUN, "webhook": "https://example.com"}, {}, "webhook"),
         ("POST", "/threads/{thread_id}/runs", {**RUN, "feedback_keys": ["a"]}, {}, "feedback_keys"),
         ("POST", "/threads/{thread_id}/runs", {**RUN, "strict_resume": True}, {}, "strict_resume"),
-        ("POST", "/threads/{thread_id}/runs", {**RUN, "stream_mode": ["tools"]}, {}, "tools"),
-        ("POST", "/threads/{thread_id}/runs", {**RUN, "stream_mode": "lifecycle"}, {}, "lifecycle"),
         ("POST", "/threads/{thread_id}/runs/stream", RUN, {"namespace": "a"}, "namespace"),
         ("GET", "/threads/{thread_id}/runs/{run_id}/stream", None, {"namespace": "a"}, "namespace"),
         ("POST", "/threads/{thread_id}/runs/{run_id}/cancel", None, {"reason": "taken"}, "reason"),

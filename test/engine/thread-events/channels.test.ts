@@ -13,10 +13,11 @@ const lifecycle = (run: Awaited<ReturnType<typeof record>>): readonly string[] =
   run.thread
     .filter(({ event }) => event.startsWith("lifecycle"))
     .map((frame) => {
-      const { event, graph_name: name, cause, error } = dataOf(frame) as Record<string, unknown>;
+      const { event, graph_name: name, cause, error } = dataOf(frame) as Readonly<Record<string, string>>;
       const place = frame.event.split("|").slice(1).map(nameOf).join("/");
       const { tool_call_id: call } = (cause ?? {}) as { tool_call_id?: string };
-      return `${String(event)} ${place} (${String(name)})${call === undefined ? "" : ` by ${call}`}${error === undefined ? "" : `: ${String(error)}`}`;
+      const by = call === undefined ? "" : ` by ${call}`;
+      return `${event} ${place} (${name})${by}${error === undefined ? "" : `: ${error}`}`;
     });
 
 describe("channel lifecycle", () => {

@@ -50,7 +50,7 @@ export class ChunkModel extends BaseChatModel {
     return "chunks";
   }
 
-  bindTools(): this {
+  override bindTools(): this {
     return this;
   }
 
@@ -58,7 +58,7 @@ export class ChunkModel extends BaseChatModel {
     const answer = this.#answers[this.#asked % this.#answers.length] ?? [];
     this.#asked += 1;
     // LangChain writes ids into them.
-    return answer.map((chunk) => new AIMessageChunk({ ...chunk.lc_kwargs } as never));
+    return answer.map((chunk) => new AIMessageChunk({ ...chunk.lc_kwargs }));
   }
 
   override async _generate(): Promise<ChatResult> {
@@ -133,7 +133,7 @@ export const rich = asks(
         content: "",
         usage_metadata: { input_tokens: 3, output_tokens: 9, total_tokens: 12 },
         response_metadata: { finish_reason: "tool_calls", model_name: "m" },
-      }),
+      } as never),
     ],
   ]),
 );
@@ -155,7 +155,7 @@ export const blocks = asks(
 export const streaming = one(async ({ messages }) => {
   let all: AIMessageChunk | undefined;
   for await (const chunk of await new ChunkModel([words("one two three")]).stream(messages)) {
-    all = all === undefined ? (chunk as AIMessageChunk) : all.concat(chunk as AIMessageChunk);
+    all = all === undefined ? chunk : all.concat(chunk);
   }
   return { messages: [all] };
 });
@@ -260,7 +260,7 @@ export const supervisor = () =>
     ]),
     tools: [
       tool(
-        async ({ question }) => {
+        async ({ question }: { question: string }) => {
           const { messages } = await researcher.invoke({ messages: [{ role: "human", content: question }] });
           return messages.at(-1)?.text ?? "";
         },

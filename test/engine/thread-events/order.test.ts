@@ -68,9 +68,9 @@ describe("a thread's events", () => {
       { id: expect.any(String), parent_id: expect.any(String), step: 0, source: "loop" },
       { id: expect.any(String), parent_id: envelopes[0]?.["id"], step: 1, source: "loop" },
     ]);
-    for (const [at, line] of outline(run.thread).entries()) {
-      if (line === "checkpoints") expect(outline(run.thread)[at + 1]).toBe("values");
-    }
+    const lines = outline(run.thread);
+    const after = lines.flatMap((line, at) => (line === "checkpoints" ? [lines[at + 1]] : []));
+    expect(after).toEqual(["values", "values"]);
   });
 
   it("show states and updates with messages in their short form", async () => {
@@ -84,7 +84,7 @@ describe("a thread's events", () => {
       { messages: [human, ai], log: ["a"] },
     ]);
     expect(of(run, "updates")).toEqual([{ node: "a", values: { messages: [ai], log: ["a"] } }]);
-    const [update] = run.thread.filter(({ event }) => event === "updates");
+    const update = run.thread.find(({ event }) => event === "updates");
     expect(update?.data).toMatchObject({ node: "a" });
   });
 

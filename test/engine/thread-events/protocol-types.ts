@@ -39,7 +39,7 @@ export async function typeErrors(frames: readonly JsonValue[]): Promise<readonly
       module: ts.ModuleKind.NodeNext,
       moduleResolution: ts.ModuleResolutionKind.NodeNext,
     });
-    const [source] = program.getSourceFiles().filter(({ fileName }) => fileName.endsWith("frames.ts"));
+    const source = program.getSourceFiles().find(({ fileName }) => fileName.endsWith("frames.ts"));
     return ts.getPreEmitDiagnostics(program, source).map(({ messageText, start }) => {
       const line = source === undefined ? 0 : source.getLineAndCharacterOfPosition(start ?? 0).line;
       return `${ts.flattenDiagnosticMessageText(messageText, "\n")}\n${JSON.stringify(frames[line - 1])}`;

@@ -162,8 +162,6 @@ describe("run body", () => {
   test.each<[string, unknown]>([
     ["webhook", "https://example.com/hook"],
     ["strict_resume", true],
-    ["stream_mode", ["values", "tools"]],
-    ["stream_mode", "lifecycle"],
   ])("names %s %j as not supported", (field, sent) => {
     const refused = failure(() => decodeRun({ assistant_id: "agent", [field]: sent }));
     expect(refused).toMatchObject({ code: "UNSUPPORTED_OPTION", message: expect.stringContaining(field) as string });
