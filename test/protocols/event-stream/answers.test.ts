@@ -92,17 +92,17 @@ describe.each(STORAGES)("answers and strategies on %s", (storage) => {
     await succeed(server.url, threadId, "input.respond", {
       responses: asked.map(({ id }) => ({ namespace: [], interrupt_id: id, response: "answered" })),
       update: { answers: ["updated"] },
-      goto: ["left"],
+      goto: [{ node: "right", input: {} }],
       metadata: { by: "test" },
       config: { tags: ["tagged"] },
     });
     await stream.events.terminal(2);
-    // The node runs once more, by the jump, and asks again.
+    // A node runs once more, by the jump, and asks again.
     expect(
       requested(stream)
         .map(({ payload }) => payload)
         .toSorted(),
-    ).toEqual(["left?", "left?", "right?"]);
+    ).toEqual(["left?", "right?", "right?"]);
     expect((await valuesOf(threadId))["answers"]).toContain("updated");
     const [run] = await server.client.runs.list(threadId);
     expect(run?.metadata).toMatchObject({ by: "test" });

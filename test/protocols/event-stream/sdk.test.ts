@@ -81,7 +81,7 @@ describe.each(STORAGES)("the SDK's clients of threads on %s", (storage) => {
       await thread.run.start({ input: { question: "ok?" } });
       await expect.poll(() => thread.interrupted, { timeout: 20_000, interval: 10 }).toBe(true);
       expect(thread.interrupts).toMatchObject([{ payload: { q: "ok?" }, namespace: [] }]);
-      const [{ interruptId }] = thread.interrupts as [{ interruptId: string }];
+      const interruptId = thread.interrupts[0]?.interruptId as string;
       await thread.input.respond({ namespace: [], interrupt_id: interruptId, response: "yes" });
       await expect
         .poll(async () => (await thread.state.get({ namespace: [] })).values, { timeout: 20_000, interval: 20 })
