@@ -11,6 +11,8 @@ export interface Presence {
    * never joined are not named: their leases decide.
    */
   gone(): Promise<ReadonlySet<string>>;
+  /** How many other workers there were at the last look, those included that were absent; `null`: nobody can tell. */
+  others(): number | null;
   /** Leave. Idempotent. */
   close(): Promise<void>;
 }

@@ -10,11 +10,29 @@ import { lastEvent } from "../core/run-event.js";
 import { retryDelayMs } from "../core/run-lifecycle.js";
 import type { RunRef } from "../core/run.js";
 
+/** How often to ask the storage which workers are gone, at most. */
+export const PRESENCE_LOOK_MS = 250;
+/** So many workers ask that often; more of them share the asking, since one that finds somebody gone tells all. */
+const ASKING_WORKERS = 4;
+/** At least so often, also when there is nobody to ask after: somebody may have come. */
+const PRESENCE_LOOK_MAX_MS = 2_000;
+
+/** Pause of one worker between two looks at who is gone, by how many others there are. */
+export function presencePauseMs(others: number | null): number {
+  if (others === null) return PRESENCE_LOOK_MS;
+  if (others === 0) return PRESENCE_LOOK_MAX_MS;
+  const shared = PRESENCE_LOOK_MS * Math.max(1, (others + 1) / ASKING_WORKERS);
+  return Math.min(shared, PRESENCE_LOOK_MAX_MS);
+}
+
 /** Takes runs back from workers that are gone, and ends those that were started too often. */
 export interface Reaper {
   /** By expired leases, and by what is known of processes. @returns threads that may have work now */
   reap(): Promise<readonly string[]>;
-  /** As {@link Reaper.reap}, but only when the storage says that a worker is gone. */
+  /**
+   * As {@link Reaper.reap}, but only when the storage says that a worker is gone. Called every {@link PRESENCE_LOOK_MS}; asks as
+   * often as {@link presencePauseMs} says.
+   */
   reapGone(): Promise<readonly string[]>;
   /** Show that this worker lives, where the storage can tell others. A failure is logged; the next look tries again. */
   join(): Promise<void>;
@@ -45,6 +63,7 @@ export function createReaper(
   const presence: Presence | null = store.presence;
   const publishing = new Set<Promise<void>>();
   let joined = false;
+  let quietUntil = Number.NEGATIVE_INFINITY;
 
   const retrying = <T>(call: () => Promise<T>): Promise<T> => retry(deps, call, options.isHurried);
 
@@ -80,10 +99,13 @@ export function createReaper(
   return {
     reap: () => reap(NOBODY),
     async reapGone() {
-      if (presence === null) return [];
+      if (presence === null || deps.clock.now() < quietUntil) return [];
       if (!joined) await presence.join(options.workerId);
       joined = true;
       const gone = await presence.gone();
+      const skippedMs = presencePauseMs(presence.others()) - PRESENCE_LOOK_MS;
+      // Not in step with the others.
+      quietUntil = deps.clock.now() + skippedMs * (0.75 + Math.random() / 2);
       return gone.size === 0 ? [] : reap(gone);
     },
     async join() {

@@ -9,7 +9,7 @@ import type { ClaimedRun } from "../core/run.js";
 import type { ExecutionEnd } from "./execute-run.js";
 import { createLeaseThread, type LeaseThread, NO_LEASE_THREAD } from "./lease-thread.js";
 import { createPeriodic } from "./periodic.js";
-import { createReaper } from "./reaper.js";
+import { createReaper, PRESENCE_LOOK_MS } from "./reaper.js";
 import { settledWithin } from "../core/settled-within.js";
 import { createWorkQueue } from "./work-queue.js";
 
@@ -69,8 +69,6 @@ interface Slot {
   renewedAt: number;
 }
 
-/** How often to ask the storage which workers are gone. */
-const PRESENCE_LOOK_MS = 250;
 /** Processes that were started together don't poll in step. */
 const JITTER = 0.5;
 /** How long runs may take to be given back. */

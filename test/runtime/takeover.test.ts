@@ -1,23 +1,34 @@
 import { expect, it } from "vitest";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
 import type { Presence } from "../../src/core/presence.js";
+import { presencePauseMs } from "../../src/runtime/reaper.js";
 import { retryDelayMs } from "../../src/core/run-lifecycle.js";
 import { gate, never, succeed } from "../../src/testing/scripted-engine.js";
 import { withFaults } from "../support/faults.js";
 import { openRuntime, turns } from "./harness.js";
 
 /** Presence as a storage with session locks gives it, for processes that are one. */
-function presences(): { readonly living: Set<string>; of(store: MetadataStore): Presence } {
+function presences(): {
+  readonly living: Set<string>;
+  readonly looks: { count: number };
+  of(store: MetadataStore): Presence;
+} {
+  const looks = { count: 0 };
   const living = new Set<string>();
   const joined = new Set<string>();
   return {
     living,
+    looks,
     of: () => ({
       async join(workerId) {
         living.add(workerId);
         joined.add(workerId);
       },
-      gone: async () => new Set([...joined].filter((workerId) => !living.has(workerId))),
+      gone: async () => {
+        looks.count += 1;
+        return new Set([...joined].filter((workerId) => !living.has(workerId)));
+      },
+      others: () => joined.size - 1,
       close: async () => undefined,
     }),
   };
@@ -52,6 +63,28 @@ it("takes over within a second from a worker that the storage says is gone, and 
   const killedAt = first.clock.now();
   await first.until(async () => (await first.row(run))?.attempt === 2, "the takeover", 10);
   expect(first.clock.now() - killedAt).toBeLessThan(400);
+});
+
+it("asks seldom who is gone while there is nobody else, and often again as soon as there is", async () => {
+  const all = presences();
+  const test = await openRuntime({ scripts: { stuck: never() }, wrapStore: withPresence(all) });
+  const looksIn = async (ms: number): Promise<number> => {
+    const before = all.looks.count;
+    for (let at = 0; at < ms; at += 50) {
+      test.clock.advance(50);
+      await turns(2);
+    }
+    return all.looks.count - before;
+  };
+  await looksIn(3_000);
+  expect(await looksIn(20_000)).toBeLessThanOrEqual(14);
+  await all.of(test.store).join("worker-2");
+  await looksIn(3_000);
+  expect(await looksIn(5_000)).toBeGreaterThanOrEqual(14);
+});
+
+it("shares the asking among many workers: together they ask as often as a few", () => {
+  expect([null, 0, 1, 3, 7, 15, 31, 99].map(presencePauseMs)).toEqual([250, 2_000, 250, 250, 500, 1_000, 2_000, 2_000]);
 });
 
 it("does not take over from itself when its own presence was lost, nor from who never joined", async () => {

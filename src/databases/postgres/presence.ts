@@ -35,6 +35,7 @@ interface Look {
   readonly up_ms: number;
   readonly present: boolean;
   readonly absent: readonly string[];
+  readonly living: number;
 }
 
 export interface PresenceOptions {
@@ -61,6 +62,7 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
   let leave: (() => void) | null = null;
   let sessions = 0;
   let settledAt = 0;
+  let others: number | null = null;
 
   let migrating: Promise<void> | null = null;
   const migrated = (): Promise<void> =>
@@ -72,8 +74,10 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
   /** Who is absent now; `null`: nobody can tell. */
   const lookOnce = async (): Promise<readonly string[] | null> => {
     const [row] = await database.query<Look>(look, [ownKey]);
-    if (row === undefined || row.up_ms < SETTLE_MS || performance.now() < settledAt) return null;
-    return row.present ? row.absent : null;
+    others = null;
+    if (row === undefined || row.up_ms < SETTLE_MS || performance.now() < settledAt || !row.present) return null;
+    others = row.living + row.absent.length;
+    return row.absent;
   };
 
   /** @returns those who were absent at a look at least {@link LOOK_AGAIN_MS} ago and at every one since */
@@ -114,6 +118,8 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
       return closing.signal.aborted ? new Set() : update(await lookOnce());
     },
 
+    others: () => others,
+
     async close() {
       if (closing.signal.aborted) return;
       closing.abort();
@@ -145,7 +151,9 @@ function statements(holders: string | undefined): { readonly look: Statement; re
         SELECT (EXTRACT(EPOCH FROM clock_timestamp() - pg_postmaster_start_time()) * 1000)::float8 AS up_ms,
           $1::bigint IS NULL OR $1::bigint IN (SELECT lock_key FROM held) AS present,
           ARRAY(SELECT w.worker_id FROM heddle_workers w
-            WHERE w.lock_key NOT IN (SELECT lock_key FROM held) ${holding}) AS absent`,
+            WHERE w.lock_key NOT IN (SELECT lock_key FROM held) ${holding}) AS absent,
+          (SELECT count(*)::int FROM heddle_workers w
+            WHERE w.lock_key IN (SELECT lock_key FROM held) AND w.lock_key IS DISTINCT FROM $1::bigint) AS living`,
     },
     forget: {
       name: "",

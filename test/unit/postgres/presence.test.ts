@@ -122,6 +122,25 @@ describe("createPresence", () => {
   );
 
   it(
+    "counts the others, those included that are absent and hold runs",
+    test(async ({ enter }) => {
+      const { database, presence } = await enter("me");
+      await settled(database);
+      expect(presence.others()).toBeNull();
+      await presence.gone();
+      expect(presence.others()).toBe(0);
+      const [second, third] = [await enter("second"), await enter("third")];
+      await presence.gone();
+      expect(presence.others()).toBe(2);
+      await hold(database, "second");
+      await second.presence.close();
+      await third.presence.close();
+      await presence.gone();
+      expect(presence.others()).toBe(1);
+    }),
+  );
+
+  it(
     "takes the lock again after its connection was lost; who looks in between names nobody",
     test(async ({ enter }) => {
       const { database, presence } = await enter("me");
