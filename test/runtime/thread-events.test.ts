@@ -27,6 +27,9 @@ const outline = async (server: TestRuntime, threadId: string): Promise<readonly 
     event.event === "lifecycle" ? `lifecycle ${String(data(event)["event"])}` : event.event,
   );
 
+/** A run of one state. */
+const whole = (end: string): readonly string[] => ["lifecycle running", "values", `lifecycle ${end}`];
+
 const ended = async (server: TestRuntime, run: Run): Promise<void> =>
   server.until(async () => (await server.ending(run)) !== null, "the end of the run");
 
@@ -60,9 +63,9 @@ describe("the log of a watched thread", () => {
     ];
     for (const run of runs) await ended(server, run);
     expect(await outline(server, threadId)).toEqual([
-      ...["lifecycle running", "values", "lifecycle completed"],
-      ...["lifecycle running", "values", "lifecycle interrupted"],
-      ...["lifecycle running", "values", "lifecycle completed"],
+      ...whole("completed"),
+      ...whole("interrupted"),
+      ...whole("completed"),
     ]);
     expect((await eventsOf(server, threadId)).map(({ seq }) => seq)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
   });
@@ -174,8 +177,12 @@ describe("the log of a watched thread", () => {
     door.release();
     await ended(other, run);
     expect(await outline(other, threadId)).toEqual([
-      ...["lifecycle running", "values"],
-      ...["lifecycle running", "values", "values", "lifecycle completed"],
+      "lifecycle running",
+      "values",
+      "lifecycle running",
+      "values",
+      "values",
+      "lifecycle completed",
     ]);
   });
 
@@ -195,10 +202,7 @@ describe("the log of a watched thread", () => {
     const other = await openRuntime({ scripts: {}, storage: { clock, store, eventLog: cut, scripted } });
     const second = await other.run("quick", { threadId });
     await ended(other, second);
-    expect(await outline(other, threadId)).toEqual([
-      ...["lifecycle running", "values", "lifecycle completed"],
-      ...["lifecycle running", "values", "lifecycle completed"],
-    ]);
+    expect(await outline(other, threadId)).toEqual([...whole("completed"), ...whole("completed")]);
     const runs = (await eventsOf(other, threadId)).flatMap((event) => params(event)["run_id"] ?? []);
     expect(runs).toEqual([first.runId, first.runId, second.runId, second.runId]);
   });

@@ -23,7 +23,7 @@ describe("messages of states and updates", () => {
         usage_metadata: { input_tokens: 1, output_tokens: 1, total_tokens: 2 },
         response_metadata: { model_name: "m" },
         additional_kwargs: { secret: 1 },
-      }),
+      } as never),
       {
         type: "ai",
         content: "",

@@ -33,14 +33,10 @@ it("blocks never interleave, and add up to what the model said, for a client tha
       const assembler = new MessageAssembler();
       let blocks: readonly Record<string, unknown>[] = [];
       for (const data of events) {
-        if (data["event"] === "content-block-start") {
-          expect(open).toBeNull();
-          open = data["index"];
-        } else if (data["event"] === "content-block-delta") expect(data["index"]).toBe(open);
-        else if (data["event"] === "content-block-finish") {
-          expect(data["index"]).toBe(open);
-          open = null;
-        }
+        const { event, index } = data;
+        const isBlock = String(event).startsWith("content-block");
+        expect(isBlock && event !== "content-block-start" ? index : null).toBe(isBlock ? open : null);
+        if (isBlock) open = event === "content-block-finish" ? null : index;
         const params = { namespace: [], timestamp: 0, data };
         const update = assembler.consume({ type: "event", method: "messages", params } as never);
         if (data["event"] === "message-finish") blocks = update?.message.blocks as typeof blocks;
