@@ -30,12 +30,13 @@ function turnOf(messages: readonly BaseMessage[]): Turn {
 /** The agent whom the human talks to. */
 export function chatScript(messages: readonly BaseMessage[], seed: number): Reply {
   const { question, rounds } = turnOf(messages);
-  const [, count] = /count to (\d+)/i.exec(question) ?? [];
-  if (count !== undefined) return counting(Number(count));
   const [, city] = /weather in (\w+)/i.exec(question) ?? [];
   if (city !== undefined) return weather(city, rounds);
   const [, name] = /email (\w+)/i.exec(question) ?? [];
-  if (name !== undefined) return email(name, rounds);
+  if (name !== undefined && rounds.length === 0) return email(name);
+  const [, count] = /count to (\d+)/i.exec(question) ?? [];
+  if (count !== undefined) return counting(Number(count));
+  if (name !== undefined) return afterEmail(rounds);
   const [, topic] = /research (\w+)/i.exec(question) ?? [];
   if (topic !== undefined) return research(topic, rounds);
   if (/\bfail\b/i.test(question)) throw new Error("The model is out of order, as you asked.");
@@ -52,12 +53,14 @@ function weather(city: string, rounds: Turn["rounds"]): Reply {
   return `The weather: ${result.text}. Take sunglasses with you.`;
 }
 
-function email(name: string, rounds: Turn["rounds"]): Reply {
+function email(name: string): Reply {
+  const args = { to: `${name.toLowerCase()}@example.com`, subject: "Lunch", body: "Lunch on Friday at noon?" };
+  return [{ name: "send_email", args }];
+}
+
+function afterEmail(rounds: Turn["rounds"]): Reply {
   const result = rounds[0]?.[0];
-  if (result === undefined) {
-    const args = { to: `${name.toLowerCase()}@example.com`, subject: "Lunch", body: "Lunch on Friday at noon?" };
-    return [{ name: "send_email", args }];
-  }
+  if (result === undefined) return "I did not send it.";
   return result.status === "error" ? `I did not send it: ${result.text}` : `Done. ${result.text}`;
 }
 

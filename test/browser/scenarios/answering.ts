@@ -7,12 +7,12 @@ export function answeringScenarios(stage: Stage): void {
   it("shows an answer token by token, each once", async () => {
     const { chat } = stage;
     await chat.ask("Count to 40");
-    await chat.idle();
+    await chat.answerIs(counting(40));
     expect(await chat.messages()).toEqual([
       { role: "human", text: "Count to 40" },
       { role: "ai", text: counting(40) },
     ]);
-    expectOnlyGrowth(await chat.textsOfLastAnswer(), counting(40));
+    expectOnlyGrowth(await chat.moments(), counting(40));
     await chat.agreesWithServer();
   });
 
@@ -21,20 +21,18 @@ export function answeringScenarios(stage: Stage): void {
     await chat.ask("What is the weather in Paris?");
     const call = chat.page.locator('.tool-call[data-tool="get_weather"]');
     await call.getByText("18 °C and sunny in Paris").waitFor();
-    await chat.idle();
+    await chat.answerIs("The weather: 18 °C and sunny in Paris. Take sunglasses with you.");
     expect(await call.count()).toBe(1);
     expect(await call.locator(".args").textContent()).toBe("city: Paris");
-    expect(await chat.answer().textContent()).toBe("The weather: 18 °C and sunny in Paris. Take sunglasses with you.");
     await chat.agreesWithServer();
   });
 
   it("goes on with the thread", async () => {
     const { chat } = stage;
     await chat.ask("Count to 3");
-    await chat.idle();
+    await chat.answerIs(counting(3));
     await chat.ask("Count to 4");
-    await chat.answered(6);
-    await chat.idle();
+    await chat.answerIs(counting(4));
     expect((await chat.messages()).map(({ text }) => text)).toEqual([
       "Count to 3",
       counting(3),
@@ -45,18 +43,15 @@ export function answeringScenarios(stage: Stage): void {
   });
 
   it("stops a run, and goes on after it", async () => {
-    const { chat, client } = stage;
+    const { chat } = stage;
     await chat.ask("Count to 400");
     await chat.answered(10);
     await chat.press("Stop");
     await chat.idle();
-    const [run] = await client.runs.list(chat.threadId());
-    await expect
-      .poll(async () => (await client.runs.get(chat.threadId(), run!.run_id)).status, { interval: 20, timeout: 5000 })
-      .toBe("interrupted");
+    await chat.cancelled();
     await chat.ask("Count to 5");
-    await expect.poll(() => chat.answer().textContent(), { interval: 20, timeout: 5000 }).toBe(counting(5));
-    await chat.idle();
+    await chat.answerIs(counting(5));
+    expect((await chat.messages()).at(-2)).toEqual({ role: "human", text: "Count to 5" });
     await chat.agreesWithServer();
   });
 

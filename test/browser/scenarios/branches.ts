@@ -9,40 +9,32 @@ const GREETINGS = [
 
 /** Other versions of answers and questions, from their checkpoints. */
 export function branchScenarios(stage: Stage): void {
-  const answerBecomes = (text: string): Promise<void> =>
-    expect.poll(() => stage.chat.answer().textContent({ timeout: 5000 }), { interval: 20, timeout: 5000 }).toBe(text);
-
   it("regenerates an answer and shows either version", async () => {
     const { chat } = stage;
     await chat.ask("Hello");
-    await answerBecomes(GREETINGS[0]);
-    await chat.idle();
+    await chat.answerIs(GREETINGS[0]);
     await chat.press("Regenerate");
-    await answerBecomes(GREETINGS[1]);
-    await chat.idle();
+    await chat.answerIs(GREETINGS[1]);
     expect((await chat.messages()).map(({ text }) => text)).toEqual(["Hello", GREETINGS[1]]);
     await chat.agreesWithServer();
     await chat.page.getByText("2 of 2").waitFor();
     await chat.press("Earlier version");
-    await answerBecomes(GREETINGS[0]);
+    await chat.answerIs(GREETINGS[0]);
     expect((await chat.messages()).map(({ text }) => text)).toEqual(["Hello", GREETINGS[0]]);
     await chat.press("Later version");
-    await answerBecomes(GREETINGS[1]);
+    await chat.answerIs(GREETINGS[1]);
   });
 
   it("goes on from the version that is shown", async () => {
     const { chat } = stage;
     await chat.ask("Hello");
-    await answerBecomes(GREETINGS[0]);
-    await chat.idle();
+    await chat.answerIs(GREETINGS[0]);
     await chat.press("Regenerate");
-    await answerBecomes(GREETINGS[1]);
-    await chat.idle();
+    await chat.answerIs(GREETINGS[1]);
     await chat.press("Earlier version");
-    await answerBecomes(GREETINGS[0]);
+    await chat.answerIs(GREETINGS[0]);
     await chat.ask("Count to 3");
-    await answerBecomes(counting(3));
-    await chat.idle();
+    await chat.answerIs(counting(3));
     expect((await chat.messages()).map(({ text }) => text)).toEqual(["Hello", GREETINGS[0], "Count to 3", counting(3)]);
     await chat.agreesWithServer();
   });
@@ -50,16 +42,13 @@ export function branchScenarios(stage: Stage): void {
   it("asks something else instead of a question", async () => {
     const { chat } = stage;
     await chat.ask("Count to 3");
-    await answerBecomes(counting(3));
-    await chat.idle();
+    await chat.answerIs(counting(3));
     await chat.ask("Count to 4");
-    await answerBecomes(counting(4));
-    await chat.idle();
+    await chat.answerIs(counting(4));
     await chat.press("Edit");
     await chat.page.getByRole("textbox", { name: "Changed message" }).fill("Count to 5");
     await chat.press("Ask this instead");
-    await answerBecomes(counting(5));
-    await chat.idle();
+    await chat.answerIs(counting(5));
     expect((await chat.messages()).map(({ text }) => text)).toEqual([
       "Count to 3",
       counting(3),

@@ -45,6 +45,19 @@ export function reviewScenarios(stage: Stage): void {
     expect(await answer()).toBe("I did not send it: Friday is a holiday.");
   });
 
+  it("stops the run that goes on after an approval", async () => {
+    const { chat } = stage;
+    await chat.ask("Email Bob, then count to 400");
+    await chat.page.getByRole("region", { name: "Review" }).waitFor();
+    await chat.idle();
+    await chat.press("Approve");
+    await chat.answered(10);
+    await chat.press("Stop");
+    await chat.idle();
+    await chat.cancelled();
+    expect(await chat.page.getByRole("alert").count()).toBe(0);
+  });
+
   it("still waits after a reload", async () => {
     const { chat } = stage;
     await askForEmail();

@@ -10,10 +10,7 @@ export function subagentScenarios(stage: Stage): void {
   const subagents = () => stage.chat.page.locator(".subagent");
   const expectReport = async (): Promise<void> => {
     const { chat } = stage;
-    await expect
-      .poll(() => chat.answer().textContent({ timeout: 10_000 }), { interval: 20, timeout: 10_000 })
-      .toBe("The report on tea is in report.md.");
-    await chat.idle();
+    await chat.answerIs("The report on tea is in report.md.");
     expect(await chat.page.locator(".file summary").allTextContents()).toEqual(["report.md"]);
     expect(await chat.page.locator(".file pre").textContent()).toBe(REPORT);
     expect(await chat.page.locator(".todos li[data-status=completed]").allTextContents()).toEqual([
@@ -30,20 +27,15 @@ export function subagentScenarios(stage: Stage): void {
   it("streams two subagents at once into their own places, with todos and files", async () => {
     const { chat } = stage;
     await chat.ask("Research tea");
-    await chat.page.locator(".todos li[data-status=in_progress]").waitFor();
-    await subagents().nth(1).waitFor();
-    // Both are in the middle of their findings at the same time.
-    await chat.page.waitForFunction(
-      () => {
-        const texts = [...document.querySelectorAll(".subagent > div > .text")].map((text) => text.textContent ?? "");
-        return texts.length === 2 && texts.every((text) => text !== "" && !text.endsWith("of it."));
-      },
-      undefined,
-      { polling: 5 },
-    );
-    // What they say is not the agent's answer.
-    expect((await chat.messages()).map(({ text }) => text)).toEqual(["Research tea"]);
     await expectReport();
+    const moments = await chat.moments();
+    const inTheMiddle = (text: string): boolean => text !== "" && !text.endsWith("of it.");
+    expect(moments.some(({ subagents: said }) => said.length === 2 && said.every(inTheMiddle))).toBe(true);
+    expect(moments.map(({ todos }) => todos.join())).toContain("in_progress,pending");
+    // What they say is not the agent's answer.
+    expect(moments.filter(({ answer }) => !"The report on tea is in report.md.".startsWith(answer.trimEnd()))).toEqual(
+      [],
+    );
   });
 
   it("shows subagents, todos and files again after a reload", async () => {

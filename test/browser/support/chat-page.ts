@@ -1,5 +1,5 @@
 import { Client } from "@langchain/langgraph-sdk";
-import type { Browser, Locator, Page } from "playwright-core";
+import type { BrowserContext, Locator, Page } from "playwright-core";
 import { expect } from "vitest";
 
 export type Transport = "runs" | "sse" | "websocket";
@@ -20,36 +20,52 @@ export interface ChatPage {
   answer(): Locator;
   /** Resolves when the last answer has at least so many words. */
   answered(words: number): Promise<void>;
+  /** Resolves when the last answer is this, and no run goes on. */
+  answerIs(text: string): Promise<void>;
   /** Resolves when no run goes on. */
   idle(): Promise<void>;
   threadId(): string;
+  /** Resolves when the server says that the newest run was cancelled. */
+  cancelled(): Promise<void>;
   /** What the server has: must say the same as what is shown. */
   agreesWithServer(): Promise<void>;
-  /** Every text that the last answer had since the page was loaded, in order. */
-  textsOfLastAnswer(): Promise<string[]>;
+  /** All that was to be seen since the page was loaded, in order. */
+  moments(): Promise<Moment[]>;
   close(): Promise<void>;
 }
 
-/** Records what a person sees of the last answer, also what is gone a moment later. */
+/** What was to be seen at one moment. */
+export interface Moment {
+  /** The last answer. */
+  readonly answer: string;
+  /** What each subagent says. */
+  readonly subagents: readonly string[];
+  /** Statuses of the todos. */
+  readonly todos: readonly string[];
+}
+
+/** Records what a person sees, also what is gone a moment later. */
 const RECORDER = `
-  window.seen = [];
+  window.moments = [];
+  const texts = (selector) => [...document.querySelectorAll(selector)].map((element) => element.textContent);
   new MutationObserver(() => {
-    const text = [...document.querySelectorAll(".message.ai > .text")].at(-1)?.textContent ?? "";
-    if (window.seen.at(-1) !== text) window.seen.push(text);
-  }).observe(document, { subtree: true, childList: true, characterData: true });
+    window.moments.push({
+      answer: texts(".message.ai > .text").at(-1) ?? "",
+      subagents: texts(".subagent > div > .text"),
+      todos: [...document.querySelectorAll(".todos li")].map((element) => element.dataset.status),
+    });
+  }).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
 `;
 
 export async function openChat(params: {
-  readonly browser: Browser;
+  readonly context: BrowserContext;
   /** Where the page is. */
   readonly site: string;
   /** Where the server is. */
   readonly api: string;
   readonly transport: Transport;
 }): Promise<ChatPage> {
-  const { browser, site, api, transport } = params;
-  const context = await browser.newContext({ viewport: { width: 1000, height: 800 } });
-  context.setDefaultTimeout(10_000);
+  const { context, site, api, transport } = params;
   const page = await context.newPage();
   const crashes: unknown[] = [];
   page.on("pageerror", (error) => crashes.push(error));
@@ -81,8 +97,25 @@ export async function openChat(params: {
           return text.split(" ").length >= least;
         },
         words,
-        { polling: 10 },
+        { polling: 20 },
       );
+    },
+    async answerIs(text) {
+      try {
+        await page.waitForFunction(
+          (expected) => [...document.querySelectorAll(".message.ai > .text")].at(-1)?.textContent === expected,
+          text,
+          { polling: 20 },
+        );
+      } catch {
+        expect((await shown()).at(-1)).toEqual({ role: "ai", text });
+      }
+      await page.locator("main[data-running=false][data-loading=false]").waitFor();
+    },
+    async cancelled() {
+      const [run] = await client.runs.list(threadId());
+      const status = async (): Promise<unknown> => run && (await client.runs.get(threadId(), run.run_id)).status;
+      await expect.poll(status, { interval: 20, timeout: 5000 }).toBe("interrupted");
     },
     async idle() {
       await page.locator("main[data-running=false][data-loading=false]").waitFor();
@@ -94,9 +127,9 @@ export async function openChat(params: {
       );
       expect(await shown()).toEqual(stored);
     },
-    textsOfLastAnswer: () => page.evaluate(() => (globalThis as unknown as { seen: string[] }).seen),
+    moments: () => page.evaluate(() => (globalThis as unknown as { moments: Moment[] }).moments),
     async close() {
-      await context.close();
+      await page.close();
       expect(crashes).toEqual([]);
     },
   };

@@ -1,6 +1,6 @@
 import { Client } from "@langchain/langgraph-sdk";
 import path from "node:path";
-import type { Browser } from "playwright-core";
+import type { Browser, BrowserContext } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe } from "vitest";
 import { answeringScenarios } from "../scenarios/answering.js";
 import { branchScenarios } from "../scenarios/branches.js";
@@ -19,7 +19,7 @@ export interface Stage {
   client: Client;
 }
 
-const TRANSPORTS: readonly Transport[] = ["runs"];
+const TRANSPORTS: readonly Transport[] = ["runs", "sse", "websocket"];
 
 /** The whole suite on one storage: every scenario over every transport. */
 export function chatSuite(storage: string, serve: () => Promise<Servers>): void {
@@ -44,8 +44,17 @@ export function chatSuite(storage: string, serve: () => Promise<Servers>): void 
     });
 
     describe.each(TRANSPORTS)("over %s", (transport) => {
+      let context: BrowserContext;
+
+      beforeAll(async () => {
+        context = await browser.newContext({ viewport: { width: 1000, height: 800 } });
+        context.setDefaultTimeout(15_000);
+      });
+
+      afterAll(() => context.close());
+
       beforeEach(async () => {
-        stage.chat = await openChat({ browser, site: site.url, api: stage.servers.url, transport });
+        stage.chat = await openChat({ context, site: site.url, api: stage.servers.url, transport });
       });
 
       afterEach(async () => {

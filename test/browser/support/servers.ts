@@ -9,7 +9,7 @@ import { listening } from "../../support/served-process.js";
 import { startTcpProxy, type TcpProxy } from "../../support/tcp-proxy.js";
 
 /** Milliseconds between two tokens: long enough to do something in the middle of a message. */
-const TOKEN_DELAY_MS = 20;
+const TOKEN_DELAY_MS = 15;
 
 /** What the page talks to. */
 export interface Servers {

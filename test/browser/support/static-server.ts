@@ -16,7 +16,11 @@ export async function serveFolder(folder: string): Promise<{ readonly url: strin
     const file = path.join(folder, path.normalize(name));
     readFile(file).then(
       (content) => {
-        response.writeHead(200, { "content-type": TYPES[path.extname(file)] ?? "application/octet-stream" });
+        response.writeHead(200, {
+          "content-type": TYPES[path.extname(file)] ?? "application/octet-stream",
+          // Vite names assets by their content.
+          "cache-control": name.startsWith("/assets/") ? "max-age=3600, immutable" : "no-cache",
+        });
         response.end(content);
       },
       () => response.writeHead(404).end(),
