@@ -38,6 +38,12 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
   const isVisible = async (threadId: string, access: AccessFilter): Promise<boolean> =>
     (await store.threads.get({ threadId, access })) !== null;
 
+  /** A run in flight is about to tell of itself. */
+  const isAtRest = async (threadId: string, access: AccessFilter): Promise<boolean> => {
+    const thread = await store.threads.get({ threadId, access });
+    return thread !== null && thread.status !== "busy";
+  };
+
   /** @returns whether the thread is there, and the end of waiting for it. @throws `THREAD_NOT_FOUND` when it is another's */
   const watch = async (threadId: string, access: AccessFilter) => {
     const watched = await followed.watch({ threadId, access });
@@ -106,7 +112,8 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
         const newest = extent?.nextSeq ?? 0;
         // A log that holds nothing shows no gap, because no event follows it.
         const isEmpty = extent === null || extent.evictedToSeq >= newest - 1;
-        const hasMissed = nextSeq !== null && isEmpty && (nextSeq < newest || (newest === 0 && nextSeq === 0));
+        const hasMissed =
+          nextSeq !== null && isEmpty && (nextSeq < newest || (nextSeq === 0 && (await isAtRest(threadId, access))));
         return new ThreadCursor(
           {
             reopen: async (afterSeq, hasRun) => {

@@ -80,8 +80,10 @@ class Knowledge {
     this.connection = null;
   }
 
+  /** Those of the log; a snapshot of the state has no number. */
   get events(): readonly WireEvent[] {
-    return [...this.byId.values()].toSorted((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
+    const numbered = [...this.byId.values()].filter(({ seq }) => seq !== undefined);
+    return numbered.toSorted((a, b) => (a.seq ?? 0) - (b.seq ?? 0));
   }
 
   get lastSeq(): number {
