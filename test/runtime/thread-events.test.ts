@@ -24,7 +24,7 @@ const data = (event: RunEvent): JsonObject => params(event)["data"] as JsonObjec
 /** `lifecycle running`, `values`, … */
 const outline = async (server: TestRuntime, threadId: string): Promise<readonly string[]> =>
   (await eventsOf(server, threadId)).map((event) =>
-    event.event === "lifecycle" ? `lifecycle ${String(data(event)["event"])}` : event.event,
+    event.event === "lifecycle" ? `lifecycle ${(data(event) as { event: string }).event}` : event.event,
   );
 
 /** A run of one state. */
@@ -95,7 +95,7 @@ describe("the log of a watched thread", () => {
     const server = await open({ scripts: { stuck: never() } });
     const run = await server.run("stuck", { threadId: server.threadId });
     await server.until(async () => (await outline(server, server.threadId)).includes("values"), "the run");
-    await server.store.runs.requestCancel({ runId: run.runId, action, access: ALL_ROWS } as never);
+    await server.store.runs.requestCancel({ runId: run.runId, action, access: ALL_ROWS });
     server.dispatcher.signal(run, action);
     await ended(server, run);
     expect(await outline(server, server.threadId)).toEqual(["lifecycle running", "values", `lifecycle ${expected}`]);

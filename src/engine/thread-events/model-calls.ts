@@ -71,8 +71,14 @@ export function watchCalls(onCallEnd: (call: ModelCall) => void): CallWatch {
       calls.set(runId, { runId, metadata: providerOf(metadata), pushed: 0, seen: 0, end: null });
     }
 
+    /** Called for each token: plain parameters. */
     override handleLLMNewToken(
-      ...[, , runId, , , fields]: Parameters<NonNullable<BaseCallbackHandler["handleLLMNewToken"]>>
+      _token: string,
+      _place: unknown,
+      runId: string,
+      _parentRunId?: string,
+      _tags?: string[],
+      fields?: { readonly chunk?: unknown },
     ): void {
       const call = calls.get(runId);
       if (call === undefined) return;
