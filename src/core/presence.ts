@@ -11,7 +11,10 @@ export interface Presence {
    * never joined are not named: their leases decide.
    */
   gone(): Promise<ReadonlySet<string>>;
-  /** How many other workers there were at the last look, those included that were absent; `null`: nobody can tell. */
+  /**
+   * How many other workers there were at the last look, those included that were absent; `null`: nobody can tell, or somebody
+   * has joined since.
+   */
   others(): number | null;
   /** Leave. Idempotent. */
   close(): Promise<void>;

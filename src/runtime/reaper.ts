@@ -63,7 +63,9 @@ export function createReaper(
   const presence: Presence | null = store.presence;
   const publishing = new Set<Promise<void>>();
   let joined = false;
-  let quietUntil = Number.NEGATIVE_INFINITY;
+  let lookedAt = Number.NEGATIVE_INFINITY;
+  /** Not in step with other workers. */
+  let jitter = 1;
 
   const retrying = <T>(call: () => Promise<T>): Promise<T> => retry(deps, call, options.isHurried);
 
@@ -99,13 +101,14 @@ export function createReaper(
   return {
     reap: () => reap(NOBODY),
     async reapGone() {
-      if (presence === null || deps.clock.now() < quietUntil) return [];
+      if (presence === null) return [];
+      const pauseMs = presencePauseMs(presence.others());
+      if (pauseMs > PRESENCE_LOOK_MS && deps.clock.now() - lookedAt < pauseMs * jitter) return [];
       if (!joined) await presence.join(options.workerId);
       joined = true;
       const gone = await presence.gone();
-      const skippedMs = presencePauseMs(presence.others()) - PRESENCE_LOOK_MS;
-      // Not in step with the others.
-      quietUntil = deps.clock.now() + skippedMs * (0.75 + Math.random() / 2);
+      lookedAt = deps.clock.now();
+      jitter = 0.75 + Math.random() / 2;
       return gone.size === 0 ? [] : reap(gone);
     },
     async join() {

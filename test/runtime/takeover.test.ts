@@ -79,7 +79,7 @@ it("asks seldom who is gone while there is nobody else, and often again as soon 
   await looksIn(3_000);
   expect(await looksIn(20_000)).toBeLessThanOrEqual(14);
   await all.of(test.store).join("worker-2");
-  await looksIn(3_000);
+  // The storage tells of who joins.
   expect(await looksIn(5_000)).toBeGreaterThanOrEqual(14);
 });
 

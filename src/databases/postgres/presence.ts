@@ -16,6 +16,8 @@ export const PRESENCE_COMPONENT: Component = {
   ],
 };
 
+/** Tells those who look seldom that somebody has come. */
+const CHANNEL = "heddle_presence";
 /** Between the two looks that must both find a worker absent: a lost connection is opened again in less. */
 const LOOK_AGAIN_MS = 300;
 /** After a start of the server, or a new connection of ours, the others may still be reconnecting. */
@@ -63,6 +65,8 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
   let sessions = 0;
   let settledAt = 0;
   let others: number | null = null;
+  let arrivals = 0;
+  let stopListening: (() => void) | null = null;
 
   let migrating: Promise<void> | null = null;
   const migrated = (): Promise<void> =>
@@ -73,10 +77,11 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
 
   /** Who is absent now; `null`: nobody can tell. */
   const lookOnce = async (): Promise<readonly string[] | null> => {
+    const arrivalsBefore = arrivals;
     const [row] = await database.query<Look>(look, [ownKey]);
     others = null;
     if (row === undefined || row.up_ms < SETTLE_MS || performance.now() < settledAt || !row.present) return null;
-    others = row.living + row.absent.length;
+    if (arrivals === arrivalsBefore) others = row.living + row.absent.length;
     return row.absent;
   };
 
@@ -94,6 +99,10 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
       const key = presenceKey(workerId);
       await migrated();
       await database.query(forget, [FORGET_AFTER_MS]);
+      stopListening ??= await database.listener().listen(CHANNEL, () => {
+        arrivals += 1;
+        others = null;
+      });
       leave = await database.listener().onSession(async (client) => {
         await client.query("SELECT pg_advisory_lock_shared($1::bigint)", [key]);
         await client.query(
@@ -101,6 +110,7 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
             ON CONFLICT (worker_id) DO UPDATE SET lock_key = excluded.lock_key, joined_at = excluded.joined_at`,
           [workerId, key],
         );
+        await client.query("SELECT pg_notify($1, '')", [CHANNEL]);
         session = client;
         sessions += 1;
         if (sessions > 1) settledAt = performance.now() + SETTLE_MS;
@@ -124,6 +134,7 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
       if (closing.signal.aborted) return;
       closing.abort();
       leave?.();
+      stopListening?.();
       // The row stays: runs that could not be handed back are found by it.
       await session?.query("SELECT pg_advisory_unlock_shared($1::bigint)", [ownKey]).catch(() => undefined);
     },

@@ -130,8 +130,11 @@ describe("createPresence", () => {
       await presence.gone();
       expect(presence.others()).toBe(0);
       const [second, third] = [await enter("second"), await enter("third")];
-      await presence.gone();
-      expect(presence.others()).toBe(2);
+      await until(async () => presence.others() === null);
+      await until(async () => {
+        await presence.gone();
+        return presence.others() === 2;
+      });
       await hold(database, "second");
       await second.presence.close();
       await third.presence.close();
