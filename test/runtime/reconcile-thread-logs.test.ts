@@ -80,8 +80,8 @@ describe("logs of threads that a crash left", () => {
     clock.advance(TTL_MS + 1);
     await eventLog.sweep();
     // Their numbers stay: their threads are there. The end of the run that had one was made up for.
-    expect(await eventLog.extent(threadLogOf(idle))).toEqual({ nextSeq: 1, evictedToSeq: 0 });
-    expect(await eventLog.extent(threadLogOf(busy))).toEqual({ nextSeq: 2, evictedToSeq: 1 });
+    expect(await eventLog.extent(threadLogOf(idle))).toMatchObject({ nextSeq: 1, evictedToSeq: 0 });
+    expect(await eventLog.extent(threadLogOf(busy))).toMatchObject({ nextSeq: 2, evictedToSeq: 1 });
   });
 
   it("are not touched when another run begins in between", async () => {

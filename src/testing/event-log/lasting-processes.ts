@@ -30,7 +30,7 @@ export function lastingProcessCases(suite: EventLogSuite, withLog: WithEventLog)
         if (run % 2 === 1) {
           clock.advance(60_001);
           await logs[2].sweep();
-          expect(await logs[2].extent(thread)).toEqual({ nextSeq: seq + 1, evictedToSeq: seq });
+          expect(await logs[2].extent(thread)).toMatchObject({ nextSeq: seq + 1, evictedToSeq: seq });
         }
       }
     },

@@ -80,7 +80,7 @@ export function lastingCases(suite: EventLogSuite, withLog: WithEventLog): void 
         clock.advance(60_001);
         await log.sweep();
       }
-      expect(await log.extent(thread)).toEqual({ nextSeq: last + 2, evictedToSeq: last + 1 });
+      expect(await log.extent(thread)).toMatchObject({ nextSeq: last + 2, evictedToSeq: last + 1 });
       const [start, resumed] = [
         await mustOpen(log, thread, "start"),
         await mustOpen(log, thread, { afterSeq: last - 2 }),
@@ -134,7 +134,7 @@ export function lastingCases(suite: EventLogSuite, withLog: WithEventLog): void 
       clock.advance(90_000);
       await log.sweep();
       const { nextSeq } = (await log.extent(thread)) ?? { nextSeq: -1 };
-      expect(await log.extent(thread)).toEqual({ nextSeq, evictedToSeq: nextSeq - 1 });
+      expect(await log.extent(thread)).toMatchObject({ nextSeq, evictedToSeq: nextSeq - 1 });
     }),
   );
 
@@ -328,7 +328,7 @@ function restartedCases({ vitest: { it, expect } }: EventLogSuite, withLog: With
       await second.sweep();
       expect(await second.lasting()).toEqual(expect.any(Array));
       const third = await reopen();
-      expect(await third.extent(thread)).toEqual({ nextSeq: last + 2, evictedToSeq: last + 1 });
+      expect(await third.extent(thread)).toMatchObject({ nextSeq: last + 2, evictedToSeq: last + 1 });
       const atEnd = await mustOpen(third, thread, { afterSeq: last + 1 });
       const behind = await mustOpen(third, thread, { afterSeq: last });
       expect(await runOnce(third, thread, TOKEN + 2, ["d"])).toBe(last + 2);
@@ -368,7 +368,7 @@ function restartedCases({ vitest: { it, expect } }: EventLogSuite, withLog: With
       expect((await drain(cursor, 2)).data).toEqual(['"a"', '"b"']);
       clock.advance(60_001);
       await after.sweep();
-      expect(await after.extent(taken)).toEqual({ nextSeq: last + 1, evictedToSeq: last });
+      expect(await after.extent(taken)).toMatchObject({ nextSeq: last + 1, evictedToSeq: last });
       expect(await after.extent(left)).toMatchObject({ nextSeq: last });
     },
   );

@@ -56,7 +56,7 @@ function rowCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
         attempt: 0,
         error: null,
       };
-      expect(outcome).toEqual({ kind: "created", run: expected, lease: null, superseded: [] });
+      expect(outcome).toEqual({ kind: "created", run: expected, lease: null, superseded: [], watched: false });
       expect(await store.runs.get({ runId: uuid(2), access: ALL })).toEqual(expected);
     }),
   );
