@@ -129,6 +129,8 @@ export interface LogExtent {
   readonly nextSeq: number;
   /** Events up to this one may be missing; -1 when none was evicted. `nextSeq - 1` when all are gone. */
   readonly evictedToSeq: number;
+  /** The same of state frames alone, which token frames do not repair. */
+  readonly statesEvictedToSeq: number;
 }
 
 export interface EventLogOptions {

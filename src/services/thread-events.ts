@@ -1,7 +1,7 @@
 import type { AccessFilter, Caller } from "../core/auth.js";
 import { ALL_ROWS } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
-import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
+import type { EventCursor, EventLog, EventPosition, LogExtent } from "../core/event-log.js";
 import { asJsonText, isJsonObject, parseJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
@@ -42,6 +42,22 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
   const isAtRest = async (threadId: string, access: AccessFilter): Promise<boolean> => {
     const thread = await store.threads.get({ threadId, access });
     return thread !== null && thread.status !== "busy";
+  };
+
+  /** A reader that begins at the first kept event is not told of what was evicted before it. */
+  const hasMissedState = async (reader: {
+    readonly threadId: string;
+    readonly access: AccessFilter;
+    readonly extent: LogExtent | null;
+    readonly isEmpty: boolean;
+    readonly nextSeq: number;
+  }): Promise<boolean> => {
+    const { threadId, access, extent, isEmpty, nextSeq } = reader;
+    if (extent !== null && extent.nextSeq > 0) {
+      if (nextSeq >= extent.nextSeq) return false;
+      return isEmpty || (nextSeq === 0 && extent.statesEvictedToSeq >= 0);
+    }
+    return nextSeq === 0 && isAtRest(threadId, access);
   };
 
   /** @returns whether the thread is there, and the end of waiting for it. @throws `THREAD_NOT_FOUND` when it is another's */
@@ -112,8 +128,7 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
         const newest = extent?.nextSeq ?? 0;
         // A log that holds nothing shows no gap, because no event follows it.
         const isEmpty = extent === null || extent.evictedToSeq >= newest - 1;
-        const hasMissed =
-          nextSeq !== null && isEmpty && (nextSeq < newest || (nextSeq === 0 && (await isAtRest(threadId, access))));
+        const hasMissed = nextSeq !== null && (await hasMissedState({ threadId, access, extent, isEmpty, nextSeq }));
         return new ThreadCursor(
           {
             reopen: async (afterSeq, hasRun) => {
@@ -128,7 +143,7 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
           },
           cursor,
           {
-            nextSeq,
+            nextSeq: hasMissed ? null : nextSeq,
             newestSeq: newest - 1,
             isBehind: !isEmpty && (nextSeq ?? newest) < newest,
             isVisible: exists || access.kind === "all",
