@@ -29,6 +29,7 @@ export default async function setup(): Promise<() => Promise<void>> {
 }
 
 async function installExample(folder: string): Promise<void> {
+  await checkLock();
   await mkdir(folder, { recursive: true });
   for (const name of await readdir(folder)) {
     if (name !== "node_modules") await rm(path.join(folder, name), { recursive: true });
@@ -50,6 +51,22 @@ async function installExample(folder: string): Promise<void> {
   await writeFile(manifest, (await readFile(manifest, "utf8")).replace("file:../..", `file:heddle-${hash}.tgz`));
   run("npm", ["install", "--no-audit", "--no-fund"], folder);
   run("npm", ["run", "build"], folder);
+}
+
+/** npm takes what heddle depends on from the lock, also when that has changed since: `npm ci` would install too little. */
+async function checkLock(): Promise<void> {
+  const read = async (name: string): Promise<unknown> => JSON.parse(await readFile(path.join(root, name), "utf8"));
+  const lock = (await read("examples/chat/package-lock.json")) as {
+    readonly packages: Record<string, { readonly dependencies: Record<string, string> }>;
+  };
+  const { dependencies } = (await read("package.json")) as { readonly dependencies: Record<string, string> };
+  const locked = lock.packages["node_modules/heddle"]?.dependencies ?? {};
+  const stale = Object.keys({ ...dependencies, ...locked }).filter((name) => dependencies[name] !== locked[name]);
+  if (stale.length === 0) return;
+  throw new Error(
+    `examples/chat/package-lock.json knows other dependencies of heddle (${stale.join(", ")}): delete its entry ` +
+      "node_modules/heddle and that folder, and run npm install there",
+  );
 }
 
 function run(command: string, args: readonly string[], cwd: string): string {
