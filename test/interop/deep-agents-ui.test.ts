@@ -126,11 +126,11 @@ it("writes files and todos of a person into the state, and the next run sees the
 
 it("steps before a node, goes on, and ends what is left by a command with an empty update", async () => {
   const { page, idle } = await openPage("deep");
-  await page.current.submit({ messages: [human("step by step")] }, { interruptBefore: ["task"] });
+  await page.current.submit({ messages: [human("step by step")] }, { interruptBefore: ["tools"] });
   const paused = await idle();
   expect(paused.shown).toEqual(["human: step by step", "ai: task()"]);
   expect(paused.interrupts).toEqual([{ when: "breakpoint" }]);
-  await page.current.submit(undefined, { interruptAfter: ["task"], config: { recursion_limit: 100 } });
+  await page.current.submit(undefined, { interruptAfter: ["tools"], config: { recursion_limit: 100 } });
   expect((await idle()).shown.at(-1)).toBe("tool: Looms weave cloth");
   await page.current.submit(null, { command: { goto: "__end__", update: null } });
   expect((await idle()).error).toBeUndefined();

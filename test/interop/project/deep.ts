@@ -1,4 +1,4 @@
-import { AIMessage, ToolMessage } from "@langchain/core/messages";
+import { AIMessage, HumanMessage, ToolMessage } from "@langchain/core/messages";
 import { Annotation, END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { ScriptedChatModel } from "../../../graphs/models/scripted-chat-model.js";
 
@@ -34,8 +34,9 @@ export const graph = new StateGraph(State)
       }),
     ],
   }))
-  .addNode("task", async (state, config) => {
-    const { messages } = await researcher.invoke({ messages: state.messages.slice(0, 1) }, config);
+  .addNode("tools", async (_, config) => {
+    // The task's description is the subagent's first message: by it a page knows whose events these are.
+    const { messages } = await researcher.invoke({ messages: [new HumanMessage("Find out")] }, config);
     const report = messages.at(-1)?.text ?? "";
     return { messages: [new ToolMessage({ content: report, tool_call_id: "task-1", name: "task" })] };
   })
@@ -45,7 +46,7 @@ export const graph = new StateGraph(State)
     messages: [new AIMessage("Done, see report.md")],
   }))
   .addEdge(START, "plan")
-  .addEdge("plan", "task")
-  .addEdge("task", "write")
+  .addEdge("plan", "tools")
+  .addEdge("tools", "write")
   .addEdge("write", END)
   .compile();

@@ -28,12 +28,13 @@ export async function renderHook<Result>(
   body: (result: Result) => ReactNode = () => null,
 ): Promise<RenderedHook<Result>> {
   await openWindow();
-  const { createElement, useState } = await import("react");
+  const { createElement, useEffect, useState } = await import("react");
   const { createRoot } = await import("react-dom/client");
   const container = document.createElement("div");
   document.body.append(container);
   const root = createRoot(container);
   const rendered: { last?: { readonly result: Result; readonly turn: number } } = {};
+  let isMounted = false;
   let turns = 0;
   let nextTurn: (turn: number) => void = () => {};
   function Page(): ReactNode {
@@ -41,6 +42,8 @@ export async function renderHook<Result>(
     nextTurn = setTurn;
     const result = useHook();
     rendered.last = { result, turn };
+    // After the hook's own effects: one that is late would take a thread that a test made meanwhile for another.
+    useEffect(() => void (isMounted = true), []);
     return body(result);
   }
   root.render(createElement(Page));
@@ -49,7 +52,7 @@ export async function renderHook<Result>(
     return rendered.last.result;
   };
   await poll(
-    () => rendered.last !== undefined,
+    () => isMounted,
     "the first render",
     () => "",
   );
