@@ -4,6 +4,7 @@ import { HeddleError } from "../core/errors.js";
 import type { CancelOutcome, SupersededRun } from "../core/metadata-store.js";
 import { retry } from "../core/retry.js";
 import { endEvent } from "../core/run-event.js";
+import { isTerminal } from "../core/run-lifecycle.js";
 import type { CancelAction, Run, RunRef } from "../core/run.js";
 import type { RunFollowing } from "./run-following.js";
 import type { RunsDeps } from "./runs.js";
@@ -129,6 +130,9 @@ export function createRunCancellation(deps: RunsDeps & { readonly following: Run
     /** Removes the run and its checkpoints; a running one is rolled back first (§2.6.6). */
     async delete(caller: Caller, ref: RunRef): Promise<void> {
       const { access } = await authorize(caller, "threads", "delete", { thread_id: ref.threadId, run_id: ref.runId });
+      const found = await store.runs.get({ ...ref, access });
+      // Before the row, which can be seen and deleted again after a crash: without it nothing names the run's checkpoints.
+      if (found !== null && isTerminal(found.status)) await checkpointer.deleteRun(refOf(found));
       const outcome = await store.runs.delete({ ...ref, access });
       if (outcome.kind === "not-found") throw await missing(ref.threadId, access);
       if (outcome.kind === "running") {
@@ -138,7 +142,7 @@ export function createRunCancellation(deps: RunsDeps & { readonly following: Run
         const again = await store.runs.delete({ ...ref, access });
         if (again.kind !== "deleted") return;
       }
-      await checkpointer.deleteRun({ threadId: ref.threadId, runId: ref.runId });
+      await checkpointer.deleteRun(refOf(ref));
       await eventLog.drop(ref);
       const thread = await store.threads.get({ threadId: ref.threadId, access });
       if (thread === null) return;
@@ -148,4 +152,8 @@ export function createRunCancellation(deps: RunsDeps & { readonly following: Run
       await store.threads.patchState({ threadId: ref.threadId, patch: final, hasNext: final.hasNext });
     },
   };
+}
+
+function refOf({ runId, threadId }: RunRef): RunRef {
+  return { runId, threadId };
 }

@@ -201,6 +201,36 @@ it.each(["checkpointer.deleteThread", "threads.delete"])(
   },
 );
 
+it.each(["checkpointer.deleteRun", "runs.delete"])(
+  "leaves a run that can be seen and deleted again when its process dies in the deletion at %s",
+  async (at) => {
+    let isDead = false;
+    const die =
+      (prefix: string) =>
+      (name: string): Fault => {
+        isDead ||= `${prefix}${name}` === at;
+        return isDead ? "refused" : "none";
+      };
+    const test = await openRuntime({
+      scripts: { quick: succeed({ n: 1 }) },
+      wrapStore: (store) => withFaults(store, die("")),
+      wrapCheckpointer: (checkpointer) => withFaults(checkpointer, die("checkpointer.")),
+    });
+    const first = await test.run("quick");
+    await test.until(async () => (await test.row(first))?.status === "success", "the first run");
+    const run = await test.run("quick", { threadId: first.threadId });
+    await test.until(async () => (await test.row(run))?.status === "success", "the second run");
+    await expect(test.services.runs.delete(ANONYMOUS, run)).rejects.toThrow("injected");
+    expect(await test.row(run)).not.toBeNull();
+    const { store, scripted, eventLog, clock } = test;
+    const storage = { store, scripted, eventLog, clock };
+    const next = await openRuntime({ scripts: {}, storage, workerId: "worker-2", start: false });
+    await next.services.runs.delete(ANONYMOUS, run);
+    expect(await test.row(run)).toBeNull();
+    expect(scripted.checkpoints(run.threadId).map(({ runId }) => runId)).toEqual([first.runId]);
+  },
+);
+
 it("removes what the run of a deleted thread wrote last although the process died, and keeps a new thread's own", async () => {
   const { test, threadId, run } = await dieInDeletion("checkpointer.deleteRun");
   const { scripted, eventLog, clock } = test;
