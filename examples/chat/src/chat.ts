@@ -27,6 +27,8 @@ export interface ChatMessage {
   readonly role: "human" | "ai";
   readonly text: string;
   readonly toolCalls: readonly ToolCall[];
+  /** The checkpoint before it is known, so that another version can be had. */
+  readonly hasPast: boolean;
   /** Other versions of this message, and which one is shown. */
   readonly branches: { readonly options: readonly string[]; readonly shown: string } | null;
 }

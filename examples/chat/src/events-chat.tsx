@@ -31,7 +31,10 @@ export function EventsChat(props: {
   const forkFrom = (checkpointId: string | undefined) => (checkpointId === undefined ? {} : { forkFrom: checkpointId });
 
   const chat: Chat = {
-    messages: toChatMessages(branches.head === null ? stream.messages : (values.messages ?? []), branches.of),
+    messages: toChatMessages(branches.head === null ? stream.messages : (values.messages ?? []), (id) => ({
+      hasPast: branches.before(id) !== undefined,
+      branches: branches.of(id),
+    })),
     todos: values.todos ?? [],
     files: values.files ?? {},
     review: (interrupt?.value ?? null) as Review | null,
@@ -43,7 +46,7 @@ export function EventsChat(props: {
     isLoading: stream.isThreadLoading,
     error: errorText(stream.error),
     send: (text) => void stream.submit(human(text), forkFrom(branches.head?.checkpoint.checkpoint_id ?? undefined)),
-    stop: () => void stream.stop(),
+    stop: () => void stop(stream),
     decide: (decision) => {
       const target = interrupt?.id === undefined ? {} : { interruptId: interrupt.id };
       // The hook shows its failure.
@@ -57,6 +60,15 @@ export function EventsChat(props: {
     showBranch: branches.show,
   };
   return <ChatView chat={chat} />;
+}
+
+/** `stop` cancels runs that this page started; after a reload there may be another. */
+async function stop({ stop: stopOwn, client, threadId }: Stream): Promise<void> {
+  await stopOwn();
+  if (threadId === null) return;
+  const running = await client.runs.list(threadId, { status: "running" });
+  // One that has ended meanwhile needs no cancel.
+  await Promise.allSettled(running.map((run) => client.runs.cancel(threadId, run.run_id)));
 }
 
 type Stream = ReturnType<typeof useStream<ChatState>>;

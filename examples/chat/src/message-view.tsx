@@ -25,9 +25,13 @@ export function MessageView({ message, chat }: { readonly message: ChatMessage; 
         <footer>
           <Branches message={message} show={chat.showBranch} />
           {role === "human" ? (
-            <button onClick={() => setIsEditing(true)}>Edit</button>
+            <button disabled={!message.hasPast} onClick={() => setIsEditing(true)}>
+              Edit
+            </button>
           ) : (
-            <button onClick={() => chat.regenerate(message)}>Regenerate</button>
+            <button disabled={!message.hasPast} onClick={() => chat.regenerate(message)}>
+              Regenerate
+            </button>
           )}
         </footer>
       )}

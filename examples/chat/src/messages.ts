@@ -23,7 +23,7 @@ export function textOf(content: unknown): string {
 /** Questions and answers, with the tools' results beside the calls that asked for them. */
 export function toChatMessages(
   messages: readonly unknown[],
-  branchesOf: (id: string) => ChatMessage["branches"] = () => null,
+  pastOf: (id: string) => Pick<ChatMessage, "hasPast" | "branches"> = () => ({ hasPast: false, branches: null }),
 ): ChatMessage[] {
   const all = messages as readonly MessageLike[];
   const results = new Map(all.flatMap((message) => (message.type === "tool" ? [[message.tool_call_id, message]] : [])));
@@ -41,7 +41,7 @@ export function toChatMessages(
         result: result === undefined ? null : textOf(result.content),
       };
     });
-    return [{ id, role, text: textOf(message.content), toolCalls, branches: branchesOf(id) }];
+    return [{ id, role, text: textOf(message.content), toolCalls, ...pastOf(id) }];
   });
 }
 

@@ -39,12 +39,13 @@ export function RunsChat(props: { readonly address: Address; readonly onThreadId
     return message === undefined ? undefined : stream.getMessagesMetadata(message);
   };
   /** Where the state was before this message: a run from there makes a branch. */
-  const before = (id: string) => ({ checkpoint: metadataOf(id)?.firstSeenState?.parent_checkpoint ?? null });
+  const before = (id: string) => metadataOf(id)?.firstSeenState?.parent_checkpoint ?? null;
 
   const chat: Chat = {
     messages: toChatMessages(stream.messages, (id) => {
       const { branch: shown, branchOptions: options } = metadataOf(id) ?? {};
-      return shown === undefined || options === undefined || options.length < 2 ? null : { shown, options };
+      const hasBranches = shown !== undefined && options !== undefined && options.length > 1;
+      return { hasPast: before(id) !== null, branches: hasBranches ? { shown, options } : null };
     }),
     todos: stream.values.todos ?? [],
     files: stream.values.files ?? {},
@@ -70,10 +71,10 @@ export function RunsChat(props: { readonly address: Address; readonly onThreadId
     decide: (decision) => void stream.submit(undefined, { ...RUN, command: { resume: { decisions: [decision] } } }),
     regenerate: ({ id, branches }) => {
       const config = { configurable: { seed: branches?.options.length ?? 1 } };
-      void stream.submit(undefined, { ...RUN, ...before(id), config });
+      void stream.submit(undefined, { ...RUN, checkpoint: before(id), config });
     },
     edit: ({ id }, text) => {
-      void stream.submit({ messages: [{ type: "human", content: text }] }, { ...RUN, ...before(id) });
+      void stream.submit({ messages: [{ type: "human", content: text }] }, { ...RUN, checkpoint: before(id) });
     },
     showBranch: setBranch,
   };

@@ -41,6 +41,18 @@ export function connectionScenarios(stage: Stage): void {
     await chat.agreesWithServer();
   });
 
+  it("stops a run after a reload", async () => {
+    const { chat } = stage;
+    await chat.ask("Count to 600");
+    await chat.answered(5);
+    await chat.page.reload();
+    await chat.answered(6);
+    await chat.press("Stop");
+    await chat.cancelled();
+    await chat.idle();
+    expect(await chat.page.getByRole("alert").count()).toBe(0);
+  });
+
   it("shows a finished thread again after a reload", async () => {
     const { chat } = stage;
     await chat.ask("Count to 5");
