@@ -12,7 +12,7 @@ export interface RenderedHook<Result> {
  * A window for React in a test that keeps Node's `fetch`, which follows the standard closer than happy-dom's: an aborted
  * body of happy-dom 21.0.4 fails with `ECONNRESET` and not with an `AbortError`.
  */
-export async function openWindow(): Promise<void> {
+async function openWindow(): Promise<void> {
   if (typeof document !== "undefined") return;
   const { Window } = await import("happy-dom");
   const window = new Window({ url: "http://localhost/" });
