@@ -98,6 +98,8 @@ export function createThreadRunsService(deps: {
         position: positionOf(after),
         showsValues: () => false,
       });
+      // Whoever leaves before the first read never starts the generator.
+      options.signal.addEventListener("abort", () => log.close(), { once: true });
       return followRuns(log, caller, threadId, options);
     },
   };

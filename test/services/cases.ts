@@ -1,4 +1,5 @@
 import type { Assistant } from "../../src/core/assistant.js";
+import { isHeddleError } from "../../src/core/errors.js";
 import type { Caller } from "../../src/core/auth.js";
 import type { JsonObject } from "../../src/core/json.js";
 import type { Run } from "../../src/core/run.js";
@@ -191,6 +192,82 @@ export const CASES: Readonly<Record<string, Case>> = {
     events: ["threads:delete"],
     hidden: { code: "THREAD_NOT_FOUND" },
   },
+  "threadEvents.follow": {
+    call: (s, caller, f) => s.threadEvents.follow(caller, f.threadId, { position: "start", showsValues: () => true }),
+    // Once to follow, once for the state that a fresh reader is told.
+    events: ["threads:read", "threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadRuns.follow": {
+    call: (s, caller, f) =>
+      s.threadRuns.follow(caller, f.threadId, {
+        after: "start",
+        showsEvents: true,
+        showsState: true,
+        signal: new AbortController().signal,
+      }),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadCommands.start": {
+    call: (s, caller, f) =>
+      s.threadCommands.start(caller, f.threadId, {
+        assistantId: "quick",
+        input: { n: 1 },
+        multitaskStrategy: "enqueue",
+      }),
+    events: ["threads:read", "assistants:read", "threads:create_run"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadCommands.respond": {
+    call: async (s, caller, f) => {
+      try {
+        return await s.threadCommands.respond(caller, f.threadId, {
+          responses: [{ interruptId: "i", response: 1 }],
+        });
+      } catch (error) {
+        // Nothing waits on the owner's thread; others do not hear even that.
+        if (isHeddleError(error) && error.code === "THREAD_NOT_INTERRUPTED") return null;
+        throw error;
+      }
+    },
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadCommands.inject": {
+    call: (s, caller, f) =>
+      s.threadCommands.inject(caller, f.threadId, { namespace: [], message: { role: "user", content: "x" } }),
+    events: ["threads:read", "threads:read", "threads:update"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadCommands.getState": {
+    call: (s, caller, f) => s.threadCommands.getState(caller, f.threadId, { namespace: [] }),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadCommands.listCheckpoints": {
+    call: (s, caller, f) => s.threadCommands.listCheckpoints(caller, f.threadId, { namespace: [], limit: 5 }),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadCommands.fork": {
+    call: async (s, caller, f) => {
+      try {
+        return await s.threadCommands.fork(caller, f.threadId, { checkpointId: "1", input: null });
+      } catch (error) {
+        // The scripted engine's states have no checkpoint; others do not hear even that.
+        if (isHeddleError(error) && error.code === "CHECKPOINT_NOT_FOUND") return null;
+        throw error;
+      }
+    },
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadCommands.tree": {
+    call: (s, caller, f) => s.threadCommands.tree(caller, f.threadId, undefined),
+    events: ["threads:read"],
+    hidden: { code: "RUN_NOT_FOUND" },
+  },
   "items.put": {
     call: (s, caller) => s.items.put(caller, { namespace: ["alice", "notes"], key: "k", value: { text: "other" } }),
     events: ["store:put"],
@@ -225,4 +302,5 @@ export const INTERNAL = [
   "runs.cancelDisconnected",
   "runs.result",
   "state.applySupersteps",
+  "threadEvents.lastSeq",
 ];

@@ -127,7 +127,7 @@ async function readSse(response: Response, events: Events): Promise<void> {
   let text = "";
   try {
     for await (const chunk of response.body ?? []) {
-      text += decoder.decode(chunk as Uint8Array, { stream: true });
+      text += decoder.decode(chunk, { stream: true });
       const frames = text.split("\n\n");
       text = frames.pop() ?? "";
       for (const frame of frames) {
