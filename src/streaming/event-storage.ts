@@ -74,6 +74,12 @@ export interface EventStorage {
   readonly watch: ((listener: WatchListener) => LogWatch) | null;
   /** `watch` tells a log's writer that others read it. Default false: they may, unnoticed. */
   readonly tellsOfReaders?: boolean;
+  /**
+   * Of a storage that does not tell: lasting logs that somebody has written to since it was asked before, however many are read;
+   * `null` when they are too many to name. What was deleted is not named. Absent: each log is asked for, as others are anyway.
+   * @param since `until` of the answer before; `null` only asks where to begin
+   */
+  changed?(since: string | null): Promise<{ readonly runs: readonly RunRef[] | null; readonly until: string }>;
   head(run: RunRef): Promise<LogHead | null>;
   /** The heads of many logs in one question, for those who were not told; `null` for what is not kept. */
   heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]>;

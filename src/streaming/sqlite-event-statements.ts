@@ -6,7 +6,8 @@ export const INSERT_ROWS = 32;
 
 /**
  * `event_logs`: one row per run's log. `expires_at` is set when it is sealed, `keep_ms` or more later, or while a lasting log rests
- * (then {@link NEVER} once its events are gone); an abandoned log has no run any more and waits for its events to be deleted. `run_events.event_key` = log_id << 32 | seq. `kind`: 0 token, 1 state, 2 control.
+ * (then {@link NEVER} once its events are gone); an abandoned log has no run any more and waits for its events to be deleted. `changed` is the
+ * count of `event_changes` at a lasting log's last write. `run_events.event_key` = log_id << 32 | seq. `kind`: 0 token, 1 state, 2 control.
  */
 export const EVENT_MIGRATIONS: readonly string[] = [
   `CREATE TABLE event_logs (
@@ -39,6 +40,10 @@ export const EVENT_MIGRATIONS: readonly string[] = [
   CREATE INDEX event_logs_unsealed ON event_logs (log_id) WHERE sealed_at IS NULL AND lasting = 0;
   CREATE INDEX event_logs_restless ON event_logs (run_id) WHERE lasting = 1 AND expires_at IS NULL;
   CREATE INDEX event_logs_lasting ON event_logs (run_id) WHERE lasting = 1`,
+  `ALTER TABLE event_logs ADD COLUMN changed INTEGER NOT NULL DEFAULT 0;
+  CREATE INDEX event_logs_changed ON event_logs (changed) WHERE lasting = 1;
+  CREATE TABLE event_changes (id INTEGER PRIMARY KEY, count INTEGER NOT NULL);
+  INSERT INTO event_changes (id, count) VALUES (1, 0)`,
 ];
 
 /** Parameters per row: log_id, seq, kind, bytes, event, data. */
@@ -54,10 +59,15 @@ export const SQL = {
     FROM event_logs WHERE run_id = ? AND thread_id = ?`,
 
   make: `INSERT INTO event_logs (run_id, thread_id, resumable, lasting, next_seq, bytes, lease_token, tokens_evicted_to,
-      states_evicted_to, sealed_at, expires_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING log_id`,
+      states_evicted_to, sealed_at, expires_at, changed)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING log_id`,
+
+  change: `UPDATE event_changes SET count = count + 1 RETURNING count`,
+  changes: `SELECT count FROM event_changes`,
+  changed: `SELECT run_id, thread_id FROM event_logs WHERE lasting = 1 AND changed > ? LIMIT ?`,
 
   grow: `UPDATE event_logs SET
+      changed = iif(lasting, @changed, 0),
       next_seq = max(next_seq, @nextSeq),
       bytes = bytes + @bytes,
       lease_token = @leaseToken,

@@ -13,6 +13,9 @@ import { EVENT_MIGRATIONS, INSERT_ROWS, SQL, insertEvents } from "./sqlite-event
 
 const KINDS: readonly RunEventKind[] = ["token", "state", "control"];
 
+/** Changed logs that are named at once. */
+const MAX_CHANGED = 1_000;
+
 /** Rows deleted in one go, so that the event loop turns in between. */
 const PURGE_ROWS = 5_000;
 
@@ -75,6 +78,8 @@ class SqliteEventStorage implements EventStorage {
   readonly #head: Statement<[string, string], HeadRow>;
   readonly #make: Statement<unknown[], number>;
   readonly #grow: Statement<unknown[]>;
+  readonly #change: Statement<[], number>;
+  readonly #changes: Statement<[], number>;
   readonly #insertOne: Statement<unknown[]>;
   readonly #insertMany: Statement<unknown[]>;
   readonly #read: Statement<[number, number, number, number], EventRow>;
@@ -87,12 +92,22 @@ class SqliteEventStorage implements EventStorage {
     this.#head = db.prepare(SQL.head);
     this.#make = db.prepare<unknown[], number>(SQL.make).pluck();
     this.#grow = db.prepare(SQL.grow);
+    this.#change = db.prepare<[], number>(SQL.change).pluck();
+    this.#changes = db.prepare<[], number>(SQL.changes).pluck();
     this.#insertOne = db.prepare(insertEvents(1));
     this.#insertMany = db.prepare(insertEvents(INSERT_ROWS));
     this.#read = db.prepare(SQL.read);
-    this.#write = immediate(db, (writes: readonly LogWrite[]) =>
-      writes.filter((write) => !this.#writeLog(write)).map(({ run }) => run),
-    );
+    this.#write = immediate(db, (writes: readonly LogWrite[]) => {
+      const changed = writes.some(({ lasting }) => lasting) ? (this.#change.get() ?? 0) : 0;
+      return writes.filter((write) => !this.#writeLog(write, changed)).map(({ run }) => run);
+    });
+  }
+
+  async changed(since: string | null): Promise<{ readonly runs: readonly RunRef[] | null; readonly until: string }> {
+    const until = String(this.#changes.get() ?? 0);
+    if (since === null || since === until) return { runs: [], until };
+    const changed = this.#opened.db.prepare<unknown[], RefRow>(SQL.changed).all(Number(since), MAX_CHANGED + 1);
+    return { runs: changed.length > MAX_CHANGED ? null : changed.map(toRef), until };
   }
 
   async head(run: RunRef): Promise<LogHead | null> {
@@ -218,7 +233,7 @@ class SqliteEventStorage implements EventStorage {
   }
 
   /** @returns false when it is refused. */
-  #writeLog(write: LogWrite): boolean {
+  #writeLog(write: LogWrite, changed: number): boolean {
     const { run, evicted, leaseToken, storedSeq, nextSeq, sealForMs } = write;
     const head = this.#head.get(run.runId, run.threadId);
     if (head === undefined) {
@@ -234,12 +249,21 @@ class SqliteEventStorage implements EventStorage {
       const { runId, threadId } = run;
       const [resumable, lasting] = [write.resumable ? 1 : 0, write.lasting ? 1 : 0];
       const numbers = [nextSeq, write.bytes, leaseToken, tokensTo, statesTo];
-      logId = this.#make.get([runId, threadId, resumable, lasting, ...numbers, write.lasting ? null : now, expiresAt]);
+      logId = this.#make.get([
+        runId,
+        threadId,
+        resumable,
+        lasting,
+        ...numbers,
+        write.lasting ? null : now,
+        expiresAt,
+        write.lasting ? changed : 0,
+      ]);
     } else {
       logId = head.log_id;
       const isNew = (event: RunEvent): boolean => event.seq >= head.next_seq;
       const bytes = write.events.every(isNew) ? write.bytes : bytesOf(write.events.filter(isNew));
-      this.#grow.run({ nextSeq, bytes, leaseToken, tokensTo, statesTo, sealedAt: now, sealForMs, logId });
+      this.#grow.run({ nextSeq, bytes, leaseToken, tokensTo, statesTo, sealedAt: now, sealForMs, changed, logId });
     }
     const whole = write.events.length - (write.events.length % INSERT_ROWS);
     for (let start = 0; start < whole; start += INSERT_ROWS) {
@@ -293,10 +317,11 @@ function reporting(storage: EventStorage, path: string): EventStorage {
       throw unavailable(path, error);
     }
   };
-  const { disposable, watch } = storage;
+  const { disposable, watch, changed } = storage;
   return {
     disposable,
     watch,
+    ...(changed !== undefined && { changed: (since) => call(() => changed.call(storage, since)) }),
     head: (run) => call(() => storage.head(run)),
     heads: (runs) => call(() => storage.heads(runs)),
     write(writes) {

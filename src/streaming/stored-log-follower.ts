@@ -17,6 +17,8 @@ const DISPOSABLE_SAFETY_MS = 2_000;
 const OWNER_MS = 2_000;
 /** Beyond every sequence number. Those of lasting logs in a disposable storage are greater than 32 bits hold. */
 const MAX_SEQ = 2_147_483_647;
+/** Logs that are looked at in one go: where many are read the event loop turns in between. */
+const LOOK_LOGS = 250;
 /** Pause after a look that failed. */
 const RETRY_MS = 1_000;
 
@@ -43,8 +45,8 @@ export interface FollowerOptions {
 
 /**
  * Brings what other processes write to the logs that are read here: one question for all of them, one read per log
- * however many readers it has. Told by the storage's hints, or by looking every {@link POLL_MS}; hints may be lost. One timer
- * in all, and only while something is in memory.
+ * however many readers it has. Told by the storage's hints, or by asking every {@link POLL_MS} what has changed, or each log; hints
+ * may be lost. One timer in all, and only while something is in memory.
  */
 export class StoredLogFollower {
   readonly #options: FollowerOptions;
@@ -53,8 +55,11 @@ export class StoredLogFollower {
   /** Subscribed to: logs that are followed, and those that are about to be. */
   readonly #held = new Map<string, { readonly run: RunRef; count: number; hinted: boolean }>();
   readonly #followed = new Set<StoredLog>();
-  #stale = new Set<StoredLog>();
+  readonly #stale = new Set<StoredLog>();
   #looking: Promise<void> | null = null;
+  /** Up to where the storage has said what has changed; `null`: each log is to be asked. */
+  #changedUntil: string | null = null;
+  #isAsking = false;
   /** After a look that failed. */
   #pause: Timer | null = null;
   #timer: Timer | null = null;
@@ -165,16 +170,44 @@ export class StoredLogFollower {
       this.#ownersDueAt = Number.POSITIVE_INFINITY;
       for (const log of logs.all()) this.#checkOwner(log);
     }
-    let isPolling = false;
-    if (isSafety || this.#watch === null) {
-      for (const log of this.#followed) {
-        if (log.isWriter) continue;
-        isPolling = this.#watch === null;
-        this.look(log);
-      }
-    }
-    if (isPolling) this.#wakeAt(now + POLL_MS);
+    if (this.#watch === null) this.#poll(now, isSafety);
+    else if (isSafety) this.#lookAtOthers();
     if (logs.size > 0) this.watchOver();
+  }
+
+  #poll(now: EpochMs, isSafety: boolean): void {
+    const { storage } = this.#options;
+    let isPolling = false;
+    for (const log of this.#followed) {
+      if (log.isWriter) continue;
+      isPolling = true;
+      if (isSafety || storage.changed === undefined || !log.buffer.lasting) this.look(log);
+    }
+    if (!isPolling) return;
+    if (storage.changed !== undefined) void this.#lookAtChanged(storage.changed.bind(storage));
+    this.#wakeAt(now + POLL_MS);
+  }
+
+  /** At all that is followed, but for what is written here. */
+  #lookAtOthers(): void {
+    for (const log of this.#followed) if (!log.isWriter) this.look(log);
+  }
+
+  async #lookAtChanged(changed: NonNullable<EventStorage["changed"]>): Promise<void> {
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    try {
+      const since = this.#changedUntil;
+      const { runs, until } = await changed(since);
+      this.#changedUntil = until;
+      if (since === null || runs === null) this.#lookAtAll();
+      else for (const run of runs) if (this.#options.logs.get(run)?.isWriter !== true) this.#hint(run);
+    } catch (error) {
+      this.#changedUntil = null;
+      if (!this.#closed) this.#options.onError(error);
+    } finally {
+      this.#isAsking = false;
+    }
   }
 
   /** Who writes it, if nothing was heard of it for a while. */
@@ -216,10 +249,11 @@ export class StoredLogFollower {
   async #lookAtStale(): Promise<void> {
     // What one message of the storage names is one question.
     await Promise.resolve();
-    const logs = [...this.#stale];
-    this.#stale = new Set();
+    const logs = [...this.#stale].slice(0, LOOK_LOGS);
+    for (const log of logs) this.#stale.delete(log);
     try {
       await this.#lookAt(logs);
+      if (this.#stale.size > 0) await new Promise((resolve) => setImmediate(resolve));
     } catch (error) {
       if (this.#closed) return;
       this.#options.onError(error);

@@ -109,5 +109,40 @@ export function lastingStorageCases(name: string, place: StoredEventLogSuite["pl
         expect(await storage.head(run)).toMatchObject({ nextSeq: seq, bytes: 0, resting: true });
       }
     });
+
+    it("says which lasting logs anybody has written to, where it is asked for that", async (context) => {
+      const { storages } = await open(2);
+      const [storage, other] = storages as [EventStorage, EventStorage];
+      const changed = (since: string | null) => storage.changed?.(since);
+      if (storage.changed === undefined) context.skip("is asked log by log, or tells");
+      const [first, second, run] = range(0, 3).map(() => newRun()) as [RunRef, RunRef, RunRef];
+      const lasting = { lasting: true, resumable: true };
+      await other.write([writeOf(first, { ...lasting, events: [eventAt(0)] })]);
+      const start = await changed(null);
+      expect(start?.runs).toEqual([]);
+      expect(await changed(start?.until ?? "")).toEqual(start);
+      await other.write([
+        writeOf(second, { ...lasting, events: [eventAt(0)] }),
+        writeOf(run, { events: [eventAt(0)] }),
+      ]);
+      const once = await changed(start?.until ?? "");
+      expect(once?.runs).toEqual([second]);
+      await other.write([writeOf(first, { ...lasting, leaseToken: 2 })]);
+      await other.write([writeOf(second, { ...lasting, events: [eventAt(1)], sealForMs: 0 })]);
+      const twice = await changed(once?.until ?? "");
+      expect(twice?.runs).toHaveLength(2);
+      expect(twice?.runs).toEqual(expect.arrayContaining([first, second]));
+      expect((await changed(twice?.until ?? ""))?.runs).toEqual([]);
+      // Numbers of what is gone are not given again.
+      await storage.delete(first);
+      await storage.deleteExpired(10);
+      await storage.delete(second);
+      await other.write([writeOf(first, { ...lasting, events: [eventAt(0)] })]);
+      expect((await changed(twice?.until ?? ""))?.runs).toEqual([first]);
+      const many = range(0, 1_001).map(() => newRun());
+      const before = await changed(null);
+      await other.write(many.map((each) => writeOf(each, { ...lasting, events: [eventAt(0)] })));
+      expect((await changed(before?.until ?? ""))?.runs).toBeNull();
+    });
   });
 }

@@ -4,10 +4,11 @@ type WatchListener = Parameters<NonNullable<EventStorage["watch"]>>[0];
 
 /** A storage some of whose methods are others. */
 export function altered(storage: EventStorage, change: (storage: EventStorage) => Partial<EventStorage>): EventStorage {
-  const { watch, look, wasDeleted } = storage;
+  const { watch, changed, look, wasDeleted } = storage;
   return {
     disposable: storage.disposable,
     watch: watch === null ? null : (listener) => watch.call(storage, listener),
+    ...(changed === undefined ? {} : { changed: (since) => changed.call(storage, since) }),
     ...(look === undefined ? {} : { look: (asked, maxBytes) => look.call(storage, asked, maxBytes) }),
     head: (run) => storage.head(run),
     heads: (runs) => storage.heads(runs),
