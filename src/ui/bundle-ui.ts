@@ -33,6 +33,17 @@ const EMBEDDED: Readonly<Record<string, Loader>> = Object.fromEntries(
 
 const ENTRY = "heddle-ui-entry.js";
 
+/** Rules that only Tailwind's compiler understands; a browser would drop them, and with them the page's looks. */
+const TAILWIND = /@(?:tailwind|apply|theme)\b/;
+const NEEDS_TAILWIND: Message = {
+  id: "",
+  pluginName: "",
+  text: "the styles use Tailwind, which is not compiled here. Compile them (npx @tailwindcss/cli -i in.css -o out.css) and import the result",
+  location: null,
+  notes: [],
+  detail: undefined,
+};
+
 /**
  * Bundle the components of one `ui` entry for browsers; nothing is written.
  * @param options.shared `ui_config.shared`
@@ -70,6 +81,9 @@ export async function bundleUi(
     const files = outputFiles.map(uiFile);
     const script = files.find(({ name }) => name.endsWith(".js"));
     if (script === undefined) throw new Error("esbuild gave no script");
+    if (files.some(({ name, text }) => name.endsWith(".css") && TAILWIND.test(text))) {
+      return { errors: [NEEDS_TAILWIND], inputs };
+    }
     return { bundle: { id: source.id, script, styles: files.filter((file) => file !== script) }, inputs };
   } catch (error) {
     if (!hasMessages(error)) throw error;

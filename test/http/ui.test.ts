@@ -174,6 +174,15 @@ describe("components that do not build", () => {
     });
   });
 
+  it("say that styles need a compiler, before a page looks wrong", async () => {
+    write("in.css", "@tailwind utilities;\n.a { @apply p-2; }\n");
+    write("ui.tsx", 'import "./in.css";\nexport default { a: () => <p className="a" /> };\n');
+    expect(await failure({ agent: "ui.tsx" })).toMatchObject({
+      code: "UI_BUILD_FAILED",
+      message: expect.stringContaining("(ui.tsx): the styles use Tailwind") as string,
+    });
+  });
+
   it("are all named at once", async () => {
     write("named.tsx", "export const weather = () => null;\n");
     const error = (await failure({ one: "named.tsx", two: "gone.tsx" })) as Error;
