@@ -15,7 +15,7 @@ export interface Presence {
    * How many other workers there were at the last look, those included that were absent; `null`: nobody can tell, or somebody
    * has joined since.
    */
-  others(): number | null;
+  readonly others: number | null;
   /** Leave. Idempotent. */
   close(): Promise<void>;
 }

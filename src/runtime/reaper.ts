@@ -102,7 +102,7 @@ export function createReaper(
     reap: () => reap(NOBODY),
     async reapGone() {
       if (presence === null) return [];
-      const pauseMs = presencePauseMs(presence.others());
+      const pauseMs = presencePauseMs(presence.others);
       if (pauseMs > PRESENCE_LOOK_MS && deps.clock.now() - lookedAt < pauseMs * jitter) return [];
       if (!joined) await presence.join(options.workerId);
       joined = true;

@@ -28,7 +28,9 @@ function presences(): {
         looks.count += 1;
         return new Set([...joined].filter((workerId) => !living.has(workerId)));
       },
-      others: () => joined.size - 1,
+      get others() {
+        return joined.size - 1;
+      },
       close: async () => undefined,
     }),
   };

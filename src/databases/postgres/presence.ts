@@ -128,7 +128,9 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
       return closing.signal.aborted ? new Set() : update(await lookOnce());
     },
 
-    others: () => others,
+    get others() {
+      return others;
+    },
 
     async close() {
       if (closing.signal.aborted) return;

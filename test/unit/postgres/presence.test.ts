@@ -126,20 +126,20 @@ describe("createPresence", () => {
     test(async ({ enter }) => {
       const { database, presence } = await enter("me");
       await settled(database);
-      expect(presence.others()).toBeNull();
+      expect(presence.others).toBeNull();
       await presence.gone();
-      expect(presence.others()).toBe(0);
+      expect(presence.others).toBe(0);
       const [second, third] = [await enter("second"), await enter("third")];
-      await until(async () => presence.others() === null);
+      await until(async () => presence.others === null);
       await until(async () => {
         await presence.gone();
-        return presence.others() === 2;
+        return presence.others === 2;
       });
       await hold(database, "second");
       await second.presence.close();
       await third.presence.close();
       await presence.gone();
-      expect(presence.others()).toBe(1);
+      expect(presence.others).toBe(1);
     }),
   );
 
