@@ -2,15 +2,13 @@ import type { AccessFilter, Caller } from "../core/auth.js";
 import { ALL_ROWS } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
 import type { EventCursor, EventLog, EventPosition, LogExtent } from "../core/event-log.js";
-import { asJsonText, isJsonObject, parseJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import type { ThreadEventFilter } from "../core/thread-event.js";
-import { matchesFilter, threadEventName, threadLogOf } from "../core/thread-event.js";
+import { threadLogOf } from "../core/thread-event.js";
 import type { Authorize } from "./authorization.js";
 import type { FollowedThreads } from "./followed-threads.js";
-import type { SnapshotEvent } from "./thread-cursor.js";
 import { ThreadCursor } from "./thread-cursor.js";
+import { createThreadSnapshot } from "./thread-snapshot.js";
 import type { ThreadStateService } from "./thread-state.js";
 import { threadNotFound } from "./threads.js";
 
@@ -28,12 +26,12 @@ export interface ThreadEventsDeps {
   readonly closing?: AbortSignal;
 }
 
-const VALUES = threadEventName("values", []);
 /** How often a log that vanishes between being found and being opened is begun again. */
 const OPEN_ATTEMPTS = 5;
 
 export function createThreadEventsService(deps: ThreadEventsDeps) {
   const { store, eventLog, authorize, followed } = deps;
+  const snapshotOf = createThreadSnapshot(deps);
 
   const isVisible = async (threadId: string, access: AccessFilter): Promise<boolean> =>
     (await store.threads.get({ threadId, access })) !== null;
@@ -76,30 +74,6 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
       if (cursor !== null) return cursor;
       if (attempt > OPEN_ATTEMPTS) throw new Error(`The event log of thread ${threadId} cannot be opened`);
       await eventLog.begin(log, { lasting: true, resumable: true });
-    }
-  };
-
-  const currentState = async (caller: Caller, threadId: string): Promise<SnapshotEvent | null> => {
-    if (!(await isVisible(threadId, ALL_ROWS))) return null;
-    const { values, checkpoint } = await deps.state.get(caller, threadId, { subgraphs: false });
-    const parsed = parseJsonText(values);
-    if (checkpoint === null || (isJsonObject(parsed) && Object.keys(parsed).length === 0)) return null;
-    return {
-      seq: -1,
-      eventId: `values:${checkpoint.checkpointId ?? ""}`,
-      event: VALUES,
-      data: asJsonText(`{"namespace":[],"timestamp":${deps.clock.now()},"data":${values}}`),
-      kind: "state",
-    };
-  };
-
-  /** A reader that cannot be told the state still gets the events. */
-  const snapshotOf = async (caller: Caller, threadId: string): Promise<SnapshotEvent | null> => {
-    try {
-      return await currentState(caller, threadId);
-    } catch (error) {
-      deps.logger.warn({ err: error, threadId }, "no snapshot for a reader that has missed state");
-      return null;
     }
   };
 
@@ -161,11 +135,6 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
       return (await eventLog.extent(threadLogOf(threadId)))?.nextSeq ?? 0;
     },
   };
-}
-
-/** Whether a filter shows the whole state of the thread. */
-export function showsValues(filter: ThreadEventFilter): boolean {
-  return matchesFilter(filter, VALUES);
 }
 
 function firstSeq(position: EventPosition): number | null {

@@ -19,6 +19,7 @@ export interface ThreadRunsOptions {
 /** Following all runs of a thread. */
 export type ThreadRunsService = ReturnType<typeof createThreadRunsService>;
 
+// oxlint-disable-next-line eslint/max-lines-per-function -- generators that share the services they read from
 export function createThreadRunsService(deps: {
   readonly runs: RunsService;
   readonly state: ThreadStateService;
@@ -83,6 +84,69 @@ export function createThreadRunsService(deps: {
     }
   }
 
+  async function* followRuns(
+    log: EventCursor,
+    caller: Caller,
+    threadId: string,
+    options: ThreadRunsOptions,
+  ): AsyncGenerator<readonly ThreadRunsEvent[]> {
+    const started = new Set<string>();
+    try {
+      yield* alreadyRunning(caller, threadId, options, started);
+      for (let read = await log.next(options.signal); read.kind !== "end"; read = await log.next(options.signal)) {
+        for (const mark of runMarks(read)) {
+          // A second `running` is the same run's next attempt: its own stream tells of it.
+          if (mark.event !== "running") yield await endOf(caller, threadId, mark, options);
+          else if (!started.has(mark.runId)) {
+            started.add(mark.runId);
+            yield* startOf(caller, threadId, mark, options);
+          }
+        }
+      }
+    } finally {
+      log.close();
+    }
+  }
+
+  /** A run that is under way when a reader without a position comes. */
+  async function* alreadyRunning(
+    caller: Caller,
+    threadId: string,
+    { after, showsEvents, signal }: ThreadRunsOptions,
+    started: Set<string>,
+  ): AsyncGenerator<readonly ThreadRunsEvent[]> {
+    const runId = after === null && showsEvents ? await runningNow(caller, threadId) : null;
+    if (runId === null) return;
+    started.add(runId);
+    const from = { threadSeq: null, position: "now", signal } as const;
+    for await (const one of runEvents(caller, { threadId, runId }, from)) yield [one];
+  }
+
+  async function* startOf(
+    caller: Caller,
+    threadId: string,
+    { seq, runId }: RunMark,
+    { after, showsEvents, signal }: ThreadRunsOptions,
+  ): AsyncGenerator<readonly ThreadRunsEvent[]> {
+    const resumes = typeof after === "object" && after?.threadSeq === seq ? after.runSeq : null;
+    if (resumes === null) yield [{ kind: "started", runId, at: { threadSeq: seq, runSeq: -1 } }];
+    if (!showsEvents) return;
+    const position = resumes === null || resumes < 0 ? "start" : { afterSeq: resumes };
+    for await (const one of runEvents(caller, { threadId, runId }, { threadSeq: seq, position, signal })) yield [one];
+  }
+
+  const endOf = async (
+    caller: Caller,
+    threadId: string,
+    { seq, runId }: RunMark,
+    { showsState }: ThreadRunsOptions,
+  ): Promise<readonly ThreadRunsEvent[]> => {
+    const at = { threadSeq: seq, runSeq: -1 };
+    const ended = { kind: "ended", runId, status: await statusOf(caller, { threadId, runId }), at } as const;
+    if (!showsState) return [ended];
+    return [{ kind: "state", runId, state: await state.get(caller, threadId, { subgraphs: false }), at }, ended];
+  };
+
   return {
     /**
      * Everything that happens on a thread, until `signal` is aborted, the thread is deleted or the server closes.
@@ -103,51 +167,6 @@ export function createThreadRunsService(deps: {
       return followRuns(log, caller, threadId, options);
     },
   };
-
-  async function* followRuns(
-    log: EventCursor,
-    caller: Caller,
-    threadId: string,
-    { after, showsEvents, showsState, signal }: ThreadRunsOptions,
-  ): AsyncGenerator<readonly ThreadRunsEvent[]> {
-    const started = new Set<string>();
-    try {
-      const runId = after === null && showsEvents ? await runningNow(caller, threadId) : null;
-      if (runId !== null) {
-        started.add(runId);
-        const from = { threadSeq: null, position: "now", signal } as const;
-        for await (const one of runEvents(caller, { threadId, runId }, from)) yield [one];
-      }
-      for (let read = await log.next(signal); read.kind !== "end"; read = await log.next(signal)) {
-        for (const { seq, runId, event } of runMarks(read)) {
-          if (event === "running") {
-            const resumes =
-              typeof after === "object" && after !== null && after.threadSeq === seq ? after.runSeq : null;
-            // A second `running` is the same run's next attempt: its own stream tells of it.
-            const isNew = !started.has(runId);
-            started.add(runId);
-            if (!isNew) continue;
-            if (resumes === null) yield [{ kind: "started", runId, at: { threadSeq: seq, runSeq: -1 } }];
-            if (!showsEvents) continue;
-            const position = resumes === null || resumes < 0 ? "start" : { afterSeq: resumes };
-            for await (const one of runEvents(caller, { threadId, runId }, { threadSeq: seq, position, signal })) {
-              yield [one];
-            }
-          } else {
-            const at = { threadSeq: seq, runSeq: -1 };
-            const ended: ThreadRunsEvent[] = [];
-            if (showsState) {
-              ended.push({ kind: "state", runId, state: await state.get(caller, threadId, { subgraphs: false }), at });
-            }
-            ended.push({ kind: "ended", runId, status: await statusOf(caller, { threadId, runId }), at });
-            yield ended;
-          }
-        }
-      }
-    } finally {
-      log.close();
-    }
-  }
 }
 
 /** Resuming inside a run begins at the event that told of its start. */

@@ -126,7 +126,11 @@ export class RunBuffer {
 
   /** How far readers can see. */
   extent(): LogExtent {
-    return { nextSeq: this.visibleSeq, evictedToSeq: evictedTo(this.evicted), statesEvictedToSeq: this.evicted.statesTo };
+    return {
+      nextSeq: this.visibleSeq,
+      evictedToSeq: evictedTo(this.evicted),
+      statesEvictedToSeq: this.evicted.statesTo,
+    };
   }
 
   /** What waits at a position at or after {@link hotFromSeq}, or `null` for nothing yet. Moves the position. */

@@ -141,7 +141,7 @@ const reconnect = z.object({
   run_id: text,
   last_event_id: z
     .string()
-    .regex(/^\d{1,15}$/, "expected the event_id of a numbered event")
+    .regex(/^(?:synth:[^:]+:)?\d{1,15}$/, "expected the event_id of a numbered event")
     .nullish(),
   subscriptions: z.array(z.string()).nullish(),
 });
@@ -150,7 +150,7 @@ export function reconnectParams(params: JsonObject) {
   const sent = decode(reconnect, params);
   return {
     runId: sent.run_id,
-    lastSeq: Number(sent.last_event_id ?? 0),
+    lastSeq: Number(sent.last_event_id?.split(":").at(-1) ?? 0),
     subscriptionIds: [...new Set(sent.subscriptions ?? [])],
   };
 }

@@ -114,7 +114,8 @@ class Connection {
       const frame = await this.#answer(text);
       if (this.#over) break;
       const slow = this.#send(frame);
-      for (const start of this.#afterResponse.splice(0)) start();
+      // Subscriptions that come together start together: one reader serves them, in one order.
+      if (this.#waiting.length === 0) for (const start of this.#afterResponse.splice(0)) start();
       if (slow !== null) await slow;
     }
     this.#working = false;

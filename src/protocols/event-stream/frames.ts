@@ -30,10 +30,29 @@ export function eventFrame(event: RunEvent): string {
     return `{"type":"event","event_id":${quote(event.eventId)},"method":"${method}","params":${event.data}}`;
   }
   const seq = event.seq + 1;
+  const eventId = event.event === "lifecycle" ? rootLifecycleId(seq, event.data) : seq;
   // Concatenated, not templated: it is done for every event and reader.
   return (
-    '{"type":"event","event_id":"' + seq + '","seq":' + seq + ',"method":"' + method + '","params":' + event.data + "}"
+    '{"type":"event","event_id":"' +
+    eventId +
+    '","seq":' +
+    seq +
+    ',"method":"' +
+    method +
+    '","params":' +
+    event.data +
+    "}"
   );
+}
+
+/**
+ * Which run begins or ends, clients read from the id of the event: `synth:<run id>:<anything>` (@langchain/langgraph-sdk
+ * 1.15.0, `stream/controller.ts`). Without it they take the replayed end of an earlier run for that of the one they started,
+ * and cannot stop a run that an answer to an interrupt started.
+ */
+function rootLifecycleId(seq: number, params: string): string {
+  const runId = /"run_id":"([^"]+)"\}$/.exec(params)?.[1];
+  return runId === undefined ? String(seq) : `synth:${runId}:${seq}`;
 }
 
 /** The same as a server-sent event: `event`, `data`, and `id` where it is a position to resume from (§4.6). */

@@ -5,7 +5,7 @@ import type { Route } from "../../http/route.js";
 import { JSON_ANSWER } from "../../http/route.js";
 import { matchesFilter } from "../../core/thread-event.js";
 import { asJsonText } from "../../core/json.js";
-import { showsValues } from "../../services/thread-events.js";
+import { showsValues } from "../../services/thread-snapshot.js";
 import { answerCommand } from "./answer-command.js";
 import { errorFrame, sseEventFrame } from "./frames.js";
 import { openConnection } from "./connection.js";

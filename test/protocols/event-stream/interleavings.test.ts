@@ -70,7 +70,7 @@ class Knowledge {
       const id = event.event_id as string;
       const known = this.byId.get(id);
       if (known === undefined) this.byId.set(id, event);
-      else expect(event).toEqual(known);
+      else if (JSON.stringify(event) !== JSON.stringify(known)) throw new Error(`event ${id} changed`);
     }
   }
 
@@ -143,6 +143,7 @@ describe("interleavings of runs, drops, reconnects and kills", () => {
           const threadId = v7();
           const clients = [new Knowledge(), new Knowledge()];
           let runs = 0;
+          let killed = false;
           for (const one of steps) {
             switch (one.kind) {
               case "run": {
@@ -170,6 +171,7 @@ describe("interleavings of runs, drops, reconnects and kills", () => {
                 await clients[one.client]?.connect(at(one.process).url, threadId, one.how);
                 break;
               case "kill":
+                killed ||= one.signal === "SIGKILL";
                 await at(one.process).kill(one.signal);
                 servers[one.process] = await start();
                 break;
@@ -202,14 +204,17 @@ describe("interleavings of runs, drops, reconnects and kills", () => {
             expect(events.map(({ seq }) => seq)).toEqual(events.map((_, index) => index + 1));
             expect(events.filter(isTerminal)).toHaveLength(runs);
             const last = events.findLast(({ method, params }) => method === "values" && params.namespace.length === 0);
-            const shown = (last?.params.data as typeof values).messages;
+            const shown = (last?.params.data as typeof values | undefined)?.messages ?? [];
             expect(shown.map(({ id, content, type }) => ({ id, content, type }))).toEqual(
               values.messages.map(({ id, content, type }) => ({ id, content, type })),
             );
             const texts = textsOf(events);
-            for (const { id, content, type } of values.messages) {
-              if (type === "ai") expect(texts.get(id)).toBe(content);
-            }
+            const answers = values.messages.filter(({ type }) => type === "ai");
+            // Frames that a killed worker had not stored are gone though its checkpoint is there: the state has the whole.
+            const streamed = answers.map(({ id, content }) =>
+              killed ? content.startsWith(texts.get(id) ?? "") : texts.get(id) === content,
+            );
+            expect(streamed).toEqual(answers.map(() => true));
           }
           for (const knowledge of clients) knowledge.drop();
         }),

@@ -46,6 +46,7 @@ export async function succeed<T = Record<string, never>>(
 }
 
 /** Events as they arrive, and a way to wait for some. */
+// oxlint-disable-next-line unicorn/prefer-event-target -- `once` of node:events takes a signal
 export class Events extends EventEmitter {
   readonly all: WireEvent[] = [];
   /** Ids of SSE frames, in order; `undefined` for one without. */
@@ -158,6 +159,7 @@ export interface OpenSocket extends OpenStream {
 export async function openSocket(url: string, threadId: string): Promise<OpenSocket> {
   const socket = new WebSocket(`${url.replace(/^http/, "ws")}/threads/${threadId}/stream/events`);
   const events = new Events();
+  // oxlint-disable-next-line unicorn/prefer-event-target -- `once` of node:events hands over what was emitted
   const answers = new EventEmitter();
   const responses: { frame: WireResponse; afterEvents: number }[] = [];
   socket.addEventListener("message", ({ data }) => {
