@@ -4,7 +4,7 @@
  */
 import { Annotation, Command, END, MemorySaver, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { RemoteGraph } from "@langchain/langgraph/remote";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { human } from "./support/messages.js";
 import { serveProject } from "./support/served-project.js";
 
@@ -117,4 +117,42 @@ it("draws the remote graph", async () => {
   const drawing = await remote("deep").getGraphAsync();
   expect(Object.keys(drawing.nodes)).toEqual(["__start__", "plan", "tools", "write", "__end__"]);
   expect(drawing.drawMermaid()).toContain("tools");
+});
+
+describe("streamEvents, version 3: over the event protocol", () => {
+  it("gives each event once, messages in tokens, values and the output", async () => {
+    const run = await remote("chat").streamEvents({ messages: [human("a few words")] }, { version: "v3" });
+    const [events, said, output] = await Promise.all([
+      all(run),
+      all(run.messages).then((messages) => Promise.all(messages.map(({ text }) => text))),
+      run.output,
+    ]);
+    // Several connections bring them: each number once, and none missing.
+    const seqs = events.map(({ seq }) => seq).toSorted((a, b) => a - b);
+    expect(seqs).toEqual(seqs.map((_, i) => i + 1));
+    expect(events.filter(({ method }) => method === "messages").length).toBeGreaterThan(4);
+    expect(said).toEqual(["You said a few words"]);
+    expect((output as { messages: readonly { text: string }[] }).messages.at(-1)?.text).toBe("You said a few words");
+    expect(run.interrupted).toBe(false);
+  });
+
+  it("stops at an interrupt and goes on by its answer", async () => {
+    const config = await newThread();
+    const asked = await remote("chat").streamEvents({ messages: [human("delete it")] }, { ...config, version: "v3" });
+    await all(asked);
+    expect(asked.interrupted).toBe(true);
+    expect(asked.interrupts).toMatchObject([{ payload: { action_requests: [{ name: "delete_file" }] } }]);
+    // As input of a waiting thread; a Command is no form of the protocol's `run.start`.
+    await all(await remote("chat").streamEvents({ type: "approve" }, { ...config, version: "v3" }));
+    const { values } = await server.client.threads.getState<Messages>(config.configurable.thread_id);
+    expect(contents(values).slice(2)).toEqual(["approve", "The tool says: approve"]);
+  });
+
+  it("ends with the graph's error", async () => {
+    const run = await remote("chat").streamEvents({ messages: [human("crash")] }, { version: "v3" });
+    expect((await all(run)).at(-1)).toMatchObject({
+      method: "lifecycle",
+      params: { namespace: [], data: { event: "failed", error: "The model is out of order" } },
+    });
+  });
 });
