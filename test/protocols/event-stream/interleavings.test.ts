@@ -201,6 +201,8 @@ describe("interleavings of runs, drops, reconnects and kills", () => {
             // A worker that is killed between a run's end and the event that tells of it leaves that event out when another
             // run of the thread follows at once: then the log's end is what a client waits for.
             await until(async () => {
+              // That the last kill has cut it is heard a little later.
+              if (knowledge.connection?.events.ended === true) await knowledge.connect(at(0).url, threadId, "since");
               knowledge.absorb();
               if (!killed) return knowledge.events.filter(isTerminal).length >= runs;
               const statuses = (await at(0).client.runs.list(threadId, { limit: 100 })).map(({ status }) => status);
