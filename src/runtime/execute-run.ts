@@ -175,6 +175,7 @@ async function end(execution: Execution, outcome: EndedExecution, cancel: Cancel
     await retrying(() => checkpointer.deleteRun({ threadId: run.threadId, runId: run.runId }));
     final = await formerState(execution);
   }
+  await retrying(() => storeEvents(execution));
   const { result, finished } = await finish(execution, final, { result: runOutcome(outcome, cancel), cancel });
   if (finished.accepted) {
     await publishEnd(
@@ -186,6 +187,14 @@ async function end(execution: Execution, outcome: EndedExecution, cancel: Cancel
   }
   if (finished.cancelRequested === undefined || cancel === "rollback") return afterLoss(execution);
   return end(execution, outcome, finished.cancelRequested);
+}
+
+/**
+ * Who comes back for a run's events, or follows its thread, finds those before the end also when this process dies right after
+ * the row has ended: only the end itself is then made up by others.
+ */
+async function storeEvents({ claimed: { run }, eventLog, threadEvents }: Execution): Promise<void> {
+  await Promise.all([threadEvents?.flush(), run.kwargs.streamResumable ? eventLog.flush(run) : undefined]);
 }
 
 /**

@@ -142,17 +142,28 @@ describe("streamEvents, version 3: over the event protocol", () => {
     await all(asked);
     expect(asked.interrupted).toBe(true);
     expect(asked.interrupts).toMatchObject([{ payload: { action_requests: [{ name: "delete_file" }] } }]);
-    // As input of a waiting thread; a Command is no form of the protocol's `run.start`.
+    // As input of a waiting thread.
     await all(await remote("chat").streamEvents({ type: "approve" }, { ...config, version: "v3" }));
+    const { values } = await server.client.threads.getState<Messages>(config.configurable.thread_id);
+    expect(contents(values).slice(2)).toEqual(["approve", "The tool says: approve"]);
+  });
+
+  it("goes on by a Command", async () => {
+    const config = await newThread();
+    await all(await remote("chat").streamEvents({ messages: [human("delete it")] }, { ...config, version: "v3" }));
+    const command = new Command({ resume: { type: "approve" } });
+    await all(await remote("chat").streamEvents(command, { ...config, version: "v3" }));
     const { values } = await server.client.threads.getState<Messages>(config.configurable.thread_id);
     expect(contents(values).slice(2)).toEqual(["approve", "The tool says: approve"]);
   });
 
   it("ends with the graph's error", async () => {
     const run = await remote("chat").streamEvents({ messages: [human("crash")] }, { version: "v3" });
-    expect((await all(run)).at(-1)).toMatchObject({
-      method: "lifecycle",
-      params: { namespace: [], data: { event: "failed", error: "The model is out of order" } },
-    });
+    // Connections of their own bring ends and content: which comes last is not said.
+    const failed = { namespace: [], data: { event: "failed", error: "The model is out of order" } };
+    const ends = (await all(run)).filter(
+      ({ method, params }) => method === "lifecycle" && params.namespace.length === 0,
+    );
+    expect(ends.at(-1)?.params).toMatchObject(failed);
   });
 });

@@ -19,12 +19,19 @@ const runStart = z.object({
   langsmith_tracer: z.object({ project_name: z.string().nullish(), example_id: z.string().nullish() }).nullish(),
 });
 
+/**
+ * A `Command` in place of input, as `RemoteGraph.streamEvents` version 3 sends it (@langchain/langgraph 1.7.3). The protocol has no
+ * form of its own for it.
+ */
+const commandInput = z.object({ input: command });
+
 /** `run.start` (docs/wire/langgraph-api.md §4.3.1). */
 export function runStartParams(params: JsonObject): RunStart {
   const { assistant_id: assistantId } = params;
   if (typeof assistantId !== "string" || assistantId === "") refuse("run.start requires an assistant_id.");
   const sent = decode(runStart, params);
   const tracer = sent.langsmith_tracer;
+  const isCommand = isJsonObject(sent.input) && sent.input["lg_name"] === "Command";
   return {
     assistantId,
     input: sent.input ?? null,
@@ -32,6 +39,7 @@ export function runStartParams(params: JsonObject): RunStart {
     ...present({
       config: sent.config,
       metadata: sent.metadata,
+      command: isCommand ? decode(commandInput, params).input : null,
       langsmithTracer: tracer ? present({ projectName: tracer.project_name, exampleId: tracer.example_id }) : null,
     }),
   };

@@ -21,6 +21,8 @@ export interface RunOptions {
 export interface RunStart extends RunOptions {
   readonly assistantId: string;
   readonly input: JsonValue;
+  /** Instead of input. */
+  readonly command?: JsonObject;
   readonly multitaskStrategy: MultitaskStrategy;
   readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
 }
@@ -79,20 +81,20 @@ export function createRunCommands(deps: RunCommandDeps) {
   return {
     /**
      * Start a run; on a thread that waits on interrupts, input that is not `null` answers them, unless `config` names a
-     * checkpoint to start from.
+     * checkpoint to start from. A command is carried out as it is.
      * @throws as `runs.create`; `RUN_IN_FLIGHT` with the strategy `reject`
      */
     async start(caller: Caller, threadId: string, request: RunStart): Promise<Run> {
-      const { input, assistantId, multitaskStrategy, langsmithTracer } = request;
+      const { input, command, assistantId, multitaskStrategy, langsmithTracer } = request;
       const base = requestOf(request);
-      const mayAnswer = input !== null && base.checkpoint === undefined;
+      const mayAnswer = command === undefined && input !== null && base.checkpoint === undefined;
       const thread = mayAnswer ? await find(caller, threadId) : null;
       return runs.create(caller, threadId, {
         ...base,
         assistantId,
         multitaskStrategy,
         ...(langsmithTracer === undefined ? {} : { langsmithTracer }),
-        ...(thread !== null && waitingIds(thread).size > 0 ? { command: { resume: input } } : { input }),
+        ...(command === undefined ? inputFor(thread, input) : { command }),
       });
     },
 
@@ -146,6 +148,11 @@ export function createRunCommands(deps: RunCommandDeps) {
 }
 
 const MAX_ATTEMPTS = 5;
+
+/** Input of a thread that waits on interrupts is their answer. */
+function inputFor(thread: Thread | null, input: JsonValue) {
+  return thread !== null && waitingIds(thread).size > 0 ? { command: { resume: input } } : { input };
+}
 
 /** The assistant that ran last. @throws `THREAD_HAS_NO_GRAPH` */
 function assistantOf(thread: Thread): string {
