@@ -33,6 +33,8 @@ interface Watch {
 
 const FIRST_LOOK_MS = 50;
 const MAX_PAUSE_MS = 10_000;
+/** Pause after a look that failed, at most: who waits longest must not pay most. */
+const RETRY_MS = 1_000;
 /** Runs asked for at once. */
 const BATCH = 200;
 /** Rows that are gone are found by asking for those that run, which are shipped whole: not in every look of a long wait. */
@@ -84,7 +86,8 @@ export function createRunEndings(deps: {
       }
     } catch (error) {
       logger.warn({ err: error }, "the rows of runs could not be looked at; trying again");
-      for (const watch of watches) watch.dueAt = Math.max(watch.dueAt, clock.now() + watch.pauseMs);
+      const now = clock.now();
+      for (const watch of watches) watch.dueAt = Math.max(watch.dueAt, now + Math.min(watch.pauseMs, RETRY_MS));
     } finally {
       looking = false;
       arm();

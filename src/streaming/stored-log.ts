@@ -96,9 +96,10 @@ export class StoredLog {
     return this.storedSeq < this.buffer.nextSeq || this.sealForMs !== null || !this.known;
   }
 
-  /** Somebody waits for what is written next. */
+  /** Somebody waits for what is written next, or may come back for all of it, after a crash as well. */
   get isUrgent(): boolean {
-    return this.closing !== null || this.readElsewhere || this.overdue || this.buffer.hasEagerReader;
+    const { resumable, hasEagerReader } = this.buffer;
+    return resumable || hasEagerReader || this.closing !== null || this.readElsewhere || this.overdue;
   }
 
   begin(leaseToken: number): void {
