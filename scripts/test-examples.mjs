@@ -73,7 +73,7 @@ async function start(name, dir) {
   });
   function stop() {
     try {
-      process.kill(-child.pid, "SIGKILL");
+      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     } catch {
       // It ended by itself.
     }

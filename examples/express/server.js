@@ -18,7 +18,7 @@ const listener = app.listen(Number(process.env.PORT ?? 3000), "127.0.0.1", () =>
   console.log(`http://127.0.0.1:${listener.address().port}/agent`);
 });
 
-process.once("SIGTERM", async () => {
+process.once("SIGTERM", () => {
   listener.close();
-  await heddle.close();
+  void heddle.close();
 });

@@ -24,6 +24,6 @@ await app.register(async (scope) => {
 
 console.log(`${await app.listen({ host: "127.0.0.1", port: Number(process.env.PORT ?? 3000) })}/agent`);
 
-process.once("SIGTERM", async () => {
-  await Promise.all([app.close(), heddle.close()]);
+process.once("SIGTERM", () => {
+  void Promise.all([app.close(), heddle.close()]);
 });

@@ -19,8 +19,9 @@ const listener = await listen(server, { port: 0, host: "127.0.0.1" });
 await server.start();
 process.stdout.write(`${JSON.stringify({ url: listener.url })}\n`);
 
-process.once("SIGTERM", async () => {
+async function shutDown() {
   await server.close();
   await listener.close();
   process.exit(0);
-});
+}
+process.once("SIGTERM", () => void shutDown());

@@ -51,7 +51,7 @@ async function waitingNow({ engine }: { readonly engine: Engine }, thread: Threa
 }
 
 /** The graph that ran last on a thread. @throws `THREAD_HAS_NO_GRAPH`, `GRAPH_NOT_FOUND` */
-export function graphOf(engine: Engine, thread: Thread): string {
+function graphOf(engine: Engine, thread: Thread): string {
   const graphId = thread.metadata["graph_id"];
   if (typeof graphId !== "string") {
     throw new HeddleError("THREAD_HAS_NO_GRAPH", { message: "Nothing has run on this thread; call run.start first." });

@@ -141,7 +141,7 @@ const failure = z.looseObject({
 });
 
 /** Does not compile when the schemas allow what the types do not. */
-export const ASSIGNABLE: {
+const ASSIGNABLE: {
   readonly event: (value: Loose<z.output<typeof events>>) => Loose<Event>;
   readonly success: (value: z.output<typeof success>) => Loose<CommandResponse>;
   readonly failure: (value: z.output<typeof failure>) => Loose<ErrorResponse>;
@@ -156,7 +156,7 @@ type Loose<T> = T extends readonly unknown[]
 
 /** @throws ZodError that names what is not as the protocol has it */
 export function checkEvent(value: unknown): void {
-  events.parse(value);
+  ASSIGNABLE.event(events.parse(value));
 }
 
 /** @throws ZodError */

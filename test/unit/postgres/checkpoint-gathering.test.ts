@@ -1,4 +1,10 @@
-import { emptyCheckpoint, uuid6, type BaseCheckpointSaver, type Checkpoint, type CheckpointTuple } from "@langchain/langgraph-checkpoint";
+import {
+  emptyCheckpoint,
+  uuid6,
+  type BaseCheckpointSaver,
+  type Checkpoint,
+  type CheckpointTuple,
+} from "@langchain/langgraph-checkpoint";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openPostgresCheckpointer } from "../../../src/checkpointers/postgres.js";
