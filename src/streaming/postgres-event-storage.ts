@@ -11,6 +11,9 @@ import { PostgresEventHints } from "./postgres-event-hints.js";
 import { EVENT_MIGRATIONS, SQL } from "./postgres-event-statements.js";
 import { eventBytes } from "./run-buffer.js";
 
+/** What is made during each of them is asked for with the next look. */
+const MAX_TRIES = 5;
+
 const KINDS: readonly RunEventKind[] = ["token", "state", "control"];
 
 /** The tables of this storage, for `migrate`. */
@@ -97,8 +100,15 @@ class PostgresEventStorage implements EventStorage {
     return head ?? null;
   }
 
-  async heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]> {
-    await this.#follow(runs);
+  heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]> {
+    return this.#followed(
+      runs,
+      () => this.#heads(runs),
+      (head) => head !== null,
+    );
+  }
+
+  async #heads(runs: readonly RunRef[]): Promise<readonly (LogHead | null)[]> {
     const rows = await this.#database.query<HeadRow & RefRow>(SQL.heads, [runs.map(({ runId }) => runId)]);
     const byRun = new Map(rows.map((row) => [row.run_id, row]));
     return runs.map(({ runId, threadId }) => {
@@ -154,11 +164,16 @@ class PostgresEventStorage implements EventStorage {
     return rows.map(eventOf);
   }
 
-  async look(
-    asked: readonly { readonly run: RunRef; readonly fromSeq: number | null }[],
-    maxBytes: number,
-  ): Promise<readonly LookedAt[]> {
-    await this.#follow(asked.map(({ run }) => run));
+  look(...question: Parameters<NonNullable<EventStorage["look"]>>): Promise<readonly LookedAt[]> {
+    const runs = question[0].map(({ run }) => run);
+    return this.#followed(
+      runs,
+      () => this.#look(...question),
+      ({ head }) => head !== null,
+    );
+  }
+
+  async #look(...[asked, maxBytes]: Parameters<NonNullable<EventStorage["look"]>>): Promise<readonly LookedAt[]> {
     const rows = await this.#database.query<LookRow>(SQL.look, [
       asked.map(({ run }) => run.runId),
       asked.map(({ run }) => run.threadId),
@@ -225,7 +240,24 @@ class PostgresEventStorage implements EventStorage {
     await this.#database.close();
   }
 
-  /** Ask the writers of logs that are followed here for notifications: without one they send none. */
+  /**
+   * Read, having asked the writers of logs that are followed here for notifications. A log that was made between the two
+   * does not know of its readers: then both are repeated.
+   */
+  async #followed<T>(
+    runs: readonly RunRef[],
+    read: () => Promise<readonly T[]>,
+    isThere: (found: T) => boolean,
+  ): Promise<readonly T[]> {
+    for (let tries = 1; ; tries += 1) {
+      await this.#follow(runs);
+      const found = await read();
+      const there = runs.filter((_, index) => isThere(found[index] as T));
+      if (tries === MAX_TRIES || this.#hints.unasked(there).length === 0) return found;
+    }
+  }
+
+  /** Without being asked, writers send no notifications. */
   async #follow(runs: readonly RunRef[]): Promise<void> {
     const unasked = this.#hints.unasked(runs);
     if (unasked.length === 0) return;

@@ -83,6 +83,30 @@ describe("event log in Postgres", () => {
     }
   });
 
+  it("tells the writer of a reader that comes while the log is being made", async () => {
+    const [writer, reader] = [await openProcess(), await openProcess()];
+    const watch = reader.storage.watch?.({ onGrown: () => {}, onRead: () => {}, onMissed: () => {} });
+    const seen: string[] = [];
+    for (let round = 0; round < 40; round += 1) {
+      const runs = range(0, 10).map(() => newRun());
+      for (const run of runs) watch?.add(run);
+      const made = runs.map(async (run) => {
+        await writer.log.begin(run, { leaseToken: 1 });
+        await writer.log.flush(run);
+      });
+      const found = runs.map(async (run) => {
+        const head = await reader.storage.head(run);
+        if (head !== null) seen.push(run.runId);
+      });
+      await Promise.all([...made, ...found]);
+    }
+    expect(seen.length).toBeGreaterThan(0);
+    const unaware = await query("SELECT run_id FROM heddle_event_logs WHERE NOT followed AND run_id = ANY ($1)", [
+      seen,
+    ]);
+    expect(unaware).toEqual([]);
+  });
+
   it("asks nothing when a message is not for it, or its own", async () => {
     const { log, storage, clock } = await openProcess();
     const run = newRun();
