@@ -7,6 +7,8 @@ export default defineConfig({
     globalSetup: ["test/browser/support/global-setup.ts"],
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // What a page shows in between depends on when a busy machine lets it paint.
+    retry: 1,
     maxWorkers: 2,
   },
 });

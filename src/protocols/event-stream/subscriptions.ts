@@ -104,6 +104,8 @@ export class Subscriptions {
   }
 
   async #pump(reader: Reader, first: CursorRead | null): Promise<void> {
+    // Subscriptions that start in this turn come along.
+    await Promise.resolve();
     for (let read = first ?? (await reader.cursor.next()); this.#reader === reader; read = await reader.cursor.next()) {
       if (read.kind === "end") {
         this.#deps.onEnd();

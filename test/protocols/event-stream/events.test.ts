@@ -73,6 +73,21 @@ describe.each(STORAGES)("events of a thread on %s", (storage) => {
     },
   );
 
+  it("replays to subscriptions that come together in the order of the log, each event once", async () => {
+    const threadId = v7();
+    const stream = await follow(threadId);
+    await start(threadId, "tokens", HUMAN("hi"));
+    await stream.events.terminal();
+    const socket = await connect(threadId);
+    await Promise.all([
+      socket.command("subscription.subscribe", { channels: ["lifecycle", "input"] }),
+      socket.command("subscription.subscribe", ALL),
+      socket.command("subscription.subscribe", { channels: ["messages"] }),
+    ]);
+    await socket.events.terminal();
+    expect(socket.events.all).toEqual(stream.events.all);
+  });
+
   it("a recorded session replays the same with since at every position, and by Last-Event-ID", async () => {
     const threadId = v7();
     const stream = await follow(threadId);
