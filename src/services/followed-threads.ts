@@ -33,7 +33,8 @@ export function createFollowedThreads(deps: {
   /** By thread: how many wait for it. */
   const waiting = new Map<string, number>();
 
-  const lookAgain = (params: { readonly threadId: string; readonly access: AccessFilter }): (() => void) => {
+  /** Somebody waits from here on; `lookAgain` when the thread is not there yet. */
+  const wait = (params: { readonly threadId: string; readonly access: AccessFilter }) => {
     let timer: Timer | null = null;
     let stopped = false;
     let looks = 0;
@@ -53,22 +54,30 @@ export function createFollowedThreads(deps: {
       } catch (error) {
         logger.warn({ err: error, threadId }, "a thread could not be watched; trying again");
       }
-      if (!stopped) arm();
+      if (!stopped) lookAgain();
     };
-    const arm = (): void => {
+    const lookAgain = (): void => {
       const delayMs = LOOK_AGAIN_MS[Math.min(looks, LOOK_AGAIN_MS.length - 1)] ?? 5_000;
       looks += 1;
       timer = clock.setTimer(() => void look(), delayMs);
     };
-    arm();
-    return stop;
+    return { stop, lookAgain };
   };
 
   return {
     has: (threadId) => waiting.has(threadId),
     async watch(params) {
-      if (await store.threads.watch(params)) return { exists: true, stop: () => undefined };
-      return { exists: false, stop: lookAgain(params) };
+      // Before the store is asked: a run that makes the thread meanwhile has to know.
+      const { stop, lookAgain } = wait(params);
+      try {
+        const exists = await store.threads.watch(params);
+        if (exists) stop();
+        else lookAgain();
+        return { exists, stop };
+      } catch (error) {
+        stop();
+        throw error;
+      }
     },
   };
 }

@@ -85,7 +85,7 @@ export function createRunsService(deps: RunsDeps) {
     const draft = draftRun({
       caller,
       assistant,
-      request: threadId !== null && deps.followed.has(threadId) ? { ...request, watched: true } : request,
+      request,
       runId: newId(),
       threadId: threadId ?? newId(),
       stateless,
@@ -106,7 +106,12 @@ export function createRunsService(deps: RunsDeps) {
     let launched = false;
     try {
       const outcome = await store.runs.create({
-        draft: value.metadata === draft.metadata ? draft : { ...draft, metadata: value.metadata },
+        draft: {
+          ...draft,
+          metadata: value.metadata,
+          // Asked last: readers may have come while the run was authorized.
+          ...(deps.followed.has(draft.threadId) && { watched: true }),
+        },
         ...(claim === null ? {} : { claim }),
         access: stateless ? ALL_ROWS : access,
       });

@@ -2,11 +2,11 @@ import type { Caller } from "../core/auth.js";
 import type { CursorRead, EventCursor, EventPosition } from "../core/event-log.js";
 import type { JsonObject } from "../core/json.js";
 import { isJsonObject, parseJsonText } from "../core/json.js";
-import { isHeddleError } from "../core/errors.js";
 import type { ThreadRunsEvent, ThreadRunsPosition } from "../core/thread-runs.js";
 import type { RunsService } from "./runs.js";
 import type { ThreadEventsService } from "./thread-events.js";
 import type { ThreadStateService } from "./thread-state.js";
+import { unlessGone } from "./unless-gone.js";
 
 export interface ThreadRunsOptions {
   /** `null`: from the join point; a run that is under way then is followed from there, too. */
@@ -27,46 +27,13 @@ export function createThreadRunsService(deps: {
 }) {
   const { runs, state, threadEvents } = deps;
 
-  /** `null` when nothing of it is kept. */
-  const openRun = async (
-    caller: Caller,
-    ref: { readonly threadId: string; readonly runId: string },
-    position: EventPosition,
-  ): Promise<EventCursor | null> => {
-    try {
-      return (await runs.join(caller, ref, position)).cursor;
-    } catch (error) {
-      if (isHeddleError(error) && (error.code === "RUN_NOT_FOUND" || error.code === "THREAD_NOT_FOUND")) return null;
-      throw error;
-    }
-  };
-
-  const statusOf = async (caller: Caller, ref: { readonly threadId: string; readonly runId: string }) => {
-    try {
-      return (await runs.get(caller, ref)).status;
-    } catch (error) {
-      if (isHeddleError(error)) return null;
-      throw error;
-    }
-  };
-
-  const runningNow = async (caller: Caller, threadId: string): Promise<string | null> => {
-    try {
-      const [run] = await runs.list(caller, threadId, { status: "running", limit: 1, offset: 0 });
-      return run?.runId ?? null;
-    } catch (error) {
-      if (isHeddleError(error) && error.code === "THREAD_NOT_FOUND") return null;
-      throw error;
-    }
-  };
-
   async function* runEvents(
     caller: Caller,
     ref: { readonly threadId: string; readonly runId: string },
     from: { readonly threadSeq: number | null; readonly position: EventPosition; readonly signal: AbortSignal },
   ): AsyncGenerator<ThreadRunsEvent> {
     const { threadSeq, position, signal } = from;
-    const cursor = await openRun(caller, ref, position);
+    const cursor = (await unlessGone(runs.join(caller, ref, position)))?.cursor ?? null;
     if (cursor === null) return;
     try {
       for (;;) {
@@ -115,8 +82,10 @@ export function createThreadRunsService(deps: {
     { after, showsEvents, signal }: ThreadRunsOptions,
     started: Set<string>,
   ): AsyncGenerator<readonly ThreadRunsEvent[]> {
-    const runId = after === null && showsEvents ? await runningNow(caller, threadId) : null;
-    if (runId === null) return;
+    if (after !== null || !showsEvents) return;
+    const running = await unlessGone(runs.list(caller, threadId, { status: "running", limit: 1, offset: 0 }));
+    const runId = running?.[0]?.runId;
+    if (runId === undefined) return;
     started.add(runId);
     const from = { threadSeq: null, position: "now", signal } as const;
     for await (const one of runEvents(caller, { threadId, runId }, from)) yield [one];
@@ -142,7 +111,8 @@ export function createThreadRunsService(deps: {
     { showsState }: ThreadRunsOptions,
   ): Promise<readonly ThreadRunsEvent[]> => {
     const at = { threadSeq: seq, runSeq: -1 };
-    const ended = { kind: "ended", runId, status: await statusOf(caller, { threadId, runId }), at } as const;
+    const run = await unlessGone(runs.get(caller, { threadId, runId }));
+    const ended = { kind: "ended", runId, status: run?.status ?? null, at } as const;
     if (!showsState) return [ended];
     return [{ kind: "state", runId, state: await state.get(caller, threadId, { subgraphs: false }), at }, ended];
   };

@@ -1,8 +1,9 @@
+import type { Clock } from "../../core/clock.js";
 import type { EventLog } from "../../core/event-log.js";
 import type { JsonObject } from "../../core/json.js";
 import { isJsonObject, parseJsonText } from "../../core/json.js";
+import { keptEvents } from "../../core/kept-events.js";
 import { isTerminal } from "../../core/run-lifecycle.js";
-import type { RunEvent } from "../../core/run-event.js";
 import type { Run } from "../../core/run.js";
 import { parseThreadEvent, threadLogOf } from "../../core/thread-event.js";
 
@@ -27,10 +28,13 @@ interface Node {
  * The tree of a run, from the lifecycle events that its thread's log still has; without them it is the root alone, as the
  * run's row tells it.
  */
-export async function agentTree(eventLog: EventLog, run: Run): Promise<AgentTree> {
+export async function agentTree(
+  deps: { readonly eventLog: EventLog; readonly clock: Clock },
+  run: Run,
+): Promise<AgentTree> {
   const root: Node = { namespace: [], status: statusOf(run), graphName: run.graphId, children: new Map() };
   let inRun = false;
-  for await (const { event, data } of keptEvents(eventLog, run.threadId)) {
+  for await (const { event, data } of keptEvents(deps, threadLogOf(run.threadId))) {
     if (!event.startsWith("lifecycle")) continue;
     const { namespace, channel } = parseThreadEvent(event);
     const params = parseJsonText(data);
@@ -81,26 +85,4 @@ function treeOf({ namespace, status, graphName, children }: Node): AgentTree {
     JSON.stringify(a.namespace) < JSON.stringify(b.namespace) ? -1 : 1,
   );
   return { namespace, status, graphName, children: sorted.map(treeOf) };
-}
-
-/** All events that a thread's log holds now, oldest first. */
-async function* keptEvents(eventLog: EventLog, threadId: string): AsyncGenerator<RunEvent> {
-  const log = threadLogOf(threadId);
-  const extent = await eventLog.extent(log);
-  if (extent === null || extent.evictedToSeq >= extent.nextSeq - 1) return;
-  const cursor = await eventLog.open(log, "start");
-  if (cursor === null) return;
-  try {
-    for (;;) {
-      const read = await cursor.next();
-      if (read.kind === "end") return;
-      if (read.kind === "gap") continue;
-      for (const event of read.events) {
-        if (event.seq < extent.nextSeq) yield event;
-      }
-      if ((read.events.at(-1)?.seq ?? 0) >= extent.nextSeq - 1) return;
-    }
-  } finally {
-    cursor.close();
-  }
 }

@@ -1,4 +1,5 @@
 import type { Caller } from "../../core/auth.js";
+import type { Clock } from "../../core/clock.js";
 import { HeddleError } from "../../core/errors.js";
 import type { EventLog } from "../../core/event-log.js";
 import type { JsonObject } from "../../core/json.js";
@@ -26,7 +27,7 @@ export interface InjectedMessage {
 export type ThreadCommandsService = ReturnType<typeof createThreadCommandsService>;
 
 export function createThreadCommandsService(
-  deps: RunCommandDeps & { readonly eventLog: EventLog; readonly state: ThreadStateService },
+  deps: RunCommandDeps & { readonly eventLog: EventLog; readonly clock: Clock; readonly state: ThreadStateService },
 ) {
   const { store, runs, state, authorize } = deps;
   const runCommands = createRunCommands(deps);
@@ -81,7 +82,7 @@ export function createThreadCommandsService(
      * @throws `RUN_NOT_FOUND` (also when the thread has no run yet)
      */
     async tree(caller: Caller, threadId: string, runId: string | undefined): Promise<AgentTree> {
-      if (runId !== undefined) return agentTree(deps.eventLog, await runs.get(caller, { threadId, runId }));
+      if (runId !== undefined) return agentTree(deps, await runs.get(caller, { threadId, runId }));
       const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
       const newest = await store.runs.list({ threadId, limit: 1, offset: 0, access });
       const running = await store.runs.list({ threadId, status: ["running"], limit: 1, offset: 0, access });
@@ -89,7 +90,7 @@ export function createThreadCommandsService(
       if (run === undefined) {
         throw new HeddleError("RUN_NOT_FOUND", { message: "No active run is bound to this thread." });
       }
-      return agentTree(deps.eventLog, run);
+      return agentTree(deps, run);
     },
   };
 }

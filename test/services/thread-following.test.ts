@@ -1,0 +1,131 @@
+import { v7 } from "uuid";
+import { expect, it } from "vitest";
+import { ANONYMOUS } from "../../src/core/auth.js";
+import { HeddleError } from "../../src/core/errors.js";
+import { threadLogOf } from "../../src/core/thread-event.js";
+import type { ThreadRunsEvent } from "../../src/core/thread-runs.js";
+import { gate, succeed } from "../../src/testing/scripted-engine.js";
+import { openRuntime, turns } from "../runtime/harness.js";
+import { intercept } from "../support/intercept.js";
+
+const scripts = { quick: succeed({ n: 1 }) };
+
+/** The first of them that is awaited, or `null` when it takes more than some turns. */
+const soon = <T>(promise: Promise<T>): Promise<T | null> => Promise.race([promise, turns(50).then(() => null)]);
+
+/** A thread with one run that has ended, and a reader of its starts and ends that has heard of the start. */
+async function openEnding(options: Partial<Parameters<typeof openRuntime>[0]> = {}) {
+  const door = gate({ n: 1 });
+  const test = await openRuntime({ scripts: { door: door.script }, ...options });
+  const threadId = await test.newThread();
+  const events = await test.services.threadRuns.follow(ANONYMOUS, threadId, {
+    after: null,
+    showsEvents: false,
+    showsState: false,
+    signal: new AbortController().signal,
+  });
+  const run = await test.run("door", { threadId });
+  const next = async (): Promise<readonly ThreadRunsEvent[]> =>
+    (await events.next()).value as readonly ThreadRunsEvent[];
+  expect(await next()).toMatchObject([{ kind: "started", runId: run.runId }]);
+  door.release();
+  await test.until(async () => (await test.row(run))?.status === "success", "the run");
+  return { test, run, next };
+}
+
+it("a run whose row is gone has no status: it was rolled back", async () => {
+  const { test, run, next } = await openEnding();
+  await test.services.runs.delete(ANONYMOUS, run);
+  expect(await next()).toMatchObject([{ kind: "ended", status: null }]);
+});
+
+it("a storage that is away rolls nothing back: the reader's stream fails, so that it comes again", async () => {
+  let away = false;
+  const { next } = await openEnding({
+    wrapStore: (store) =>
+      intercept(store, "runs.get", async (call) => {
+        if (away) throw new HeddleError("STORAGE_UNAVAILABLE");
+        return call();
+      }),
+  });
+  away = true;
+  await expect(next()).rejects.toMatchObject({ code: "STORAGE_UNAVAILABLE" });
+});
+
+it("whoever asks for a thread just before it is made is told of its first run", async () => {
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  const test = await openRuntime({
+    scripts,
+    wrapStore: (store) =>
+      intercept(store, "threads.watch", async (call) => {
+        const found = await call();
+        asked.resolve();
+        await answer.promise;
+        return found;
+      }),
+  });
+  const threadId = v7();
+  const following = test.services.threadEvents.follow(ANONYMOUS, threadId, {
+    position: "start",
+    showsValues: () => false,
+  });
+  await asked.promise;
+  const run = await test.run("quick", { threadId, ifNotExists: "create" });
+  answer.resolve();
+  const cursor = await following;
+  const read = await soon(cursor.next());
+  expect(read).toMatchObject({ kind: "events" });
+  expect(JSON.stringify(read)).toContain(run.runId);
+});
+
+it("whoever comes while a run is authorized is told of it", async () => {
+  const asked = Promise.withResolvers<void>();
+  const allowed = Promise.withResolvers<void>();
+  const test = await openRuntime({
+    scripts,
+    authorizer: {
+      async authorize(_caller, { action, value }) {
+        if (action === "create_run") {
+          asked.resolve();
+          await allowed.promise;
+        }
+        return { access: { kind: "all" }, value };
+      },
+    },
+  });
+  const threadId = v7();
+  const creating = test.run("quick", { threadId, ifNotExists: "create" });
+  await asked.promise;
+  const cursor = await test.services.threadEvents.follow(ANONYMOUS, threadId, {
+    position: "start",
+    showsValues: () => false,
+  });
+  allowed.resolve();
+  await creating;
+  expect(await soon(cursor.next())).toMatchObject({ kind: "events" });
+});
+
+it("a tree is the root alone when the events expire while it is read", async () => {
+  const test = await openRuntime({
+    scripts,
+    wrapLog: (log) =>
+      intercept(log, "open", async (call, [run]) => {
+        const { runId } = run as { runId: string };
+        if (runId !== threadId) return call();
+        await log.rest(threadLogOf(threadId));
+        test.clock.advance(120_001);
+        await log.sweep();
+        return call();
+      }),
+  });
+  const threadId = await test.newThread();
+  await test.store.threads.watch({ threadId, access: { kind: "all" } });
+  const run = await test.run("quick", { threadId });
+  await test.until(async () => (await test.row(run))?.status === "success", "the run");
+  await turns(20);
+  let tree: unknown = null;
+  void test.services.threadCommands.tree(ANONYMOUS, threadId, undefined).then((found) => (tree = found));
+  await test.until(() => tree !== null, "the tree", 100);
+  expect(tree).toEqual({ namespace: [], status: "completed", graphName: "quick", children: [] });
+});
