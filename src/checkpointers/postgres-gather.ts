@@ -1,3 +1,4 @@
+import { isHeddleError } from "../core/errors.js";
 import type { PostgresDatabase } from "../databases/postgres/open.js";
 import { type Batch, storeBatch } from "./postgres-batch.js";
 import { leaseLost } from "./postgres-lease.js";
@@ -141,7 +142,12 @@ export class CheckpointGathering {
     let result;
     try {
       result = await storeBatch(this.#database, batch);
-    } catch {
+    } catch (error) {
+      // One after the other they would each wait as long for a database that is away.
+      if (isHeddleError(error) && error.code === "STORAGE_UNAVAILABLE") {
+        for (const operation of operations) operation.reject(error);
+        return;
+      }
       // Whose fault it is shows when each is stored by itself.
       for (const operation of operations) await this.#storeAlone(operation);
       return;

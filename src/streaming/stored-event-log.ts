@@ -15,8 +15,10 @@ import type { NewRunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { EventStorage } from "./event-storage.js";
 import { UNUSED_MS } from "./lasting-logs.js";
+import { evictedTo } from "./read-position.js";
 import { StoredCursor } from "./stored-cursor.js";
 import type { StoredLog } from "./stored-log.js";
+import { isHead } from "./stored-log-claims.js";
 import { StoredLogs } from "./stored-logs.js";
 
 /** Logs that one statement of a sweep deletes. */
@@ -176,19 +178,15 @@ export class StoredEventLog implements EventLog {
   }
 
   async extent(run: RunRef): Promise<LogExtent | null> {
-    const unhold = this.#logs.hold(run);
-    try {
-      const inMemory = this.#logs.get(run);
-      if (inMemory?.isWriter === true || inMemory?.buffer.sealed === true) return inMemory.buffer.extent();
-      const log = await this.#logs.find(run);
-      if (log === null) return null;
-      const extent = log.buffer.extent();
-      log.arriving -= 1;
-      this.#logs.forgetIfIdle(log);
-      return extent;
-    } finally {
-      unhold();
+    const log = this.#logs.get(run);
+    if (log !== undefined) {
+      if (!log.isWriter && !log.buffer.sealed) await this.#logs.look(log);
+      return log.dropped ? null : log.buffer.extent();
     }
+    const head = await this.#logs.questions.ask(() => this.#storage.head(run));
+    if (!isHead(head)) return null;
+    const { nextSeq, evicted } = head;
+    return { nextSeq, evictedToSeq: evictedTo(evicted), statesEvictedToSeq: evicted.statesTo };
   }
 
   async drop(run: RunRef): Promise<void> {

@@ -4,6 +4,9 @@ import type { EventStorage, LogHead, LogWrite } from "./event-storage.js";
 import { LogHolders, UNUSED_MS } from "./lasting-logs.js";
 import { RunBuffer, eventBytes } from "./run-buffer.js";
 
+/** How long a log that vanished from a disposable storage may take to be written again by whoever writes it. */
+const REWRITE_MS = 5_000;
+
 /**
  * One run of a stored event log: the part of it that is in memory, and how far the storage has it. Either this process
  * writes it (`begun`), or others do and it is read here.
@@ -48,7 +51,7 @@ export class StoredLog {
   /** Written, or begun, since the storage was last asked whose it is. */
   active = true;
   /** Since when the storage has not had it (ms); `null` while it has. */
-  missingSince: number | null = null;
+  #missingSince: number | null = null;
   /** The newest writes, in portions: together at least an eighth of `maxBytes`. */
   readonly #recent: { readonly fromSeq: number; bytes: number }[] = [];
   readonly #maxBytes: number;
@@ -100,6 +103,12 @@ export class StoredLog {
   get isUrgent(): boolean {
     const { resumable, hasEagerReader } = this.buffer;
     return resumable || hasEagerReader || this.closing !== null || this.readElsewhere || this.overdue;
+  }
+
+  /** A disposable storage has not had it for longer than whoever writes it takes to write it again. */
+  isMissing(nowMs: number): boolean {
+    this.#missingSince ??= nowMs;
+    return nowMs - this.#missingSince >= REWRITE_MS;
   }
 
   begin(leaseToken: number): void {
@@ -252,7 +261,7 @@ export class StoredLog {
   ): boolean {
     const { buffer } = this;
     this.known = true;
-    this.missingSince = null;
+    this.#missingSince = null;
     this.hear(head);
     buffer.truncate(this.storedSeq);
     if (read !== null && read.events.length > 0 && read.fromSeq <= buffer.nextSeq) buffer.receive(read.events);

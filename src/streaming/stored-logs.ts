@@ -12,9 +12,6 @@ import { isHead, NO_ANSWER, StorageQuestions } from "./stored-log-claims.js";
 import { type NewEvents, StoredLogFollower } from "./stored-log-follower.js";
 import { StoredLogWriter } from "./stored-log-writer.js";
 
-/** How long a log that vanished from a disposable storage may take to be written again by whoever writes it. */
-const REWRITE_MS = 5_000;
-
 export interface StoredLogsOptions {
   readonly storage: EventStorage;
   readonly clock: Clock;
@@ -164,6 +161,10 @@ export class StoredLogs {
       if (!this.#writer.isStuck) log.giveUp();
     }
     const head = await this.questions.ask(() => this.questions.raise(run, params));
+    // A reader here may have begun it meanwhile, with a token that is fenced off now.
+    const meanwhile = this.#byRun.get(run);
+    if (head !== null && meanwhile?.begun === true && meanwhile.leaseToken < params.leaseToken)
+      return this.takeOver(run, params);
     if (head !== null) this.#beginAfter(run, { head, ...params });
     else if (log !== undefined) await this.look(log);
   }
@@ -331,11 +332,11 @@ export class StoredLogs {
     // What is on its way may be what the storage has.
     await this.#writer.settled(log);
     if (log.dropped || (log.begun && (log.buffer.sealed || !log.isTakenBy(head)))) return true;
-    if (head === null) {
-      await this.#vanished(log);
-      return true;
-    }
-    return this.#leaveToOthers(log, head, read);
+    if (head !== null) return this.#leaveToOthers(log, head, read);
+    // The answer may be older than the log.
+    const again = await this.questions.ask(() => this.#storage.head(log.buffer.run));
+    if (again === null && this.#byRun.get(log.buffer.run) === log) await this.#vanished(log);
+    return true;
   }
 
   async #vanished(log: StoredLog): Promise<void> {
@@ -345,9 +346,7 @@ export class StoredLogs {
         if (log.begun) this.touch(log);
         return;
       }
-      const now = this.#clock.now();
-      log.missingSince ??= now;
-      if (now - log.missingSince < REWRITE_MS) return;
+      if (!log.isMissing(this.#clock.now())) return;
     }
     this.#discard(log);
   }

@@ -9,7 +9,9 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openPostgresCheckpointer } from "../../../src/checkpointers/postgres.js";
 import type { Checkpointer } from "../../../src/core/checkpointer.js";
+import { openPostgres } from "../../../src/databases/postgres/open.js";
 import { createDatabase } from "../../support/postgres.js";
+import { startTcpProxy } from "../../support/tcp-proxy.js";
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
 let client: pg.Client;
@@ -105,6 +107,34 @@ describe("checkpoints that are gathered into one statement", () => {
     ]);
     expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
     expect((await saver.getTuple(configOf(good)))?.pendingWrites).toEqual([["task", "n", 2]]);
+  });
+
+  it("tells all of them at once that the database stays away", async () => {
+    const proxy = await startTcpProxy({ port: Number(new URL(database.uri).port) });
+    const uri = new URL(database.uri);
+    uri.port = String(proxy.port);
+    const context = { cwd: ".", shared: new Map() };
+    const pool = await openPostgres(uri.href, context, { waitMs: 100, queryTimeoutMs: 5_000 });
+    const away = await openPostgresCheckpointer(uri.href, context);
+    proxy.cut();
+    const results = await Promise.allSettled(
+      Array.from({ length: 20 }, () => {
+        const own = checkpointOf({ n: 1 }, 1);
+        return (away.saver as BaseCheckpointSaver).put(
+          configOf(crypto.randomUUID()),
+          own,
+          metadata,
+          own.channel_versions,
+        );
+      }),
+    );
+    const reasons = new Set(
+      results.map((result) => (result.status === "rejected" ? (result.reason as unknown) : null)),
+    );
+    expect([...reasons]).toEqual([expect.objectContaining({ code: "STORAGE_UNAVAILABLE" })]);
+    await away.close();
+    await pool.close();
+    await proxy.close();
   });
 
   it("takes large values beside small ones", async () => {

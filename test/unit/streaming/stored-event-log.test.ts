@@ -22,7 +22,14 @@ afterAll(async () => {
 
 /** @param fails decides about each write; a storage that fails is real SQLite that refuses first. */
 async function opened(
-  options: Partial<StoredEventLogOptions> & { readonly fails?: () => boolean; readonly asynchronous?: boolean } = {},
+  options: Partial<StoredEventLogOptions> & {
+    readonly fails?: () => boolean;
+    readonly asynchronous?: boolean;
+    /** What a write waits for before it is carried out. */
+    readonly onWrite?: (batch: Parameters<EventStorage["write"]>[0]) => Promise<void> | undefined;
+    /** What the answer about a log waits for on its way back. */
+    readonly onHead?: () => Promise<void> | undefined;
+  } = {},
 ) {
   const clock = fakeClock();
   const cwd = await mkdtemp(join(tmpdir(), "heddle-events-"));
@@ -38,7 +45,13 @@ async function opened(
         if (options.fails?.() === true) throw new Error("disk full");
         return sqlite.write(batch);
       };
-      return options.asynchronous === true ? turn().then(write) : write();
+      const gate = options.onWrite?.(batch) ?? (options.asynchronous === true ? turn() : undefined);
+      return gate === undefined ? write() : gate.then(write);
+    },
+    async head(of) {
+      const head = await sqlite.head(of);
+      await options.onHead?.();
+      return head;
     },
   };
   const logger = { warn: (fields: object) => void warnings.push(fields) };
@@ -272,6 +285,62 @@ describe("StoredEventLog", () => {
     await expect(sqlite.head(run)).rejects.toMatchObject({
       code: "STORAGE_UNAVAILABLE",
       message: expect.stringContaining("events.db") as string,
+    });
+  });
+
+  describe("a lasting log that its first reader and its first run begin at once, in one process", () => {
+    const lasting = { lasting: true, resumable: true } as const;
+
+    /** @returns the numbers that the run's events got */
+    async function runWith(log: StoredEventLog): Promise<readonly number[]> {
+      const seqs = [log.append(run, events(1)), log.append(run, events(1))];
+      await log.flush(run);
+      await log.rest(run, { leaseToken: 7 });
+      return seqs;
+    }
+
+    it("is the run's, although the reader begins it while the run raises the token", async () => {
+      const gate = Promise.withResolvers<void>();
+      const { log } = await opened({
+        onWrite: (batch) => (batch.some(({ leaseToken }) => leaseToken === 7) ? gate.promise : undefined),
+      });
+      const begun = log.begin(run, { ...lasting, leaseToken: 7 });
+      await turn();
+      expect(await log.open(run, "start")).toBeNull();
+      await log.begin(run, lasting);
+      const reader = await mustOpen(log, run, "start");
+      gate.resolve();
+      await begun;
+      expect(await runWith(log)).toEqual([0, 1]);
+      expect(await reader.next()).toMatchObject({ kind: "events", events: [{ seq: 0 }, { seq: 1 }] });
+      await log.close();
+    });
+
+    it("stays the run's, although a reader hears late that it was not there before", async () => {
+      const gate = Promise.withResolvers<void>();
+      let heads = 0;
+      const { log } = await opened({ onHead: () => (heads++ === 0 ? gate.promise : undefined) });
+      const reading = log.open(run, "start");
+      await turn();
+      await log.begin(run, { ...lasting, leaseToken: 7 });
+      const first = log.append(run, events(1));
+      gate.resolve();
+      const reader = await reading;
+      expect(first).toBe(0);
+      expect(await runWith(log)).toEqual([1, 2]);
+      expect(await reader?.next()).toMatchObject({ kind: "events", events: [{ seq: 0 }, { seq: 1 }, { seq: 2 }] });
+      await log.close();
+    });
+
+    it("is not taken into memory by who asks only how far it goes", async () => {
+      const { log, clock, sqlite } = await opened();
+      const other = new StoredEventLog({ clock, storage: sqlite, logger: { warn: () => {} } });
+      await other.begin(run, { ...lasting, leaseToken: 7 });
+      other.append(run, events(3));
+      await other.flush(run);
+      expect(await log.extent(run)).toEqual({ nextSeq: 3, evictedToSeq: -1, statesEvictedToSeq: -1 });
+      expect(log.size).toBe(0);
+      await other.close();
     });
   });
 });
