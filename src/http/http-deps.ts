@@ -14,20 +14,7 @@ import type { Route, ServedGroup } from "./route.js";
 export interface StreamBodies {
   readonly sseHeaders: Readonly<Record<string, string>>;
   /** Owns the cursor and closes it. */
-  sseStream(
-    cursor: EventCursor,
-    options: {
-      readonly clock: Clock;
-      readonly withIds: boolean;
-      readonly filter?: (event: RunEvent) => boolean;
-      readonly encode?: (event: RunEvent) => string;
-      readonly heartbeatMs?: number;
-      readonly tokenGap?: "continue" | "error";
-      readonly signal?: AbortSignal;
-      readonly onCancel?: () => void;
-      readonly onError?: (error: unknown) => void;
-    },
-  ): ReadableStream<Uint8Array>;
+  sseStream(cursor: EventCursor, options: SseOptions): ReadableStream<Uint8Array>;
   /** Answers in one piece when the document is there at once, else with newlines until it is. */
   waitResponse(
     document: Promise<JsonText>,
@@ -41,6 +28,19 @@ export interface StreamBodies {
       readonly onError: (error: unknown) => JsonText;
     },
   ): Promise<Response>;
+}
+
+/** As `streaming/sse.ts` has them. */
+export interface SseOptions {
+  readonly clock: Clock;
+  readonly withIds: boolean;
+  readonly filter?: (event: RunEvent) => boolean;
+  readonly encode?: (event: RunEvent) => string;
+  readonly heartbeatMs?: number;
+  readonly tokenGap?: "continue" | "error";
+  readonly signal?: AbortSignal;
+  readonly onCancel?: () => void;
+  readonly onError?: (error: unknown) => void;
 }
 
 /** The http part of the resolved configuration. */

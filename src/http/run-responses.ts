@@ -9,6 +9,7 @@ import type { StreamMode } from "../core/run.js";
 import type { AttachedRun } from "../services/runs.js";
 import { encodeLateError } from "../wire/errors.js";
 import { runPath } from "../wire/runs.js";
+import { eventStream, whenLeft } from "./event-stream.js";
 import type { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
 
@@ -35,28 +36,18 @@ export interface FollowOptions {
  */
 export function streamRun(exchange: Exchange, deps: HttpDeps, attached: AttachedRun, options: FollowOptions): Response {
   const { run } = attached;
-  const { streaming, clock, settings, logger } = deps;
   const modes = options.streamModes ?? null;
-  const cursor = attached.cursor ?? endedCursor(run, options.position);
-  const left = onceLeft(exchange, deps, run, options.cancelOnDisconnect, () => cursor.close());
-  const body = streaming.sseStream(cursor, {
-    clock,
+  return eventStream(exchange, deps, attached.cursor ?? endedCursor(run, options.position), {
     withIds: attached.cursor !== null,
-    heartbeatMs: settings.heartbeatMs,
     tokenGap: holdsState(modes ?? run.kwargs.streamModes) ? "continue" : "error",
     ...(modes === null ? {} : { filter: eventFilter(modes) }),
-    ...(deps.closing === undefined ? {} : { signal: deps.closing }),
-    onCancel: left,
-    onError: (error) => logger.error({ requestId: exchange.requestId, runId: run.runId, err: error }, "stream failed"),
-  });
-  return new Response(body, {
     headers: {
-      ...exchange.headers,
-      ...streaming.sseHeaders,
       "content-location": runPath(run, options.stateless),
       // With the thread also for a stateless run: its events are found by both ids once the thread is gone.
       location: `${runPath(run, false)}/stream${rejoinSearch(options)}`,
     },
+    subject: { threadId: run.threadId, runId: run.runId },
+    onLeft: () => leave(exchange, deps, run, options),
   });
 }
 
@@ -69,7 +60,10 @@ export function awaitRun(
 ): Promise<Response> {
   const { run } = attached;
   const stop = new AbortController();
-  const left = onceLeft(exchange, deps, run, options.cancelOnDisconnect, () => stop.abort());
+  const left = whenLeft(exchange.request, () => {
+    stop.abort();
+    leave(exchange, deps, run, options);
+  });
   return deps.streaming.waitResponse(deps.services.runs.result(attached, stop.signal), {
     clock: deps.clock,
     keepAliveMs: deps.settings.heartbeatMs,
@@ -85,29 +79,12 @@ export function awaitRun(
   });
 }
 
-/** What happens once when the client leaves before the end. */
-function onceLeft(
-  exchange: Exchange,
-  deps: HttpDeps,
-  run: AttachedRun["run"],
-  cancel: boolean,
-  release: () => void,
-): () => void {
-  let done = false;
-  const left = (): void => {
-    if (done) return;
-    done = true;
-    release();
-    if (!cancel) return;
-    deps.services.runs.cancelDisconnected(run).catch((error: unknown) => {
-      deps.logger.error({ requestId: exchange.requestId, runId: run.runId, err: error }, "cancel on disconnect failed");
-    });
-  };
-  // Requests inside the process have no socket whose end would cancel the body.
-  const { signal } = exchange.request;
-  if (signal.aborted) left();
-  else signal.addEventListener("abort", left, { once: true });
-  return left;
+/** The client has left before the end: cancel its run, if it wants that. */
+function leave({ requestId }: Exchange, deps: HttpDeps, run: AttachedRun["run"], options: FollowOptions): void {
+  if (!options.cancelOnDisconnect) return;
+  deps.services.runs.cancelDisconnected(run).catch((error: unknown) => {
+    deps.logger.error({ requestId, runId: run.runId, err: error }, "cancel on disconnect failed");
+  });
 }
 
 /** The status is sent already: a failure is told in the document (§2.6.2). */

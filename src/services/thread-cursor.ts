@@ -69,11 +69,6 @@ export class ThreadCursor implements EventCursor {
     if (start.snapshot !== null) this.#waiting.push({ kind: "events", events: [start.snapshot] });
   }
 
-  /** Something was read from the log and is still to be handed out. */
-  get hasWaiting(): boolean {
-    return this.#waiting.length > 0;
-  }
-
   async next(signal?: AbortSignal): Promise<CursorRead> {
     for (;;) {
       if (this.#closed) return { kind: "end" };

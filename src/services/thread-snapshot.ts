@@ -1,13 +1,12 @@
 import type { Caller } from "../core/auth.js";
-import { ALL_ROWS } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
 import { asJsonText, isJsonObject, parseJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import type { MetadataStore } from "../core/metadata-store.js";
 import type { ThreadEventFilter } from "../core/thread-event.js";
 import { matchesFilter, threadEventName } from "../core/thread-event.js";
 import type { SnapshotEvent } from "./thread-cursor.js";
 import type { ThreadStateService } from "./thread-state.js";
+import { unlessGone } from "./unless-gone.js";
 
 const VALUES = threadEventName("values", []);
 
@@ -21,14 +20,14 @@ export function showsValues(filter: ThreadEventFilter): boolean {
  * there is none. A reader that cannot be told the state still gets the events.
  */
 export function createThreadSnapshot(deps: {
-  readonly store: Pick<MetadataStore, "threads">;
   readonly state: Pick<ThreadStateService, "get">;
   readonly clock: Clock;
   readonly logger: Logger;
 }): (caller: Caller, threadId: string) => Promise<SnapshotEvent | null> {
   const currentState = async (caller: Caller, threadId: string): Promise<SnapshotEvent | null> => {
-    if ((await deps.store.threads.get({ threadId, access: ALL_ROWS })) === null) return null;
-    const { values, checkpoint } = await deps.state.get(caller, threadId, { subgraphs: false });
+    const found = await unlessGone(deps.state.get(caller, threadId, { subgraphs: false }));
+    if (found === null) return null;
+    const { values, checkpoint } = found;
     const parsed = parseJsonText(values);
     if (checkpoint === null || (isJsonObject(parsed) && Object.keys(parsed).length === 0)) return null;
     return {

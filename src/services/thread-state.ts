@@ -28,6 +28,14 @@ export interface HistoryQuery {
   readonly checkpoint?: CheckpointRef;
 }
 
+/** The graph that a thread's state belongs to; `null` when it never ran. @throws `GRAPH_NOT_FOUND` */
+export function graphOf(engine: Pick<Engine, "has">, thread: Thread): string | null {
+  const graphId = thread.metadata["graph_id"];
+  if (typeof graphId !== "string") return null;
+  if (!engine.has(graphId)) throw new HeddleError("GRAPH_NOT_FOUND", { message: `Graph "${graphId}" not found` });
+  return graphId;
+}
+
 /** Reading and changing the state of threads (docs/wire/langgraph-api.md §2.4.8–2.4.11). */
 export type ThreadStateService = ReturnType<typeof createThreadStateService>;
 
@@ -47,16 +55,6 @@ export function createThreadStateService(deps: {
     const thread = await store.threads.get({ threadId, access });
     if (thread === null) throw threadNotFound(threadId);
     return thread;
-  };
-
-  /** The graph that the thread's state belongs to, or `null` when it never ran. */
-  const graphOf = (thread: Thread): string | null => {
-    const graphId = thread.metadata["graph_id"];
-    if (typeof graphId !== "string") return null;
-    if (!engine.has(graphId)) {
-      throw new HeddleError("GRAPH_NOT_FOUND", { message: `Graph "${graphId}" not found` });
-    }
-    return graphId;
   };
 
   const checkSupersteps = (threadId: string, metadata: JsonObject): string => {
@@ -97,7 +95,7 @@ export function createThreadStateService(deps: {
       query: { readonly checkpoint?: CheckpointRef; readonly subgraphs: boolean },
     ): Promise<ThreadState> {
       const thread = await readable(caller, threadId);
-      const graphId = graphOf(thread);
+      const graphId = graphOf(engine, thread);
       if (graphId === null) return EMPTY_STATE;
       return engine.getState({ graphId, threadId, config: thread.config, ...query });
     },
@@ -105,7 +103,7 @@ export function createThreadStateService(deps: {
     /** Newest first. */
     async history(caller: Caller, threadId: string, query: HistoryQuery): Promise<readonly ThreadState[]> {
       const thread = await readable(caller, threadId);
-      const graphId = graphOf(thread);
+      const graphId = graphOf(engine, thread);
       if (graphId === null) return [];
       return engine.listStates({ graphId, threadId, config: thread.config, ...query });
     },
@@ -133,7 +131,7 @@ export function createThreadStateService(deps: {
         access,
       });
       if (inflight.length > 0) throw new HeddleError("THREAD_BUSY");
-      const graphId = graphOf(thread);
+      const graphId = graphOf(engine, thread);
       if (graphId === null) {
         throw new HeddleError("THREAD_HAS_NO_GRAPH", { message: `Thread ${threadId} has no graph ID` });
       }

@@ -4,7 +4,16 @@ import { STREAM_MODES } from "../core/run.js";
 import { checkpointOf } from "./checkpoint.js";
 import { command } from "./command.js";
 import { decode, invalid, present, unsupported } from "./decode.js";
-import { anyJson, checkpoint, config, jsonObject, strings, text } from "./schema.js";
+import {
+  anyJson,
+  checkpoint,
+  config,
+  jsonObject,
+  langsmithTracer,
+  multitaskStrategy,
+  strings,
+  text,
+} from "./schema.js";
 
 const streamMode = z.enum(STREAM_MODES);
 /** Ten years: what a date can hold with ease. */
@@ -39,7 +48,7 @@ export const runBody = z
     stream_subgraphs: z.boolean().nullish(),
     stream_resumable: z.boolean().nullish(),
     feedback_keys: strings.nullish(),
-    multitask_strategy: z.enum(["reject", "interrupt", "rollback", "enqueue"]).nullish(),
+    multitask_strategy: multitaskStrategy.nullish(),
     if_not_exists: z.enum(["reject", "create"]).nullish(),
     on_disconnect: z.enum(["continue", "cancel"]).nullish(),
     on_completion: z.enum(["delete", "keep"]).nullish(),
@@ -48,7 +57,7 @@ export const runBody = z
     timeout_seconds: z.number().min(0.001).max(MAX_TIMEOUT_SECONDS).nullish(),
     durability: z.enum(["sync", "async", "exit"]).nullish(),
     checkpoint_during: z.boolean().nullish(),
-    langsmith_tracer: z.object({ project_name: z.string().nullish(), example_id: z.string().nullish() }).nullish(),
+    langsmith_tracer: langsmithTracer.nullish(),
     strict_resume: z.boolean().nullish(),
   })
   .meta({ id: "RunCreate" });
@@ -79,7 +88,6 @@ export function decodeRunBatch(body: unknown, support: RunSupport) {
 
 function toRequest(body: RunBody, support: RunSupport) {
   refuseUnsupported(body);
-  const tracer = body.langsmith_tracer;
   return {
     /** The client wants the run cancelled when it leaves (§2.9.4). */
     cancelOnDisconnect: body.on_disconnect === "cancel",
@@ -104,7 +112,7 @@ function toRequest(body: RunBody, support: RunSupport) {
         interruptBefore: body.interrupt_before,
         interruptAfter: body.interrupt_after,
         feedbackKeys: feedbackKeys(body.feedback_keys, support),
-        langsmithTracer: tracer ? present({ projectName: tracer.project_name, exampleId: tracer.example_id }) : null,
+        langsmithTracer: body.langsmith_tracer,
       }),
     },
   };

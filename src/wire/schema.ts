@@ -2,6 +2,7 @@ import { z } from "zod";
 import { isUuid } from "../core/ids.js";
 import { isJsonObject } from "../core/json.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
+import { present } from "./decode.js";
 
 /**
  * Pieces of schemas. What users own (metadata, config, input, …) is checked by shape and passed by reference: zod's own
@@ -86,6 +87,13 @@ export function select<Name extends string>(names: readonly [Name, ...Name[]]) {
     .array(z.enum(names))
     .transform((asked): readonly Name[] => (asked.length === 0 ? names : [...new Set(asked)]));
 }
+
+export const multitaskStrategy = z.enum(["reject", "interrupt", "rollback", "enqueue"]);
+
+/** Where a run is traced (docs/wire/langgraph-api.md §2.5). */
+export const langsmithTracer = z
+  .object({ project_name: z.string().nullish(), example_id: z.string().nullish() })
+  .transform((sent) => present({ projectName: sent.project_name, exampleId: sent.example_id }));
 
 export const TRUE_WORDS: ReadonlySet<string> = new Set(["1", "true", "True", "yes"]);
 

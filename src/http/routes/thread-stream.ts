@@ -3,6 +3,7 @@ import { asJsonText } from "../../core/json.js";
 import type { RunEvent } from "../../core/run-event.js";
 import type { ThreadRunsEvent } from "../../core/thread-runs.js";
 import { decodeThreadStream, encodeThreadStreamEvent, threadStreamQuery } from "../../wire/thread-stream.js";
+import { eventStream } from "../event-stream.js";
 import type { Route } from "../route.js";
 
 export const threadStreamRoutes: readonly Route[] = [
@@ -17,26 +18,17 @@ export const threadStreamRoutes: readonly Route[] = [
     async handle(exchange, deps) {
       const threadId = exchange.uuid("thread_id");
       const { modes, after } = decodeThreadStream(exchange.query, exchange.header("last-event-id"));
-      const { caller, request, requestId } = exchange;
+      const { caller } = exchange;
       await deps.services.threads.get(caller, threadId);
       const left = new AbortController();
-      const signals = [left.signal, request.signal, ...(deps.closing === undefined ? [] : [deps.closing])];
       const events = await deps.services.threadRuns.follow(caller, threadId, {
         after,
         showsEvents: modes.has("run_modes"),
         showsState: modes.has("state_update"),
-        signal: AbortSignal.any(signals),
+        signal: deps.closing === undefined ? left.signal : AbortSignal.any([left.signal, deps.closing]),
       });
       const frames = new FrameCursor(events, left, (event) => encodeThreadStreamEvent(event, modes));
-      const body = deps.streaming.sseStream(frames, {
-        clock: deps.clock,
-        withIds: false,
-        heartbeatMs: deps.settings.heartbeatMs,
-        encode: ({ data }) => data,
-        ...(deps.closing === undefined ? {} : { signal: deps.closing }),
-        onError: (error) => deps.logger.error({ requestId, threadId, err: error }, "thread stream failed"),
-      });
-      return new Response(body, { headers: { ...exchange.headers, ...deps.streaming.sseHeaders } });
+      return eventStream(exchange, deps, frames, { withIds: false, encode: ({ data }) => data, subject: { threadId } });
     },
   },
 ];

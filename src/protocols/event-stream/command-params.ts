@@ -4,19 +4,18 @@ import { isJsonObject } from "../../core/json.js";
 import type { InjectedMessage, InputAnswers, RunStart } from "../../services/thread-commands/index.js";
 import { command } from "../../wire/command.js";
 import { decode, invalid, present } from "../../wire/decode.js";
-import { anyJson, config, jsonObject, text } from "../../wire/schema.js";
+import { anyJson, config, jsonObject, langsmithTracer, multitaskStrategy, text } from "../../wire/schema.js";
 import { CommandRefused } from "./protocol-errors.js";
+import { namespace } from "./wire.js";
 
-const namespace = z.array(z.string());
 const options = { config: config.nullish(), metadata: jsonObject.nullish() };
-const strategy = z.enum(["reject", "interrupt", "rollback", "enqueue"]);
 
 const runStart = z.object({
   input: anyJson.optional(),
   ...options,
-  multitask_strategy: strategy.nullish(),
-  multitaskStrategy: strategy.nullish(),
-  langsmith_tracer: z.object({ project_name: z.string().nullish(), example_id: z.string().nullish() }).nullish(),
+  multitask_strategy: multitaskStrategy.nullish(),
+  multitaskStrategy: multitaskStrategy.nullish(),
+  langsmith_tracer: langsmithTracer.nullish(),
 });
 
 /**
@@ -30,7 +29,6 @@ export function runStartParams(params: JsonObject): RunStart {
   const { assistant_id: assistantId } = params;
   if (typeof assistantId !== "string" || assistantId === "") refuse("run.start requires an assistant_id.");
   const sent = decode(runStart, params);
-  const tracer = sent.langsmith_tracer;
   const isCommand = isJsonObject(sent.input) && sent.input["lg_name"] === "Command";
   return {
     assistantId,
@@ -40,7 +38,7 @@ export function runStartParams(params: JsonObject): RunStart {
       config: sent.config,
       metadata: sent.metadata,
       command: isCommand ? decode(commandInput, params).input : null,
-      langsmithTracer: tracer ? present({ projectName: tracer.project_name, exampleId: tracer.example_id }) : null,
+      langsmithTracer: sent.langsmith_tracer,
     }),
   };
 }

@@ -1,4 +1,5 @@
 import { HeddleError } from "../../core/errors.js";
+import { eventStream } from "../../http/event-stream.js";
 import type { Exchange } from "../../http/exchange.js";
 import type { HttpDeps } from "../../http/http-deps.js";
 import type { Route } from "../../http/route.js";
@@ -51,19 +52,12 @@ export const eventStreamRoutes: readonly Route[] = [
         position,
         showsValues: () => showsValues(filter),
       });
-      const { requestId, request } = exchange;
-      // Requests inside the process have no socket whose end would cancel the body.
-      request.signal.addEventListener("abort", () => cursor.close(), { once: true });
-      const body = deps.streaming.sseStream(cursor, {
-        clock: deps.clock,
+      return eventStream(exchange, deps, cursor, {
         withIds: true,
-        heartbeatMs: deps.settings.heartbeatMs,
         filter: (event) => matchesFilter(filter, event.event),
         encode: sseEventFrame,
-        ...(deps.closing === undefined ? {} : { signal: deps.closing }),
-        onError: (error) => deps.logger.error({ requestId, threadId, err: error }, "event stream failed"),
+        subject: { threadId },
       });
-      return new Response(body, { headers: { ...exchange.headers, ...deps.streaming.sseHeaders } });
     },
   },
   {

@@ -10,7 +10,7 @@ import { jsonObject } from "../../wire/schema.js";
 const channel = z.string().refine(isChannel, {
   error: `expected one of ${THREAD_CHANNELS.join(", ")}, or custom:<name>`,
 });
-const namespace = z.array(z.string());
+export const namespace = z.array(z.string());
 
 function isChannel(name: string): boolean {
   return THREAD_CHANNELS.some((known) => known === name) || (name.startsWith("custom:") && name.length > 7);

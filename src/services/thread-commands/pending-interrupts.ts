@@ -5,6 +5,7 @@ import { isJsonObject, parseJsonText } from "../../core/json.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import type { Run } from "../../core/run.js";
 import type { Thread } from "../../core/thread.js";
+import { graphOf } from "../thread-state.js";
 
 /** What waits for an answer on a thread. */
 export interface PendingInterrupts {
@@ -45,19 +46,12 @@ export async function pendingInterrupts(
 async function waitingNow({ engine }: { readonly engine: Engine }, thread: Thread): Promise<Set<string>> {
   const { threadId, config } = thread;
   const graphId = graphOf(engine, thread);
+  if (graphId === null) {
+    throw new HeddleError("THREAD_HAS_NO_GRAPH", { message: "Nothing has run on this thread; call run.start first." });
+  }
   const { tasks } = await engine.getState({ graphId, threadId, config, subgraphs: false });
   const waiting = tasks.filter((task) => task.result === null);
   return new Set(waiting.flatMap((task) => idsOf(parseJsonText(task.interrupts))));
-}
-
-/** The graph that ran last on a thread. @throws `THREAD_HAS_NO_GRAPH`, `GRAPH_NOT_FOUND` */
-function graphOf(engine: Engine, thread: Thread): string {
-  const graphId = thread.metadata["graph_id"];
-  if (typeof graphId !== "string") {
-    throw new HeddleError("THREAD_HAS_NO_GRAPH", { message: "Nothing has run on this thread; call run.start first." });
-  }
-  if (!engine.has(graphId)) throw new HeddleError("GRAPH_NOT_FOUND", { message: `Graph "${graphId}" not found` });
-  return graphId;
 }
 
 /** Ids that a run answers, when it resumes by id. */

@@ -2,6 +2,7 @@ import { v7 } from "uuid";
 import { WebSocket as Ws } from "ws";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createApp } from "../../../src/app.js";
+import { ANONYMOUS } from "../../../src/core/auth.js";
 import { listen } from "../../../src/node/listen.js";
 import * as graphs from "../../fixtures/graphs/index.js";
 import { startServer, type TestServer } from "../../support/server.js";
@@ -159,6 +160,26 @@ describe("an event stream", () => {
     for (let i = 0; i < 3; i += 1) expect((await reader?.read())?.value).toBe(": heartbeat\n\n");
     await reader?.cancel();
     await quick.close();
+  });
+
+  it.each([
+    ["POST", "stream/events", '{"channels":["values"]}'],
+    ["GET", "stream", undefined],
+  ])("ends at once for a client that has left before it was opened: %s …/%s", async (method, path, body) => {
+    const app = await createApp({ graphs: { ...graphs }, storage: "memory:", env: {}, logLevel: "error" });
+    const { threadId } = await app.services.threads.create(ANONYMOUS, { ifExists: "raise" });
+    const leaving = new AbortController();
+    const request = new Request(`http://heddle/threads/${threadId}/${path}`, {
+      method,
+      ...(body !== undefined && { body }),
+      signal: leaving.signal,
+    });
+    // Read before it leaves, as a server has it.
+    const answering = app.fetch(request);
+    leaving.abort();
+    const response = await answering;
+    expect(await response.text()).toBe("");
+    await app.close();
   });
 
   it("without an upgrade is not found, and says what to do", async () => {
