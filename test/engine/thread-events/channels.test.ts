@@ -203,16 +203,7 @@ it("an attempt that goes on after a crash tells what it does, under the same thr
 });
 
 it("every frame is what the protocol's types say", async () => {
-  const {
-    supervisor,
-    endless: _,
-    transformedBadly: _b,
-    State: _s,
-    hello: _h,
-    ChunkModel: _c,
-    words: _w,
-    ...rest
-  } = graphs;
+  const { supervisor, endless: _, transformedBadly: _b, hello: _h, ...rest } = graphs;
   const runs = await Promise.all([...Object.values(rest), supervisor()].map((graph) => record(graph)));
   const frames = runs.flatMap((run) => wireFrames(run.thread));
   expect(frames.length).toBeGreaterThan(300);

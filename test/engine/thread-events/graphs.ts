@@ -20,16 +20,16 @@ import {
 import { createAgent } from "langchain";
 import { z } from "zod";
 
-export const State = Annotation.Root({
+const State = Annotation.Root({
   ...MessagesAnnotation.spec,
   log: Annotation<string[]>({ reducer: (a, b) => [...a, ...b], default: () => [] }),
 });
-export type S = typeof State.State;
+type S = typeof State.State;
 
 export const hello = { messages: [{ role: "human", content: "hello", id: "m1" }] };
 
 /** A chat model that streams the given chunks; `answers` go in turn. */
-export class ChunkModel extends BaseChatModel {
+class ChunkModel extends BaseChatModel {
   readonly #answers: readonly (readonly AIMessageChunk[])[];
   readonly #fails: boolean;
   readonly #telling: "chunks" | "strings" | "nothing";
@@ -89,7 +89,7 @@ export class ChunkModel extends BaseChatModel {
   }
 }
 
-export const words = (text: string): readonly AIMessageChunk[] =>
+const words = (text: string): readonly AIMessageChunk[] =>
   text.split(/(?<= )/).map((content) => new AIMessageChunk({ content }));
 
 const one = (node: (state: S, config: RunnableConfig) => unknown) =>

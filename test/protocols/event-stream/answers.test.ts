@@ -5,6 +5,7 @@ import { listen } from "../../../src/node/listen.js";
 import * as graphs from "../../fixtures/graphs/index.js";
 import { STORAGES, createStorage, startServer, type TestServer } from "../../support/server.js";
 import { type OpenStream, type WireEvent, command, openSse, succeed } from "./thread-client.js";
+import { threadClients } from "./thread-clients.js";
 
 const FILTER = { channels: ["lifecycle", "input", "values"] };
 
@@ -15,17 +16,9 @@ describe.each(STORAGES)("answers and strategies on %s", (storage) => {
   }, 60_000);
   afterAll(() => server.close(), 60_000);
 
-  const open: OpenStream[] = [];
-  afterAll(() => {
-    for (const stream of open) stream.close();
-  });
-  const follow = async (threadId: string): Promise<OpenStream> => {
-    const stream = await openSse(server.url, threadId, FILTER);
-    open.push(stream);
-    return stream;
-  };
-  const start = (threadId: string, assistantId: string, input: unknown, params: object = {}) =>
-    succeed<{ run_id: string }>(server.url, threadId, "run.start", { assistant_id: assistantId, input, ...params });
+  const clients = threadClients(() => server);
+  const { start } = clients;
+  const follow = (threadId: string) => clients.follow(threadId, FILTER);
   const valuesOf = async (threadId: string) =>
     (await server.client.threads.getState<Record<string, unknown>>(threadId)).values;
   const requested = (stream: OpenStream) =>
