@@ -1,8 +1,10 @@
 import type { RunConfig } from "./assistant.js";
 import type { EpochMs, JsonObject, JsonText, JsonValue } from "./json.js";
 
-export type RunStatus = "pending" | "running" | "success" | "error" | "timeout" | "interrupted";
-export type TerminalRunStatus = Exclude<RunStatus, "pending" | "running">;
+export const TERMINAL_RUN_STATUSES = ["success", "error", "timeout", "interrupted"] as const;
+/** How a run has ended. */
+export type TerminalRunStatus = (typeof TERMINAL_RUN_STATUSES)[number];
+export type RunStatus = "pending" | "running" | TerminalRunStatus;
 export type MultitaskStrategy = "reject" | "interrupt" | "rollback" | "enqueue";
 export type Durability = "sync" | "async" | "exit";
 /** How a cancelled run is left: `interrupt` keeps its checkpoints, `rollback` removes run and checkpoints. */

@@ -1,4 +1,4 @@
-import type { EpochMs, JsonText } from "./json.js";
+import { type EpochMs, isJsonObject, type JsonText, parseJsonText, toJsonText } from "./json.js";
 import type { NewRunEvent, RunEventKind } from "./run-event.js";
 import type { RunRef } from "./run.js";
 
@@ -46,6 +46,37 @@ export function threadEvent(
   kind: RunEventKind,
 ): NewRunEvent {
   return { event: threadEventName(name, namespace), data: params, kind };
+}
+
+const ROOT_STEPS = ["running", "completed", "failed", "interrupted"] as const;
+
+/** Where a run begins or ends for its thread's listeners: `lifecycle` of the whole graph (docs/wire/langgraph-api.md §4.4). */
+export interface RootMark {
+  readonly runId: string;
+  /** The run's graph id. */
+  readonly graphName: string;
+  /** All but `running` are ends. */
+  readonly step: (typeof ROOT_STEPS)[number];
+}
+
+/** The event that says so. `run_id` in its params is this server's addition. */
+export function rootLifecycle(mark: RootMark & { readonly timestamp: EpochMs; readonly error?: string }): NewRunEvent {
+  const { runId, graphName, step, timestamp, error } = mark;
+  const data = { event: step, ...(error !== undefined && { error }), graph_name: graphName };
+  return threadEvent("lifecycle", [], toJsonText({ namespace: [], timestamp, data, run_id: runId }), "control");
+}
+
+/** Read what {@link rootLifecycle} wrote; `null`: another event. */
+export function rootMark({ event, data: text }: Pick<NewRunEvent, "event" | "data">): RootMark | null {
+  if (event !== "lifecycle") return null;
+  const params = parseJsonText(text);
+  if (!isJsonObject(params) || !isJsonObject(params["data"])) return null;
+  const { run_id: runId, data } = params;
+  const { event: name, graph_name: graphName } = data;
+  const step = ROOT_STEPS.find((one) => one === name);
+  // A graph may send an event of this name, too.
+  if (step === undefined || typeof runId !== "string" || typeof graphName !== "string") return null;
+  return { runId, graphName, step };
 }
 
 /** `<name>` or `<name>|<segment>|…`: all that a filter looks at. A producer of many events of one place keeps it. */

@@ -15,7 +15,7 @@ import type { AbortReason } from "../core/run-lifecycle.js";
 import { isTerminal, runTimeoutError, timeLimitMs } from "../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun } from "../core/run.js";
 import { createThreadEventWriter, type ThreadEventWriter } from "./thread-events.js";
-import { type RootEnd, rootEndOf, rootEndOfRow } from "./thread-log.js";
+import { NO_END, type RootEnd, rootEndOf, rootEndOfRow } from "./thread-log.js";
 import { withTimeLimit } from "./time-limit.js";
 import type { ExecutionControl } from "./worker.js";
 
@@ -281,9 +281,6 @@ async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
   if (threadEvents !== null) await retrying(() => threadEvents.drop());
   return { kind: "lost" };
 }
-
-/** Of a run that is gone, or that nobody watches. */
-const NO_END: RootEnd = { event: "interrupted" };
 
 function endedAs(result: RunOutcome): Pick<Parameters<typeof rootEndOf>[0], "status" | "error"> {
   if (result.kind === "rolled-back") return { status: "rolled-back", error: null };

@@ -6,7 +6,7 @@ import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import { lastEvent } from "../core/run-event.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
-import type { RunRef } from "../core/run.js";
+import { type RunRef, TERMINAL_RUN_STATUSES } from "../core/run.js";
 
 /** A run that ended more recently may have a worker that is about to seal its log. */
 const SETTLE_MS = 5_000;
@@ -16,8 +16,6 @@ const ROUNDS_PER_FULL_LOOK = 12;
 const FORGET_MS = 3_600_000;
 /** Rows asked for at once. */
 const BATCH = 200;
-
-const ENDED = ["success", "error", "timeout", "interrupted"] as const;
 
 /**
  * Ends the logs of runs that had ended, or were deleted, when their process died before it could say so. Logs of other runs
@@ -42,7 +40,7 @@ export function createLogReconciler(deps: {
   };
 
   const sealEnded = async (refs: readonly RunRef[]): Promise<void> => {
-    const ended = await store.runs.list({ ...pageOf(refs), status: ENDED });
+    const ended = await store.runs.list({ ...pageOf(refs), status: TERMINAL_RUN_STATUSES });
     for (const { runId, threadId } of ended) {
       // Both times are the store's.
       const explained = await store.runs.explain({ runId, access: ALL_ROWS });

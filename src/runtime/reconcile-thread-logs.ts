@@ -64,7 +64,6 @@ export function createThreadLogReconciler(deps: {
     if (end !== null) {
       await eventLog.begin(log, { leaseToken, lasting: true, resumable: true });
       eventLog.append(log, [end]);
-      await eventLog.flush(log);
     }
     await eventLog.rest(log, { leaseToken });
   };

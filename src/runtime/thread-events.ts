@@ -5,8 +5,8 @@ import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { NewRunEvent } from "../core/run-event.js";
 import type { ClaimedRun, RunKwargs } from "../core/run.js";
-import { threadEvent, threadLogOf, threadLogToken } from "../core/thread-event.js";
-import { missingEnd, type RootEnd, rootLifecycle } from "./thread-log.js";
+import { type RootMark, rootLifecycle, threadEvent, threadLogOf, threadLogToken } from "../core/thread-event.js";
+import { missingEnd, type RootEnd } from "./thread-log.js";
 
 /** What one attempt of a run writes into the log of its thread. */
 export interface ThreadEventWriter {
@@ -38,6 +38,9 @@ export function createThreadEventWriter(
   const log = threadLogOf(run.threadId);
   const leaseToken = threadLogToken(run);
 
+  const lifecycle = (step: Pick<RootMark, "step"> | RootEnd): NewRunEvent =>
+    rootLifecycle({ runId: run.runId, graphName: run.graphId, timestamp: clock.now(), ...step });
+
   const earlierEnd = async (): Promise<readonly NewRunEvent[]> => {
     try {
       const end = await missingEnd(deps, run.threadId, run);
@@ -51,21 +54,14 @@ export function createThreadEventWriter(
   return {
     async begin() {
       await eventLog.begin(log, { leaseToken, lasting: true, resumable: true });
-      eventLog.append(log, [
-        ...(await earlierEnd()),
-        rootLifecycle(clock, run, { event: "running" }),
-        ...answered(clock, run.kwargs),
-      ]);
+      eventLog.append(log, [...(await earlierEnd()), lifecycle({ step: "running" }), ...answered(clock, run.kwargs)]);
     },
     append(events) {
       if (events.length > 0) eventLog.append(log, events);
     },
     flush: () => eventLog.flush(log),
-    end: (end) => void eventLog.append(log, [rootLifecycle(clock, run, end)]),
-    async rest() {
-      await eventLog.flush(log);
-      await eventLog.rest(log, { leaseToken });
-    },
+    end: (end) => void eventLog.append(log, [lifecycle(end)]),
+    rest: () => eventLog.rest(log, { leaseToken }),
     drop: () => eventLog.drop(log),
   };
 }

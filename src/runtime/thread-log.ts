@@ -1,15 +1,20 @@
 import { ALL_ROWS } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
 import type { EventLog } from "../core/event-log.js";
-import { isJsonObject, type JsonObject, parseJsonText, toJsonText } from "../core/json.js";
+import type { JsonObject } from "../core/json.js";
+import { keptEvents } from "../core/kept-events.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import type { NewRunEvent, RunEvent } from "../core/run-event.js";
+import type { NewRunEvent } from "../core/run-event.js";
+import { isTerminal } from "../core/run-lifecycle.js";
 import type { Run, RunStatus } from "../core/run.js";
-import { threadEvent, threadLogOf } from "../core/thread-event.js";
+import { type RootMark, rootLifecycle, rootMark, threadLogOf } from "../core/thread-event.js";
 
 /** How a run ends for its thread's listeners (docs/wire/langgraph-api.md §4.4 `lifecycle`). */
 export type RootEnd =
-  { readonly event: "completed" | "interrupted" } | { readonly event: "failed"; readonly error: string };
+  { readonly step: "completed" | "interrupted" } | { readonly step: "failed"; readonly error: string };
+
+/** Of a run that is gone, or that nobody watches. */
+export const NO_END: RootEnd = { step: "interrupted" };
 
 interface ThreadLogDeps {
   readonly store: MetadataStore;
@@ -17,25 +22,8 @@ interface ThreadLogDeps {
   readonly clock: Clock;
 }
 
-const ENDED = ["success", "error", "timeout", "interrupted"] as const;
-const ROOT_ENDS: ReadonlySet<unknown> = new Set(["completed", "failed", "interrupted"]);
-/** A log that says it has events shows its newest one within this time. */
-const TAIL_MS = 2_000;
-
-/** `lifecycle` of the whole graph. `run_id` in its params is this server's addition. */
-export function rootLifecycle(
-  clock: Pick<Clock, "now">,
-  run: Pick<Run, "runId" | "graphId">,
-  data: RootEnd | { readonly event: "running" },
-): NewRunEvent {
-  const params = {
-    namespace: [],
-    timestamp: clock.now(),
-    data: { ...data, graph_name: run.graphId },
-    run_id: run.runId,
-  };
-  return threadEvent("lifecycle", [], toJsonText(params), "control");
-}
+/** Events at a log's end that are read, until one tells of a run: a log that is complete ends with it. The last look reads all. */
+const LOOKS = [1, 256, undefined] as const;
 
 /** The end of a run, from what its row tells. */
 export function rootEndOf(ended: {
@@ -45,8 +33,8 @@ export function rootEndOf(ended: {
   readonly hasNext: boolean;
 }): RootEnd {
   const { status, error, hasNext } = ended;
-  if (status === "error" || status === "timeout") return { event: "failed", error: messageOf(error) };
-  return { event: status === "success" && !hasNext ? "completed" : "interrupted" };
+  if (status === "error" || status === "timeout") return { step: "failed", error: messageOf(error) };
+  return { step: status === "success" && !hasNext ? "completed" : "interrupted" };
 }
 
 /**
@@ -56,19 +44,19 @@ export function rootEndOf(ended: {
  * @returns `null` when nothing is missing
  */
 export async function missingEnd(
-  { store, eventLog, clock }: ThreadLogDeps,
+  deps: ThreadLogDeps,
   threadId: string,
   next?: Pick<Run, "runId">,
 ): Promise<NewRunEvent | null> {
-  const tail = await newestEvent(eventLog, threadId);
-  if (tail === null || isRootEnd(tail)) return null;
-  const rows = await store.runs.list({ threadId, status: ENDED, limit: 10, offset: 0, access: ALL_ROWS });
-  const before = rows.filter((run) => run.runId !== next?.runId);
-  const ended = before.toSorted((a, b) => b.updatedAt - a.updatedAt)[0];
-  if (ended === undefined) return null;
-  // An earlier attempt of the next run has written since.
-  if (next !== undefined && timeOf(tail) > ended.updatedAt) return null;
-  return rootLifecycle(clock, ended, await rootEndOfRow(store, ended));
+  const { store, clock } = deps;
+  const newest = await newestMark(deps, threadId);
+  // Whose events they are is what they say: no two processes' clocks are compared.
+  if (newest === null || newest.step !== "running" || newest.runId === next?.runId) return null;
+  const row = await store.runs.get({ runId: newest.runId, access: ALL_ROWS });
+  // Given back, it goes on later.
+  if (row !== null && !isTerminal(row.status)) return null;
+  const end = row === null ? NO_END : await rootEndOfRow(store, row);
+  return rootLifecycle({ ...newest, ...end, timestamp: clock.now() });
 }
 
 /** The same for a run that ended elsewhere, or earlier: whether it stopped at an interrupt is what its thread says. */
@@ -80,37 +68,14 @@ export async function rootEndOfRow(
   return rootEndOf({ ...run, hasNext: thread?.status === "interrupted" || hasMembers(thread?.interrupts) });
 }
 
-async function newestEvent(eventLog: EventLog, threadId: string): Promise<RunEvent | null> {
-  const log = threadLogOf(threadId);
-  const extent = await eventLog.extent(log);
-  if (extent === null || extent.evictedToSeq >= extent.nextSeq - 1) return null;
-  const cursor = await eventLog.open(log, extent.nextSeq === 1 ? "start" : { afterSeq: extent.nextSeq - 2 });
-  if (cursor === null) return null;
-  const late = AbortSignal.timeout(TAIL_MS);
-  try {
-    for (;;) {
-      const read = await cursor.next(late);
-      if (read.kind === "events") return read.events.at(-1) ?? null;
-      if (read.kind === "end") return null;
-    }
-  } catch (error) {
-    // What was there has expired meanwhile.
-    if (late.aborted) return null;
-    throw error;
-  } finally {
-    cursor.close();
+/** Where the newest run began or ended. */
+async function newestMark(deps: ThreadLogDeps, threadId: string): Promise<RootMark | null> {
+  for (const count of LOOKS) {
+    let newest: RootMark | null = null;
+    for await (const event of keptEvents(deps, threadLogOf(threadId), count)) newest = rootMark(event) ?? newest;
+    if (newest !== null) return newest;
   }
-}
-
-function isRootEnd({ event, data }: RunEvent): boolean {
-  if (event !== "lifecycle") return false;
-  const params = parseJsonText(data);
-  return isJsonObject(params) && isJsonObject(params["data"]) && ROOT_ENDS.has(params["data"]["event"]);
-}
-
-function timeOf({ data }: RunEvent): number {
-  const params = parseJsonText(data);
-  return isJsonObject(params) && typeof params["timestamp"] === "number" ? params["timestamp"] : 0;
+  return null;
 }
 
 function hasMembers(text: string | undefined | null): boolean {

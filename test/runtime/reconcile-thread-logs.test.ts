@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { ALL_ROWS } from "../../src/core/auth.js";
 import type { EventLog } from "../../src/core/event-log.js";
-import { threadLogOf } from "../../src/core/thread-event.js";
+import type { Run } from "../../src/core/run.js";
+import { rootLifecycle, threadLogOf } from "../../src/core/thread-event.js";
 import { createThreadLogReconciler } from "../../src/runtime/reconcile-thread-logs.js";
 import { createMemoryMetadataStore } from "../../src/stores/memory/index.js";
 import { openSqliteEventStorage } from "../../src/streaming/sqlite-event-storage.js";
@@ -42,9 +43,13 @@ async function openBoth() {
   const [crashed, eventLog] = [await openProcess(cwd, clock), await openProcess(cwd, clock)];
   const store = createMemoryMetadataStore(clock);
   const round = createThreadLogReconciler({ store, eventLog, clock });
-  const write = async (threadId: string): Promise<void> => {
+  const write = async (threadId: string, run?: Run): Promise<void> => {
     const thread = threadLogOf(threadId);
     await crashed.begin(thread, { leaseToken: TOKEN, lasting: true });
+    if (run !== undefined) {
+      const { runId, graphId: graphName } = run;
+      crashed.append(thread, [rootLifecycle({ runId, graphName, step: "running", timestamp: clock.now() })]);
+    }
     crashed.append(thread, [newEvent("a")]);
     await crashed.flush(thread);
   };
@@ -55,9 +60,9 @@ describe("logs of threads that a crash left", () => {
   it("are put to rest once the thread has been idle for a while, and wait while it is busy", async () => {
     const { clock, eventLog, rows, round, write } = await openBoth();
     const [idle, busy] = [await rows.thread(), await rows.thread()];
-    const { lease } = await rows.leased(busy);
+    const { run, lease } = await rows.leased(busy);
     await write(idle);
-    await write(busy);
+    await write(busy, run);
     await round();
     clock.advance(SETTLE_MS - 1);
     await round();
@@ -81,7 +86,7 @@ describe("logs of threads that a crash left", () => {
     await eventLog.sweep();
     // Their numbers stay: their threads are there. The end of the run that had one was made up for.
     expect(await eventLog.extent(threadLogOf(idle))).toMatchObject({ nextSeq: 1, evictedToSeq: 0 });
-    expect(await eventLog.extent(threadLogOf(busy))).toMatchObject({ nextSeq: 2, evictedToSeq: 1 });
+    expect(await eventLog.extent(threadLogOf(busy))).toMatchObject({ nextSeq: 3, evictedToSeq: 2 });
   });
 
   it("are not touched when another run begins in between", async () => {

@@ -33,6 +33,25 @@ const whole = (end: string): readonly string[] => ["lifecycle running", "values"
 const ended = async (server: TestRuntime, run: Run): Promise<void> =>
   server.until(async () => (await server.ending(run)) !== null, "the end of the run");
 
+/** A thread's log with these events alone, after the server that wrote them has stopped; its clock may have been wrong. */
+async function logOf(
+  server: TestRuntime,
+  threadId: string,
+  events: readonly RunEvent[],
+  aheadMs = 0,
+): Promise<MemoryEventLog> {
+  await server.runtime.stop({ drainMs: 0 });
+  const eventLog = new MemoryEventLog({ clock: server.clock });
+  const log = threadLogOf(threadId);
+  await eventLog.begin(log, { leaseToken: 1, lasting: true });
+  const late = events.map((event) => {
+    const timestamp = Number(params(event)["timestamp"]) + aheadMs;
+    return { ...event, data: toJsonText({ ...params(event), timestamp }) };
+  });
+  eventLog.append(log, late);
+  return eventLog;
+}
+
 describe("the log of a watched thread", () => {
   it("has the run's events between its beginning and its end, and rests then", async () => {
     const server = await open({ scripts: { quick: succeed({ n: 1 }) } });
@@ -186,25 +205,61 @@ describe("the log of a watched thread", () => {
     ]);
   });
 
-  it("is told the end that another worker could not say any more", async () => {
+  it.each([-60_000, 0, 60_000])(
+    "is told the end that another worker could not say any more, whose clock is %i ms ahead",
+    async (aheadMs) => {
+      const server = await open({ scripts: { quick: succeed() } });
+      const { threadId, clock, store, scripted } = server;
+      const first = await server.run("quick", { threadId });
+      await ended(server, first);
+      // As the log is when the worker has died between the row's end and its own.
+      const cut = await logOf(server, threadId, (await eventsOf(server, threadId)).slice(0, -1), aheadMs);
+      const other = await openRuntime({ scripts: {}, storage: { clock, store, eventLog: cut, scripted } });
+      const second = await other.run("quick", { threadId });
+      await ended(other, second);
+      expect(await outline(other, threadId)).toEqual([...whole("completed"), ...whole("completed")]);
+      const runs = (await eventsOf(other, threadId)).flatMap((event) => params(event)["run_id"] ?? []);
+      expect(runs).toEqual([first.runId, first.runId, second.runId, second.runId]);
+    },
+  );
+
+  it.each([-60_000, 60_000])(
+    "is told no end of a run that an attempt has followed, whose worker's clock is %i ms ahead",
+    async (aheadMs) => {
+      const door = gate();
+      const server = await open({ scripts: { quick: succeed(), door: door.script } });
+      const { threadId, clock, store, scripted } = server;
+      await ended(server, await server.run("quick", { threadId }));
+      const run = await server.run("door", { threadId });
+      await server.until(() => door.waiting.length === 1, "the run");
+      let isStopped = false;
+      const before = await eventsOf(server, threadId);
+      void server.runtime.stop({ drainMs: 0 }).then(() => (isStopped = true));
+      await server.until(() => isStopped, "the stop", 100);
+      const left = await logOf(server, threadId, before, aheadMs);
+      const other = await openRuntime({
+        scripts: {},
+        workerId: "worker-2",
+        storage: { clock, store, eventLog: left, scripted },
+      });
+      await server.until(() => door.waiting.length > 0, "the second attempt", 100);
+      door.release();
+      await ended(other, run);
+      const [attempt] = [["lifecycle running", "values"]];
+      expect((await outline(other, threadId)).slice(0, 7)).toEqual([...whole("completed"), ...attempt, ...attempt]);
+    },
+  );
+
+  it("is told that a run is over whose row is gone", async () => {
     const server = await open({ scripts: { quick: succeed() } });
-    const { threadId, eventLog, clock } = server;
-    const first = await server.run("quick", { threadId });
-    await ended(server, first);
-    // As the log is when the worker has died between the row's end and its own.
-    const cut = new MemoryEventLog({ clock });
-    const log = threadLogOf(threadId);
-    await cut.begin(log, { leaseToken: 1, lasting: true });
-    cut.append(log, (await eventsOf(server, threadId)).slice(0, -1));
-    await server.runtime.stop({ drainMs: 0 });
-    await eventLog.drop(log);
-    const { store, scripted } = server;
+    const { threadId, clock, store, scripted } = server;
+    const gone = await server.run("quick", { threadId });
+    await ended(server, gone);
+    const cut = await logOf(server, threadId, (await eventsOf(server, threadId)).slice(0, -1));
+    await store.runs.delete({ runId: gone.runId, threadId, access: ALL_ROWS });
     const other = await openRuntime({ scripts: {}, storage: { clock, store, eventLog: cut, scripted } });
-    const second = await other.run("quick", { threadId });
-    await ended(other, second);
-    expect(await outline(other, threadId)).toEqual([...whole("completed"), ...whole("completed")]);
-    const runs = (await eventsOf(other, threadId)).flatMap((event) => params(event)["run_id"] ?? []);
-    expect(runs).toEqual([first.runId, first.runId, second.runId, second.runId]);
+    await ended(other, await other.run("quick", { threadId }));
+    expect(await outline(other, threadId)).toEqual([...whole("interrupted"), ...whole("completed")]);
   });
 
   it("of a deleted thread is gone with its run", async () => {

@@ -1,16 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { inferChannel, matchesSubscription } from "@langchain/langgraph-sdk/client";
-import { asJsonText } from "../../src/core/json.js";
+import { asJsonText, type JsonObject, type JsonText, toJsonText } from "../../src/core/json.js";
 import {
   matchesFilter,
   parseThreadEvent,
+  rootLifecycle,
+  rootMark,
   THREAD_CHANNELS,
   threadEvent,
   threadEventName,
   threadLogOf,
   threadLogToken,
 } from "../../src/core/thread-event.js";
+
+const STEPS = ["running", "completed", "failed", "interrupted"] as const;
 
 const text = fc.string({ unit: fc.constantFrom("a", "b", "%", "|", ":", "7C", "25", "é", " "), maxLength: 6 });
 const segment = fc.oneof(text, fc.constantFrom("sub:1", "sub:2", "sub", "tools:x"));
@@ -19,6 +23,38 @@ const name = fc.oneof(
   fc.constantFrom(...THREAD_CHANNELS.filter((channel) => channel !== "input"), "input.requested", "input.answered"),
   text.filter((own) => own !== "").map((own) => `custom:${own}`),
 );
+
+describe("the beginning and the end of a run", () => {
+  it("are read as they were written", () => {
+    fc.assert(
+      fc.property(fc.uuid(), text, fc.constantFrom(...STEPS), (runId, graphName, step) => {
+        const event = rootLifecycle({ runId, graphName, step, timestamp: 1, ...(step === "failed" && { error: "x" }) });
+        expect(rootMark(event)).toEqual({ runId, graphName, step });
+      }),
+    );
+  });
+
+  it.each([
+    ["of a nested graph", threadEvent("lifecycle", ["a:1"], rootLifecycleText({}), "control")],
+    ["of another channel", threadEvent("values", [], rootLifecycleText({}), "state")],
+    [
+      "without a run, as a graph may send it",
+      threadEvent("lifecycle", [], rootLifecycleText({ run_id: 1 }), "control"),
+    ],
+    [
+      "of no step",
+      threadEvent("lifecycle", [], rootLifecycleText({ data: { event: "started", graph_name: "g" } }), "control"),
+    ],
+    ["without data", threadEvent("lifecycle", [], rootLifecycleText({ data: "completed" }), "control")],
+    ["of no object", threadEvent("lifecycle", [], asJsonText("[]"), "control")],
+  ])("are not an event %s", (_, event) => {
+    expect(rootMark(event)).toBeNull();
+  });
+});
+
+function rootLifecycleText(instead: JsonObject): JsonText {
+  return toJsonText({ namespace: [], data: { event: "completed", graph_name: "g" }, run_id: "r", ...instead });
+}
 
 describe("an event of a thread's log", () => {
   it("keeps name and namespace, whatever they are", () => {
