@@ -1,10 +1,9 @@
 import type { Clock, Timer } from "../../core/clock.js";
 import type { EventPosition } from "../../core/event-log.js";
-import type { JsonObject, JsonText } from "../../core/json.js";
+import type { EpochMs, JsonObject, JsonText } from "../../core/json.js";
 import { toJsonText } from "../../core/json.js";
 import type { RunEvent } from "../../core/run-event.js";
 import type { SocketHandler, UpgradedSocket } from "../../http/upgrade.js";
-import type { Services } from "../../services/create-services.js";
 import type { AgentTree } from "../../services/thread-commands/index.js";
 import { parseBody } from "../../wire/json.js";
 import type { CommandContext } from "./answer-command.js";
@@ -26,11 +25,17 @@ const HEARTBEATS_PER_PING = 3;
 /** A peer that has not answered so many pings is gone. */
 const UNANSWERED_PINGS = 3;
 
+/**
+ * How long after a command more of them are expected, at most so many times in a row. The SDK (1.15.0) makes its subscriptions
+ * anew in one go, but each is a frame of its own, and a busy machine or network brings them one by one.
+ */
+const SETTLE_MS = 100;
+const MAX_SETTLES = 20;
+
 /** Close codes (RFC 6455 §7.4): clients of the SDK connect again after all but 4404. */
 const CLOSE = { restart: 1012, failure: 1011, threadGone: 4404 } as const;
 
 export interface ConnectionDeps extends Omit<CommandContext, "subscriptions"> {
-  readonly services: Pick<Services, "threadCommands" | "threadEvents">;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   /** Aborted when the server closes. */
@@ -59,6 +64,7 @@ class Connection {
   #over = false;
   #ping: Timer | null = null;
   #unanswered = 0;
+  #lastCommandAt: EpochMs = 0;
   /** What starts once the response of the command under way is out. */
   #afterResponse: (() => void)[] = [];
   readonly #onClosing = (): void => this.#close(CLOSE.restart, "The server is shutting down.");
@@ -70,6 +76,7 @@ class Connection {
     this.#subscriptions = new Subscriptions({
       follow: (position, showsValues) => services.threadEvents.follow(caller, threadId, { position, showsValues }),
       send: (event) => this.#sendEvent(event),
+      settled: () => this.#settled(),
       onEnd: () => {
         if (closing?.aborted === true) this.#onClosing();
         else this.#close(CLOSE.threadGone, "The thread was deleted.");
@@ -87,6 +94,7 @@ class Connection {
   receive(text: string): void {
     this.alive();
     if (this.#over) return;
+    this.#lastCommandAt = this.#deps.clock.now();
     this.#waiting.push(text);
     if (this.#waiting.length >= MAX_WAITING_COMMANDS) this.#socket.pause();
     if (!this.#working) void this.#work();
@@ -196,6 +204,16 @@ class Connection {
     const added = await this.#subscriptions.add(id, filter, position);
     this.#afterResponse.push(() => added.start());
     return added;
+  }
+
+  /** No command is under way, and none has come for a moment. */
+  async #settled(): Promise<void> {
+    const { clock } = this.#deps;
+    for (let tries = 0; tries < MAX_SETTLES && !this.#over; tries += 1) {
+      const waitMs = this.#working ? SETTLE_MS : this.#lastCommandAt + SETTLE_MS - clock.now();
+      if (waitMs <= 0) return;
+      await new Promise<void>((resolve) => void clock.setTimer(resolve, waitMs));
+    }
   }
 
   #sendEvent(event: RunEvent): Promise<void> | null {

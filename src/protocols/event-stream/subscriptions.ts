@@ -19,6 +19,8 @@ interface Reader {
   readonly cursor: ThreadCursor;
   /** Every event before this one has been handed out. */
   position: number;
+  /** Events up to this one were there before it: a replay. */
+  readonly replaysToSeq: number;
 }
 
 /** A subscription that is there, and starts to receive when its response is out. */
@@ -33,6 +35,8 @@ export interface SubscriptionsDeps {
   readonly follow: (position: EventPosition, showsValues: () => boolean) => Promise<ThreadCursor>;
   /** @returns a promise when the peer is slow: nothing is read until it resolves */
   readonly send: (event: RunEvent) => Promise<void> | null;
+  /** Resolves when the client is not likely to add more subscriptions to the ones it has just made. */
+  readonly settled: () => Promise<void>;
   /** The thread is gone, or the server closes. */
   readonly onEnd: () => void;
   readonly onError: (error: unknown) => void;
@@ -42,7 +46,9 @@ export interface SubscriptionsDeps {
  * The subscriptions of one connection. One reader serves all of them, so that an event goes out once although several match,
  * and what goes out is in the log's order: the SDK (1.15.0) stops reading at a run's end, wherever it hears of it. A new
  * subscription that has something to replay takes the reader back to where it begins; the others wait until it is where they
- * are. Nothing is queued: while the peer is slow nothing is read, and what the log evicts meanwhile is a jump of the numbers.
+ * are. The end of a run that is replayed waits until no more are to be expected: a client that connects again makes its
+ * subscriptions one by one, and the first one's replay must not tell of the end before the next one has told the rest.
+ * Nothing is queued: while the peer is slow nothing is read, and what the log evicts meanwhile is a jump of the numbers.
  */
 export class Subscriptions {
   readonly #deps: SubscriptionsDeps;
@@ -77,7 +83,7 @@ export class Subscriptions {
         subscription.started = true;
         const at = this.#reader?.position ?? Number.POSITIVE_INFINITY;
         if (fromSeq > at || (fromSeq === at && first === null)) cursor.close();
-        else this.#read({ cursor, position: fromSeq }, first);
+        else this.#read({ cursor, position: fromSeq, replaysToSeq: cursor.newestSeq }, first);
       },
     };
   }
@@ -115,6 +121,10 @@ export class Subscriptions {
       for (const event of read.kind === "events" ? read.events : []) {
         const seq = isSnapshot(event) ? reader.position : event.seq;
         const isWanted = this.#some(({ filter, position }) => position <= seq && matchesFilter(filter, event.event));
+        if (isWanted && seq <= reader.replaysToSeq && isEnd(event)) {
+          await this.#deps.settled();
+          if (this.#reader !== reader) return;
+        }
         if (!isSnapshot(event)) this.#moveTo(reader, seq + 1);
         const slow = isWanted ? this.#deps.send(event) : null;
         if (slow !== null) await slow;
@@ -140,6 +150,11 @@ export class Subscriptions {
     this.#reader = null;
     reader?.cursor.close();
   }
+}
+
+/** A run's end, as the whole graph has it: its name bears no namespace. */
+function isEnd({ event, data }: RunEvent): boolean {
+  return event === "lifecycle" && /"event":"(?:completed|failed|interrupted)"/.test(data);
 }
 
 function replayed(first: CursorRead | null, filter: ThreadEventFilter, newestSeq: number): number | null {

@@ -2,17 +2,8 @@ import { v7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { STORAGES, startServer, type TestServer, until } from "../../support/server.js";
 import { checkEvent, checkResponse } from "./conformance.js";
-import {
-  ALL,
-  type Filter,
-  type OpenStream,
-  type WireEvent,
-  command,
-  isTerminal,
-  openSocket,
-  openSse,
-  succeed,
-} from "./thread-client.js";
+import { ALL, type Filter, type WireEvent, command, isTerminal, openSse } from "./thread-client.js";
+import { threadClients } from "./thread-clients.js";
 
 const HUMAN = (content: string) => ({ messages: [{ role: "user", content }] });
 
@@ -23,22 +14,7 @@ describe.each(STORAGES)("events of a thread on %s", (storage) => {
   }, 60_000);
   afterAll(() => server.close(), 60_000);
 
-  const open: OpenStream[] = [];
-  const follow = async (threadId: string, body: Filter & { since?: number } = ALL): Promise<OpenStream> => {
-    const stream = await openSse(server.url, threadId, body);
-    open.push(stream);
-    return stream;
-  };
-  const connect = async (threadId: string) => {
-    const socket = await openSocket(server.url, threadId);
-    open.push(socket);
-    return socket;
-  };
-  afterAll(() => {
-    for (const stream of open) stream.close();
-  });
-  const start = (threadId: string, assistantId: string, input: unknown, params: object = {}) =>
-    succeed<{ run_id: string }>(server.url, threadId, "run.start", { assistant_id: assistantId, input, ...params });
+  const { follow, connect, start } = threadClients(() => server);
   const stateOf = async (threadId: string) =>
     (await server.client.threads.getState<Record<string, unknown>>(threadId)) as unknown as {
       values: Record<string, unknown>;
@@ -86,6 +62,26 @@ describe.each(STORAGES)("events of a thread on %s", (storage) => {
     ]);
     await socket.events.terminal();
     expect(socket.events.all).toEqual(stream.events.all);
+  });
+
+  it("replays a run's end only after what subscriptions that follow one by one have to replay", async () => {
+    const threadId = v7();
+    const stream = await follow(threadId);
+    await start(threadId, "tokens", HUMAN("hi"));
+    await stream.events.terminal();
+    const socket = await connect(threadId);
+    await socket.command("subscription.subscribe", { channels: ["lifecycle", "input"] });
+    // Not in the same packet: as a busy machine brings what a client that connects again sends.
+    await socket.command("subscription.subscribe", ALL);
+    await socket.events.terminal();
+    expect(socket.events.all.findIndex(isTerminal)).toBe(socket.events.all.length - 1);
+    expect(new Set(socket.events.all.map(({ seq }) => seq)).size).toBe(stream.events.all.length);
+    // A live end waits for nothing.
+    const answered = await socket.succeed<{ run_id: string }>("run.start", {
+      assistant_id: "tokens",
+      input: HUMAN("hi"),
+    });
+    expect(await socket.events.terminal(2)).toMatchObject({ params: { run_id: answered.run_id } });
   });
 
   it("a recorded session replays the same with since at every position, and by Last-Event-ID", async () => {
@@ -225,7 +221,13 @@ describe.each(STORAGES)("events of a thread on %s", (storage) => {
     checkResponse(restored);
     expect(restored).toMatchObject({
       type: "success",
-      result: { restored: true, current_namespaces: expect.arrayContaining([]) as unknown },
+      result: {
+        restored: true,
+        // As far as it has come by now.
+        current_namespaces: expect.arrayContaining([
+          { namespace: [], status: expect.stringMatching(/^(?:running|completed)$/) as string },
+        ]) as unknown,
+      },
     });
     await found.events.terminal();
     const seqs = found.events.all.map(({ seq }) => seq);
@@ -235,6 +237,39 @@ describe.each(STORAGES)("events of a thread on %s", (storage) => {
     expect(await found.command("subscription.reconnect", { run_id: runId, subscriptions: ["x"] })).toMatchObject({
       error: "no_such_subscription",
     });
+  });
+
+  it("whoever connects again is told how much it has missed, and how it stands in every namespace", async () => {
+    const threadId = v7();
+    const lost = await connect(threadId);
+    const { subscription_id: id } = await lost.succeed<{ subscription_id: string }>("subscription.subscribe", ALL);
+    const { run_id: runId } = await lost.succeed<{ run_id: string }>("run.start", {
+      assistant_id: "nested",
+      input: { n: 1 },
+    });
+    const last = await lost.events.terminal();
+    const inside = lost.events.all.find(({ params }) => params.namespace.length > 0)?.params.namespace;
+    expect(inside?.[0]).toMatch(/^sub:/);
+    const reconnect = async (lastEventId: string | undefined) => {
+      const found = await connect(threadId);
+      const restored = await found.succeed("subscription.reconnect", {
+        run_id: runId,
+        last_event_id: lastEventId,
+        subscriptions: [id],
+      });
+      return { found, restored };
+    };
+    const current = [
+      { namespace: [], status: "completed" },
+      { namespace: inside, status: "completed" },
+    ];
+    for (const missed of [0, 1, 7, last.seq as number]) {
+      const seen = lost.events.all[(last.seq as number) - missed - 1];
+      const { found, restored } = await reconnect(seen?.event_id);
+      expect(restored).toEqual({ restored: true, missed_events: missed, current_namespaces: current });
+      if (missed > 0) await found.events.terminal();
+      expect(found.events.all).toHaveLength(missed);
+    }
   });
 
   it("a client that sees the end of a run finds it in the thread's state", async () => {
