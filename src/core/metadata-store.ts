@@ -1,8 +1,10 @@
+import type { ApiKeyStore } from "./api-key.js";
 import type { AccessFilter } from "./auth.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "./assistant.js";
 import type { LeaseRenewal } from "./lease-renewal.js";
 import type { Presence } from "./presence.js";
 import type { RowTransfer } from "./row-transfer.js";
+import type { StreamTicketStore } from "./stream-ticket.js";
 import type { EpochMs, JsonObject, JsonText, JsonValue } from "./json.js";
 import type {
   CancelAction,
@@ -31,7 +33,7 @@ export interface PageRequest<Field extends string> {
 }
 
 /**
- * Assistants, threads and runs. All methods take readonly named parameters and return plain copies; `null` means "not
+ * Assistants, threads and runs, and who may ask for them. All methods take readonly named parameters and return plain copies; `null` means "not
  * there, or not visible to `access`". Filters, sorting and paging are done by the store, never after it.
  */
 export interface MetadataStore {
@@ -46,6 +48,8 @@ export interface MetadataStore {
   readonly assistants: AssistantStore;
   readonly threads: ThreadStore;
   readonly runs: RunStore;
+  readonly keys: ApiKeyStore;
+  readonly tickets: StreamTicketStore;
   /** Round trip to the database. Rejects when it is not available. */
   ping(): Promise<void>;
   close(): Promise<void>;

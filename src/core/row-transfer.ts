@@ -1,3 +1,4 @@
+import type { ApiKey } from "./api-key.js";
 import type { Assistant, AssistantVersion } from "./assistant.js";
 import type { Item } from "./item.js";
 import type { JsonObject, JsonValue } from "./json.js";
@@ -5,7 +6,7 @@ import type { CancelAction, Run, RunStatus } from "./run.js";
 import type { Thread, ThreadStatus } from "./thread.js";
 
 /** Kinds of rows, in the order in which a copy writes them: what is referred to comes first. */
-export const TRANSFER_KINDS = ["assistants", "assistantVersions", "threads", "runs", "items"] as const;
+export const TRANSFER_KINDS = ["assistants", "assistantVersions", "threads", "runs", "items", "apiKeys"] as const;
 export type TransferKind = (typeof TRANSFER_KINDS)[number];
 
 /** A thread without its runs: `busy` follows from them. What is `JsonText` in a thread is parsed here. */
@@ -39,6 +40,7 @@ export interface TransferValues {
   readonly threads: TransferredThread;
   readonly runs: TransferredRun;
   readonly items: Item;
+  readonly apiKeys: ApiKey;
 }
 
 /**
@@ -48,7 +50,7 @@ export interface TransferValues {
 export interface TransferRow {
   /**
    * Unique among rows of a kind, and the same in every store: `assistantId`; `assistantId:version` with the version in ten
-   * digits; `threadId`; `runId`; the JSON text of `[namespace, key]`.
+   * digits; `threadId`; `runId`; the JSON text of `[namespace, key]`; `keyId`.
    */
   readonly key: string;
   readonly value: JsonObject;

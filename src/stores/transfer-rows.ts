@@ -1,3 +1,4 @@
+import type { ApiKey } from "../core/api-key.js";
 import type { Assistant, AssistantVersion } from "../core/assistant.js";
 import type { Item } from "../core/item.js";
 import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
@@ -64,6 +65,10 @@ export function itemRow(item: Item): TransferRow {
   return rowOf("items", item);
 }
 
+export function apiKeyRow(key: ApiKey): TransferRow {
+  return rowOf("apiKeys", key);
+}
+
 /** A row's value as what its kind holds: `valueOf("runs", row).runId`. */
 export function valueOf<Kind extends TransferKind>(_kind: Kind, row: TransferRow): TransferValues[Kind] {
   return row.value as TransferValues[Kind];
@@ -97,6 +102,7 @@ interface KeyParts {
   readonly threads: Pick<TransferredThread, "threadId">;
   readonly runs: Pick<TransferredRun, "runId">;
   readonly items: Pick<Item, "namespace" | "key">;
+  readonly apiKeys: Pick<ApiKey, "keyId">;
 }
 
 const KEYS: { readonly [Kind in TransferKind]: (value: KeyParts[Kind]) => string } = {
@@ -105,6 +111,7 @@ const KEYS: { readonly [Kind in TransferKind]: (value: KeyParts[Kind]) => string
   threads: ({ threadId }) => threadId,
   runs: ({ runId }) => runId,
   items: ({ namespace, key }) => JSON.stringify([namespace, key]),
+  apiKeys: ({ keyId }) => keyId,
 };
 
 function rowOf<Kind extends TransferKind>(kind: Kind, value: TransferValues[Kind]): TransferRow {

@@ -61,6 +61,7 @@ describe("a copy", () => {
         threads: FEW_THREADS,
         runs: FEW_THREADS + Math.ceil(FEW_THREADS / 3) + Math.ceil(FEW_THREADS / 4),
         items: FEW_THREADS,
+        apiKeys: 2,
         checkpoints: FEW_THREADS,
       });
       const middle = mongo?.uri ?? newFile();
@@ -182,7 +183,7 @@ describe("checksums", () => {
     await copy(small, to);
     const backup = join(folder, "backup.db");
     copyFileSync(file, backup);
-    for (const kind of ["assistants", "assistantVersions", "threads", "runs", "items"] as const) {
+    for (const kind of ["assistants", "assistantVersions", "threads", "runs", "items", "apiKeys"] as const) {
       copyFileSync(backup, file);
       await withSides(small, to, async (a, b) => {
         const [row] = (await b.store.metadata.transfer?.read({ kind, after: null, limit: 1 })) ?? [];

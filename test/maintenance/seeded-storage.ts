@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { createApp } from "../../src/app.js";
+import { createStoreRegistry } from "../../src/stores/registry.js";
 import { AWKWARD_JSON } from "../../src/testing/stores/json-cases.js";
 import { ask, counter } from "../fixtures/graphs/index.js";
 
@@ -17,7 +18,7 @@ const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {
 
 /**
  * Fill a storage as a server does: per thread some runs with their checkpoints, an interrupted one and one that waits; items,
- * assistants with versions.
+ * assistants with versions; two API keys, one of them revoked.
  * @returns the number of rows
  */
 export async function seedStorage(uri: string, threads: number): Promise<number> {
@@ -50,5 +51,20 @@ export async function seedStorage(uri: string, threads: number): Promise<number>
   } finally {
     await app.close();
   }
+  await seedKeys(uri);
   return threads;
+}
+
+async function seedKeys(uri: string): Promise<void> {
+  const { metadata, items } = await createStoreRegistry().open(uri, { cwd: "/" });
+  try {
+    for (const [n, tenant] of [null, "acme"].entries()) {
+      const draft = { keyId: `key-${n}`, digest: String(n).repeat(64), label: "é", identity: "ada", tenant };
+      await metadata.keys.create({ draft: { ...draft, permissions: ["threads:*"], expiresInMs: null } });
+    }
+    await metadata.keys.revoke({ keyId: "key-1" });
+  } finally {
+    await items.close();
+    await metadata.close();
+  }
 }

@@ -1,8 +1,10 @@
 import type { StoreClock } from "../../core/clock.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
+import { createMemoryApiKeys } from "./api-keys.js";
 import { createMemoryAssistants } from "./assistants.js";
 import { createMemoryItems, type MemoryItems } from "./items.js";
 import { createMemoryRuns } from "./runs.js";
+import { createMemoryStreamTickets } from "./stream-tickets.js";
 import { Tables } from "./tables.js";
 import { createMemoryThreads } from "./threads.js";
 import { createMemoryTransfer } from "./transfer.js";
@@ -18,14 +20,17 @@ export function createMemoryMetadataStore(
   items: MemoryItems = createMemoryItems(clock),
 ): MetadataStore {
   const tables = new Tables(clock);
+  const keys = createMemoryApiKeys(clock);
   return {
     durable: false,
     presence: null,
     leaseRenewal: null,
-    transfer: createMemoryTransfer(tables, items),
+    transfer: createMemoryTransfer(tables, items, keys),
     assistants: createMemoryAssistants(tables),
     threads: createMemoryThreads(tables),
     runs: createMemoryRuns(tables),
+    keys,
+    tickets: createMemoryStreamTickets(clock),
     ping: async () => {},
     close: async () => {},
   };

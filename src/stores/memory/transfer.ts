@@ -2,6 +2,7 @@ import { HeddleError } from "../../core/errors.js";
 import { copyJson } from "../../core/json.js";
 import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
 import {
+  apiKeyRow,
   assistantRow,
   columnText,
   runRow,
@@ -11,6 +12,7 @@ import {
   versionKeyParts,
   versionRow,
 } from "../transfer-rows.js";
+import { frozenKey, type MemoryApiKeys } from "./api-keys.js";
 import { putAssistant } from "./assistants.js";
 import type { MemoryItems } from "./items.js";
 import type { RunRow } from "./rows.js";
@@ -18,7 +20,7 @@ import { assistantOf, runOf, threadOf, versionOf } from "./rows.js";
 import type { Tables } from "./tables.js";
 
 /** Rows of the memory store in and out, in the order of keys as JavaScript compares strings. */
-export function createMemoryTransfer(tables: Tables, items: MemoryItems): RowTransfer {
+export function createMemoryTransfer(tables: Tables, items: MemoryItems, apiKeys: MemoryApiKeys): RowTransfer {
   const { assistants, threads, runs } = tables;
 
   const page = (keys: Iterable<string>, after: string | null, limit: number): readonly string[] =>
@@ -56,6 +58,11 @@ export function createMemoryTransfer(tables: Tables, items: MemoryItems): RowTra
           : [runRow(runOf(row), { leaseToken: row.leaseToken, cancelRequested: row.cancel })];
       }),
     items: (after, limit) => items.transfer.read(after, limit),
+    apiKeys: (after, limit) =>
+      page(apiKeys.rows.keys(), after, limit).flatMap((keyId) => {
+        const key = apiKeys.rows.get(keyId);
+        return key === undefined ? [] : [apiKeyRow(key)];
+      }),
   };
 
   const writers: Readonly<Record<Exclude<TransferKind, "items">, (row: TransferRow) => void>> = {
@@ -83,6 +90,10 @@ export function createMemoryTransfer(tables: Tables, items: MemoryItems): RowTra
       });
     },
     runs: (row) => tables.putRun(runRowOf(tables, row)),
+    apiKeys(row) {
+      const key = valueOf("apiKeys", row);
+      apiKeys.rows.set(key.keyId, frozenKey(key));
+    },
   };
 
   return {

@@ -1,9 +1,11 @@
 import type { Collection, Db } from "mongodb";
 import type {
+  ApiKeyDocument,
   AssistantDocument,
   BlobDocument,
   ItemDocument,
   RunDocument,
+  StreamTicketDocument,
   ThreadDocument,
   VersionDocument,
 } from "./documents.js";
@@ -15,6 +17,8 @@ export interface Collections {
   readonly blobs: Collection<BlobDocument>;
   readonly runs: Collection<RunDocument>;
   readonly items: Collection<ItemDocument>;
+  readonly apiKeys: Collection<ApiKeyDocument>;
+  readonly tickets: Collection<StreamTicketDocument>;
 }
 
 export function collectionsOf(db: Db): Collections {
@@ -25,10 +29,12 @@ export function collectionsOf(db: Db): Collections {
     blobs: db.collection("heddle_blobs"),
     runs: db.collection("heddle_runs"),
     items: db.collection("heddle_items"),
+    apiKeys: db.collection("heddle_api_keys"),
+    tickets: db.collection("heddle_stream_tickets"),
   };
 }
 
-/** Indexes of assistants, threads and runs. Each may be made twice. Only ever append to this list. */
+/** Indexes of assistants, threads, runs, API keys and tickets. Each may be made twice. Only ever append to this list. */
 export const METADATA_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
   async (db) => {
     const { assistants, versions, threads, blobs, runs } = collectionsOf(db);
@@ -65,6 +71,11 @@ export const METADATA_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
       { name: "assistantId", key: { assistantId: 1, status: 1 } },
       { name: "delayedUntil", key: { delayedUntil: 1 }, sparse: true },
     ]);
+  },
+  async (db) => {
+    const { apiKeys, tickets } = collectionsOf(db);
+    await apiKeys.createIndexes([{ name: "digest", key: { digest: 1 } }]);
+    await tickets.createIndexes([{ name: "expiresAt", key: { expiresAt: 1 } }]);
   },
 ];
 

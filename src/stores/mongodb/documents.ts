@@ -157,3 +157,25 @@ export interface ItemDocument {
   readonly createdAt: EpochMs;
   readonly updatedAt: EpochMs;
 }
+
+export interface ApiKeyDocument {
+  readonly _id: string;
+  readonly digest: string;
+  readonly label: string;
+  readonly identity: string;
+  readonly tenant: string | null;
+  /** JSON array. */
+  readonly permissions: string;
+  readonly createdAt: EpochMs;
+  readonly expiresAt: EpochMs | null;
+  readonly revokedAt: EpochMs | null;
+}
+
+export interface StreamTicketDocument {
+  /** The ticket's digest. */
+  readonly _id: string;
+  /** JSON text. */
+  readonly caller: string;
+  readonly threadId: string | null;
+  readonly expiresAt: EpochMs;
+}

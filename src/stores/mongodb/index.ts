@@ -3,17 +3,19 @@ import type { ItemStore } from "../../core/item-store.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { migrate } from "../../databases/mongodb/migrate.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
+import { createMongoApiKeys } from "./api-keys.js";
 import { createMongoAssistants } from "./assistants.js";
 import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./collections.js";
 import { createMongoItems } from "./items.js";
 import { mongoLeaseRenewal } from "./lease-renewal.js";
 import { createMongoRuns } from "./runs.js";
 import { createSession } from "./session.js";
+import { createMongoStreamTickets } from "./stream-tickets.js";
 import { createMongoThreads } from "./threads.js";
 import { createMongoTransfer } from "./transfer.js";
 
 /**
- * Assistants, threads and runs in a MongoDB database; brings its indexes up to date. A stand-alone server is enough.
+ * Assistants, threads, runs and API keys in a MongoDB database; brings its indexes up to date. A stand-alone server is enough.
  * @param database closed with the store
  * @throws HeddleError `STORAGE_UNAVAILABLE` when the collections are newer than this version
  */
@@ -35,6 +37,8 @@ export async function createMongoMetadataStore(
     assistants: createMongoAssistants(session),
     threads: createMongoThreads(session),
     runs: createMongoRuns(session),
+    keys: createMongoApiKeys(session),
+    tickets: createMongoStreamTickets(session),
     async ping() {
       await session.retrying(() => database.db.command({ ping: 1 }));
     },

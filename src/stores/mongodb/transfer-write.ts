@@ -6,6 +6,7 @@ import { type JsonValue, toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferredRun, TransferRow } from "../../core/row-transfer.js";
 import { inBulks } from "../../databases/mongodb/bulk.js";
 import { columnText, valueOf } from "../transfer-rows.js";
+import { apiKeyDocument } from "./api-keys.js";
 import { storeText } from "./blobs.js";
 import type { AssistantDocument, QueueEntry, RunDocument, StoredText, ThreadDocument } from "./documents.js";
 import { enqueued } from "./queue.js";
@@ -27,6 +28,13 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
     },
     runs: (rows) => writeRuns(session, rows),
     items: (rows) => writeItems(session, rows),
+    async apiKeys(rows) {
+      const writes = rows.map((row) => {
+        const replacement = apiKeyDocument(valueOf("apiKeys", row));
+        return { replaceOne: { filter: { _id: replacement._id }, replacement, upsert: true } };
+      });
+      for (const bulk of inBulks(writes)) await session.retrying(() => session.apiKeys.bulkWrite([...bulk]));
+    },
   };
 }
 

@@ -1,6 +1,7 @@
 import type { FindCursor } from "mongodb";
 import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
-import { assistantRow, itemRow, runRow, threadRow, versionKeyParts, versionRow } from "../transfer-rows.js";
+import { apiKeyRow, assistantRow, itemRow, runRow, threadRow, versionKeyParts, versionRow } from "../transfer-rows.js";
+import { apiKeyOf } from "./api-keys.js";
 import { locateRuns } from "./list-runs.js";
 import { assistantOf, itemOf, runOf, threadOf, versionOf } from "./rows.js";
 import type { Session } from "./session.js";
@@ -17,7 +18,7 @@ type Reader = (after: string | null, limit: number) => Promise<readonly Transfer
 
 /** Rows of a MongoDB database in and out, in the order of `_id`. */
 export function createMongoTransfer(session: Session): RowTransfer {
-  const { assistants, threads, runs, items } = session;
+  const { assistants, threads, runs, items, apiKeys } = session;
   const writers = createTransferWriters(session);
 
   const beyond = (after: string | null): { readonly _id?: { readonly $gt: string } } =>
@@ -81,6 +82,13 @@ export function createMongoTransfer(session: Session): RowTransfer {
       session.retrying(() =>
         page(items.find(beyond(after)).sort({ _id: 1 }).limit(limit), limit, async (document) =>
           itemRow(itemOf(document)),
+        ),
+      ),
+
+    apiKeys: (after, limit) =>
+      session.retrying(() =>
+        page(apiKeys.find(beyond(after)).sort({ _id: 1 }).limit(limit), limit, async (document) =>
+          apiKeyRow(apiKeyOf(document)),
         ),
       ),
   };

@@ -4,11 +4,13 @@ import type { MetadataStore } from "../../core/metadata-store.js";
 import { migrate } from "../../databases/postgres/migrate.js";
 import type { PostgresDatabase } from "../../databases/postgres/open.js";
 import { createPresence } from "../../databases/postgres/presence.js";
+import { createPostgresApiKeys } from "./api-keys.js";
 import { createPostgresAssistants } from "./assistants.js";
 import { createPostgresItems } from "./items.js";
 import { COMPONENTS } from "./migrations.js";
 import { createPostgresRuns } from "./runs.js";
 import { createSession } from "./session.js";
+import { createPostgresStreamTickets } from "./stream-tickets.js";
 import { createPostgresTransfer } from "./transfer.js";
 import { createPostgresThreads } from "./threads.js";
 
@@ -18,7 +20,7 @@ export interface PostgresStoreOptions {
 }
 
 /**
- * Assistants, threads and runs in a Postgres database; brings its tables up to date.
+ * Assistants, threads, runs and API keys in a Postgres database; brings its tables up to date.
  * @param database closed with the store
  * @throws HeddleError `STORAGE_UNAVAILABLE` when the tables are newer than this version, or nobody answers
  */
@@ -39,6 +41,8 @@ export async function createPostgresMetadataStore(
     assistants: createPostgresAssistants(session),
     threads: createPostgresThreads(session),
     runs: createPostgresRuns(session),
+    keys: createPostgresApiKeys(session),
+    tickets: createPostgresStreamTickets(session),
     async ping() {
       await session.query({ name: "heddle_ping", idempotent: true, text: "SELECT 1" });
     },

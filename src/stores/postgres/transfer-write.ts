@@ -5,6 +5,7 @@ import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { fromText, toJsonb } from "../../databases/postgres/storable.js";
 import { columnText, valueOf } from "../transfer-rows.js";
+import { API_KEY_COLUMNS } from "./api-keys.js";
 import { foldedName } from "./assistants.js";
 import { placeOf } from "./items.js";
 import type { Session } from "./session.js";
@@ -55,6 +56,15 @@ const ITEMS: Statement = {
     FROM json_to_recordset($1) AS g (place text, namespace text, labels text[], item_key text, item_value jsonb, created_at bigint,
       updated_at bigint)
     ON CONFLICT (place) DO UPDATE SET ${replaced("item_value, created_at, updated_at")}`,
+};
+
+const API_KEYS: Statement = {
+  name: "heddle_import_api_keys",
+  idempotent: true,
+  text: `INSERT INTO heddle_api_keys (${API_KEY_COLUMNS})
+    SELECT ${API_KEY_COLUMNS} FROM json_to_recordset($1) AS g (key_id text, digest text, label text, identity text, tenant text,
+      permissions text, created_at bigint, expires_at bigint, revoked_at bigint)
+    ON CONFLICT (key_id) DO UPDATE SET ${replaced(API_KEY_COLUMNS.replace("key_id, ", ""))}`,
 };
 
 function replaced(columns: string): string {
@@ -157,6 +167,25 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
       });
       await send(ITEMS, records);
     },
+
+    async apiKeys(rows) {
+      await send(API_KEYS, rows.map(apiKeyRecord));
+    },
+  };
+}
+
+function apiKeyRecord(row: TransferRow): JsonObject {
+  const key = valueOf("apiKeys", row);
+  return {
+    key_id: key.keyId,
+    digest: key.digest,
+    label: key.label,
+    identity: key.identity,
+    tenant: key.tenant,
+    permissions: JSON.stringify(key.permissions),
+    created_at: key.createdAt,
+    expires_at: key.expiresAt,
+    revoked_at: key.revokedAt,
   };
 }
 

@@ -3,6 +3,7 @@ import type { Statement } from "../../databases/postgres/open.js";
 import { fromText, toText } from "../../databases/postgres/storable.js";
 import type { SettledStatus } from "../run-rules.js";
 import {
+  apiKeyRow,
   assistantRow,
   itemKeyParts,
   itemRow,
@@ -11,6 +12,7 @@ import {
   versionKeyParts,
   versionRow,
 } from "../transfer-rows.js";
+import { API_KEY_COLUMNS, type ApiKeyColumns, apiKeyOf } from "./api-keys.js";
 import { ITEM_COLUMNS, type ItemColumns, itemOf, placeOf } from "./items.js";
 import {
   ASSISTANT_COLUMNS,
@@ -99,6 +101,14 @@ const ITEMS = pageStatement({
   bytes: ["item_value"],
   columns: ITEM_COLUMNS,
 });
+const API_KEYS = pageStatement({
+  kind: "apiKeys",
+  from: "heddle_api_keys",
+  key: "key_id",
+  after: "key_id > $2",
+  bytes: ["permissions"],
+  columns: API_KEY_COLUMNS,
+});
 
 /** Rows of a Postgres database in and out, in the order of ids as bytes, items in that of their digests. */
 export function createPostgresTransfer(session: Session): RowTransfer {
@@ -133,6 +143,10 @@ export function createPostgresTransfer(session: Session): RowTransfer {
       const place = parts === null ? Buffer.alloc(0) : placeOf(parts.namespace, parts.key);
       const rows = await session.query<ItemColumns>(ITEMS, [limit, place]);
       return rows.map((row) => itemRow(itemOf(row)));
+    },
+    async apiKeys(after, limit) {
+      const rows = await session.query<ApiKeyColumns>(API_KEYS, [limit, toText(after ?? "")]);
+      return rows.map((row) => apiKeyRow(apiKeyOf(row)));
     },
   };
   const writers = createTransferWriters(session);

@@ -4,16 +4,18 @@ import type { MetadataStore } from "../../core/metadata-store.js";
 import { migrate } from "../../databases/sqlite/migrate.js";
 import type { SqliteDatabase } from "../../databases/sqlite/open.js";
 import { MEMORY } from "../../databases/sqlite/uri.js";
+import { createSqliteApiKeys } from "./api-keys.js";
 import { createSqliteAssistants } from "./assistants.js";
 import { createSqliteItems } from "./items.js";
 import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./migrations.js";
 import { createSqliteRuns } from "./runs.js";
 import { createSession } from "./session.js";
+import { createSqliteStreamTickets } from "./stream-tickets.js";
 import { createSqliteThreads } from "./threads.js";
 import { createSqliteTransfer } from "./transfer.js";
 
 /**
- * Assistants, threads and runs in a SQLite database; brings its tables up to date.
+ * Assistants, threads, runs and API keys in a SQLite database; brings its tables up to date.
  * @param opened closed with the store
  * @throws HeddleError `STORAGE_UNAVAILABLE` when the tables are newer than this version
  */
@@ -30,6 +32,8 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
     assistants: createSqliteAssistants(session),
     threads: createSqliteThreads(session),
     runs: createSqliteRuns(session),
+    keys: createSqliteApiKeys(session),
+    tickets: createSqliteStreamTickets(session),
     ping: () => session.read(() => void session.sql("SELECT 1").get()),
     async close() {
       session.flush();

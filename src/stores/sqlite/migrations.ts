@@ -119,6 +119,30 @@ CREATE INDEX threads_queue ON threads (head_due_at, head_run_id, head_retry_at) 
 -- followed by the event protocol
 ALTER TABLE threads ADD COLUMN watched INTEGER NOT NULL DEFAULT 0;
 `,
+  `
+-- of the secret there is only its SHA-256
+CREATE TABLE api_keys (
+  key_id TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  label TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  tenant TEXT,
+  -- JSON array
+  permissions TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  revoked_at INTEGER
+) WITHOUT ROWID;
+CREATE INDEX api_keys_by_digest ON api_keys (digest);
+
+CREATE TABLE stream_tickets (
+  digest TEXT PRIMARY KEY,
+  caller TEXT NOT NULL,
+  thread_id TEXT,
+  expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX stream_tickets_by_expires_at ON stream_tickets (expires_at);
+`,
 ];
 
 /** Table of the long-term store. Only ever append to this list. */

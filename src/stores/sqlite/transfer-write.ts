@@ -3,6 +3,7 @@ import { namespaceText } from "../../core/item-namespace.js";
 import { toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import { columnText, valueOf } from "../transfer-rows.js";
+import { apiKeyColumns } from "./api-keys.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, putThread } from "./thread-rows.js";
 
@@ -104,6 +105,7 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
     },
 
     items: (row) => writeItem(session, row),
+    apiKeys: (row) => writeApiKey(session, row),
   };
 }
 
@@ -116,6 +118,10 @@ function writeItem(session: Session, row: TransferRow): void {
     created_at: createdAt,
     updated_at: updatedAt,
   });
+}
+
+function writeApiKey(session: Session, row: TransferRow): void {
+  upsert(session, "api_keys", ["key_id"], { ...apiKeyColumns(valueOf("apiKeys", row)) });
 }
 
 /** Insert a row, or replace the other columns of the one with the same key. */

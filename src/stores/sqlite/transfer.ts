@@ -1,6 +1,7 @@
 import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
 import { namespaceText } from "../../core/item-namespace.js";
 import {
+  apiKeyRow,
   assistantRow,
   itemKeyParts,
   runRow,
@@ -9,6 +10,7 @@ import {
   versionRow,
   itemRow,
 } from "../transfer-rows.js";
+import { type ApiKeyColumns, apiKeyOf } from "./api-keys.js";
 import { itemOf, type ItemColumns } from "./items.js";
 import {
   type AssistantColumns,
@@ -117,6 +119,13 @@ export function createSqliteTransfer(session: Session): RowTransfer {
         (row) => row.item_value.length,
       );
     },
+    apiKeys: (after, limit) =>
+      page<ApiKeyColumns>(
+        { sql: "SELECT * FROM api_keys WHERE key_id > ? ORDER BY key_id", parameters: [after ?? ""] },
+        limit,
+        (row) => apiKeyRow(apiKeyOf(row)),
+        (row) => row.permissions.length,
+      ),
   };
 
   return {

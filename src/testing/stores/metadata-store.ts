@@ -1,12 +1,14 @@
 import type { MetadataStore } from "../../core/metadata-store.js";
+import { testApiKeyStore } from "./api-key-store.js";
 import { testAssistantStore } from "./assistant-store.js";
 import { testRunStore } from "./run-store.js";
+import { testStreamTicketStore } from "./stream-ticket-store.js";
 import { type StoreSuite, withStoreOf } from "./suite.js";
 import { testThreadStore } from "./thread-store.js";
 import { watchCases } from "./thread-watch.js";
 import { testTransfer } from "./transfer.js";
 
-/** The contract of a {@link MetadataStore}: its three parts, and itself. */
+/** The contract of a {@link MetadataStore}: its parts, and itself. */
 export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
   const { describe, it, expect } = suite.vitest;
   const withStore = withStoreOf(suite);
@@ -23,5 +25,7 @@ export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
   testThreadStore(suite);
   testRunStore(suite);
   describe(`Watched threads: ${suite.name}`, () => watchCases(suite, withStore));
+  testApiKeyStore(suite);
+  testStreamTicketStore(suite);
   testTransfer(suite);
 }

@@ -132,6 +132,20 @@ const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
       updatedAt: 1_700_000_000_001 + n,
     },
   })),
+  apiKeys: [1, 2, 3].map((n) => ({
+    key: uuid(0x30 + n),
+    value: {
+      keyId: uuid(0x30 + n),
+      digest: String(n).repeat(64),
+      label: `é \u0001 \ud83d\ude00 ' "`,
+      identity: "ada",
+      tenant: n === 1 ? null : "acme",
+      permissions: n === 1 ? [] : ["threads:*", "a\u0000b"],
+      createdAt: 1_700_000_000_000 + n,
+      expiresAt: n === 2 ? 1_800_000_000_000 : null,
+      revokedAt: n === 3 ? 1_700_000_000_009 : null,
+    },
+  })),
 };
 
 const sorted = (rows: readonly TransferRow[]): readonly TransferRow[] =>
@@ -265,6 +279,10 @@ function writeCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
       expect(sorted(await readAll(transfer, "threads"))).toEqual(sorted(changed));
       expect(sorted(await readAll(transfer, "runs"))).toEqual(sorted(ended));
       expect(sorted(await readAll(transfer, "items"))).toEqual(sorted(items));
+      const keys = ROWS.apiKeys.map(({ key, value }) => ({ key, value: { ...value, revokedAt: 1_900_000_000_000 } }));
+      await transfer.write({ kind: "apiKeys", rows: keys });
+      expect(sorted(await readAll(transfer, "apiKeys"))).toEqual(sorted(keys));
+      expect((await store.keys.findByDigest({ digest: "2".repeat(64) }))?.key).toEqual(keys[1]?.value);
       for (const kind of ["assistants", "assistantVersions"] as const) {
         expect(sorted(await readAll(transfer, kind))).toEqual(sorted(ROWS[kind]));
       }
@@ -332,7 +350,7 @@ function orderCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
   it(
     "names the kinds in the order in which they refer to one another, and refuses what refers to nothing",
     withTransfer(suite, withStore, async ({ transfer }) => {
-      expect(TRANSFER_KINDS).toEqual(["assistants", "assistantVersions", "threads", "runs", "items"]);
+      expect(TRANSFER_KINDS).toEqual(["assistants", "assistantVersions", "threads", "runs", "items", "apiKeys"]);
       await expect(transfer.write({ kind: "runs", rows: ROWS.runs })).rejects.toMatchObject({
         code: "THREAD_NOT_FOUND",
       });
