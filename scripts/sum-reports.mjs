@@ -2,10 +2,10 @@
  * Sum up the reports of all test runners: `node scripts/sum-reports.mjs <failed steps>`, reports in the folder REPORTS.
  * Prints `N passed, N failed` as the last line. A missing report or a failed step without a failed test is a failure: a suite
  * that did not run has not passed. Skipped tests (a contract's case for what a driver cannot do) are told, and count for
- * neither.
+ * neither. A test that passed at its second try is named: it is a defect of the test or of the product.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 
 const failedSteps = Number(process.argv[2] ?? 0);
 const read = (name) => {
@@ -20,10 +20,21 @@ function counts(name, text) {
     const [failed, skipped] = [of("failures") + of("errors"), of("skipped")];
     return { failed, passed: of("tests") - failed - skipped, skipped };
   }
-  const { numPassedTests, numFailedTests, numPendingTests = 0, numFailedTestSuites = 0 } = JSON.parse(text);
+  const {
+    numPassedTests,
+    numFailedTests,
+    numPendingTests = 0,
+    numFailedTestSuites = 0,
+    testResults,
+  } = JSON.parse(text);
   // A file that does not load has no tests that could fail.
   const failed = Math.max(numFailedTests, Math.min(numFailedTestSuites, 1));
-  return { failed, passed: numPassedTests, skipped: numPendingTests };
+  const retried = (testResults ?? []).flatMap(({ name: file, assertionResults }) =>
+    assertionResults
+      .filter(({ status, failureMessages }) => status === "passed" && failureMessages.length > 0)
+      .map(({ fullName, failureMessages }) => ({ file: relative(".", file), fullName, reason: failureMessages[0] })),
+  );
+  return { failed, passed: numPassedTests, skipped: numPendingTests, retried };
 }
 
 let [passed, failed] = [0, 0];
@@ -31,6 +42,9 @@ for (const name of ["vitest.json", "python.xml", "examples.json", "browser.json"
   const one = counts(name, read(name));
   const note = one.note ?? (one.skipped > 0 ? `${one.skipped} skipped` : "");
   console.log(`${name}: ${one.passed} passed, ${one.failed} failed${note && `, ${note}`}`);
+  for (const { file, fullName, reason } of one.retried ?? []) {
+    console.log(`  at its second try: ${file}: ${fullName}: ${reason.split("\n")[0].slice(0, 200)}`);
+  }
   passed += one.passed;
   failed += one.failed;
 }
