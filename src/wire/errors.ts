@@ -1,3 +1,4 @@
+import { isAuthRefusal } from "../core/auth.js";
 import type { ErrorCode, HeddleError } from "../core/errors.js";
 import { ERROR_MESSAGES, errorName, isHeddleError } from "../core/errors.js";
 
@@ -32,9 +33,14 @@ const STATUS: Record<ErrorCode, number> = {
   LEASE_LOST: 500,
   EVENTS_GONE: 410,
   PAYLOAD_TOO_LARGE: 413,
+  URI_TOO_LONG: 414,
+  HEADERS_TOO_LARGE: 431,
+  RATE_LIMITED: 429,
+  LIMIT_REACHED: 429,
   SHUTTING_DOWN: 503,
   CONFIG_INVALID: 500,
   STORAGE_UNAVAILABLE: 503,
+  DECRYPTION_FAILED: 500,
   SCHEME_UNKNOWN: 500,
   DEPENDENCY_MISSING: 500,
   INTERNAL: 500,
@@ -45,6 +51,8 @@ export interface ErrorReply {
   readonly status: number;
   /** `{"detail": …}`; both SDKs look there. */
   readonly body: string;
+  /** Of a refusal that has its own (docs/wire/langgraph-api.md §7.2). */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -52,6 +60,10 @@ export interface ErrorReply {
  * which may hold secrets; it is in the log under that id.
  */
 export function encodeError(error: HeddleError, requestId: string): ErrorReply {
+  // Its words were chosen for the client.
+  if (isAuthRefusal(error)) {
+    return { status: error.status, body: JSON.stringify({ detail: error.message }), headers: error.headers };
+  }
   const status = STATUS[error.code];
   const detail = status < 500 ? error.message : `${ERROR_MESSAGES[error.code]} (request ${requestId})`;
   return { status, body: JSON.stringify({ detail }) };
