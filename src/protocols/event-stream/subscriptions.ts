@@ -66,10 +66,11 @@ export class Subscriptions {
 
   /** @throws what following the thread throws */
   async add(id: string, filter: ThreadEventFilter, position: EventPosition): Promise<Subscribed> {
-    const fromSeq = typeof position === "object" ? position.afterSeq + 1 : 0;
-    const subscription: Subscription = { id, filter, position: fromSeq, started: false };
     const shows = (): boolean => showsValues(filter) || this.#some((other) => showsValues(other.filter));
     const cursor = await this.#deps.follow(position, shows);
+    // Beyond the newest event is from now on, as in the log: the thread may be another one of the same id.
+    const fromSeq = typeof position === "object" ? Math.min(position.afterSeq, cursor.newestSeq) + 1 : 0;
+    const subscription: Subscription = { id, filter, position: fromSeq, started: false };
     const first = cursor.isBehind ? await cursor.next() : null;
     if (this.#closed) cursor.close();
     this.#byId.set(id, subscription);
