@@ -67,8 +67,12 @@ export async function* diagnosePostgres(
         return Number((await database.query({ name: "", text }))[0]?.["now"]);
       }),
     );
-    // Prepared by name, as everything a server sends: a pooler without support for that fails here.
+    // Prepared by name, as everything a server sends: a pooler without support for that shows here.
     yield await pingFinding(() => database.query({ name: "heddle_doctor", text: "SELECT 1" }));
+    if (!database.preparesStatements()) {
+      const detail = "a pooler does not carry prepared statements: they are sent as text, which is slower";
+      yield warning("statements", detail, "PgBouncer 1.21 or newer with max_prepared_statements above 0 carries them.");
+    }
     yield poolFinding(facts, context.maxConnections ?? 10, parts);
     if (parts !== "checkpoints") yield* sessionFindings(database);
   } finally {

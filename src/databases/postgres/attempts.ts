@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from "pg";
 import { HeddleError } from "../../core/errors.js";
-import { isConnectionLost, isNotSent, isSqlState, isStalePlan, storageUnavailable } from "./failures.js";
+import { isConnectionLost, isNotCarried, isNotSent, isSqlState, isStalePlan, storageUnavailable } from "./failures.js";
 
 /** How patient statements are, in milliseconds. */
 export interface Patience {
@@ -34,7 +34,14 @@ export interface Attempts {
 /** Thrown by work that has not begun: its first statement found the connection dead. */
 export class NotBegun extends Error {}
 
-export function createAttempts(pool: Pool, name: string, waitMs: number): Attempts {
+/** @param params.onNotCarried a pooler does not carry prepared statements: from now on work must send its statements without names */
+export function createAttempts(params: {
+  readonly pool: Pool;
+  readonly name: string;
+  readonly waitMs: number;
+  readonly onNotCarried: () => void;
+}): Attempts {
+  const { pool, name, waitMs, onNotCarried } = params;
   const openedAt = new WeakMap<PoolClient, number>();
   let lostAt = -1;
   let closed = false;
@@ -65,7 +72,9 @@ export function createAttempts(pool: Pool, name: string, waitMs: number): Attemp
       if (client === undefined) return { kind: "failed", error, isSafe: isConnectionLost(error), isLost: false };
       const isLost = isConnectionLost(error);
       if (isLost) lostAt = performance.now();
-      const isStale = isStalePlan(error);
+      const isForeign = isNotCarried(error);
+      if (isForeign) onNotCarried();
+      const isStale = isForeign || isStalePlan(error);
       client.release(isLost || isStale || thrown instanceof NotBegun);
       if (isStale || isSqlState(error, "40P01", "40001")) return { kind: "conflict", error };
       return { kind: "failed", error, isSafe: isNotSent(error) || thrown instanceof NotBegun, isLost };

@@ -52,13 +52,17 @@ export function isConnectionLost(error: unknown): boolean {
   return error instanceof Error && LOST_TEXTS.some((text) => error.message.startsWith(text));
 }
 
-/**
- * The server has forgotten a prepared statement (26000: a pooler in between), or its result has changed with a migration
- * (0A000): it was not carried out, and a new connection prepares it anew.
- */
+/** The result of a prepared statement has changed with a migration: it was not carried out, and a new connection prepares it anew. */
 export function isStalePlan(error: unknown): boolean {
-  const code = codeOf(error);
-  return code === "26000" || (code === "0A000" && error instanceof Error && error.message.startsWith("cached plan"));
+  return codeOf(error) === "0A000" && error instanceof Error && error.message.startsWith("cached plan");
+}
+
+/**
+ * A prepared statement is not where it was prepared (26000), or somebody else's is there (42P05): a pooler in between lends
+ * another connection for each transaction. The statement was not carried out.
+ */
+export function isNotCarried(error: unknown): boolean {
+  return ["26000", "42P05"].includes(codeOf(error));
 }
 
 /** Whether the server refused with one of these SQLSTATEs; also asks what a wrapped error was caused by. */

@@ -10,7 +10,7 @@ import { describePostgresUri, postgresUri } from "./uri.js";
 
 export { isSqlState } from "./failures.js";
 
-/** A statement with a name of its own, prepared once per connection. */
+/** A statement with a name of its own, prepared once per connection; where a pooler does not carry that, sent as text. */
 export interface Statement {
   /** Unique per text in the process. `""`: not prepared. */
   readonly name: string;
@@ -48,6 +48,8 @@ export interface PostgresDatabase extends SqlClient {
   readonly name: string;
   /** Whether another driver of this application has the same database open. */
   isShared(): boolean;
+  /** False once a pooler was seen to lose prepared statements: they are sent as text since. */
+  preparesStatements(): boolean;
   /**
    * BEGIN, `work`, COMMIT on one connection; ROLLBACK when it throws. Repeated as a whole when its connection could not be had
    * or was dead before, and after a deadlock or serialization failure (40P01, 40001).
@@ -110,7 +112,17 @@ async function connect(
   const name = describePostgresUri(uri);
   // Without a listener the error of an idle connection ends the process (design §7.12).
   pool.on("error", (error) => logger?.warn({ err: error, database: name }, "An idle database connection was lost"));
-  const attempts = createAttempts(pool, name, waitMs);
+  let isPrepared = true;
+  const onNotCarried = (): void => {
+    if (!isPrepared) return;
+    isPrepared = false;
+    logger?.warn(
+      { database: name },
+      "A pooler does not carry prepared statements: they are sent as text, which is slower",
+    );
+  };
+  const attempts = createAttempts({ pool, name, waitMs, onNotCarried });
+  const named = (statement: Statement): Statement => (isPrepared ? statement : { ...statement, name: "" });
   let listener: PostgresListener | undefined;
 
   const database: Omit<PostgresDatabase, "isShared"> = {
@@ -119,8 +131,9 @@ async function connect(
     directUri,
     name,
     query: (statement, values = []) =>
-      attempts.run((client, again) => send(client, statement, values, again), statement.idempotent === true),
-    transaction: (work) => attempts.run((client) => inTransaction(client, work), false),
+      attempts.run((client, again) => send(client, named(statement), values, again), statement.idempotent === true),
+    transaction: (work) => attempts.run((client) => inTransaction(client, work, named), false),
+    preparesStatements: () => isPrepared,
     listener: () =>
       (listener ??= createListener({ pg, connectionString: directConnectionString, name, ...(logger && { logger }) })),
     async close() {
@@ -152,7 +165,11 @@ function readableUri(pg: typeof pgModule, uri: string): string {
   }
 }
 
-async function inTransaction<T>(client: PoolClient, work: (client: SqlClient) => Promise<T>): Promise<T> {
+async function inTransaction<T>(
+  client: PoolClient,
+  work: (client: SqlClient) => Promise<T>,
+  named: (statement: Statement) => Statement,
+): Promise<T> {
   try {
     // One round trip. Whoever is paused or cut off between two statements would keep his locks from everybody else.
     await client.query(`BEGIN; SET LOCAL idle_in_transaction_session_timeout = ${IDLE_IN_TRANSACTION_MS}`);
@@ -160,7 +177,7 @@ async function inTransaction<T>(client: PoolClient, work: (client: SqlClient) =>
     throw isConnectionLost(error) ? new NotBegun("BEGIN", { cause: error }) : error;
   }
   try {
-    const result = await work({ query: (statement, values = []) => send(client, statement, values) });
+    const result = await work({ query: (statement, values = []) => send(client, named(statement), values) });
     await client.query("COMMIT");
     return result;
   } catch (error) {
