@@ -1,8 +1,8 @@
 import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
 import { toJsonbText, toText } from "../databases/postgres/storable.js";
 import { leaseTables } from "./postgres-lease.js";
-import type { Put } from "./postgres-put.js";
-import type { PutWrites } from "./postgres-writes.js";
+import { type Put, SAME_BLOB } from "./postgres-put.js";
+import { FIRST_WRITE, type PutWrites } from "./postgres-writes.js";
 import { versionOf } from "./stored-checkpoint.js";
 
 /** What one statement stores together. */
@@ -16,7 +16,10 @@ export interface Batch {
 export interface BatchResult {
   /** Whether the lease of a put or of writes held; without one it does. */
   readonly held: (operation: Put | PutWrites) => boolean;
-  /** False: no checkpoint was stored, because a version of one is taken by another value, or one is there already. */
+  /**
+   * False: a checkpoint at least whose lease held was not stored. When a version is taken by another value none was; when one was there
+   * already the others were. Each may be stored again, by itself: what it finds of its own it writes over.
+   */
   readonly complete: boolean;
 }
 
@@ -27,7 +30,8 @@ interface BatchRow extends SqlRow {
 
 /**
  * Store checkpoints and pending writes of any number of runs by one statement and one commit. Operations whose lease is lost
- * are left out; checkpoints are stored all or none. Keys must differ within a batch.
+ * are left out. The writes of the others are stored in any case, their checkpoints unless the result is not `complete`. Keys must differ
+ * within a batch.
  */
 export async function storeBatch(database: SqlClient, { puts, writes }: Batch): Promise<BatchResult> {
   const payload = new Payload();
@@ -147,7 +151,6 @@ function batchStatement(isLeased: boolean): Statement {
   const put = ["text", "text", "text", "text", "int", "int", "int", "int", "int"];
   const blob = ["int", "text", "text", "text", "int", "int"];
   const write = ["text", "text", "text", "text", "text", "int", "text", "text", "int", "int", "int"];
-  // A value that is there already is "stored" when it is the same: see the statement of a single put.
   const text = `WITH ${isLeased ? `${leaseTables(28)},` : ""}
     put AS MATERIALIZED (
       SELECT * FROM ${unnest(1, put)} WITH ORDINALITY AS p (thread_id, checkpoint_ns, checkpoint_id, parent_id,
@@ -159,8 +162,7 @@ function batchStatement(isLeased: boolean): Statement {
     fresh AS (
       INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob)
       SELECT v.thread_id, v.checkpoint_ns, v.channel, v.version, v.type, ${slice("v.at", "v.length")} FROM value v
-      ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = excluded.type
-        WHERE b.type = excluded.type AND b.blob IS NOT DISTINCT FROM excluded.blob
+      ${SAME_BLOB}
       RETURNING 1),
     written AS (
       INSERT INTO checkpoint_writes AS w
@@ -170,9 +172,7 @@ function batchStatement(isLeased: boolean): Statement {
       FROM ${unnest(16, write)} AS r (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, at,
         length, lease)
       WHERE ${held("r.lease")}
-      ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE
-        SET channel = excluded.channel, type = excluded.type, blob = excluded.blob, task_path = excluded.task_path
-        WHERE w.idx < 0),
+      ${FIRST_WRITE}),
     saved AS (
       INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, checkpoint, metadata)
       SELECT p.thread_id, p.checkpoint_ns, p.checkpoint_id, p.parent_id,

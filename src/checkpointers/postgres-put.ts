@@ -113,6 +113,13 @@ export function valuesList(first: number, rows: number, types: readonly string[]
   return Array.from({ length: rows }, (_, at) => row(at)).join(", ");
 }
 
+/**
+ * Of an insert into `checkpoint_blobs AS b`: a value that is there already is returned, as "stored", when it is the same. DO UPDATE looks
+ * at the newest row, also when another transaction has just committed it, and locks it.
+ */
+export const SAME_BLOB = `ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = excluded.type
+      WHERE b.type = excluded.type AND b.blob IS NOT DISTINCT FROM excluded.blob`;
+
 const NONE = "SELECT NULL::text AS found WHERE false";
 
 /**
@@ -129,14 +136,11 @@ function putStatement(options: {
   const leaseAt = 10;
   const valuesAt = leaseAt + (isLeased ? 2 : 0);
   const held = isLeased ? "EXISTS (SELECT FROM lease)" : "true";
-  // A value that is there already is "stored" when it is the same: DO UPDATE looks at the newest row, also when another
-  // transaction has just committed it, and locks it.
   const fresh = `INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob)
     SELECT $1, $2, v.* FROM (VALUES ${valuesList(valuesAt, rows, ["text", "text", "text", "bytea"])})
       AS v (channel, version, type, blob)
     WHERE v.channel IS NOT NULL AND ${held}
-    ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = excluded.type
-      WHERE b.type = excluded.type AND b.blob IS NOT DISTINCT FROM excluded.blob
+    ${SAME_BLOB}
     RETURNING b.channel AS found`;
   const known = `SELECT checkpoint_id, checkpoint ->> '${ALIASES_KEY}' AS found FROM checkpoints
     WHERE thread_id = $1 AND checkpoint_ns = $2 AND checkpoint_id IN ($3, $4) AND checkpoint ? '${ALIASES_KEY}'`;

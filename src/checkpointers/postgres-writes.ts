@@ -51,6 +51,11 @@ async function store(
   if (lease !== undefined && row?.held !== true) throw leaseLost(lease, "its writes were");
 }
 
+/** Of an insert into `checkpoint_writes AS w`: special channels (index below 0) are replaced, of the others the first write stays. */
+export const FIRST_WRITE = `ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE
+      SET channel = excluded.channel, type = excluded.type, blob = excluded.blob, task_path = excluded.task_path
+      WHERE w.idx < 0`;
+
 function writesStatement(rows: number, isLeased: boolean): Statement {
   const leaseAt = 6;
   const valuesAt = leaseAt + (isLeased ? 2 : 0);
@@ -59,9 +64,7 @@ function writesStatement(rows: number, isLeased: boolean): Statement {
     SELECT $1, $2, $3, $4, $5, v.* FROM (VALUES ${valuesList(valuesAt, rows, ["int", "text", "text", "bytea"])})
       AS v (idx, channel, type, blob)
     WHERE v.idx IS NOT NULL ${isLeased ? "AND EXISTS (SELECT FROM lease)" : ""}
-    ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx) DO UPDATE
-      SET channel = excluded.channel, type = excluded.type, blob = excluded.blob, task_path = excluded.task_path
-      WHERE w.idx < 0`;
+    ${FIRST_WRITE}`;
   const text = isLeased
     ? `WITH ${leaseTable(leaseAt)}, saved AS (${insert}) SELECT EXISTS (SELECT FROM lease) AS held`
     : insert;
