@@ -1,3 +1,4 @@
+import type { RestlessLog } from "../core/event-log.js";
 import type { RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import type { Evicted } from "./read-position.js";
@@ -126,7 +127,10 @@ export interface EventStorage {
     readonly beforeSeq: number;
     readonly bytes: number;
   }): Promise<{ readonly freedBytes: number; readonly evictedToSeq: number }>;
-  /** Keep a log at least until `ms` after its seal, which may be still to come. Nothing happens to one that is not there. */
+  /**
+   * Keep a log at least until `ms` after its seal, which may be still to come. Nothing happens to one that is not there, nor to a
+   * lasting one: that is never sealed.
+   */
   keep(run: RunRef, ms: number): Promise<void>;
   /** Forget a log and its events; one that is not there is no error. */
   delete(run: RunRef): Promise<void>;
@@ -149,7 +153,7 @@ export interface EventStorage {
   /** Logs that were never sealed, and are not lasting, oldest first, at most `limit` after the first `skip` (default 0). */
   unsealed(limit: number, skip?: number): Promise<readonly RunRef[]>;
   /** Lasting logs that do not rest, at most `limit` after the first `skip` (default 0), in an order of the storage's own. */
-  restless(limit: number, skip?: number): Promise<readonly RunRef[]>;
+  restless(limit: number, skip?: number): Promise<readonly RestlessLog[]>;
   /**
    * Lasting logs that ever had an event, by their run ids, at most `limit` after `after`. A storage that forgets heads by itself
    * when nobody writes to them names none.

@@ -8,14 +8,14 @@ import { TurnBatch } from "./turn-batch.js";
 const GATHER_MS = 50;
 
 /**
- * When stored logs are written: at once, batched by turns of the event loop, where somebody reads along; otherwise 50 ms
+ * When stored logs are written: at once, batched by turns of the event loop, where somebody reads along or may come back for all of it; otherwise 50 ms
  * later, or with the run's end. Most runs are shorter, so that they cost one write.
  */
 export class GatheredWrites {
   readonly #writer: StoredLogWriter;
   readonly #clock: Clock;
   readonly #batch: TurnBatch;
-  /** Whether a log's writer hears of readers elsewhere. */
+  /** Whoever would see a write at once is known here: a storage tells of readers elsewhere, or those get no hints and look by themselves. */
   readonly #knowsReaders: boolean;
   #unread = new Set<StoredLog>();
   #timer: Timer | null = null;

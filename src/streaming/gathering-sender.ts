@@ -3,7 +3,7 @@ import { TurnBatch } from "./turn-batch.js";
 /** How long `close` waits for what is being sent. */
 const CLOSE_MS = 1_000;
 
-/** Sends what a dispatcher has gathered, one request at a time: what comes meanwhile is the next one. */
+/** Sends what has been gathered (a dispatcher's announcements, hints of events), one request at a time: what comes meanwhile is the next one. */
 export class GatheringSender {
   readonly #send: () => Promise<unknown> | null;
   readonly #batch = new TurnBatch(() => this.#start());

@@ -3,6 +3,9 @@ import type { EpochMs } from "../core/json.js";
 /** How long a lasting log is kept that was begun for a reader, that nobody has written to, and that nobody reads. */
 export const UNUSED_MS = 3_600_000;
 
+/** When the head of a lasting log without events expires, in storages that keep such heads. */
+export const NEVER = Number.MAX_SAFE_INTEGER;
+
 const NUMBERS_SINCE_MS = 1_600_000_000_000;
 
 /**

@@ -13,8 +13,6 @@ const COLLECTIONS = {
 
 /** Larger batches are kept beside the head, in parts. */
 export const MAX_INLINE_BYTES = 256 * 1024;
-/** When the head of a lasting log without events expires. */
-export const NEVER = Number.MAX_SAFE_INTEGER;
 /** A document of MongoDB holds 16 MiB. */
 const PART_BYTES = 8 * 1024 * 1024;
 
@@ -56,7 +54,7 @@ export interface HeadDocument {
   readonly spilledSeq: number;
   readonly tail: readonly Batch[];
   readonly sealedAt: EpochMs | null;
-  /** Of a lasting log: set while it rests, {@link NEVER} once its events are gone. */
+  /** Of a lasting log: set while it rests, `NEVER` (lasting-logs) once its events are gone. */
   readonly expiresAt: EpochMs | null;
   /** At least so long after its seal it is kept. */
   readonly keepMs: number;

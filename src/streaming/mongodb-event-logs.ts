@@ -3,13 +3,13 @@ import { isDuplicateKey } from "../databases/mongodb/failures.js";
 import {
   eventsOf,
   makeBatch,
-  NEVER,
   type Batch,
   type BatchDocument,
   type EventCollections,
   type HeadDocument,
   type HeadWithoutTail,
 } from "./mongodb-event-documents.js";
+import { NEVER } from "./lasting-logs.js";
 
 const WITHOUT_TAIL = { tail: 0 } as const;
 

@@ -1,4 +1,6 @@
+import type { Filter, FindOptions } from "mongodb";
 import type { DriverContext } from "../core/driver.js";
+import type { RestlessLog } from "../core/event-log.js";
 import type { RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
 import { migrate } from "../databases/mongodb/migrate.js";
@@ -16,6 +18,8 @@ import {
 import { evict } from "./mongodb-event-evict.js";
 import { empty, findHead, findHeads, findWholeHead, purge, spill } from "./mongodb-event-logs.js";
 import { writeLogs } from "./mongodb-event-write.js";
+
+type RefDocument = Pick<HeadDocument, "_id" | "threadId" | "leaseToken">;
 
 /** Events that a head keeps, more or less. */
 const TAIL_BYTES = 16 * 1024;
@@ -141,7 +145,10 @@ class MongoEventStorage implements EventStorage {
     const { heads } = this.#collections;
     const { runId: _id, threadId } = run;
     await this.#retrying(async () => {
-      const pending = await heads.updateOne({ _id, threadId, sealedAt: null }, { $max: { keepMs: ms } });
+      const pending = await heads.updateOne(
+        { _id, threadId, sealedAt: null, lasting: { $exists: false } },
+        { $max: { keepMs: ms } },
+      );
       if (pending.matchedCount === 1) return;
       const head = await findHead(this.#collections, run);
       if (head === null || head.sealedAt === null || head.deleted === true) return;
@@ -193,48 +200,35 @@ class MongoEventStorage implements EventStorage {
   }
 
   async unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
-    const { heads } = this.#collections;
-    const found = await this.#retrying(() =>
-      heads
-        .find({ sealedAt: null, lasting: { $exists: false } })
-        .sort({ createdAt: 1 })
-        .skip(skip)
-        .limit(limit)
-        .project<HeadWithoutTail>({ _id: 1, threadId: 1 })
-        .toArray(),
-    );
-    return found.map(toRef);
+    const unsealed = { sealedAt: null, lasting: { $exists: false } };
+    return (await this.#page(unsealed, { sort: { createdAt: 1 }, skip, limit })).map(toRef);
   }
 
-  async restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
-    const { heads } = this.#collections;
-    const found = await this.#retrying(() =>
-      heads
-        .find({ lasting: true, expiresAt: null })
-        .sort({ _id: 1 })
-        .skip(skip)
-        .limit(limit)
-        .project<HeadWithoutTail>({ _id: 1, threadId: 1 })
-        .toArray(),
-    );
-    return found.map(toRef);
+  async restless(limit: number, skip = 0): Promise<readonly RestlessLog[]> {
+    const found = await this.#page({ lasting: true, expiresAt: null }, { sort: { _id: 1 }, skip, limit });
+    return found.map(({ _id, threadId, leaseToken }) => ({ runId: _id, threadId, leaseToken }));
   }
 
   async lasting(limit: number, after: string | null): Promise<readonly RunRef[]> {
-    const { heads } = this.#collections;
-    const found = await this.#retrying(() =>
-      heads
-        .find({ lasting: true, nextSeq: { $gt: 0 }, sealedAt: null, _id: { $gt: after ?? "" } })
-        .sort({ _id: 1 })
-        .limit(limit)
-        .project<HeadWithoutTail>({ _id: 1, threadId: 1 })
-        .toArray(),
-    );
-    return found.map(toRef);
+    const lasting: Filter<HeadDocument> = {
+      lasting: true,
+      nextSeq: { $gt: 0 },
+      sealedAt: null,
+      _id: { $gt: after ?? "" },
+    };
+    return (await this.#page(lasting, { sort: { _id: 1 }, limit })).map(toRef);
   }
 
   async close(): Promise<void> {
     await this.#database.close();
+  }
+
+  /** Of heads, what says whose they are. */
+  #page(filter: Filter<HeadDocument>, options: Pick<FindOptions, "sort" | "skip" | "limit">): Promise<RefDocument[]> {
+    const projection = { _id: 1, threadId: 1, leaseToken: 1 };
+    return this.#retrying(() =>
+      this.#collections.heads.find<RefDocument>(filter, { ...options, projection }).toArray(),
+    );
   }
 
   #retrying<T>(work: () => Promise<T>): Promise<T> {

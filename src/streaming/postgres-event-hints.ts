@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { RunRef } from "../core/run.js";
 import type { PostgresDatabase } from "../databases/postgres/open.js";
 import type { LogWatch, WatchListener } from "./event-storage.js";
+import { GatheringSender } from "./gathering-sender.js";
 import { MAX_PAYLOAD_BYTES, noticePayload, parseNotice } from "./notice-payload.js";
 import { SQL } from "./postgres-event-statements.js";
 
@@ -28,8 +29,7 @@ export class PostgresEventHints {
   readonly #stops: (() => void)[] = [];
   #listener: WatchListener | null = null;
   #waiting = new Set<string>();
-  #sending: Promise<void> | null = null;
-  #closed = false;
+  readonly #sender = new GatheringSender(() => this.#sendWaiting());
 
   constructor(database: PostgresDatabase, onError: (error: unknown) => void) {
     this.#database = database;
@@ -76,29 +76,23 @@ export class PostgresEventHints {
 
   /** Tell other processes, some time soon. */
   send(runs: readonly { readonly runId: string }[]): void {
-    if (this.#closed) return;
     for (const { runId } of runs) this.#waiting.add(runId);
-    this.#sending ??= this.#sendWaiting().finally(() => {
-      this.#sending = null;
-    });
+    this.#sender.mark();
   }
 
   /** Sends what waits. */
   async close(): Promise<void> {
-    this.#closed = true;
     for (const stop of this.#stops.splice(0)) stop();
-    await this.#sending;
+    await this.#sender.close();
   }
 
-  async #sendWaiting(): Promise<void> {
-    while (this.#waiting.size > 0) {
-      const runIds = this.#waiting;
-      this.#waiting = new Set();
-      const payload = noticePayload([this.#origin, ...runIds]);
-      const isTooLong = Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES;
-      const values = [CHANNEL, isTooLong ? noticePayload([this.#origin, ALL]) : payload];
-      await this.#database.query(SQL.notify, values).catch(this.#onError);
-    }
+  #sendWaiting(): Promise<unknown> | null {
+    if (this.#waiting.size === 0) return null;
+    const payload = noticePayload([this.#origin, ...this.#waiting]);
+    const isTooLong = Buffer.byteLength(payload) > MAX_PAYLOAD_BYTES;
+    const values = [CHANNEL, isTooLong ? noticePayload([this.#origin, ALL]) : payload];
+    this.#waiting = new Set();
+    return this.#database.query(SQL.notify, values).catch(this.#onError);
   }
 
   #heard(payload: string): void {

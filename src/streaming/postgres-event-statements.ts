@@ -1,4 +1,5 @@
 import type { Statement } from "../databases/postgres/open.js";
+import { NEVER } from "./lasting-logs.js";
 
 /**
  * `heddle_event_logs`: one row per run's log. `followed`: a process that does not write it wants to hear of its growth; it has asked
@@ -42,9 +43,6 @@ export const EVENT_MIGRATIONS: readonly string[] = [
   CREATE INDEX heddle_event_logs_restless ON heddle_event_logs (run_id COLLATE "C") WHERE lasting AND expires_at IS NULL;
   CREATE INDEX heddle_event_logs_lasting ON heddle_event_logs (run_id COLLATE "C") WHERE lasting`,
 ];
-
-/** When the head of a lasting log without events expires. */
-const NEVER = Number.MAX_SAFE_INTEGER;
 
 const idempotent = true;
 const NOW = "COALESCE($1::bigint, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)";
@@ -202,7 +200,7 @@ export const SQL = {
     name: "heddle_event_keep",
     idempotent,
     text: `UPDATE heddle_event_logs SET keep_ms = greatest(keep_ms, $3), expires_at = greatest(expires_at, sealed_at + $3)
-      WHERE run_id = $1 AND thread_id = $2`,
+      WHERE run_id = $1 AND thread_id = $2 AND NOT lasting`,
   },
 
   /** $1 thread, $2 run or null for all of the thread. First the logs, then, by another snapshot, all that was ever written to them. */
@@ -246,7 +244,7 @@ export const SQL = {
   restless: {
     name: "heddle_event_restless",
     idempotent,
-    text: `SELECT run_id, thread_id FROM heddle_event_logs WHERE lasting AND expires_at IS NULL
+    text: `SELECT run_id, thread_id, lease_token FROM heddle_event_logs WHERE lasting AND expires_at IS NULL
       ORDER BY run_id COLLATE "C" LIMIT $1 OFFSET $2`,
   },
 

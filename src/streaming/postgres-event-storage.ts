@@ -1,5 +1,6 @@
 import type { StoreClock } from "../core/clock.js";
 import type { DriverContext } from "../core/driver.js";
+import type { RestlessLog } from "../core/event-log.js";
 import { asJsonText } from "../core/json.js";
 import type { RunEvent, RunEventKind } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
@@ -227,8 +228,9 @@ class PostgresEventStorage implements EventStorage {
     return (await this.#database.query<RefRow>(SQL.unsealed, [limit, skip])).map(toRef);
   }
 
-  async restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
-    return (await this.#database.query<RefRow>(SQL.restless, [limit, skip])).map(toRef);
+  async restless(limit: number, skip = 0): Promise<readonly RestlessLog[]> {
+    const rows = await this.#database.query<RefRow & { readonly lease_token: number }>(SQL.restless, [limit, skip]);
+    return rows.map((row) => ({ runId: row.run_id, threadId: row.thread_id, leaseToken: row.lease_token }));
   }
 
   async lasting(limit: number, after: string | null): Promise<readonly RunRef[]> {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { StoreClock } from "../core/clock.js";
 import type { DriverContext } from "../core/driver.js";
+import type { RestlessLog } from "../core/event-log.js";
 import { asJsonText } from "../core/json.js";
 import type { RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
@@ -26,8 +27,10 @@ const INDEX_MS = 7 * LIVE_MS;
 
 /**
  * Events in Redis: per run a stream, and a hash that says how far it goes, changed together by one script per write, which also
- * publishes one hint on the run's own channel. Both keys carry the run as hash tag. Two sorted sets name the logs that were not
- * sealed and those that wait for their expiry, a set per thread its runs: written before the log, so that no log is unknown to them.
+ * publishes one hint on the run's own channel. Their keys carry the run as hash tag, and so does the one that says for a minute that
+ * the log was deleted. Sorted sets name the logs that were not sealed, the lasting ones that do not rest, and those that wait for their
+ * expiry; a set per thread names its runs. A log is in its thread's and in one of the first two before it is written, so that none is
+ * unknown; the third follows its seal or its rest.
  * @param uri as for `redisUri`; a Redis that is away when it is opened is used when it comes
  */
 export async function openRedisEventStorage(
@@ -46,7 +49,7 @@ class RedisEventStorage implements EventStorage {
   readonly #clock: StoreClock | null;
   /** In hints, so that this process is not told what it did itself. */
   readonly #origin = randomUUID();
-  /** Unsealed logs that this process has put into the indexes. */
+  /** Logs that this process writes and has put into the indexes: neither sealed nor at rest, as far as it knows. */
   readonly #indexed = new Set<string>();
   #lastScore = 0;
 
@@ -199,25 +202,14 @@ class RedisEventStorage implements EventStorage {
     });
   }
 
-  unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
-    return this.#ask(async () => {
-      const runs = (await this.#redis.client.zrange(this.#unsealedKey, skip, skip + limit - 1)).map(refOf);
-      const heads = await this.heads(runs);
-      const left = runs.filter((_, index) => heads[index]?.sealed !== false);
-      // Expired by themselves, or sealed by a process that died before it said so.
-      if (left.length > 0) await this.#redis.client.zrem(this.#unsealedKey, ...left.map(memberOf));
-      return runs.filter((_, index) => heads[index]?.sealed === false);
-    });
+  async unsealed(limit: number, skip = 0): Promise<readonly RunRef[]> {
+    const open = await this.#open(this.#unsealedKey, { isOpen: (head) => !head.sealed, limit, skip });
+    return open.map(({ run }) => run);
   }
 
-  restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
-    return this.#ask(async () => {
-      const runs = (await this.#redis.client.zrange(this.#restlessKey, skip, skip + limit - 1)).map(refOf);
-      const heads = await this.heads(runs);
-      const left = runs.filter((_, index) => heads[index]?.resting !== false);
-      if (left.length > 0) await this.#redis.client.zrem(this.#restlessKey, ...left.map(memberOf));
-      return runs.filter((_, index) => heads[index]?.resting === false);
-    });
+  async restless(limit: number, skip = 0): Promise<readonly RestlessLog[]> {
+    const open = await this.#open(this.#restlessKey, { isOpen: (head) => !head.resting, limit, skip });
+    return open.map(({ run: { runId, threadId }, head }) => ({ runId, threadId, leaseToken: head.leaseToken }));
   }
 
   /** Their keys expire. */
@@ -227,6 +219,28 @@ class RedisEventStorage implements EventStorage {
 
   close(): Promise<void> {
     return this.#redis.close();
+  }
+
+  /** Logs that an index of open ones names, so far as they are. */
+  #open(
+    index: string,
+    page: { readonly isOpen: (head: LogHead) => boolean; readonly limit: number; readonly skip: number },
+  ): Promise<readonly { readonly run: RunRef; readonly head: LogHead }[]> {
+    const { isOpen, limit, skip } = page;
+    return this.#ask(async () => {
+      const runs = (await this.#redis.client.zrange(index, skip, skip + limit - 1)).map(refOf);
+      const heads = await this.heads(runs);
+      const open: { readonly run: RunRef; readonly head: LogHead }[] = [];
+      const left: RunRef[] = [];
+      runs.forEach((run, place) => {
+        const head = heads[place] ?? null;
+        if (head !== null && isOpen(head)) open.push({ run, head });
+        else left.push(run);
+      });
+      // Expired by themselves, or ended by a process that died before it said so.
+      if (left.length > 0) await this.#redis.client.zrem(index, ...left.map(memberOf));
+      return open;
+    });
   }
 
   #writeCall(write: LogWrite): ScriptCall {

@@ -22,8 +22,9 @@ export interface SealedLogsOptions {
 }
 
 /**
- * Finished runs' buffers, until their time is over: `ttlMs`, or `unreadTtlMs` when the run is not resumable and no reader
- * left before its end. An open reader that has not read all extends it once by `ttlMs`. All together hold `maxSealedBytes`: the oldest
+ * Buffers of logs that were sealed, and of lasting ones that rest, until their time is over: `ttlMs`, or `unreadTtlMs` when the log is
+ * not resumable and no reader left before its end. What that means is `release`'s: a log in memory is gone then or loses its events, a
+ * stored one leaves memory. An open reader that has not read all extends it once by `ttlMs`. All together hold `maxSealedBytes`: the oldest
  * go first, those that are being read only above twice that size.
  *
  * Two queues, one per lifetime, each in order of expiry: a look at the heads is all that a check costs.

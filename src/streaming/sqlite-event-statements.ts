@@ -1,5 +1,4 @@
-/** When the head of a lasting log without events expires. */
-const NEVER = Number.MAX_SAFE_INTEGER;
+import { NEVER } from "./lasting-logs.js";
 
 /** Rows of one multi-row insert. */
 export const INSERT_ROWS = 32;
@@ -92,7 +91,7 @@ export const SQL = {
       states_evicted_to = max(states_evicted_to, ?) WHERE log_id = ?`,
 
   keep: `UPDATE event_logs SET keep_ms = max(keep_ms, @ms), expires_at = max(expires_at, sealed_at + @ms)
-    WHERE run_id = @runId AND thread_id = @threadId`,
+    WHERE run_id = @runId AND thread_id = @threadId AND lasting = 0`,
 
   expired: `SELECT run_id, thread_id, lasting AND next_seq > 0 AS stays FROM event_logs WHERE expires_at <= ? AND run_id IS NOT NULL ORDER BY expires_at LIMIT ?`,
 
@@ -104,7 +103,7 @@ export const SQL = {
 
   unsealed: `SELECT run_id, thread_id FROM event_logs WHERE sealed_at IS NULL AND lasting = 0 AND run_id IS NOT NULL
     ORDER BY log_id LIMIT ? OFFSET ?`,
-  restless: `SELECT run_id, thread_id FROM event_logs WHERE lasting = 1 AND expires_at IS NULL AND run_id IS NOT NULL
+  restless: `SELECT run_id, thread_id, lease_token FROM event_logs WHERE lasting = 1 AND expires_at IS NULL AND run_id IS NOT NULL
     ORDER BY run_id LIMIT ? OFFSET ?`,
   lasting: `SELECT run_id, thread_id FROM event_logs WHERE lasting = 1 AND next_seq > 0 AND run_id > ? ORDER BY run_id LIMIT ?`,
 

@@ -1,6 +1,7 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { Clock } from "../core/clock.js";
 import type { DriverContext } from "../core/driver.js";
+import type { RestlessLog } from "../core/event-log.js";
 import { asJsonText } from "../core/json.js";
 import type { RunEvent, RunEventKind } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
@@ -43,6 +44,10 @@ interface EventRow {
 interface RefRow {
   readonly run_id: string;
   readonly thread_id: string;
+}
+
+interface RestlessRow extends RefRow {
+  readonly lease_token: number;
 }
 
 interface ExpiredRow extends RefRow {
@@ -217,8 +222,9 @@ class SqliteEventStorage implements EventStorage {
     return this.#opened.db.prepare<unknown[], RefRow>(SQL.unsealed).all(limit, skip).map(toRef);
   }
 
-  async restless(limit: number, skip = 0): Promise<readonly RunRef[]> {
-    return this.#opened.db.prepare<unknown[], RefRow>(SQL.restless).all(limit, skip).map(toRef);
+  async restless(limit: number, skip = 0): Promise<readonly RestlessLog[]> {
+    const rows = this.#opened.db.prepare<unknown[], RestlessRow>(SQL.restless).all(limit, skip);
+    return rows.map((row) => ({ runId: row.run_id, threadId: row.thread_id, leaseToken: row.lease_token }));
   }
 
   async lasting(limit: number, after: string | null): Promise<readonly RunRef[]> {

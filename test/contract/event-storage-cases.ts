@@ -36,24 +36,32 @@ export function writeOf(
   };
 }
 
+/** Opens a place as so many processes do, on one clock (default 1), and closes it after the case. */
+export function withStorages(place: StoredEventLogSuite["place"]) {
+  const opened: EventStorage[] = [];
+  afterEach(async () => {
+    for (const storage of opened.splice(0)) await storage.close();
+  });
+  return async (count = 1): Promise<{ readonly clock: FakeClock; readonly storages: readonly EventStorage[] }> => {
+    const clock = fakeClock();
+    const openStorage = await place();
+    const storages: EventStorage[] = [];
+    for (let i = 0; i < count; i += 1) storages.push(await openStorage(clock));
+    opened.push(...storages);
+    return { clock, storages };
+  };
+}
+
+/** All that a storage has of a log, if it is not too much for one answer. */
+export function readAll(storage: EventStorage, run: RunRef): Promise<readonly RunEvent[]> {
+  return storage.read({ run, fromSeq: 0, beforeSeq: MAX_SEQ, maxBytes: 1e9 });
+}
+
 /** What `EventStorage` says, asked of the storage itself. */
 export function storageCases(name: string, place: StoredEventLogSuite["place"]): void {
   describe(`EventStorage: ${name}`, () => {
-    const opened: EventStorage[] = [];
-    afterEach(async () => {
-      for (const storage of opened.splice(0)) await storage.close();
-    });
-    const open = async (count = 1): Promise<{ clock: FakeClock; storages: readonly EventStorage[] }> => {
-      const clock = fakeClock();
-      const openStorage = await place();
-      const storages: EventStorage[] = [];
-      for (let i = 0; i < count; i += 1) storages.push(await openStorage(clock));
-      opened.push(...storages);
-      return { clock, storages };
-    };
+    const open = withStorages(place);
     const openOne = async (): Promise<EventStorage> => (await open()).storages[0] as EventStorage;
-    const readAll = (storage: EventStorage, run: RunRef) =>
-      storage.read({ run, fromSeq: 0, beforeSeq: MAX_SEQ, maxBytes: 1e9 });
 
     it("gives back what was written, byte for byte", async () => {
       const storage = await openOne();

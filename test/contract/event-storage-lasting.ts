@@ -1,29 +1,18 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { RunEvent } from "../../src/core/run-event.js";
 import type { RunRef } from "../../src/core/run.js";
 import type { EventStorage } from "../../src/streaming/event-storage.js";
 import { newRun, range } from "../../src/testing/event-log/fixture.js";
-import { type FakeClock, fakeClock } from "../../src/testing/fake-clock.js";
-import { eventAt, MAX_SEQ, writeOf } from "./event-storage-cases.js";
+import { eventAt, MAX_SEQ, readAll, withStorages, writeOf } from "./event-storage-cases.js";
 import type { StoredEventLogSuite } from "./stored-event-log-suite.js";
 
 /** What `EventStorage` says of logs of threads, asked of the storage itself. */
-export function lastingStorageCases(name: string, place: StoredEventLogSuite["place"]): void {
+export function lastingStorageCases(
+  name: string,
+  { place, forgetsHeads = false }: Pick<StoredEventLogSuite, "place" | "forgetsHeads">,
+): void {
   describe(`EventStorage, lasting logs: ${name}`, () => {
-    const opened: EventStorage[] = [];
-    afterEach(async () => {
-      for (const storage of opened.splice(0)) await storage.close();
-    });
-    const open = async (count: number): Promise<{ clock: FakeClock; storages: readonly EventStorage[] }> => {
-      const clock = fakeClock();
-      const openStorage = await place();
-      const storages: EventStorage[] = [];
-      for (let i = 0; i < count; i += 1) storages.push(await openStorage(clock));
-      opened.push(...storages);
-      return { clock, storages };
-    };
-    const readAll = (storage: EventStorage, run: RunRef) =>
-      storage.read({ run, fromSeq: 0, beforeSeq: MAX_SEQ, maxBytes: 1e9 });
+    const open = withStorages(place);
 
     it("a lasting log is never sealed: its events expire, its head and its token of 53 bits stay", async () => {
       const { clock, storages } = await open(2);
@@ -46,7 +35,7 @@ export function lastingStorageCases(name: string, place: StoredEventLogSuite["pl
       expect(await storage.write([writeOf(woken, { ...lasting, events: [eventAt(1)] })])).toEqual([]);
       expect(await storage.head(woken)).toMatchObject({ ...rest, resting: false, nextSeq: 2 });
       expect(await storage.unsealed(10)).toEqual([]);
-      expect(await storage.restless(10)).toEqual([woken]);
+      expect(await storage.restless(10)).toEqual([{ ...woken, leaseToken }]);
 
       clock.advance(4_999);
       expect(await storage.deleteExpired(10)).toEqual([]);
@@ -61,11 +50,9 @@ export function lastingStorageCases(name: string, place: StoredEventLogSuite["pl
       expect(await readAll(storage, woken)).toHaveLength(2);
       clock.advance(1e9);
       expect(await storage.deleteExpired(10)).toEqual([]);
-      expect(await storage.restless(10)).toEqual([woken]);
-      const all = await storage.lasting(10, null);
-      // None where heads expire by themselves.
-      const named = all.length === 0 ? [] : [used, woken].sort((a, b) => (a.runId < b.runId ? -1 : 1));
-      expect(all).toEqual(named);
+      expect(await storage.restless(10)).toEqual([{ ...woken, leaseToken }]);
+      const named = forgetsHeads ? [] : [used, woken].sort((a, b) => (a.runId < b.runId ? -1 : 1));
+      expect(await storage.lasting(10, null)).toEqual(named);
       expect(await storage.lasting(10, named[0]?.runId ?? null)).toEqual(named.slice(1));
       expect(await storage.lasting(1, null)).toEqual(named.slice(0, 1));
 
@@ -82,6 +69,25 @@ export function lastingStorageCases(name: string, place: StoredEventLogSuite["pl
       await storage.delete(woken);
       expect(await storage.heads([used, woken])).toEqual([null, null]);
       expect(await storage.lasting(10, null)).toEqual([]);
+    });
+
+    it("keep changes nothing of a lasting log, whether it rests or not: its rests end when they were to", async () => {
+      const { clock, storages } = await open(1);
+      const [storage] = storages as [EventStorage];
+      const run = newRun();
+      const lasting = { lasting: true, resumable: true };
+      await storage.write([writeOf(run, { ...lasting, events: [eventAt(0)], sealForMs: 5_000 })]);
+      await storage.keep(run, 30_000);
+      expect(await storage.head(run)).toMatchObject({ resting: true });
+      expect(await storage.restless(10)).toEqual([]);
+      clock.advance(5_000);
+      expect(await storage.deleteExpired(10)).toEqual([run]);
+      await storage.write([writeOf(run, { ...lasting, leaseToken: 2, events: [eventAt(1)] })]);
+      await storage.keep(run, 30_000);
+      expect(await storage.head(run)).toMatchObject({ resting: false });
+      await storage.write([writeOf(run, { ...lasting, leaseToken: 2, events: [eventAt(2)], sealForMs: 5_000 })]);
+      clock.advance(5_000);
+      expect(await storage.deleteExpired(10)).toEqual([run]);
     });
 
     it("large and many events of a lasting log expire whole, and come back in order after it", async () => {

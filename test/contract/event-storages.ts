@@ -2,30 +2,16 @@ import type { EventStorage, LogWatch } from "../../src/streaming/event-storage.j
 
 type WatchListener = Parameters<NonNullable<EventStorage["watch"]>>[0];
 
-/** A storage some of whose methods are others. */
+/** A storage some of whose members are others. */
 export function altered(storage: EventStorage, change: (storage: EventStorage) => Partial<EventStorage>): EventStorage {
-  const { watch, changed, look, wasDeleted } = storage;
-  return {
-    disposable: storage.disposable,
-    watch: watch === null ? null : (listener) => watch.call(storage, listener),
-    ...(changed === undefined ? {} : { changed: (since) => changed.call(storage, since) }),
-    ...(look === undefined ? {} : { look: (asked, maxBytes) => look.call(storage, asked, maxBytes) }),
-    head: (run) => storage.head(run),
-    heads: (runs) => storage.heads(runs),
-    write: (writes) => storage.write(writes),
-    read: (params) => storage.read(params),
-    evict: (params) => storage.evict(params),
-    keep: (run, ms) => storage.keep(run, ms),
-    delete: (run) => storage.delete(run),
-    deleteThread: (threadId) => storage.deleteThread(threadId),
-    deleteExpired: (limit) => storage.deleteExpired(limit),
-    unsealed: (limit, skip) => storage.unsealed(limit, skip),
-    restless: (limit, skip) => storage.restless(limit, skip),
-    lasting: (limit, after) => storage.lasting(limit, after),
-    close: () => storage.close(),
-    ...(wasDeleted === undefined ? {} : { wasDeleted: (run) => wasDeleted.call(storage, run) }),
-    ...change(storage),
-  };
+  const changes = change(storage);
+  return new Proxy(storage, {
+    get(_, name): unknown {
+      const owner = Object.hasOwn(changes, name) ? changes : storage;
+      const member: unknown = Reflect.get(owner, name);
+      return typeof member === "function" ? member.bind(owner) : member;
+    },
+  });
 }
 
 /** A storage across a network: its writes take a few turns of the event loop. */

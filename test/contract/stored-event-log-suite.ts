@@ -14,12 +14,13 @@ export interface StoredEventLogSuite extends Pick<StoredEventLogOptions, "hotByt
   readonly place: () => Promise<(clock: FakeClock) => Promise<EventStorage>>;
   readonly wrap?: (storage: EventStorage) => EventStorage;
   readonly manyRuns?: number;
+  readonly forgetsHeads?: boolean;
 }
 
 /** Everything that is asked of an event storage: its own contract, that of the event log over it, and what goes wrong. */
 export function testStoredEventLog(
   name: string,
-  { place, wrap = (storage) => storage, manyRuns = 500, ...hot }: StoredEventLogSuite,
+  { place, wrap = (storage) => storage, manyRuns = 500, forgetsHeads = false, ...hot }: StoredEventLogSuite,
 ): void {
   const logger = {
     warn: (fields: object) => {
@@ -31,6 +32,7 @@ export function testStoredEventLog(
     vitest,
     fc,
     manyRuns,
+    forgetsHeads,
     async open(options) {
       const openStorage = await place();
       const open = async (): Promise<StoredEventLog> =>
@@ -39,7 +41,7 @@ export function testStoredEventLog(
     },
   });
   storageCases(name, place);
-  lastingStorageCases(name, place);
+  lastingStorageCases(name, { place, forgetsHeads });
   failingStorageCases(name, place);
   lostHintCases(name, place);
   disposableStorageCases(name, place);

@@ -23,6 +23,8 @@ export interface EventLogSuite {
   readonly name: string;
   readonly vitest: Pick<typeof Vitest, "describe" | "it" | "expect">;
   readonly fc: typeof FastCheck;
+  /** Lasting logs that nobody writes to are gone after a while, numbers and all: {@link EventLog.lasting} names none. Default false. */
+  readonly forgetsHeads?: boolean;
   /** How many runs are read at once where there are many: fewer for a slow server. Default 500. */
   readonly manyRuns?: number;
   /** A fresh, empty log. */
@@ -61,6 +63,22 @@ export function withEventLog(suite: EventLogSuite): WithEventLog {
     } finally {
       for (const log of logs) await log.close();
     }
+  };
+}
+
+/** Makes a case of logs that outlive their process. Skipped, visibly, for others. */
+export function durableCase({ vitest: { it } }: EventLogSuite, withLog: WithEventLog) {
+  return (
+    name: string,
+    options: Omit<EventLogOptions, "clock">,
+    test: (fixture: EventLogFixture & Required<Pick<EventLogFixture, "reopen">>) => Promise<void>,
+  ): void => {
+    it(name, async (context) => {
+      await withLog(options, async (fixture) => {
+        if (fixture.reopen === undefined) context.skip("not durable");
+        else await test({ ...fixture, reopen: fixture.reopen });
+      })();
+    });
   };
 }
 

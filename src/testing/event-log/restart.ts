@@ -1,9 +1,8 @@
-import type { EventLogOptions } from "../../core/event-log.js";
 import {
-  type EventLogFixture,
   type EventLogSuite,
   type WithEventLog,
   drain,
+  durableCase,
   mustOpen,
   newEvent,
   newEvents,
@@ -12,21 +11,10 @@ import {
   seqsOf,
 } from "./fixture.js";
 
-/** What a durable log still knows. Skipped, visibly, for others. */
+/** What a durable log still knows. */
 export function restartCases(suite: EventLogSuite, withLog: WithEventLog): void {
-  const { it, expect } = suite.vitest;
-  const durable = (
-    name: string,
-    options: Omit<EventLogOptions, "clock">,
-    test: (fixture: EventLogFixture & Required<Pick<EventLogFixture, "reopen">>) => Promise<void>,
-  ): void => {
-    it(name, async (context) => {
-      await withLog(options, async (fixture) => {
-        if (fixture.reopen === undefined) context.skip("not durable");
-        else await test({ ...fixture, reopen: fixture.reopen });
-      })();
-    });
-  };
+  const { expect } = suite.vitest;
+  const durable = durableCase(suite, withLog);
 
   durable("after a restart a sealed log is replayed to its end", {}, async ({ log, reopen }) => {
     const run = newRun();

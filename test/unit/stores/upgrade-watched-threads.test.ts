@@ -105,6 +105,6 @@ describe.each([
     expect(await storage.read({ run: OLD_RUN, ...read })).toEqual([eventAt(0), eventAt(1)]);
     expect(await storage.head(THREAD_LOG)).toMatchObject({ nextSeq: 1, lasting: true, leaseToken });
     expect(await storage.unsealed(10)).toEqual([]);
-    expect(await storage.restless(10)).toEqual([THREAD_LOG]);
+    expect(await storage.restless(10)).toEqual([{ ...THREAD_LOG, leaseToken }]);
   });
 });
