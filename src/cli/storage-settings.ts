@@ -5,6 +5,8 @@ import { MANIFEST_NAME } from "../config/langgraph-json.js";
 import type { DatabaseOptions } from "../config/options.js";
 import { resolveConfig } from "../config/resolve.js";
 import type { StorageLocation } from "../config/resolved-config.js";
+import type { DriverContext } from "../core/driver.js";
+import type { KeptParts } from "../maintenance/schema-versions.js";
 
 /** What a command that works on a storage alone is told. */
 export interface StorageFlags {
@@ -53,4 +55,29 @@ export async function storageSettings(flags: StorageFlags): Promise<StorageSetti
     database: config.database,
     secrets: secretsOf(config),
   };
+}
+
+/** One database of a server, and what it keeps there. */
+export interface StoragePart {
+  readonly title: "storage" | "checkpointer";
+  readonly uri: string;
+  readonly context: DriverContext;
+  readonly parts: KeptParts;
+}
+
+/** The storage, and the checkpointer where it is elsewhere: each as a server opens it. */
+export function storageParts({ storage, checkpointer, database }: StorageSettings): readonly StoragePart[] {
+  const context = { cwd: storage.cwd, ...database };
+  if (checkpointer === null) return [{ title: "storage", uri: storage.uri, context, parts: "all" }];
+  // Of another database it would be the wrong address.
+  const { directUri: _, ...others } = database;
+  return [
+    { title: "storage", uri: storage.uri, context, parts: "storage" },
+    {
+      title: "checkpointer",
+      uri: checkpointer.uri,
+      context: { cwd: checkpointer.cwd, ...others },
+      parts: "checkpoints",
+    },
+  ];
 }

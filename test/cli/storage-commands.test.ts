@@ -108,6 +108,17 @@ describe("heddle doctor", () => {
     expect(existsSync(join(dir, ".heddle"))).toBe(false);
   });
 
+  it("asks each database for as many connections as a server would open", async () => {
+    const database = await createDatabase();
+    try {
+      const args = ["doctor", "--storage", "sqlite:a.db", "--checkpointer", database.uri];
+      const { stdout } = run(args, { LANGGRAPH_POSTGRES_POOL_MAX_SIZE: "3" });
+      expect(stdout).toMatch(/\ncheckpointer {2}postgres:[^]*\n {2}ok +pool +up to 3 connections, 3 per process/);
+    } finally {
+      await database.drop();
+    }
+  });
+
   it("exits with 1 and a way out when a part is away, and goes on with the others", () => {
     const args = ["doctor", "--storage", "sqlite:a.db", "--redis", "redis://me:s3cr3t@127.0.0.1:1"];
     const { status, stdout, stderr } = run(args);

@@ -1,17 +1,16 @@
 import pc from "picocolors";
 import { redactText, redactUri } from "../../config/redact.js";
-import type { DriverContext } from "../../core/driver.js";
 import type { Finding } from "../../maintenance/findings.js";
-import type { KeptParts } from "../../maintenance/schema-versions.js";
 import { printError, printLines } from "../report.js";
-import { type StorageFlags, type StorageSettings, storageSettings } from "../storage-settings.js";
+import {
+  type StorageFlags,
+  type StoragePart,
+  storageParts,
+  type StorageSettings,
+  storageSettings,
+} from "../storage-settings.js";
 
-interface Part {
-  readonly title: string;
-  readonly uri: string;
-  readonly context: DriverContext;
-  readonly parts: KeptParts;
-}
+type Part = Pick<StoragePart, "uri" | "context"> & Partial<Pick<StoragePart, "parts">> & { readonly title: string };
 
 const MARKS = { ok: pc.green("ok"), warning: pc.yellow("warning"), problem: pc.red("problem") } as const;
 
@@ -43,28 +42,11 @@ export async function doctor(flags: StorageFlags): Promise<number> {
   }
 }
 
-function partsOf({ storage, checkpointer, redis, database }: StorageSettings): readonly Part[] {
-  return [
-    {
-      title: "storage",
-      uri: storage.uri,
-      context: { cwd: storage.cwd, ...database },
-      parts: checkpointer === null ? "all" : "storage",
-    },
-    ...(checkpointer === null
-      ? []
-      : [
-          {
-            title: "checkpointer",
-            uri: checkpointer.uri,
-            context: { cwd: checkpointer.cwd },
-            parts: "checkpoints" as const,
-          },
-        ]),
-    ...(redis === null
-      ? []
-      : [{ title: "redis", uri: redis, context: { cwd: process.cwd() }, parts: "storage" as const }]),
-  ];
+/** Redis has no tables. */
+function partsOf(settings: StorageSettings): readonly Part[] {
+  const { redis } = settings;
+  const elsewhere = redis === null ? [] : [{ title: "redis", uri: redis, context: { cwd: process.cwd() } }];
+  return [...storageParts(settings), ...elsewhere];
 }
 
 function findingLines({ check, verdict, detail, wayOut }: Finding): readonly string[] {

@@ -1,21 +1,14 @@
 import pc from "picocolors";
 import { redactUri } from "../../config/redact.js";
-import type { DriverContext } from "../../core/driver.js";
-import type { KeptParts, SchemaVersions } from "../../maintenance/schema-versions.js";
+import type { SchemaVersions } from "../../maintenance/schema-versions.js";
 import { printError, printLines } from "../report.js";
-import { type StorageFlags, storageSettings } from "../storage-settings.js";
+import { type StorageFlags, type StoragePart, storageParts, storageSettings } from "../storage-settings.js";
 
 /** Exit code of `--dry-run` when something is to be done; 1 is an error. */
 const PENDING = 2;
 
 export interface MigrateFlags extends StorageFlags {
   readonly dryRun?: boolean;
-}
-
-interface Target {
-  readonly uri: string;
-  readonly context: DriverContext;
-  readonly parts: KeptParts;
 }
 
 /**
@@ -28,19 +21,8 @@ export async function migrate(flags: MigrateFlags): Promise<number> {
   try {
     const settings = await storageSettings(flags);
     secrets = settings.secrets;
-    const { storage, checkpointer: elsewhere, database } = settings;
-    const targets: readonly Target[] = [
-      {
-        uri: storage.uri,
-        context: { cwd: storage.cwd, ...database },
-        parts: elsewhere === null ? "all" : "storage",
-      },
-      ...(elsewhere === null
-        ? []
-        : [{ uri: elsewhere.uri, context: { cwd: elsewhere.cwd }, parts: "checkpoints" as const }]),
-    ];
     let pending = 0;
-    for (const target of targets) pending += await migrateOne(target, flags.dryRun === true);
+    for (const part of storageParts(settings)) pending += await migrateOne(part, flags.dryRun === true);
     if (flags.dryRun !== true) return 0;
     const found = pending === 0 ? "nothing is pending" : `${count(pending)} pending, nothing was changed`;
     printLines([`dry run: ${found}`]);
@@ -52,14 +34,14 @@ export async function migrate(flags: MigrateFlags): Promise<number> {
 }
 
 /** @returns how many migrations were, or are, pending */
-async function migrateOne(target: Target, isDryRun: boolean): Promise<number> {
+async function migrateOne(part: StoragePart, isDryRun: boolean): Promise<number> {
   const { inspectSchema, upgradeSchema } = await import("../../maintenance/schema-versions.js");
-  const before = await inspectSchema(target);
+  const before = await inspectSchema(part);
   const pending = before.components.reduce((sum, { stored, latest }) => sum + Math.max(0, latest - stored), 0);
-  printLines([pc.bold(redactUri(target.uri)), ...versionLines(before)]);
+  printLines([pc.bold(redactUri(part.uri)), ...versionLines(before)]);
   if (isDryRun) return pending;
   // Also when nothing is pending: a database of a newer Heddle is an error that this reports.
-  await upgradeSchema(target);
+  await upgradeSchema(part);
   if (pending > 0) printLines([`  ${pc.green("applied")} ${count(pending)}`]);
   return pending;
 }
