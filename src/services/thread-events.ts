@@ -94,10 +94,11 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
       const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
       const { exists, stop } = await watch(threadId, access);
       const snapshot = async () => (options.showsValues() ? snapshotOf(caller, threadId) : null);
+      let cursor: EventCursor | null = null;
       try {
-        const log = threadLogOf(threadId);
-        const extent = await eventLog.extent(log);
-        const cursor = await open(threadId, position);
+        cursor = await open(threadId, position);
+        // Asked last: to a cursor that is open, events that expire are a gap. What was gone before is told by the extent.
+        const extent = await eventLog.extent(threadLogOf(threadId));
         const nextSeq = firstSeq(position);
         const newest = extent?.nextSeq ?? 0;
         // A log that holds nothing shows no gap, because no event follows it.
@@ -126,6 +127,7 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
         );
       } catch (error) {
         stop();
+        cursor?.close();
         throw error;
       }
     },

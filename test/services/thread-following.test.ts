@@ -1,13 +1,14 @@
 import { v7 } from "uuid";
 import { expect, it } from "vitest";
-import { ANONYMOUS } from "../../src/core/auth.js";
+import { ANONYMOUS, type Caller } from "../../src/core/auth.js";
 import { HeddleError } from "../../src/core/errors.js";
 import { threadLogOf } from "../../src/core/thread-event.js";
 import type { ThreadRunsEvent } from "../../src/core/thread-runs.js";
 import { gate, succeed } from "../../src/testing/scripted-engine.js";
-import { openRuntime, turns } from "../runtime/harness.js";
+import { openRuntime, REQUEST, turns } from "../runtime/harness.js";
 import { intercept } from "../support/intercept.js";
 
+const ALICE: Caller = { identity: "alice", permissions: [], user: { identity: "alice" } };
 const scripts = { quick: succeed({ n: 1 }) };
 
 /** The first of them that is awaited, or `null` when it takes more than some turns. */
@@ -95,9 +96,10 @@ it("whoever comes while a run is authorized is told of it", async () => {
     },
   });
   const threadId = v7();
-  const creating = test.run("quick", { threadId, ifNotExists: "create" });
+  const request = { ...REQUEST, assistantId: "quick", ifNotExists: "create" } as const;
+  const creating = test.services.runs.create(ALICE, threadId, request);
   await asked.promise;
-  const cursor = await test.services.threadEvents.follow(ANONYMOUS, threadId, {
+  const cursor = await test.services.threadEvents.follow(ALICE, threadId, {
     position: "start",
     showsValues: () => false,
   });
@@ -128,4 +130,82 @@ it("a tree is the root alone when the events expire while it is read", async () 
   void test.services.threadCommands.tree(ANONYMOUS, threadId, undefined).then((found) => (tree = found));
   await test.until(() => tree !== null, "the tree", 100);
   expect(tree).toEqual({ namespace: [], status: "completed", graphName: "quick", children: [] });
+});
+
+it.each([
+  ["before", "open", { isKept: false }],
+  ["after", "open", { isKept: true }],
+  ["before", "extent", { isKept: true }],
+  ["after", "extent", { isKept: true }],
+] as const)(
+  "a reader is told where the thread is when the events expire as it comes: %s %s",
+  async (when, method, { isKept }) => {
+    let threadId = "";
+    const test = await openRuntime({
+      scripts,
+      wrapLog: (log) => {
+        let isOver = false;
+        const expire = async (): Promise<void> => {
+          if (isOver || threadId === "") return;
+          isOver = true;
+          await log.rest(threadLogOf(threadId));
+          test.clock.advance(120_001);
+          await log.sweep();
+        };
+        return intercept(log, method, async (call) => {
+          if (when === "before") await expire();
+          const answer = await call();
+          await expire();
+          return answer;
+        });
+      },
+    });
+    const followed = await test.newThread();
+    await test.store.threads.watch({ threadId: followed, access: { kind: "all" } });
+    const run = await test.run("quick", { threadId: followed });
+    await test.until(async () => (await test.row(run))?.status === "success", "the run");
+    await turns(20);
+    expect((await test.eventLog.extent(threadLogOf(followed)))?.nextSeq).toBeGreaterThan(0);
+    threadId = followed;
+    const cursor = await test.services.threadEvents.follow(ANONYMOUS, followed, {
+      position: "start",
+      showsValues: () => true,
+    });
+    let read = await soon(cursor.next());
+    if (read?.kind === "gap") read = await soon(cursor.next());
+    const [first] = read?.kind === "events" ? read.events : [];
+    // A reader that is there keeps the events a while longer.
+    expect(first).toMatchObject(isKept ? { seq: 0, event: "lifecycle" } : { seq: -1, event: "values" });
+  },
+);
+
+it("a reader that cannot be let in leaves no cursor behind", async () => {
+  let open = 0;
+  let away = false;
+  const test = await openRuntime({
+    scripts,
+    wrapStore: (store) =>
+      intercept(store, "threads.get", async (call) => {
+        if (away) throw new HeddleError("STORAGE_UNAVAILABLE");
+        return call();
+      }),
+    wrapLog: (log) =>
+      intercept(log, "open", async (call) => {
+        const cursor = await call();
+        if (cursor === null) return null;
+        open += 1;
+        return intercept(cursor as object, "close", (close) => {
+          open -= 1;
+          return close();
+        });
+      }),
+  });
+  const threadId = await test.newThread();
+  away = true;
+  const following = test.services.threadEvents.follow(ANONYMOUS, threadId, {
+    position: "start",
+    showsValues: () => true,
+  });
+  await expect(following).rejects.toMatchObject({ code: "STORAGE_UNAVAILABLE" });
+  expect(open).toBe(0);
 });
