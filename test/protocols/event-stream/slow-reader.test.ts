@@ -73,9 +73,9 @@ async function openPaused(url: string, threadId: string) {
   const { promise: subscribed, resolve: answered } = Promise.withResolvers<void>();
   socket.on("message", (data: Buffer) => {
     const frame = JSON.parse(data.toString()) as WireEvent | WireResponse;
-    if (frame.type !== "event") return answered();
-    events.push(frame);
-    if (isTerminal(frame)) resolve();
+    if (frame.type === "event") events.push(frame);
+    else answered();
+    if (frame.type === "event" && isTerminal(frame)) resolve();
   });
   await once(socket, "open");
   socket.send(JSON.stringify({ id: 1, method: "subscription.subscribe", params: ALL }));

@@ -251,6 +251,12 @@ describe("subscriptions of one connection", () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
         const at = await openSubscriptions();
+        const found: unknown[] = [];
+        const wanted: unknown[] = [];
+        const check = (one: unknown, expected: unknown): void => {
+          found.push(one);
+          wanted.push(expected);
+        };
         const channels: ("custom" | "tasks")[] = [];
         /** By subscription: what it wants, in order, and where in `told` it begins. */
         const live = new Map<number, { filter: ThreadEventFilter; fromSeq: number; since: number }>();
@@ -260,28 +266,29 @@ describe("subscriptions of one connection", () => {
             at.append(one.channel);
             channels.push(one.channel);
             await turns();
-            const wanted = [...live.values()].some(({ filter }) => matchesFilter(filter, one.channel));
-            expect(at.seqs().slice(heard)).toEqual(wanted ? [channels.length - 1] : []);
+            const isWanted = [...live.values()].some(({ filter }) => matchesFilter(filter, one.channel));
+            check(at.seqs().slice(heard), isWanted ? [channels.length - 1] : []);
           } else if (one.kind === "remove") {
-            expect(at.subscriptions.remove(one.id.toString())).toBe(live.delete(one.id));
+            check(at.subscriptions.remove(one.id.toString()), live.delete(one.id));
           } else if (!live.has(one.id)) {
             const fromSeq = Math.max(0, channels.length - one.back);
-            const wanted = channels.flatMap((channel, seq) =>
+            const replayed = channels.flatMap((channel, seq) =>
               seq >= fromSeq && matchesFilter(one.filter, channel) ? [seq] : [],
             );
             const position = fromSeq === 0 ? "start" : { afterSeq: fromSeq - 1 };
-            expect(await at.subscribe(one.id.toString(), one.filter, position)).toBe(wanted.length);
-            expect(at.seqs().slice(heard)).toEqual(wanted);
+            check(await at.subscribe(one.id.toString(), one.filter, position), replayed.length);
+            check(at.seqs().slice(heard), replayed);
             live.set(one.id, { filter: one.filter, fromSeq, since: heard });
           }
-          expect(at.openCursors()).toBe(live.size === 0 ? 0 : 1);
+          check(at.openCursors(), live.size === 0 ? 0 : 1);
         }
         for (const { filter, fromSeq, since } of live.values()) {
-          const wanted = channels.flatMap((channel, seq) =>
+          const replayed = channels.flatMap((channel, seq) =>
             seq >= fromSeq && matchesFilter(filter, channel) ? [seq] : [],
           );
-          expect(new Set(at.seqs().slice(since))).toEqual(new Set([...at.seqs().slice(since), ...wanted]));
+          check(new Set(at.seqs().slice(since)), new Set([...at.seqs().slice(since), ...replayed]));
         }
+        expect(found).toEqual(wanted);
       }),
       { numRuns: 60 },
     );
