@@ -47,22 +47,17 @@ export function createRuntime(
     { ...deps, execute: (claimed, control) => executeRun(execution, claimed, control) },
     options,
   );
-  const reconcileRunLogs = createLogReconciler(deps);
-  const reconcileThreadLogs = createThreadLogReconciler(deps);
-  const reconcileLogs = async (): Promise<void> => {
-    await reconcileRunLogs();
-    await reconcileThreadLogs();
+  const reconcilers = {
+    "event logs of runs that a crash left": createLogReconciler(deps),
+    "event logs of threads that a crash left": createThreadLogReconciler(deps),
   };
   const sweeper = createSweeper(
-    { ...deps, reconcileLogs },
+    { ...deps, reconcilers },
     { everyMs: options.sweepEveryMs, temporaryThreadTtlMs: options.eventLogTtlMs },
   );
   const { start, stop } = createLifecycle<[{ readonly drainMs: number }]>({
     async start() {
-      // The sweeper does it again; nobody has to wait for a storage that is away.
-      await reconcileLogs().catch((error: unknown) => {
-        deps.logger.error({ err: error }, "logs that a crash left could not be ended yet");
-      });
+      await sweeper.reconcile();
       await worker.start();
       sweeper.start();
     },

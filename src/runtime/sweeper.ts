@@ -14,6 +14,8 @@ const BACKLOG_PAUSE_MS = 50;
  * Every process has one; what another one has done already is nothing to do.
  */
 export interface Sweeper {
+  /** End the logs that a crash left, at once. Never rejects: the next round does it again. */
+  reconcile(): Promise<void>;
   start(): void;
   stop(): Promise<void>;
 }
@@ -22,8 +24,8 @@ export function createSweeper(
   deps: {
     readonly store: MetadataStore;
     readonly eventLog: EventLog;
-    /** One round of reconcile-logs. */
-    readonly reconcileLogs: () => Promise<void>;
+    /** One round of each reconciler, by what it looks after. */
+    readonly reconcilers: Readonly<Record<string, () => Promise<void>>>;
     readonly clock: Clock;
     readonly logger: Logger;
   },
@@ -35,7 +37,7 @@ export function createSweeper(
 ): Sweeper {
   const { store, eventLog, logger } = deps;
   let timer: Timer | null = null;
-  let round: Promise<void> = Promise.resolve();
+  let sweeping: Promise<void> = Promise.resolve();
 
   /** What fails must not keep the rest from being done: the event log may be away while the store is not. */
   const attempt = async (what: string, step: () => Promise<unknown>): Promise<void> => {
@@ -59,30 +61,35 @@ export function createSweeper(
     return threads.length === THREADS_PER_ROUND;
   };
 
+  const reconcile = async (): Promise<void> => {
+    for (const [what, round] of Object.entries(deps.reconcilers)) await attempt(what, round);
+  };
+
   const sweep = async (): Promise<boolean> => {
     let hasMore = false;
     await attempt("expired event logs", () => eventLog.sweep());
     await attempt("threads of stateless runs", async () => (hasMore = await removeThreads()));
-    await attempt("event logs that a crash left", deps.reconcileLogs);
+    await reconcile();
     return hasMore;
   };
 
   const schedule = (delayMs: number): void => {
     timer = deps.clock.setTimer(() => {
-      round = sweep().then((hasMore) => {
+      sweeping = sweep().then((hasMore) => {
         if (timer !== null) schedule(hasMore ? Math.min(BACKLOG_PAUSE_MS, options.everyMs) : options.everyMs);
       });
     }, delayMs);
   };
 
   return {
+    reconcile,
     start() {
       if (timer === null) schedule(options.everyMs);
     },
     async stop() {
       timer?.cancel();
       timer = null;
-      await round;
+      await sweeping;
     },
   };
 }

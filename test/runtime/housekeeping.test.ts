@@ -1,9 +1,12 @@
+import { randomUUID } from "node:crypto";
 import { expect, it } from "vitest";
 import { ALL_ROWS, ANONYMOUS } from "../../src/core/auth.js";
 import type { EventLog } from "../../src/core/event-log.js";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
+import { toJsonText } from "../../src/core/json.js";
 import type { NewRunEvent } from "../../src/core/run-event.js";
 import type { Run, RunRef } from "../../src/core/run.js";
+import { threadLogOf } from "../../src/core/thread-event.js";
 import { createLifecycle } from "../../src/runtime/lifecycle.js";
 import { createLogReconciler } from "../../src/runtime/reconcile-logs.js";
 import { createWorkerId, mayBeAlive } from "../../src/runtime/worker-identity.js";
@@ -75,6 +78,20 @@ it("goes on sweeping after a round that failed", async () => {
   isDown = false;
   await test.until(async () => (await threadsLeft(test)) === 0, "an empty store", 1_000);
   expect(await test.row(run)).toBeNull();
+});
+
+it("looks after logs of threads also while those of runs cannot be looked at", async () => {
+  const test = await openRuntime({
+    scripts: {},
+    start: false,
+    wrapLog: (log) => withFaults(log, (name) => (name === "unsealed" ? "refused" : "none")),
+  });
+  const gone = threadLogOf(randomUUID());
+  await test.eventLog.begin(gone, { leaseToken: 1, lasting: true });
+  test.eventLog.append(gone, [{ event: "values", data: toJsonText({}), kind: "state" }]);
+  await test.runtime.start();
+  expect(test.log.map(({ message }) => message)).toContain("sweeping failed: event logs of runs that a crash left");
+  await test.until(async () => (await test.eventLog.extent(gone)) === null, "the end of its log", 1_000);
 });
 
 /** A log that was begun, never sealed, and is now another process's to reconcile. */
@@ -315,7 +332,7 @@ it("ends a joiner whose run was deleted while it joined", async () => {
     },
   });
   const attached = await test.services.runs.join(ANONYMOUS, run, "start");
-  expect(await test.services.runs.result(attached)).toBe("null");
+  expect(await test.services.runs.result(ANONYMOUS, attached)).toBe("null");
 });
 
 it("runs the steps of a lifecycle once", async () => {
