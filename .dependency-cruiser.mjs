@@ -26,10 +26,12 @@ export const mayImport = {
   logging: ["core"],
   http: ["core", "wire", "services"],
   protocols: ["core", "wire", "services", "http"],
-  // The composition root, in three files.
+  // The composition root, in four files.
+  "open-auth": ["core", "config", "engine", "auth"],
   "open-graphs": ["core", "config", "engine"],
   "open-storage": ["core", "config", "databases", "stores", "checkpointers", "streaming"],
   app: [
+    "open-auth",
     "open-graphs",
     "open-storage",
     "logging",
@@ -72,7 +74,7 @@ export const boundPackages = {
   terminal: { packages: ["commander", "picocolors"], layers: ["cli"] },
 };
 
-export const rootFiles = new Set(["app", "index", "open-graphs", "open-storage"]);
+export const rootFiles = new Set(["app", "index", "open-auth", "open-graphs", "open-storage"]);
 const folder = (name) => (rootFiles.has(name) || name.includes("/") ? `^src/${name}[.]ts$` : `^src/${name}/`);
 const anyOf = (patterns) => patterns.join("|");
 /** A package, installed (its resolved path) or not (its bare name), with or without separate types. */

@@ -3,7 +3,7 @@ import type { AppOptions } from "./config/options.js";
 import { resolveConfig } from "./config/resolve.js";
 import type { ResolvedConfig } from "./config/resolved-config.js";
 import { heddleVersion } from "./config/version.js";
-import { ANONYMOUS } from "./core/auth.js";
+import { ANONYMOUS, type Caller } from "./core/auth.js";
 import { HeddleError } from "./core/errors.js";
 import type { Logger } from "./core/logger.js";
 import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
@@ -14,12 +14,14 @@ import type { HttpDeps } from "./http/http-deps.js";
 import { settledWithin } from "./core/settled-within.js";
 import { createLogger } from "./logging/logger.js";
 import { eventStreamRoutes } from "./protocols/event-stream/index.js";
+import { openAuth, type OpenAuth } from "./open-auth.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
 import { createRuntime } from "./runtime/create-runtime.js";
 import { createLifecycle } from "./runtime/lifecycle.js";
 import { systemClock } from "./runtime/system-clock.js";
 import { createWorkerId, mayBeAlive } from "./runtime/worker-identity.js";
+import { callerOfRun } from "./services/run-config.js";
 import { createServices, type Services } from "./services/create-services.js";
 import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
 import { waitResponse } from "./streaming/wait-response.js";
@@ -86,12 +88,16 @@ export async function openApp(
     readonly watch?: boolean;
     readonly allowGraphFailures?: boolean;
     readonly drivers?: StorageDrivers;
+    /** Let Studio in without a key, unless `auth` says otherwise: only where nobody else can reach the server. */
+    readonly studio?: boolean;
   },
 ): Promise<OpenedApp> {
-  const { logger } = options;
+  const { logger, watch = false, studio = false } = options;
   const clock = systemClock;
   let seed = (): Promise<void> => Promise.resolve();
-  const { graphs, ui, storage } = await openParts(config, { ...options, onReload: () => seed() });
+  const { graphs, ui, storage, auth } = await openParts(config, { ...options, watch, studio, onReload: () => seed() });
+  /** Requests of graphs: they come as the caller of their run. */
+  const callers = new WeakMap<Request, Caller>();
   // Graphs reach the whole API also where the network does not.
   const engine = createEngine({
     graphs: graphs.source,
@@ -101,7 +107,11 @@ export async function openApp(
     logger,
     server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },
     langsmith: config.langsmith.hasApiKey,
-    runInContext: createLoopback((request) => inner.fetch(request), config.http.basePath),
+    runInContext: createLoopback((request, run) => {
+      // A graph may bring credentials of its own. Not `x-api-key`, which the SDK takes from the environment unasked.
+      if (!request.headers.has("authorization")) callers.set(request, run === null ? ANONYMOUS : callerOfRun(run));
+      return inner.fetch(request);
+    }, config.http.basePath),
     // Runs of a store that ends with the process are never taken over.
     ...(storage.metadata.durable && { holdsLease: (lease) => storage.metadata.runs.holds(lease) }),
   });
@@ -125,7 +135,7 @@ export async function openApp(
     eventLog,
     dispatcher,
     launcher: runtime.launcher,
-    authorizer: null,
+    authorizer: auth.authorizer,
     clock,
     logger,
     maxAttempts: config.worker.maxAttempts,
@@ -138,6 +148,7 @@ export async function openApp(
       closing.abort();
       if (!(await settledWithin(clock, CLOSE_WITHIN_MS, engine.close()))) logger.warn({}, "closing without the graphs");
       await ui.bundles.close();
+      await auth.close();
       await storage.close();
     },
   });
@@ -153,7 +164,7 @@ export async function openApp(
     },
     info: serverInfo(config),
     ui: ui.bundles,
-    authenticate: () => ANONYMOUS,
+    authenticate: (request) => callers.get(request) ?? auth.authenticate(request),
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),
@@ -180,30 +191,44 @@ export async function openApp(
   return server;
 }
 
-/** Graphs and storage, side by side: neither needs the other. If one fails the other is closed again. */
+interface Parts {
+  readonly graphs: OpenGraphs;
+  readonly ui: OpenUi;
+  readonly storage: OpenStorage;
+}
+
+/** Graphs and storage side by side, since neither needs the other; then auth. If one fails the others are closed again. */
 async function openParts(
   config: ResolvedConfig,
-  options: Parameters<typeof openApp>[1] & { readonly onReload: () => Promise<void> },
-): Promise<{ readonly graphs: OpenGraphs; readonly ui: OpenUi; readonly storage: OpenStorage }> {
-  const { logger, watch = false, drivers = {}, onReload } = options;
+  options: Parameters<typeof openApp>[1] & {
+    readonly watch: boolean;
+    readonly studio: boolean;
+    readonly onReload: () => Promise<void>;
+  },
+): Promise<Parts & { readonly auth: OpenAuth }> {
+  const { logger, watch, studio, drivers = {}, onReload } = options;
   const [graphs, ui, storage] = await Promise.allSettled([
     openGraphs(config, { watch, logger, onReload }),
     openComponents(config, { watch, logger }),
     openStorage(config, { clock: systemClock, logger, drivers }),
   ]);
-  if (graphs.status === "fulfilled" && ui.status === "fulfilled" && storage.status === "fulfilled") {
-    const isWhole = graphs.value.failures.length === 0 && ui.value.failures.length === 0;
-    if (isWhole || options.allowGraphFailures === true) {
-      return { graphs: graphs.value, ui: ui.value, storage: storage.value };
-    }
+  const close = async () => {
+    if (graphs.status === "fulfilled") await graphs.value.source.close();
+    if (ui.status === "fulfilled") await ui.value.bundles.close();
+    if (storage.status === "fulfilled") await storage.value.close();
+  };
+  try {
+    if (graphs.status === "rejected") throw graphs.reason;
+    if (ui.status === "rejected") throw ui.reason;
+    if (storage.status === "rejected") throw storage.reason;
+    const failures = [...graphs.value.failures.map(({ error }) => error), ...ui.value.failures];
+    if (failures.length > 0 && options.allowGraphFailures !== true) throw loadError(failures);
+    const auth = await openAuth(config.auth, { clock: systemClock, logger, watch, studio });
+    return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth };
+  } catch (error) {
+    await close();
+    throw error;
   }
-  if (graphs.status === "fulfilled") await graphs.value.source.close();
-  if (ui.status === "fulfilled") await ui.value.bundles.close();
-  if (storage.status === "fulfilled") await storage.value.close();
-  if (graphs.status === "rejected") throw graphs.reason;
-  if (ui.status === "rejected") throw ui.reason;
-  if (storage.status === "rejected") throw storage.reason;
-  throw loadError([...graphs.value.failures.map(({ error }) => error), ...ui.value.failures]);
 }
 
 /** What `ui` names, where this process serves it. The bundler is loaded only when there is something to bundle. */

@@ -31,6 +31,7 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
     ["http.cors", http.cors === null ? "off" : describeCors(http.cors)],
     ["http.disable", list(Object.entries(http.disabled).flatMap(([group, off]) => (off ? [group] : [])))],
     ["http.maxBodyBytes", http.maxBodyBytes],
+    ["auth", describeAuth(config)],
     ...Object.entries(streaming).map(([key, value]) => [`streaming.${key}`, value] as const),
     ["ui", list(Object.keys(config.ui.files))],
     ["uiConfig.shared", list(config.ui.shared)],
@@ -64,6 +65,11 @@ export function secretsOf(config: ResolvedConfig): readonly string[] {
 function describeCheckpointer({ checkpointer }: ResolvedConfig): string {
   if (checkpointer.kind === "storage") return "where storage points";
   return checkpointer.kind === "uri" ? redactUri(checkpointer.uri) : "a saver of your own";
+}
+
+function describeAuth({ auth }: ResolvedConfig): string {
+  if (auth === null) return "nobody is asked";
+  return auth.source.kind === "file" ? auth.source.path : "an object of your own";
 }
 
 function describeCors(cors: ResolvedCors): string {

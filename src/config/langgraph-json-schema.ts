@@ -5,6 +5,20 @@ export const BASE_PATH_RULE = "must start with / and hold no spaces and none of 
 
 const strings = z.array(z.string());
 
+/** A header's name (RFC 9110 §5.1). */
+export const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+export const HEADER_RULE = "must be the name of a header";
+
+const anyObject = z.record(z.string(), z.json());
+
+/** What `auth.openapi` may add to the document. */
+export const authOpenapi = z.strictObject({
+  securitySchemes: anyObject.optional(),
+  security: z.array(z.record(z.string(), z.array(z.string()))).optional(),
+  /** By path and method. */
+  paths: z.record(z.string().startsWith("/"), anyObject).optional(),
+});
+
 /** `http.cors` (docs/wire/langgraph-api.md §2.1.3). */
 const corsSection = z.object({
   allow_origins: strings.optional(),
@@ -28,6 +42,22 @@ const httpSection = z.object({
   disable_webhooks: z.boolean().optional(),
   cors: corsSection.optional(),
   mount_prefix: z.string().refine(isBasePath, BASE_PATH_RULE).optional(),
+});
+
+/** `auth` (docs/wire/langgraph-api.md §5.1). */
+const authSection = z.object({
+  path: z.string().min(1).optional(),
+  disable_studio_auth: z.boolean().optional(),
+  cache: z
+    .object({
+      cache_keys: z
+        .array(z.string().regex(HEADER_NAME, HEADER_RULE))
+        .min(1, "must name the headers that decide who asks"),
+      ttl_seconds: z.number().positive().max(86_400).optional(),
+      max_size: z.number().int().min(1).max(1_000_000).optional(),
+    })
+    .optional(),
+  openapi: authOpenapi.optional(),
 });
 
 const graphFile = z
@@ -57,6 +87,7 @@ export const manifestSchema = z.object({
     .optional(),
   node_loader: z.string().optional(),
   http: httpSection.optional(),
+  auth: authSection.optional(),
   ui: z
     .record(z.string().min(1), z.string().min(1), 'must be an object of files: {"agent": "./src/ui.tsx"}')
     .optional(),

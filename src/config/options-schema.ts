@@ -1,5 +1,13 @@
 import { z } from "zod";
-import { BASE_PATH_RULE, isBasePath, isRegExp } from "./langgraph-json-schema.js";
+import { isAuthFactory } from "../core/auth.js";
+import {
+  authOpenapi,
+  BASE_PATH_RULE,
+  HEADER_NAME,
+  HEADER_RULE,
+  isBasePath,
+  isRegExp,
+} from "./langgraph-json-schema.js";
 import { type AppOptions, LOG_LEVELS, ROLES, ROUTE_GROUPS } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
 
@@ -12,6 +20,24 @@ const strings = z.array(z.string()).optional();
 
 const SAVER_METHODS = ["getTuple", "list", "put", "putWrites", "deleteThread"];
 const LOGGER_METHODS = ["debug", "info", "warn", "error"];
+
+const authSource = z.custom(
+  (value) => isFilled(value) || isAuthFactory(value) || hasHandlerCache(value),
+  "must be the SDK's Auth object, one of Heddle's own, or \"file:export\"",
+);
+
+const authOptions = z.strictObject({
+  use: authSource,
+  disableStudioAuth: z.boolean().optional(),
+  cache: z
+    .strictObject({
+      headers: z.array(z.string().regex(HEADER_NAME, HEADER_RULE)).min(1, "must name the headers that decide who asks"),
+      ttlMs: milliseconds,
+      maxEntries: z.number().int().min(1).max(1_000_000).optional(),
+    })
+    .optional(),
+  openapi: authOpenapi.optional(),
+});
 
 const appOptions = z.strictObject({
   graphs: z
@@ -51,6 +77,7 @@ const appOptions = z.strictObject({
       maxBlockedMs: milliseconds,
     })
     .optional(),
+  auth: z.union([authSource, authOptions]).optional(),
   http: z
     .strictObject({
       basePath: z.string().refine(isBasePath, BASE_PATH_RULE).optional(),
@@ -92,7 +119,6 @@ const appOptions = z.strictObject({
 
 /** Options that will exist and do nothing yet: refused, so that nobody believes in them. */
 export const REFUSED_OPTIONS: Readonly<Record<string, string>> = {
-  auth: "Authentication is not supported yet. Leave it out only if nobody else can reach this server.",
   protocols: "Further protocols are not supported yet. Leave it out.",
   "http.app": "Custom routes are not supported yet. Mount `server.app` in your own Hono app.",
   "http.configurableHeaders": "No request header reaches a graph's configurable yet. Send values in `config`.",
@@ -126,6 +152,10 @@ function problemsOfIssue(issue: z.core.$ZodIssue): readonly ConfigProblem[] {
       return inner.flatMap((nested) => problemsOfIssue({ ...nested, path: [...issue.path, ...nested.path] }));
   }
   return [{ code: "CONFIG_INVALID", field: path.join(".") || "options", message: `${issue.message}.` }];
+}
+
+function hasHandlerCache(value: unknown): boolean {
+  return typeof value === "object" && value !== null && "~handlerCache" in value;
 }
 
 function isFilled(value: unknown): boolean {

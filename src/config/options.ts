@@ -1,3 +1,5 @@
+import type { AuthFactory } from "../core/auth.js";
+import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 
 /** Levels of the log, from most to least. `silent` writes nothing. */
@@ -91,6 +93,38 @@ export interface UiConfigOptions {
   readonly shared?: readonly string[];
 }
 
+/** The SDK's `Auth` by its shape (docs/wire/langgraph-api.md §7.1). */
+export interface LanggraphAuthLike {
+  readonly "~handlerCache": object;
+}
+
+/** Who may ask, with what goes with it in `langgraph.json`. */
+export interface AuthOptions {
+  /** The SDK's `Auth`, one of Heddle's own (`apiKey()`, `jwt()`), or `"file:export"` of one, relative to `cwd`. */
+  readonly use: LanggraphAuthLike | AuthFactory | string;
+  /** Don't let Studio in. It is only ever let in by `heddle dev`. Default false. */
+  readonly disableStudioAuth?: boolean;
+  /** Ask once for requests with the same values of some headers. Default: ask each time. */
+  readonly cache?: {
+    /** Names of the headers that decide who asks. */
+    readonly headers: readonly string[];
+    /** How long an answer stands, also when the user is revoked meanwhile. Default 60,000. */
+    readonly ttlMs?: number;
+    /** Default 1,000. */
+    readonly maxEntries?: number;
+  };
+  /** Merged into `/openapi.json`. */
+  readonly openapi?: AuthOpenapi;
+}
+
+/** What `/openapi.json` says of authentication; in OpenAPI's own words. */
+export interface AuthOpenapi {
+  readonly securitySchemes?: JsonObject | undefined;
+  readonly security?: readonly JsonObject[] | undefined;
+  /** Members of operations, by path and method. */
+  readonly paths?: JsonObject | undefined;
+}
+
 export interface HttpOptions {
   /** Path under which everything is served, e.g. `/agent`. Default none. */
   readonly basePath?: string;
@@ -144,6 +178,11 @@ export interface AppOptions {
   readonly role?: Role;
   readonly worker?: WorkerOptions;
   readonly http?: HttpOptions;
+  /**
+   * Who may ask, and for what: the SDK's `Auth` object, one of Heddle's own, `"file:export"`, or {@link AuthOptions}. Replaces
+   * the `auth` of `config`. Default: nobody is asked who they are.
+   */
+  readonly auth?: AuthOptions["use"] | AuthOptions;
   readonly streaming?: StreamingOptions;
   /**
    * Generative UI: files whose default export holds React components by name, by graph id or alias, relative to `cwd`.

@@ -4,6 +4,7 @@ import { parseManifest } from "./langgraph-json.js";
 import { checkOptions } from "./options-schema.js";
 import type { AppOptions, CliFlags, Role } from "./options.js";
 import { type ConfigProblem, configError } from "./problem.js";
+import { resolveAuth } from "./resolve-auth.js";
 import { resolveHttp } from "./resolve-http.js";
 import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs, resolveUi } from "./resolve-manifest.js";
 import { checkRole, resolveDatabase, resolveRedis } from "./resolve-database.js";
@@ -99,6 +100,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     role,
     allowEphemeral: pick("allowEphemeral", { option: options.allowEphemeral, default: false }),
     worker: resolveWorker({ pick, options, env, flags, role, problems, warnings }),
+    auth: resolveAuth({ pick, options, manifest, cwd, rootDir, warnings }),
     http: resolveHttp({ pick, options, env, manifest, warnings }),
     streaming: resolveStreaming(pick, options),
     ui: resolveUi({ pick, options, manifest, cwd, rootDir }),

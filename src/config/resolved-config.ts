@@ -1,7 +1,7 @@
 import type { RunConfig } from "../core/assistant.js";
 import type { JsonValue } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import type { CheckpointSaverLike, DatabaseOptions, LogLevel, Role, RouteGroup } from "./options.js";
+import type { AuthOpenapi, CheckpointSaverLike, DatabaseOptions, LogLevel, Role, RouteGroup } from "./options.js";
 
 /** Who decided a setting. */
 export type SettingOrigin = "option" | "flag" | "environment" | "langgraph.json" | "default";
@@ -63,6 +63,18 @@ export interface ResolvedHttp {
   readonly maxBodyBytes: number;
 }
 
+export interface ResolvedAuth {
+  readonly source:
+    /** The SDK's `Auth`, or an `AuthFactory`. */
+    | { readonly kind: "value"; readonly value: object }
+    /** `path` is `file:export` relative to `cwd`; the export defaults to `default`. */
+    | { readonly kind: "file"; readonly path: string; readonly cwd: string };
+  readonly disableStudioAuth: boolean;
+  /** `null`: ask for each request. Names are lower case. */
+  readonly cache: { readonly headers: readonly string[]; readonly ttlMs: number; readonly maxEntries: number } | null;
+  readonly openapi: AuthOpenapi | null;
+}
+
 export interface ResolvedUi {
   /** By graph id or alias, relative to `dir`. */
   readonly files: Readonly<Record<string, string>>;
@@ -114,6 +126,8 @@ export interface ResolvedConfig {
   readonly allowEphemeral: boolean;
   readonly worker: ResolvedWorker;
   readonly http: ResolvedHttp;
+  /** `null`: nobody is asked who they are. */
+  readonly auth: ResolvedAuth | null;
   readonly streaming: ResolvedStreaming;
   readonly ui: ResolvedUi;
   /** For `heddle serve` and `heddle dev`. */

@@ -1,4 +1,4 @@
-import type { AccessFilter } from "./auth.js";
+import type { AccessCondition, AccessFilter } from "./auth.js";
 import { HeddleError } from "./errors.js";
 import type { Item, ItemFilter } from "./item.js";
 import type { JsonObject, JsonValue } from "./json.js";
@@ -54,6 +54,25 @@ export function matchesItemFilter(value: JsonObject, filter: ItemFilter): boolea
 /** Whether `access` lets the caller see this item: it looks at the value's fields, `namespace` and `key` (§7.6). */
 export function isItemVisible(access: AccessFilter, item: Pick<Item, "namespace" | "key" | "value">): boolean {
   return access.kind === "all" || isVisible(access, { ...item.value, namespace: item.namespace, key: item.key });
+}
+
+/** Whether `access` lets the caller see some item of this place, whatever its value: what it asks of `namespace` and `key` holds. */
+export function mayHoldVisible(access: AccessFilter, place: Pick<Item, "namespace" | "key">): boolean {
+  return access.kind === "all" || mayHold(access.where, { namespace: place.namespace, key: place.key });
+}
+
+function mayHold(where: AccessCondition, place: JsonObject): boolean {
+  return Object.keys(where).every((field) => {
+    const condition = where[field];
+    if (field === "$and" || field === "$or") {
+      const parts = Array.isArray(condition) ? (condition as readonly AccessCondition[]) : [];
+      return field === "$and"
+        ? parts.every((part) => mayHold(part, place))
+        : parts.some((part) => mayHold(part, place));
+    }
+    // Other fields are of a value that is not there.
+    return !Object.hasOwn(place, field) || isVisible({ kind: "match", where: { [field]: condition } }, place);
+  });
 }
 
 /** `{}` is an operator object without operators: it holds for every item, as in LangGraph's own stores. */

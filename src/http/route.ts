@@ -32,6 +32,8 @@ export interface Route {
   readonly isPublic?: boolean;
   /** May become a WebSocket: then errors are told by closing it. */
   readonly upgrades?: boolean;
+  /** Its answer takes as long as a run: counted as a stream, as answers of type `event-stream` are. */
+  readonly holds?: boolean;
   /** Creates work: refused with 503 while the server drains. */
   readonly createsRun?: boolean;
   readonly handle: (exchange: Exchange, deps: HttpDeps) => Promise<Response> | Response;

@@ -47,7 +47,7 @@ export function streamRun(exchange: Exchange, deps: HttpDeps, attached: Attached
       location: `${runPath(run, false)}/stream${rejoinSearch(options)}`,
     },
     subject: { threadId: run.threadId, runId: run.runId },
-    onLeft: () => leave(exchange, deps, run, options),
+    onLeft: () => leave(exchange, deps, attached, options),
   });
 }
 
@@ -62,9 +62,9 @@ export function awaitRun(
   const stop = new AbortController();
   const left = whenLeft(exchange.request, () => {
     stop.abort();
-    leave(exchange, deps, run, options);
+    leave(exchange, deps, attached, options);
   });
-  return deps.streaming.waitResponse(deps.services.runs.result(attached, stop.signal), {
+  return deps.streaming.waitResponse(deps.services.runs.result(exchange.caller, attached, stop.signal), {
     clock: deps.clock,
     keepAliveMs: deps.settings.heartbeatMs,
     graceMs: WAIT_GRACE_MS,
@@ -80,10 +80,10 @@ export function awaitRun(
 }
 
 /** The client has left before the end: cancel its run, if it wants that. */
-function leave({ requestId }: Exchange, deps: HttpDeps, run: AttachedRun["run"], options: FollowOptions): void {
-  if (!options.cancelOnDisconnect) return;
-  deps.services.runs.cancelDisconnected(run).catch((error: unknown) => {
-    deps.logger.error({ requestId, runId: run.runId, err: error }, "cancel on disconnect failed");
+function leave({ requestId, caller }: Exchange, deps: HttpDeps, attached: AttachedRun, options: FollowOptions): void {
+  if (!options.cancelOnDisconnect || !attached.mayCancel) return;
+  deps.services.runs.cancelDisconnected(caller, attached).catch((error: unknown) => {
+    deps.logger.error({ requestId, runId: attached.run.runId, err: error }, "cancel on disconnect failed");
   });
 }
 

@@ -7,7 +7,7 @@ import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import type { MetadataStore, Page, PageRequest } from "../core/metadata-store.js";
 import type { Authorize } from "./authorization.js";
-import { grantedMetadata } from "./authorization.js";
+import { grantedFilter, grantedMetadata } from "./authorization.js";
 import { newId, systemAssistantId } from "./identifiers.js";
 import { mirrorContext } from "./run-config.js";
 import type { ThreadsService } from "./threads.js";
@@ -124,11 +124,12 @@ export function createAssistantsService(deps: {
         assistant_id: id,
         graph_id: patch.graphId,
         config: patch.config,
+        context: patch.context,
         metadata: patch.metadata,
         name: patch.name,
         description: patch.description,
       });
-      const metadata = patch.metadata === undefined ? undefined : grantedMetadata(grant, patch.metadata);
+      const metadata = grantedMetadata(grant, undefined);
       const { access } = grant;
       // A context alone changes `configurable` only: tags, limits and the rest of the config stay.
       const kept = mirrorsContext(patch) ? found(await store.assistants.get({ assistantId: id, access })).config : null;
@@ -172,23 +173,23 @@ export function createAssistantsService(deps: {
     },
 
     async search(caller: Caller, query: AssistantSearch & PageRequest<AssistantSortField>): Promise<Page<Assistant>> {
-      const { access } = await authorize(caller, "assistants", "search", {
+      const grant = await authorize(caller, "assistants", "search", {
         graph_id: query.graphId,
         metadata: query.metadata,
         limit: query.limit,
         offset: query.offset,
       });
-      return store.assistants.search({ ...query, access });
+      return store.assistants.search({ ...query, ...grantedFilter(grant), access: grant.access });
     },
 
     async count(caller: Caller, query: AssistantSearch): Promise<number> {
-      const { access } = await authorize(caller, "assistants", "search", {
+      const grant = await authorize(caller, "assistants", "search", {
         graph_id: query.graphId,
         metadata: query.metadata,
         limit: 0,
         offset: 0,
       });
-      return store.assistants.count({ ...query, access });
+      return store.assistants.count({ ...query, ...grantedFilter(grant), access: grant.access });
     },
 
     /** Newest first. @throws `ASSISTANT_NOT_FOUND` when there is nothing to return. */

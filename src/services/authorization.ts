@@ -1,6 +1,8 @@
 import type { AuthAction, Authorizer, AuthResource, Caller, Grant } from "../core/auth.js";
-import { ALL_ROWS } from "../core/auth.js";
+import { ALL_ROWS, SERVER } from "../core/auth.js";
+import { HeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
+import { copyJson, isJsonObject } from "../core/json.js";
 
 /** The value of an authorization event. */
 export type AuthValue = Readonly<Record<string, JsonValue | undefined>>;
@@ -13,18 +15,88 @@ export type Authorize = <V extends AuthValue>(
   value: V,
 ) => Promise<Grant<V>>;
 
-/** Bind an authorizer, or allow everything when there is none. */
+/**
+ * Bind an authorizer, or allow everything when there is none. Where there is one, it is asked about everybody but the server
+ * itself, and a caller without an identity is refused. What a handler left in the value is checked: fields that services go on
+ * with have the type they had (422 otherwise, as on the Platform: docs/wire/langgraph-api.md Appendix E, 0.16).
+ */
 export function createAuthorize(authorizer: Authorizer | null): Authorize {
   return async (caller, resource, action, value) => {
-    if (authorizer === null) return { access: ALL_ROWS, value };
-    return authorizer.authorize(caller, { resource, action, value });
+    if (authorizer === null || caller === SERVER) return { access: ALL_ROWS, value };
+    if (caller.identity === null) throw new HeddleError("UNAUTHENTICATED");
+    const grant = await authorizer.authorize(caller, { resource, action, value });
+    return { access: grant.access, value: checkedValue(resource, action, grant.value) };
   };
 }
 
-/** Metadata of a grant's value, which an authorization handler may have changed. */
-export function grantedMetadata(grant: Grant<AuthValue>, fallback: JsonObject): JsonObject {
+/** Metadata of a grant's value, which an authorization handler may have added or changed. */
+export function grantedMetadata<F extends JsonObject | undefined>(grant: Grant<AuthValue>, absent: F): JsonObject | F {
   const metadata = grant.value["metadata"];
-  return typeof metadata === "object" && metadata !== null && !Array.isArray(metadata)
-    ? (metadata as JsonObject)
-    : fallback;
+  return isJsonObject(metadata) ? metadata : absent;
+}
+
+/** What a search filters by, once a handler may have narrowed it. */
+export function grantedFilter(grant: Grant<AuthValue>): { readonly metadata?: JsonObject } {
+  const metadata = grantedMetadata(grant, undefined);
+  return metadata === undefined ? {} : { metadata };
+}
+
+type Check = (value: unknown) => boolean;
+
+/** A field that services take from a value; everything else is only for handlers to read. */
+interface Field {
+  readonly name: string;
+  readonly isValid: Check;
+  readonly isRequired?: true;
+}
+
+const isStrings: Check = (value) => Array.isArray(value) && value.every((one) => typeof one === "string");
+const isKey: Check = (value) => typeof value === "string" && value !== "";
+
+const METADATA: readonly Field[] = [{ name: "metadata", isValid: isJsonObject }];
+const RUN: readonly Field[] = [...METADATA, { name: "kwargs", isValid: isJsonObject, isRequired: true }];
+const LISTED: readonly Field[] = [
+  { name: "namespace", isValid: isStrings },
+  { name: "filter", isValid: isJsonObject },
+];
+const PLACE: readonly Field[] = [
+  { name: "namespace", isValid: isStrings, isRequired: true },
+  { name: "key", isValid: isKey, isRequired: true },
+];
+const ITEM: readonly Field[] = [...PLACE, { name: "value", isValid: isJsonObject, isRequired: true }];
+
+function fieldsOf(resource: AuthResource, action: AuthAction): readonly Field[] {
+  if (resource !== "store") return action === "create_run" ? RUN : METADATA;
+  if (action === "put") return ITEM;
+  return action === "get" || action === "delete" ? PLACE : LISTED;
+}
+
+function checkedValue<V extends AuthValue>(resource: AuthResource, action: AuthAction, value: V): V {
+  const checked: Record<string, JsonValue | undefined> = { ...value };
+  for (const { name, isValid, isRequired } of fieldsOf(resource, action)) {
+    const given = checked[name];
+    // A null is absent, too: the SDK's types have `Maybe`.
+    const isAbsent = given === undefined || given === null;
+    if (isAbsent ? isRequired === true : !isValid(given)) throw invalid(resource, action, name);
+    if (isAbsent) delete checked[name];
+    // Inputs may be large, and go to the engine as they are.
+    else if (name !== "kwargs") checked[name] = plain(resource, action, name, given);
+  }
+  return checked as V;
+}
+
+/** Handlers change values in place, also to what no store can keep. */
+function plain(resource: AuthResource, action: AuthAction, field: string, value: JsonValue): JsonValue {
+  try {
+    return copyJson(value);
+  } catch (error) {
+    throw invalid(resource, action, field, error);
+  }
+}
+
+function invalid(resource: AuthResource, action: AuthAction, field: string, cause?: unknown): HeddleError {
+  return new HeddleError("INVALID_REQUEST", {
+    message: `The authorization of ${resource}:${action} left a value whose ${field} is not valid.`,
+    cause,
+  });
 }

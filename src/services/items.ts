@@ -1,6 +1,7 @@
 import type { Caller } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import type { Item, ItemFilter } from "../core/item.js";
+import { mayHoldVisible } from "../core/item-filter.js";
 import type { ItemStore } from "../core/item-store.js";
 import type { JsonObject } from "../core/json.js";
 import type { Authorize } from "./authorization.js";
@@ -16,11 +17,12 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       caller: Caller,
       request: { readonly namespace: readonly string[]; readonly key: string; readonly value: JsonObject },
     ): Promise<void> {
-      const { access, value } = await authorize(caller, "store", "put", { ...request });
-      requireNamespace(value.namespace);
-      const outcome = await items.put({ ...value, access });
+      const { access, value: granted } = await authorize(caller, "store", "put", { ...request });
+      const { namespace, key, value } = granted;
+      requireNamespace(namespace);
+      const outcome = await items.put({ namespace, key, value, access });
       if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
-      if (outcome.kind === "forbidden") throw new HeddleError("FORBIDDEN", { message: "Not authorized" });
+      if (outcome.kind === "forbidden") throw notAuthorized();
     },
 
     async get(
@@ -28,7 +30,8 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       request: { readonly namespace: readonly string[]; readonly key: string },
     ): Promise<Item | null> {
       const { access, value } = await authorize(caller, "store", "get", { ...request });
-      const outcome = await items.get({ ...value, access });
+      const { namespace, key } = value;
+      const outcome = await items.get({ namespace, key, access });
       if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
       return outcome.kind === "found" ? outcome.item : null;
     },
@@ -38,10 +41,13 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       request: { readonly namespace: readonly string[]; readonly key: string },
     ): Promise<void> {
       const { access, value } = await authorize(caller, "store", "delete", { ...request });
+      const { namespace, key } = value;
       // No item has an empty namespace (§2.10.3 lets a client leave it out): nothing to delete, and nothing wrong.
-      if (value.namespace.length > 0) requireNamespace(value.namespace);
-      const outcome = await items.delete({ ...value, access });
+      if (namespace.length > 0) requireNamespace(namespace);
+      const outcome = await items.delete({ namespace, key, access });
       if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
+      // What is missing can be judged by its place only (§7.6).
+      if (outcome.kind === "missing" && !mayHoldVisible(access, { namespace, key })) throw notAuthorized();
     },
 
     async search(
@@ -62,8 +68,9 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
         query: request.query,
       });
       return items.search({
-        namespacePrefix: value.namespace,
-        ...(request.filter === undefined ? {} : { filter: request.filter }),
+        // What a handler left out confines nobody.
+        namespacePrefix: value.namespace ?? request.namespacePrefix,
+        ...(value.filter === undefined ? {} : { filter: value.filter }),
         limit: request.limit,
         offset: request.offset,
         access,
@@ -96,6 +103,10 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       });
     },
   };
+}
+
+function notAuthorized(): HeddleError {
+  return new HeddleError("FORBIDDEN", { message: "Not authorized" });
 }
 
 function requireNamespace(namespace: readonly string[]): void {

@@ -37,6 +37,13 @@ export function createRunCancellation(deps: RunsDeps & { readonly following: Run
     return outcome;
   };
 
+  const authorizeCancel = (caller: Caller, run: RunRef, action: CancelAction) =>
+    authorize(caller, "threads", "update", {
+      thread_id: run.threadId,
+      action,
+      metadata: { run_ids: [run.runId], status: "pending" },
+    });
+
   const missing = async (threadId: string, access: AccessFilter): Promise<HeddleError> =>
     (await store.threads.get({ threadId, access })) === null
       ? threadNotFound(threadId)
@@ -44,6 +51,13 @@ export function createRunCancellation(deps: RunsDeps & { readonly following: Run
 
   return {
     request,
+
+    /** @throws `THREAD_NOT_FOUND`, `RUN_NOT_FOUND` for a run that the caller may see, but not cancel; `FORBIDDEN` */
+    async requireCancellable(caller: Caller, run: RunRef): Promise<void> {
+      const { access } = await authorizeCancel(caller, run, "interrupt");
+      const { runId, threadId } = run;
+      if ((await store.runs.get({ runId, threadId, access })) === null) throw await missing(threadId, access);
+    },
 
     /**
      * What a multitask strategy did to older runs: tell their workers, or their readers. A failure is logged: the new run
@@ -75,11 +89,7 @@ export function createRunCancellation(deps: RunsDeps & { readonly following: Run
       run: RunRef,
       options: { readonly action: CancelAction; readonly wait: boolean; readonly signal?: AbortSignal },
     ): Promise<void> {
-      const { access } = await authorize(caller, "threads", "update", {
-        thread_id: run.threadId,
-        action: options.action,
-        metadata: { run_ids: [run.runId], status: "pending" },
-      });
+      const { access } = await authorizeCancel(caller, run, options.action);
       const outcome = await request(run, options.action, access);
       if (outcome.kind === "not-found") throw await missing(run.threadId, access);
       if (outcome.kind === "finished") {

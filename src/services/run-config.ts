@@ -1,7 +1,9 @@
 import type { RunConfig } from "../core/assistant.js";
 import type { Caller } from "../core/auth.js";
+import { ANONYMOUS } from "../core/auth.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
+import type { Run } from "../core/run.js";
 
 const hasKeys = (value: unknown): value is JsonObject => isJsonObject(value) && Object.keys(value).length > 0;
 
@@ -36,6 +38,16 @@ export function mergeContext(base: JsonValue, over: JsonValue | undefined): Json
   return isJsonObject(base) && isJsonObject(over) ? { ...base, ...over } : over;
 }
 
+const CALLER_KEY = /^langgraph_auth_/;
+
+/** A config without what only the server says of a caller: whoever sends it would be believed. */
+export function withoutCaller(config: RunConfig): RunConfig {
+  const configurable = config["configurable"];
+  if (!isJsonObject(configurable) || !Object.keys(configurable).some((key) => CALLER_KEY.test(key))) return config;
+  const kept = Object.entries(configurable).filter(([key]) => !CALLER_KEY.test(key));
+  return { ...config, configurable: Object.fromEntries(kept) };
+}
+
 /** What a graph may know of its caller (docs/wire/langgraph-api.md §2.9.1, §7.5). */
 export function callerConfigurable(caller: Caller): JsonObject {
   if (caller.identity === null) return {};
@@ -43,6 +55,20 @@ export function callerConfigurable(caller: Caller): JsonObject {
     langgraph_auth_user: caller.user,
     langgraph_auth_user_id: caller.identity,
     langgraph_auth_permissions: caller.permissions,
+  };
+}
+
+/** Who created a run, as it is stored with it: for what its graph asks of the server. */
+export function callerOfRun(run: Run): Caller {
+  const configurable = run.kwargs.config["configurable"];
+  if (!isJsonObject(configurable)) return ANONYMOUS;
+  const { langgraph_auth_user: user, langgraph_auth_user_id: identity } = configurable;
+  const { langgraph_auth_permissions: permissions } = configurable;
+  if (typeof identity !== "string") return ANONYMOUS;
+  return {
+    identity,
+    permissions: Array.isArray(permissions) ? permissions.filter((one) => typeof one === "string") : [],
+    user: isJsonObject(user) ? user : null,
   };
 }
 

@@ -1,9 +1,18 @@
 import type { Assistant, RunConfig } from "../core/assistant.js";
 import type { Caller } from "../core/auth.js";
+import { HeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
+import { isJsonObject } from "../core/json.js";
 import type { NewRun } from "../core/metadata-store.js";
 import type { CheckpointRef, Durability, MultitaskStrategy, RunKwargs, StreamMode } from "../core/run.js";
-import { callerConfigurable, mergeConfig, mergeContext, mirrorContext, withConfigurable } from "./run-config.js";
+import {
+  callerConfigurable,
+  mergeConfig,
+  mergeContext,
+  mirrorContext,
+  withConfigurable,
+  withoutCaller,
+} from "./run-config.js";
 
 /** A decoded run body (docs/wire/langgraph-api.md §2.5). Absent means not sent; defaults are the decoder's. */
 export interface RunRequest {
@@ -44,8 +53,9 @@ export function draftRun(params: {
   readonly stateless: boolean;
 }): NewRun {
   const { caller, assistant, request, stateless } = params;
-  const mirrored = mirrorContext(request.config ?? {}, request.context);
-  const config = withConfigurable(mergeConfig(assistant.config, mirrored.config), callerConfigurable(caller));
+  const assistantConfig = withoutCaller(assistant.config);
+  const mirrored = mirrorContext(withoutCaller(request.config ?? {}), request.context);
+  const config = withConfigurable(mergeConfig(assistantConfig, mirrored.config), callerConfigurable(caller));
   const context = mergeContext(assistant.context, mirrored.context);
   const kwargs: RunKwargs = {
     ...(request.input === undefined ? {} : { input: request.input }),
@@ -74,8 +84,56 @@ export function draftRun(params: {
     delayMs: Math.round(request.afterSeconds * 1000),
     assistantMetadata: assistant.metadata,
     metadata: request.metadata ?? {},
-    assistantConfig: assistant.config,
+    assistantConfig,
     createThread: stateless || request.ifNotExists === "create",
     ...(request.watched === true && { watched: true }),
   };
+}
+
+/** What an authorization handler sees of a run, in the words of the wire (docs/wire/langgraph-api.md §7.3 `kwargs`). */
+export function authorizedKwargs(kwargs: RunKwargs): JsonObject {
+  return {
+    input: kwargs.input,
+    command: kwargs.command,
+    config: kwargs.config,
+    context: kwargs.context,
+    checkpoint: kwargs.checkpoint === undefined ? undefined : checkpointOf(kwargs.checkpoint),
+    stream_mode: kwargs.streamModes,
+    subgraphs: kwargs.streamSubgraphs,
+    resumable: kwargs.streamResumable,
+    interrupt_before: kwargs.interruptBefore,
+    interrupt_after: kwargs.interruptAfter,
+    durability: kwargs.durability,
+    temporary: kwargs.temporary,
+  };
+}
+
+function checkpointOf({ checkpointId, checkpointNs, checkpointMap }: CheckpointRef): JsonObject {
+  return { checkpoint_id: checkpointId, checkpoint_ns: checkpointNs, checkpoint_map: checkpointMap };
+}
+
+/**
+ * The same after the handler: input, command, config and context are what it left there.
+ * @throws `INVALID_REQUEST` for a config or command that is no object any more
+ */
+export function grantedKwargs(kwargs: RunKwargs, granted: JsonObject): RunKwargs {
+  const { input, command, config, context } = granted;
+  if (input === kwargs.input && command === kwargs.command && config === kwargs.config && context === kwargs.context) {
+    return kwargs;
+  }
+  const { input: _, command: __, context: ___, ...rest } = kwargs;
+  return {
+    ...rest,
+    ...(input === undefined ? {} : { input }),
+    ...(command === undefined || command === null ? {} : { command: requireObject("command", command) }),
+    config: requireObject("config", config ?? {}),
+    ...(context === undefined ? {} : { context }),
+  };
+}
+
+function requireObject(field: string, value: JsonValue): JsonObject {
+  if (isJsonObject(value)) return value;
+  throw new HeddleError("INVALID_REQUEST", {
+    message: `The authorization of threads:create_run left kwargs whose ${field} is not valid.`,
+  });
 }

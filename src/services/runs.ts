@@ -10,9 +10,10 @@ import type { JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
-import type { Run, RunRef, RunStatus } from "../core/run.js";
+import type { Run, RunStatus } from "../core/run.js";
 import type { AssistantsService } from "./assistants.js";
 import type { Authorize } from "./authorization.js";
+import { grantedMetadata } from "./authorization.js";
 import type { ExplainedRun } from "./explain-run.js";
 import { explainedRun } from "./explain-run.js";
 import type { FollowedThreads } from "./followed-threads.js";
@@ -20,13 +21,17 @@ import { newId } from "./identifiers.js";
 import { createRunCancellation } from "./run-cancellation.js";
 import { createRunFollowing, type FollowOptions } from "./run-following.js";
 import type { RunRequest } from "./run-request.js";
-import { draftRun } from "./run-request.js";
+import { authorizedKwargs, draftRun, grantedKwargs } from "./run-request.js";
 import type { FollowedRun } from "./run-result.js";
 import { runResult } from "./run-result.js";
 import { threadNotFound } from "./threads.js";
 
 /** A run and a reader of its events. */
 export interface AttachedRun {
+  /** Who it was attached for: nobody else may go on with it. */
+  readonly caller: Caller;
+  /** The caller may end it by leaving. */
+  readonly mayCancel: boolean;
   readonly run: FollowedRun;
   /** `null` when the run's events are no longer kept: the run has ended. */
   readonly cursor: EventCursor | null;
@@ -59,10 +64,15 @@ export function createRunsService(deps: RunsDeps) {
   const following = createRunFollowing(deps);
   const cancellation = createRunCancellation({ ...deps, following });
 
+  const isSystemAssistant = (assistantId: string): boolean =>
+    engine.graphs().some(({ graphId }) => deps.assistants.idOf(graphId) === assistantId);
+
   const runnableAssistant = async (caller: Caller, requested: string) => {
     const assistantId = deps.assistants.idOf(requested);
     const { access } = await authorize(caller, "assistants", "read", { assistant_id: assistantId });
-    const assistant = await store.assistants.get({ assistantId, access });
+    // A filter that only knows owners would leave nobody a graph to run: system assistants are visible to runs (§7.5).
+    const isVisible = access.kind === "all" || isSystemAssistant(assistantId);
+    const assistant = await store.assistants.get({ assistantId, access: isVisible ? ALL_ROWS : access });
     if (assistant === null) {
       throw new HeddleError("ASSISTANT_NOT_FOUND", {
         message: `No assistant found for "${requested}". Make sure the assistant ID is for a valid assistant or a valid graph ID.`,
@@ -90,7 +100,7 @@ export function createRunsService(deps: RunsDeps) {
       threadId: threadId ?? newId(),
       stateless,
     });
-    const { access, value } = await authorize(caller, "threads", "create_run", {
+    const grant = await authorize(caller, "threads", "create_run", {
       thread_id: draft.threadId,
       assistant_id: draft.assistantId,
       run_id: draft.runId,
@@ -100,7 +110,7 @@ export function createRunsService(deps: RunsDeps) {
       multitask_strategy: request.multitaskStrategy,
       if_not_exists: request.ifNotExists,
       after_seconds: request.afterSeconds,
-      kwargs: { config: draft.kwargs.config, input: draft.kwargs.input },
+      kwargs: authorizedKwargs(draft.kwargs),
     });
     const claim = draft.delayMs === 0 ? launcher.reserve() : null;
     let launched = false;
@@ -108,12 +118,13 @@ export function createRunsService(deps: RunsDeps) {
       const outcome = await store.runs.create({
         draft: {
           ...draft,
-          metadata: value.metadata,
+          metadata: grantedMetadata(grant, {}),
+          kwargs: grantedKwargs(draft.kwargs, grant.value.kwargs),
           // Asked last: readers may have come while the run was authorized.
           ...(deps.followed.has(draft.threadId) && { watched: true }),
         },
         ...(claim === null ? {} : { claim }),
-        access: stateless ? ALL_ROWS : access,
+        access: stateless ? ALL_ROWS : grant.access,
       });
       if (outcome.kind === "no-thread") throw threadNotFound(draft.threadId);
       if (outcome.kind === "busy") throw new HeddleError("RUN_IN_FLIGHT");
@@ -161,7 +172,7 @@ export function createRunsService(deps: RunsDeps) {
     const cursor = access.kind === "all" ? await eventLog.open({ threadId, runId }, position) : null;
     if (cursor === null) return null;
     const kwargs = { streamModes: [], temporary: true };
-    return { run: { runId, threadId, status: "success", error: null, kwargs }, cursor };
+    return { caller, mayCancel: false, run: { runId, threadId, status: "success", error: null, kwargs }, cursor };
   };
 
   const requireThread = async (threadId: string, access: AccessFilter): Promise<void> => {
@@ -174,8 +185,15 @@ export function createRunsService(deps: RunsDeps) {
     cancel: cancellation.cancel,
     cancelMany: cancellation.cancelMany,
     delete: cancellation.delete,
-    /** The client of an attached run has left and asked for this (`on_disconnect`, `cancel_on_disconnect`). */
-    cancelDisconnected: (run: RunRef): Promise<void> => cancellation.request(run, "interrupt", ALL_ROWS).then(() => {}),
+    /**
+     * The client of an attached run has left and asked for this (`on_disconnect`, `cancel_on_disconnect`).
+     * @throws `FORBIDDEN` for another caller than it was attached for, or one that joined it without asking for this
+     */
+    async cancelDisconnected(caller: Caller, attached: AttachedRun): Promise<void> {
+      requireSame(caller, attached);
+      if (!attached.mayCancel) throw new HeddleError("FORBIDDEN");
+      await cancellation.request(attached.run, "interrupt", ALL_ROWS);
+    },
 
     /** Why a run is where it is: what comes before it, who executes it, when it is tried again. @throws as `get` */
     async explain(
@@ -197,16 +215,22 @@ export function createRunsService(deps: RunsDeps) {
       options?: FollowOptions,
     ): Promise<AttachedRun> {
       const run = await create(caller, threadId, request);
-      return { run, cursor: await following.follow(run, "start", options) };
+      // Whoever may start it may say that it ends when they leave.
+      return { caller, mayCancel: true, run, cursor: await following.follow(run, "start", options) };
     },
 
-    /** Follow a run that exists. @throws `RUN_NOT_FOUND`, `THREAD_NOT_FOUND` */
+    /**
+     * Follow a run that exists.
+     * @param options.mayCancel the caller wants to end it by leaving, which takes the right to cancel it
+     * @throws `RUN_NOT_FOUND`, `THREAD_NOT_FOUND`
+     */
     async join(
       caller: Caller,
       ref: { readonly threadId: string | null; readonly runId: string },
       position: EventPosition,
-      options?: FollowOptions,
+      options: FollowOptions & { readonly mayCancel?: boolean } = {},
     ): Promise<AttachedRun> {
+      const { mayCancel = false } = options;
       let run: Run;
       try {
         run = await find(caller, ref);
@@ -216,12 +240,22 @@ export function createRunsService(deps: RunsDeps) {
         if (left === null) throw error;
         return left;
       }
-      return { run, cursor: await following.follow(run, position, options) };
+      if (mayCancel) await cancellation.requireCancellable(caller, run);
+      return { caller, mayCancel, run, cursor: await following.follow(run, position, options) };
     },
 
     /** The document of `wait` and `join`; resolves when the run has ended. */
-    result: (attached: AttachedRun, signal?: AbortSignal): Promise<JsonText> =>
-      runResult({ ...deps, endings: following.endings, ...attached, ...(signal === undefined ? {} : { signal }) }),
+    async result(caller: Caller, attached: AttachedRun, signal?: AbortSignal): Promise<JsonText> {
+      requireSame(caller, attached);
+      const { run, cursor } = attached;
+      return runResult({
+        ...deps,
+        endings: following.endings,
+        run,
+        cursor,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    },
 
     /** All at once, all stateless; the first failure fails the request. */
     createBatch: (caller: Caller, requests: readonly RunRequest[]): Promise<readonly Run[]> =>
@@ -248,4 +282,9 @@ export function createRunsService(deps: RunsDeps) {
       });
     },
   };
+}
+
+/** What was authorized once is not handed on to somebody else. */
+function requireSame(caller: Caller, attached: AttachedRun): void {
+  if (caller !== attached.caller) throw new HeddleError("FORBIDDEN");
 }

@@ -11,7 +11,7 @@ import type { StateUpdate } from "../core/state.js";
 import type { Thread, ThreadSortField } from "../core/thread.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { Authorize } from "./authorization.js";
-import { grantedMetadata } from "./authorization.js";
+import { grantedFilter, grantedMetadata } from "./authorization.js";
 import { newId } from "./identifiers.js";
 import type { ThreadStateService } from "./thread-state.js";
 
@@ -81,7 +81,7 @@ export function createThreadsService(deps: {
     /** Merges `metadata` shallowly. */
     async update(caller: Caller, threadId: string, patch: { readonly metadata?: JsonObject }): Promise<Thread> {
       const grant = await authorize(caller, "threads", "update", { thread_id: threadId, metadata: patch.metadata });
-      const metadata = patch.metadata === undefined ? undefined : grantedMetadata(grant, patch.metadata);
+      const metadata = grantedMetadata(grant, undefined);
       const thread = await store.threads.update({
         threadId,
         ...(metadata === undefined ? {} : { metadata }),
@@ -115,13 +115,13 @@ export function createThreadsService(deps: {
       caller: Caller,
       query: ThreadSearch & PageRequest<ThreadSortField> & { readonly withState: boolean },
     ): Promise<Page<Thread>> {
-      const { access } = await authorize(caller, "threads", "search", searchValue(query, query.limit, query.offset));
-      return store.threads.search({ ...query, access });
+      const grant = await authorize(caller, "threads", "search", searchValue(query, query.limit, query.offset));
+      return store.threads.search({ ...query, ...grantedFilter(grant), access: grant.access });
     },
 
     async count(caller: Caller, query: ThreadSearch): Promise<number> {
-      const { access } = await authorize(caller, "threads", "search", searchValue(query, 0, 0));
-      return store.threads.count({ ...query, access });
+      const grant = await authorize(caller, "threads", "search", searchValue(query, 0, 0));
+      return store.threads.count({ ...query, ...grantedFilter(grant), access: grant.access });
     },
 
     /** A new thread with the same metadata, state columns and checkpoints; runs are not copied (§2.4.7). */

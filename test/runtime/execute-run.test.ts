@@ -233,7 +233,7 @@ it("forgets a run whose thread is deleted while it runs: no end event, no log, n
   const run = await test.run("door");
   const queued = await test.run("door", { threadId: run.threadId });
   await turns();
-  const reader = test.services.runs.result(await test.services.runs.join(ANONYMOUS, run, "start"));
+  const reader = test.services.runs.result(ANONYMOUS, await test.services.runs.join(ANONYMOUS, run, "start"));
   await test.services.threads.delete(ANONYMOUS, run.threadId);
   // What was streamed by then is no result.
   expect(parseJsonText(await reader)).toBeNull();

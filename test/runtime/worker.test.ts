@@ -133,6 +133,7 @@ it("takes runs back from dead workers; after `maxAttempts` the run fails and its
   const test = await openRuntime({ scripts: { quick: succeed() }, concurrency: 0 });
   const run = await test.run("quick", { streamResumable: true });
   const waiting = test.services.runs.result(
+    ANONYMOUS,
     await test.services.runs.join(ANONYMOUS, { threadId: run.threadId, runId: run.runId }, "start"),
   );
   for (let attempt = 1; attempt <= 3; attempt += 1) {

@@ -38,7 +38,7 @@ it("a wait outlives the loss of the log, and gives what the thread holds", async
   const { test, door } = await openFollowed();
   const run = await test.run("door");
   await turns();
-  const waiting = test.services.runs.result(await test.services.runs.join(ANONYMOUS, run, "start"));
+  const waiting = test.services.runs.result(ANONYMOUS, await test.services.runs.join(ANONYMOUS, run, "start"));
   await flush(test, run);
   let answered = false;
   void waiting.then(() => (answered = true));
@@ -103,7 +103,7 @@ it("a log that says nothing is given some seconds after the run's end, and then 
   const run = await test.run("door");
   await turns();
   const attached = await test.services.runs.join(ANONYMOUS, run, "start");
-  const waiting = test.services.runs.result(attached);
+  const waiting = test.services.runs.result(ANONYMOUS, attached);
   const { cursor } = await test.services.runs.join(ANONYMOUS, run, "start");
   const cancelled = await test.run("stuck");
   await turns();
@@ -128,7 +128,7 @@ it("looks at the rows of all who wait together, and not before some seconds have
   const waiting: Promise<unknown>[] = [];
   for (let i = 0; i < 100; i += 1) {
     const run = await test.run("door");
-    waiting.push(test.services.runs.result(await test.services.runs.join(ANONYMOUS, run, "start")));
+    waiting.push(test.services.runs.result(ANONYMOUS, await test.services.runs.join(ANONYMOUS, run, "start")));
   }
   await turns();
   test.clock.advance(4_900);
@@ -152,7 +152,7 @@ it("answers by the row when the log fails, and says which run", async () => {
   const run = await test.run("door");
   await turns();
   isDown = true;
-  const waiting = test.services.runs.result(await test.services.runs.join(ANONYMOUS, run, "start"));
+  const waiting = test.services.runs.result(ANONYMOUS, await test.services.runs.join(ANONYMOUS, run, "start"));
   let isCancelled = false;
   const stuck = await test.run("stuck");
   await turns();
@@ -171,7 +171,7 @@ it("says of a stateless run that its result is lost, when it is", async () => {
   const { test, door } = await openFollowed();
   const run = await test.run("door", { threadId: null });
   await turns();
-  const waiting = test.services.runs.result(await test.services.runs.join(ANONYMOUS, run, "start"));
+  const waiting = test.services.runs.result(ANONYMOUS, await test.services.runs.join(ANONYMOUS, run, "start"));
   await flush(test, run);
   door.release();
   let failure: unknown;
@@ -189,8 +189,8 @@ it("keeps waiting while the store is away, and leaves when the client does", asy
   await turns();
   const leaving = new AbortController();
   const attach = () => test.services.runs.join(ANONYMOUS, run, "start");
-  const waiting = test.services.runs.result(await attach());
-  const left = test.services.runs.result(await attach(), leaving.signal).catch((error: unknown) => error);
+  const waiting = test.services.runs.result(ANONYMOUS, await attach());
+  const left = test.services.runs.result(ANONYMOUS, await attach(), leaving.signal).catch((error: unknown) => error);
   await flush(test, run);
   isDown = true;
   await turns();
@@ -212,7 +212,7 @@ it("does not take a partial state for the result when the server closes", async 
   const run = await test.run("stuck");
   await turns();
   const attached = await test.services.runs.join(ANONYMOUS, run, "start");
-  const failure = test.services.runs.result(attached).catch((error: unknown) => error);
+  const failure = test.services.runs.result(ANONYMOUS, attached).catch((error: unknown) => error);
   closing.abort();
   await test.eventLog.close();
   expect(await failure).toMatchObject({ code: "SHUTTING_DOWN" });

@@ -33,7 +33,7 @@ const open = (): Promise<TestRuntime> =>
 const joined = async (test: TestRuntime, graphId: string, threadId?: string | null): Promise<unknown> => {
   const run = await test.run(graphId, threadId === undefined ? {} : { threadId });
   const attached = await test.services.runs.join(ANONYMOUS, run, "start");
-  return JSON.parse(await test.services.runs.result(attached)) as unknown;
+  return JSON.parse(await test.services.runs.result(ANONYMOUS, attached)) as unknown;
 };
 
 it.each([
@@ -67,7 +67,7 @@ it.each([
   await test.eventLog.drop(run);
   const attached = await test.services.runs.join(ANONYMOUS, run, "start");
   expect(attached.cursor).toBeNull();
-  expect(JSON.parse(await test.services.runs.result(attached))).toEqual(expected);
+  expect(JSON.parse(await test.services.runs.result(ANONYMOUS, attached))).toEqual(expected);
 });
 
 it("answers the error of a thread's run, also after the thread has gone on", async () => {
@@ -77,7 +77,9 @@ it("answers the error of a thread's run, also after the thread has gone on", asy
   await joined(test, "quick", failed.threadId);
   await test.eventLog.drop(failed);
   const attached = await test.services.runs.join(ANONYMOUS, failed, "start");
-  expect(JSON.parse(await test.services.runs.result(attached))).toMatchObject({ __error__: { error: "TypeError" } });
+  expect(JSON.parse(await test.services.runs.result(ANONYMOUS, attached))).toMatchObject({
+    __error__: { error: "TypeError" },
+  });
 });
 
 it("answers null when the thread was deleted", async () => {
@@ -85,7 +87,7 @@ it("answers null when the thread was deleted", async () => {
   const test = await openRuntime({ scripts: { door: door.script }, concurrency: 0 });
   const run = await test.run("door");
   const attached = await test.services.runs.join(ANONYMOUS, run, "start");
-  const result = test.services.runs.result(attached);
+  const result = test.services.runs.result(ANONYMOUS, attached);
   await test.services.threads.delete(ANONYMOUS, run.threadId);
   expect(await result).toBe("null");
 });
@@ -95,7 +97,7 @@ it("stops reading when the client has left", async () => {
   const run = await test.run("stuck");
   const attached = await test.services.runs.join(ANONYMOUS, run, "now");
   const left = new AbortController();
-  const result = test.services.runs.result(attached, left.signal).catch((error: unknown) => error);
+  const result = test.services.runs.result(ANONYMOUS, attached, left.signal).catch((error: unknown) => error);
   await turns();
   left.abort(new Error("gone"));
   expect(await result).toEqual(new Error("gone"));

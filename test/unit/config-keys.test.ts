@@ -77,6 +77,22 @@ describe("the table of langgraph.json's keys", () => {
     node_version: ["1", { warnings: [expect.stringContaining("asks for Node 1")] }],
     node_loader: ["tsx", { warnings: [] }],
     "http.mount_prefix": ["/api/", { http: { basePath: "/api" } }],
+    "auth.path": ["./auth.ts:auth", { auth: { source: { kind: "file", path: "./auth.ts:auth" }, cache: null } }],
+    auth: [
+      {
+        path: "./auth.ts:auth",
+        disable_studio_auth: true,
+        cache: { cache_keys: ["Authorization"], ttl_seconds: 1.5, max_size: 2 },
+        openapi: { security: [{ key: [] }] },
+      },
+      {
+        auth: {
+          disableStudioAuth: true,
+          cache: { headers: ["authorization"], ttlMs: 1_500, maxEntries: 2 },
+          openapi: { security: [{ key: [] }] },
+        },
+      },
+    ],
     ui: [{ agent: "./ui.tsx" }, { ui: { files: { agent: "./ui.tsx" }, shared: [] } }],
     "ui_config.shared": [["lucide-react"], { ui: { files: {}, shared: ["lucide-react"] } }],
     "http.cors": [
@@ -112,9 +128,11 @@ describe("the table of langgraph.json's keys", () => {
   };
 
   it.each(keys("honoured"))("%s is honoured", async (key) => {
-    const [value, effect] = effects[key] ?? [];
+    // Other keys of auth mean nothing without its path.
+    const name = key.startsWith("auth.") && key !== "auth.path" ? "auth" : key;
+    const [value, effect] = effects[name] ?? [];
     expect(effect, `a case for ${key}`).toBeDefined();
-    await expect(withKey(key, value)).resolves.toMatchObject(effect ?? {});
+    await expect(withKey(name, value)).resolves.toMatchObject(effect ?? {});
   });
 
   it("refuses another loader by name", async () => {

@@ -263,9 +263,11 @@ describe("langgraph.json", () => {
     expect((await refusal(cli(folder, { LANGGRAPH_HTTP: '{"mount_prefix": 1}' }))).message).toMatch(
       /^LANGGRAPH_HTTP\.mount_prefix: /,
     );
-    const auth = await refusal(cli(folder, { LANGGRAPH_AUTH: '{"path": "./auth.ts:auth"}' }));
-    expect(auth.code).toBe("UNSUPPORTED_OPTION");
-    expect(auth.message).toMatch(/^LANGGRAPH_AUTH\.path: /);
+    const keys = await refusal(cli(folder, { LANGGRAPH_AUTH: '{"allow_langsmith_api_keys": true}' }));
+    expect(keys.code).toBe("UNSUPPORTED_OPTION");
+    expect(keys.message).toMatch(/^LANGGRAPH_AUTH\.allow_langsmith_api_keys: /);
+    const { auth } = await cli(folder, { LANGGRAPH_AUTH: '{"path": "./auth.ts:auth"}' });
+    expect(auth?.source).toEqual({ kind: "file", path: "./auth.ts:auth", cwd: folder });
   });
 });
 

@@ -109,7 +109,7 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
         }
         return { kind: "failed", error };
       }
-    });
+    }, run);
     const stopped = work.then((result) => {
       stop = result;
       queue.wake();
@@ -333,13 +333,16 @@ async function outcomeOf(
   const { threadId } = run;
   if (stop !== "aborted" && stop?.kind === "ended" && execution !== undefined) {
     const { graph, parts, saver } = execution;
-    const final = await context.scope(() => finalState(graph, threadId, { parts, interrupted: saver.interrupted }));
+    const final = await context.scope(
+      () => finalState(graph, threadId, { parts, interrupted: saver.interrupted }),
+      run,
+    );
     return { kind: "success", ...final };
   }
   let final: FinalState = { hasNext: false };
   if (execution !== undefined) {
     try {
-      final = await context.scope(() => storedState(execution.graph, threadId));
+      final = await context.scope(() => storedState(execution.graph, threadId), run);
     } catch (error) {
       context.logger.warn({ err: error, runId: run.runId, threadId }, "the state of a stopped run could not be read");
     }

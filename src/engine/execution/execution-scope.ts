@@ -1,7 +1,11 @@
 import { AsyncLocalStorageProviderSingleton } from "@langchain/core/singletons";
+import type { Run } from "../../core/run.js";
 
-/** Runs graph code in the async context it should see. */
-export type ExecutionScope = <T>(fn: () => T) => T;
+/**
+ * Runs graph code in the async context it should see.
+ * @param run on behalf of which run; absent for a graph that is drawn, or asked about its state
+ */
+export type ExecutionScope = <T>(fn: () => T, run?: Run) => T;
 
 /**
  * A scope in which LangChain sees no surrounding config. A run that is started from inside another graph's node (by
@@ -10,8 +14,8 @@ export type ExecutionScope = <T>(fn: () => T) => T;
  * @param runInContext e.g. the loopback's, so that clients inside graphs reach this server
  */
 export function createExecutionScope(runInContext?: ExecutionScope): ExecutionScope {
-  return (fn) => {
+  return (fn, run) => {
     const isolated = () => AsyncLocalStorageProviderSingleton.getInstance().run(undefined, fn);
-    return runInContext === undefined ? isolated() : runInContext(isolated);
+    return runInContext === undefined ? isolated() : runInContext(isolated, run);
   };
 }

@@ -63,6 +63,7 @@ const createRoutes = (prefix: string): readonly Route[] => {
       ...common,
       path: `${prefix}/wait`,
       summary: "Create a run and wait for its result",
+      holds: true,
       answer: JSON_ANSWER,
       async handle(exchange, deps) {
         const threadId = threadOf(exchange);
@@ -173,13 +174,17 @@ export const runRoutes: readonly Route[] = [
     path: `${ID}/join`,
     group,
     summary: "Wait for a run's result",
+    holds: true,
     query: joinQuery,
     answer: JSON_ANSWER,
     errors: [404],
     async handle(exchange, deps) {
       const ref = refOf(exchange);
       const { cancelOnDisconnect } = decodeJoin(exchange.query, undefined);
-      const attached = await deps.services.runs.join(exchange.caller, ref, "start", { patient: true });
+      const attached = await deps.services.runs.join(exchange.caller, ref, "start", {
+        patient: true,
+        mayCancel: cancelOnDisconnect,
+      });
       return awaitRun(exchange, deps, attached, { stateless: false, cancelOnDisconnect });
     },
   },
@@ -227,6 +232,7 @@ function refOf(exchange: Exchange) {
 async function joinStream(exchange: Exchange, deps: HttpDeps): Promise<Response> {
   const ref = { threadId: threadOf(exchange), runId: exchange.uuid("run_id") };
   const { position, ...options } = decodeJoin(exchange.query, exchange.header("last-event-id"));
-  const attached = await deps.services.runs.join(exchange.caller, ref, position);
+  const { cancelOnDisconnect: mayCancel } = options;
+  const attached = await deps.services.runs.join(exchange.caller, ref, position, { mayCancel });
   return streamRun(exchange, deps, attached, { ...options, position, stateless: ref.threadId === null });
 }

@@ -1,0 +1,56 @@
+import type { Caller } from "../core/auth.js";
+import { copyJson, isJsonObject } from "../core/json.js";
+
+/** Who asks, for services, and the user as the handlers of `Auth` see it: also what no JSON can hold. */
+export interface AuthenticatedUser {
+  readonly caller: Caller;
+  readonly user: Readonly<Record<string, unknown>>;
+}
+
+/** Studio's user: `isStudioUser` of the SDK recognises it (docs/wire/langgraph-api.md §7.2). */
+export const STUDIO_USER = Object.freeze({
+  kind: "StudioUser",
+  identity: "langgraph-studio-user",
+  display_name: "langgraph-studio-user",
+  permissions: [],
+  is_authenticated: true,
+});
+
+/**
+ * What `authenticate` returned, completed as handlers and graphs expect it: an identity, or an object with one.
+ * @throws TypeError for anything else: a fault of the deployer's handler, never a caller without identity
+ */
+export function authenticatedUser(returned: unknown): AuthenticatedUser {
+  if (typeof returned === "string") return completed({ identity: returned });
+  if (typeof returned === "object" && returned !== null && "identity" in returned) {
+    // Read before the copy, which leaves getters of a class behind.
+    return completed({ ...returned, identity: returned.identity, ...permissionsOf(returned) });
+  }
+  throw new TypeError("authenticate must return an identity, or an object that has one as `identity`");
+}
+
+function permissionsOf(returned: object): { readonly permissions?: unknown } {
+  return "permissions" in returned ? { permissions: returned.permissions } : {};
+}
+
+function completed(given: Readonly<Record<string, unknown>>): AuthenticatedUser {
+  const { identity } = given;
+  if (typeof identity !== "string" || identity === "") {
+    throw new TypeError("authenticate returned a user whose `identity` is not a string, or empty");
+  }
+  const permissions = stringsOf(given["permissions"] ?? []);
+  const user = {
+    ...given,
+    permissions,
+    is_authenticated: given["is_authenticated"] ?? true,
+    display_name: given["display_name"] ?? identity,
+  };
+  const stored: unknown = copyJson(user as never);
+  if (!isJsonObject(stored)) throw new TypeError("authenticate returned a user that is no JSON object");
+  return { caller: { identity, permissions, user: stored }, user };
+}
+
+function stringsOf(permissions: unknown): readonly string[] {
+  if (Array.isArray(permissions) && permissions.every((one) => typeof one === "string")) return [...permissions];
+  throw new TypeError("authenticate returned a user whose `permissions` are not a list of strings");
+}

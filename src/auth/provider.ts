@@ -1,0 +1,11 @@
+import type { AuthProvider } from "../core/auth.js";
+
+/** The same provider with another way to find out who asks. */
+export function withAuthenticate(provider: AuthProvider, authenticate: AuthProvider["authenticate"]): AuthProvider {
+  return {
+    authenticate,
+    authorizer: provider.authorizer,
+    // A spread would lose the methods of an instance.
+    close: async () => provider.close?.(),
+  };
+}

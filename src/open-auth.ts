@@ -1,0 +1,146 @@
+import { withCallerCache } from "./auth/caller-cache.js";
+import { isLanggraphAuth, openLanggraphAuth } from "./auth/langgraph-auth.js";
+import { withStudio } from "./auth/studio.js";
+import type { ResolvedAuth } from "./config/resolved-config.js";
+import type { AuthDeps, AuthProvider } from "./core/auth.js";
+import { ANONYMOUS, isAuthFactory, SERVER } from "./core/auth.js";
+import { HeddleError, isHeddleError } from "./core/errors.js";
+import type { SourceWatcher } from "./engine/loading/source-watcher.js";
+
+export interface OpenAuth extends AuthProvider {
+  close(): Promise<void>;
+}
+
+export interface OpenAuthOptions extends AuthDeps {
+  /** Let Studio in, unless the configuration says otherwise: `heddle dev` on this machine. */
+  readonly studio: boolean;
+  /** Load the module of `auth.path` again when its sources change. */
+  readonly watch: boolean;
+}
+
+/**
+ * Who may ask, as the configuration has it.
+ * @throws HeddleError `CONFIG_INVALID` when the module can't be loaded or exports something else, and what opening throws
+ */
+export async function openAuth(auth: ResolvedAuth | null, options: OpenAuthOptions): Promise<OpenAuth> {
+  if (auth === null) return { authenticate: () => ANONYMOUS, authorizer: null, close: async () => {} };
+  const { source } = auth;
+  if (source.kind === "value") {
+    return closable(await openProvider(auth, source.value, "auth", options));
+  }
+  return openFile(auth, source, options);
+}
+
+/** The module of `auth.path`; with `watch` its newest version that works. */
+async function openFile(
+  auth: ResolvedAuth,
+  source: Extract<ResolvedAuth["source"], { kind: "file" }>,
+  options: OpenAuthOptions,
+): Promise<OpenAuth> {
+  // Loaded only when needed: it brings esbuild.
+  const { loadExport } = await import("./engine/loading/load-export.js");
+  const load = async (version: number) => {
+    const { value, inputs } = await loadExport({ field: "auth.path", path: source.path, cwd: source.cwd, version });
+    return { provider: await openProvider(auth, value, source.path, options), inputs };
+  };
+  const first = await load(0);
+  if (!options.watch) return closable(first.provider);
+  const reloading = await watchProvider(first, load, options);
+  const { provider } = reloading;
+  return {
+    async authenticate(request) {
+      const { authorizer } = provider();
+      const caller = await provider().authenticate(request);
+      // Nobody is asked who they are: everybody may do everything.
+      return authorizer === null && caller === ANONYMOUS ? SERVER : caller;
+    },
+    // Whether there is one may change with the module.
+    authorizer: {
+      authorize: (caller, operation) => {
+        const { authorizer } = provider();
+        return authorizer === null
+          ? { access: { kind: "all" }, value: operation.value }
+          : authorizer.authorize(caller, operation);
+      },
+    },
+    close: reloading.close,
+  };
+}
+
+async function openProvider(
+  auth: ResolvedAuth,
+  value: unknown,
+  name: string,
+  options: OpenAuthOptions,
+): Promise<AuthProvider> {
+  const { logger, clock } = options;
+  let provider: AuthProvider;
+  if (isAuthFactory(value)) provider = await value.open(options);
+  else if (isLanggraphAuth(value)) provider = openLanggraphAuth(value, { logger });
+  else {
+    throw new HeddleError("CONFIG_INVALID", {
+      message: `Auth must be an instance of Auth: ${name}. Export \`new Auth()\` of @langchain/langgraph-sdk/auth, or one of Heddle's own.`,
+    });
+  }
+  const cached = auth.cache === null ? provider : withCallerCache(provider, clock, auth.cache);
+  return options.studio && !auth.disableStudioAuth ? withStudio(cached) : cached;
+}
+
+function closable(provider: AuthProvider): OpenAuth {
+  return {
+    authenticate: (request) => provider.authenticate(request),
+    authorizer: provider.authorizer,
+    close: async () => provider.close?.(),
+  };
+}
+
+type Version = { readonly provider: AuthProvider; readonly inputs: ReadonlySet<string> };
+
+/** One load at a time; a version that fails is reported, and the one before stays in force. */
+async function watchProvider(
+  first: Version,
+  load: (version: number) => Promise<Version>,
+  { logger }: Pick<OpenAuthOptions, "logger">,
+): Promise<{ readonly provider: () => AuthProvider; close(): Promise<void> }> {
+  const { createSourceWatcher } = await import("./engine/loading/source-watcher.js");
+  let current = first;
+  let count = 0;
+  let working: Promise<void> = Promise.resolve();
+  let closed = false;
+  const reload = async (watcher: SourceWatcher): Promise<void> => {
+    if (closed) return;
+    const since = Date.now();
+    count += 1;
+    let { inputs } = current;
+    let failed = false;
+    try {
+      const before = current;
+      current = await load(count);
+      ({ inputs } = current);
+      await before.provider.close?.();
+      logger.info({}, "Reloaded auth");
+    } catch (error) {
+      failed = true;
+      const more = isHeddleError(error) ? error.details?.["inputs"] : undefined;
+      if (more instanceof Set) inputs = new Set([...inputs, ...(more as ReadonlySet<string>)]);
+      logger.error({ err: error }, "auth could not be loaded again: its former version stays in force");
+    }
+    await watcher.follow(inputs, { since, anyFile: failed });
+  };
+  const watcher: SourceWatcher = createSourceWatcher({
+    logger,
+    onChange: () => {
+      working = working.then(() => reload(watcher));
+    },
+  });
+  await watcher.follow(first.inputs, { since: Date.now(), anyFile: false });
+  return {
+    provider: () => current.provider,
+    async close() {
+      closed = true;
+      watcher.close();
+      await working;
+      await current.provider.close?.();
+    },
+  };
+}
