@@ -1,7 +1,6 @@
 import type { Caller } from "../core/auth.js";
 import type { CursorRead, EventCursor, EventPosition } from "../core/event-log.js";
-import type { JsonObject } from "../core/json.js";
-import { isJsonObject, parseJsonText } from "../core/json.js";
+import { type RootMark, rootMark } from "../core/thread-event.js";
 import type { ThreadRunsEvent, ThreadRunsPosition } from "../core/thread-runs.js";
 import type { RunsService } from "./runs.js";
 import type { ThreadEventsService } from "./thread-events.js";
@@ -63,7 +62,7 @@ export function createThreadRunsService(deps: {
       for (let read = await log.next(options.signal); read.kind !== "end"; read = await log.next(options.signal)) {
         for (const mark of runMarks(read)) {
           // A second `running` is the same run's next attempt: its own stream tells of it.
-          if (mark.event !== "running") yield await endOf(caller, threadId, mark, options);
+          if (mark.step !== "running") yield await endOf(caller, threadId, mark, options);
           else if (!started.has(mark.runId)) {
             started.add(mark.runId);
             yield* startOf(caller, threadId, mark, options);
@@ -146,23 +145,13 @@ function positionOf(after: ThreadRunsOptions["after"]): EventPosition {
   return { afterSeq: after.runSeq < 0 ? after.threadSeq : after.threadSeq - 1 };
 }
 
-interface RunMark {
-  readonly seq: number;
-  readonly runId: string;
-  readonly event: string;
-}
+type RunMark = RootMark & { readonly seq: number };
 
-const MARKS: ReadonlySet<unknown> = new Set(["running", "completed", "failed", "interrupted"]);
-
-/** Root lifecycle events: where runs start and end. */
+/** Where runs start and end. */
 function runMarks(read: CursorRead): readonly RunMark[] {
   if (read.kind !== "events") return [];
-  return read.events.flatMap(({ seq, event, data }) => {
-    if (event !== "lifecycle") return [];
-    const params = parseJsonText(data) as JsonObject;
-    const { run_id: runId } = params;
-    const lifecycle = isJsonObject(params["data"]) ? params["data"]["event"] : undefined;
-    if (typeof runId !== "string" || typeof lifecycle !== "string" || !MARKS.has(lifecycle)) return [];
-    return [{ seq, runId, event: lifecycle }];
+  return read.events.flatMap((event) => {
+    const mark = rootMark(event);
+    return mark === null ? [] : [{ ...mark, seq: event.seq }];
   });
 }
