@@ -35,6 +35,8 @@ export class ThreadCursor implements EventCursor {
   #log: EventCursor;
   /** The number that the next event has when nothing is missing. */
   #nextSeq: number;
+  /** Whatever is missing before this one, the snapshot at the start has told. */
+  readonly #toldToSeq: number;
   #checked: boolean;
   /** Waits to be handed out before the log is read on. */
   #waiting: CursorRead[] = [];
@@ -66,6 +68,7 @@ export class ThreadCursor implements EventCursor {
     this.#checked = start.isVisible;
     this.newestSeq = start.newestSeq;
     this.isBehind = start.isBehind || start.snapshot !== null;
+    this.#toldToSeq = start.snapshot === null ? -1 : start.newestSeq + 1;
     if (start.snapshot !== null) this.#waiting.push({ kind: "events", events: [start.snapshot] });
   }
 
@@ -97,7 +100,7 @@ export class ThreadCursor implements EventCursor {
     this.#hasRead = true;
     const fromSeq = read.kind === "gap" ? read.resumeAtSeq : (read.events[0]?.seq ?? 0);
     const isGap = read.kind === "gap" || fromSeq > this.#nextSeq;
-    const stateLost = read.kind === "gap" ? read.lost === "state" : isGap;
+    const stateLost = (read.kind === "gap" ? read.lost === "state" : isGap) && fromSeq > this.#toldToSeq;
     this.#nextSeq = read.kind === "gap" ? fromSeq : (read.events.at(-1)?.seq ?? 0) + 1;
     if (isGap) this.#waiting.push({ kind: "gap", resumeAtSeq: fromSeq, lost: "token" });
     const snapshot = stateLost ? await this.#deps.snapshot() : null;
