@@ -13,8 +13,14 @@ export interface Progress {
   end(): void;
 }
 
-/** @param stream that is written to; a terminal or not */
-export function createProgress(stream: NodeJS.WriteStream, now: () => number = Date.now): Progress {
+/**
+ * @param stream that is written to; a terminal or not
+ * @param now in milliseconds
+ */
+export function createProgress(
+  stream: Pick<NodeJS.WriteStream, "isTTY"> & { write(text: string): unknown },
+  now: () => number = Date.now,
+): Progress {
   const isTerminal = stream.isTTY;
   let last: { readonly label: string; readonly text: string } | null = null;
   let shownAt = -Infinity;

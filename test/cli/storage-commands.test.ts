@@ -1,3 +1,4 @@
+import Database from "better-sqlite3";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,6 +15,15 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 /** A command in the folder, without a `langgraph.json`. */
 const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}) => heddle(args, { cwd: dir, env });
+
+function tables(file: string): readonly unknown[] {
+  const database = new Database(join(dir, file), { readonly: true });
+  try {
+    return database.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").pluck().all();
+  } finally {
+    database.close();
+  }
+}
 
 describe("heddle migrate", () => {
   it("prints versions before and after; --dry-run changes nothing and exits with 2 while something is pending", () => {
@@ -91,6 +101,26 @@ describe("heddle copy", () => {
     }
   });
 
+  it("takes checkpoints from where they are, and puts them where they are to be", { timeout: 60_000 }, async () => {
+    await seedStorage(`sqlite:${join(dir, "a.db")}`, 3);
+    const away = run(["copy", "--from", "sqlite:a.db", "--to", "sqlite:b.db", "--to-checkpointer", "sqlite:c.db"]);
+    expect(away).toMatchObject({ status: 0, stderr: "" });
+    expect(away.stdout).toContain("to    sqlite:b.db with checkpoints in sqlite:c.db\n");
+    expect(tables("b.db")).not.toContain("heddle_checkpoints");
+    expect(tables("c.db")).toContain("heddle_checkpoints");
+    expect(tables("c.db")).not.toContain("threads");
+    const args = ["copy", "--from", "sqlite:b.db", "--to", "sqlite:d.db"];
+    const back = run([...args, "--from-checkpointer", "sqlite:c.db"]);
+    expect(back).toMatchObject({ status: 0, stderr: "" });
+    const sums = (stdout: string): unknown =>
+      /equal +checkpoints +3 threads +[0-9a-f]{12} [0-9a-f]{12}\n/.exec(stdout)?.[0];
+    expect(sums(back.stdout)).toBeDefined();
+    expect(sums(back.stdout)).toBe(sums(away.stdout));
+    const count = (stdout: string): number => Number(/(\d+) checkpoints were copied/.exec(stdout)?.[1]);
+    expect(count(away.stdout)).toBeGreaterThan(3);
+    expect(count(back.stdout)).toBe(count(away.stdout));
+  });
+
   it("needs both ends", () => {
     expect(run(["copy", "--from", "sqlite:a.db"])).toMatchObject({
       status: 1,
@@ -106,6 +136,24 @@ describe("heddle doctor", () => {
     expect(stdout).toMatch(/^storage {2}sqlite:\.heddle\/heddle\.db\n {2}ok +file +.*does not exist yet/);
     expect(stdout).toMatch(/0 problems, 0 warnings\n$/);
     expect(existsSync(join(dir, ".heddle"))).toBe(false);
+  });
+
+  it("warns when a database's clock is not this machine's", async () => {
+    const database = await createDatabase();
+    const late = "data:text/javascript,const real=Date.now;Date.now=()=>real()+600000";
+    try {
+      const { status, stdout } = heddle(["doctor", "--storage", database.uri], {
+        cwd: dir,
+        nodeArgs: ["--import", late],
+      });
+      expect(stdout).toMatch(
+        /\n {2}warning +clock +its clock is (?:599|600)\d{3} ms behind \(± \d+ ms\)\n +→ Leases go by its clock/,
+      );
+      // Not a reason not to start.
+      expect(status).toBe(0);
+    } finally {
+      await database.drop();
+    }
   });
 
   it("asks each database for as many connections as a server would open", async () => {
