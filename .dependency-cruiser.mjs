@@ -22,17 +22,21 @@ export const mayImport = {
   // Components are built and watched as graphs are.
   ui: ["core", "engine/loading/load-error", "engine/loading/source-watcher", "engine/loading/tsconfig-files"],
   auth: ["core"],
+  limits: ["core", "databases"],
+  audit: ["core"],
   testing: ["core"],
   logging: ["core"],
   http: ["core", "wire", "services"],
   protocols: ["core", "wire", "services", "http"],
   // The composition root, in four files.
   "open-auth": ["core", "config", "engine", "auth"],
+  "open-guard": ["core", "config", "http", "limits", "audit"],
   "open-graphs": ["core", "config", "engine"],
   "open-storage": ["core", "config", "databases", "stores", "checkpointers", "streaming"],
   app: [
     "open-auth",
     "open-graphs",
+    "open-guard",
     "open-storage",
     "logging",
     "wire",
@@ -51,11 +55,11 @@ export const mayImport = {
     "auth",
     "ui",
   ],
-  index: ["core", "config", "app", "open-storage", "services"],
+  index: ["core", "config", "app", "auth", "open-storage", "services"],
   node: ["core", "config", "logging", "app", "index"],
   // Migrations, copies and diagnoses of storages, for the CLI.
   maintenance: ["core", "config", "databases", "stores", "checkpointers", "streaming"],
-  cli: ["core", "config", "logging", "app", "index", "node", "maintenance"],
+  cli: ["core", "config", "logging", "app", "auth", "index", "node", "maintenance"],
 };
 
 /** Packages bound to layers: only `layers` may import them; `typesIn` may import their types as well. */
@@ -74,7 +78,7 @@ export const boundPackages = {
   terminal: { packages: ["commander", "picocolors"], layers: ["cli"] },
 };
 
-export const rootFiles = new Set(["app", "index", "open-auth", "open-graphs", "open-storage"]);
+export const rootFiles = new Set(["app", "index", "open-auth", "open-graphs", "open-guard", "open-storage"]);
 const folder = (name) => (rootFiles.has(name) || name.includes("/") ? `^src/${name}[.]ts$` : `^src/${name}/`);
 const anyOf = (patterns) => patterns.join("|");
 /** A package, installed (its resolved path) or not (its bare name), with or without separate types. */

@@ -1,4 +1,5 @@
 import type { Hono } from "hono";
+import { type ApiKeyAdmin, createApiKeyAdmin } from "./auth/api-key-admin.js";
 import type { AppOptions } from "./config/options.js";
 import { resolveConfig } from "./config/resolve.js";
 import type { ResolvedConfig } from "./config/resolved-config.js";
@@ -41,6 +42,8 @@ export interface HeddleServer {
   readonly fetch: (request: Request, env?: object) => Response | Promise<Response>;
   /** The policy behind the routes, for code in the same process. */
   readonly services: Services;
+  /** Keys of `apiKey()`: create, list, revoke. */
+  readonly apiKeys: ApiKeyAdmin;
   /** Start executing runs. The first request does it too. */
   start(): Promise<void>;
   /** Drain runs, hand back what is unfinished, end streams, close everything. The only stop. */
@@ -183,6 +186,7 @@ export async function openApp(
     app,
     fetch: (request, env) => app.fetch(request, env),
     services,
+    apiKeys: createApiKeyAdmin(store.keys),
     start: () => lifecycle.start(),
     close: () => lifecycle.stop(),
     graphFailures: graphs.failures,
@@ -223,7 +227,13 @@ async function openParts(
     if (storage.status === "rejected") throw storage.reason;
     const failures = [...graphs.value.failures.map(({ error }) => error), ...ui.value.failures];
     if (failures.length > 0 && options.allowGraphFailures !== true) throw loadError(failures);
-    const auth = await openAuth(config.auth, { clock: systemClock, logger, watch, studio });
+    const auth = await openAuth(config.auth, {
+      keys: storage.value.metadata.keys,
+      clock: systemClock,
+      logger,
+      watch,
+      studio,
+    });
     return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth };
   } catch (error) {
     await close();

@@ -1,3 +1,4 @@
+import type { ApiKeyStore } from "./api-key.js";
 import type { Clock } from "./clock.js";
 import type { ErrorCode } from "./errors.js";
 import { ERROR_MESSAGES, HeddleError, isHeddleError } from "./errors.js";
@@ -71,6 +72,8 @@ export interface AuthProvider {
 
 /** What the server hands to an {@link AuthFactory}. */
 export interface AuthDeps {
+  /** Keys that are kept in the storage. */
+  readonly keys: ApiKeyStore;
   readonly clock: Clock;
   readonly logger: Logger;
 }

@@ -1,0 +1,73 @@
+import type { ApiKey } from "../core/api-key.js";
+import type { AuthDeps, AuthFactory, AuthProvider, Caller } from "../core/auth.js";
+import { authFactory } from "../core/auth.js";
+import { HeddleError } from "../core/errors.js";
+import { type AccessRules, problemsOfRules, refuseProblems, rowMarks } from "./access-rules.js";
+import { createApiKeyLookup } from "./api-key-lookup.js";
+import { bearerToken, unauthenticated } from "./credentials.js";
+import { createIsolation } from "./isolation.js";
+import { createRoleCheck } from "./roles.js";
+
+const HEADER_NAME = /^[\w!#$%&'*+.^`|~-]+$/;
+const MAX_CACHE_MS = 60_000;
+
+export interface ApiKeyOptions extends AccessRules {
+  /** The header that holds the key, beside `authorization: Bearer …`. Default `x-api-key`, which the SDKs' `apiKey` sends. */
+  readonly header?: string;
+  /**
+   * How long a key is believed without asking the storage again: a revoked one goes on for this long at most. 0–60,000;
+   * default 1,000.
+   */
+  readonly cacheMs?: number;
+}
+
+/**
+ * API keys, of which the storage holds only digests: `heddle keys create`, or `server.apiKeys`. A key says who asks, its tenant
+ * and what it may do; what it does not allow is forbidden.
+ * @example createApp({ graphs: { agent }, storage: "postgres://…", auth: apiKey() })
+ * @throws HeddleError `CONFIG_INVALID` names every wrong option
+ */
+export function apiKey(options: ApiKeyOptions = {}): AuthFactory {
+  const { header = "x-api-key", cacheMs = 1_000 } = options;
+  const problems = [...problemsOfRules(options)];
+  if (!HEADER_NAME.test(header)) problems.push(`header: "${header}" is no name of a header`);
+  if (!(cacheMs >= 0 && cacheMs <= MAX_CACHE_MS)) problems.push(`cacheMs: must be from 0 to ${MAX_CACHE_MS}`);
+  refuseProblems("apiKey", problems);
+  return authFactory((deps) => openApiKeys({ ...options, header, cacheMs }, deps));
+}
+
+function openApiKeys(
+  options: ApiKeyOptions & { readonly header: string; readonly cacheMs: number },
+  { keys, clock }: AuthDeps,
+): AuthProvider {
+  const { header, cacheMs, roles = {}, tenantKey = null } = options;
+  const find = createApiKeyLookup(keys, clock, cacheMs);
+  return {
+    async authenticate(request) {
+      const secret = request.headers.get(header) ?? bearerToken(request.headers);
+      if (secret === null) throw unauthenticated(`Send an API key as ${header}, or as authorization: Bearer`);
+      const key = await find(secret.trim());
+      if (key === null) throw unauthenticated("The API key is unknown, expired or revoked", "invalid_token");
+      if (key.tenant !== null && tenantKey === null) {
+        throw new HeddleError("FORBIDDEN", {
+          message: "This key belongs to a tenant, and this server does not keep tenants apart: apiKey({ tenantKey })",
+        });
+      }
+      return callerOf(key);
+    },
+    authorizer: createIsolation({ marks: rowMarks(options), roles: createRoleCheck(roles, { onlyRoles: false }) }),
+  };
+}
+
+/** As graphs see it, too: the vocabulary of docs/wire/langgraph-api.md §7.2. */
+function callerOf({ keyId, label, identity, tenant, permissions }: ApiKey): Caller {
+  const user = {
+    identity,
+    display_name: label === "" ? identity : label,
+    is_authenticated: true,
+    permissions,
+    key_id: keyId,
+    ...(tenant !== null && { tenant }),
+  };
+  return { identity, permissions, user };
+}

@@ -1,0 +1,32 @@
+import type { AuthAction } from "../core/auth.js";
+import { HeddleError } from "../core/errors.js";
+import type { JsonValue } from "../core/json.js";
+
+/**
+ * A caller's items lie under the labels of its marks: `["acme", "ada", …]`. Namespaces are demanded, not rewritten: what a graph
+ * wrote under the same labels is what its user finds over HTTP. A search or list that asks for less gets this much.
+ * @param labels of the caller, not yet encoded
+ * @throws HeddleError `FORBIDDEN` for another namespace
+ */
+export function confinedStoreValue(
+  labels: readonly string[],
+  action: AuthAction,
+  value: Readonly<Record<string, JsonValue | undefined>>,
+): { readonly namespace: readonly string[] } {
+  const needed = labels.map(storeLabel);
+  const { namespace } = value;
+  const given: readonly JsonValue[] = Array.isArray(namespace) ? namespace : [];
+  const isUnder = needed.every((label, index) => given[index] === label);
+  if (isUnder) return { namespace: given as readonly string[] };
+  const isWider = given.every((label, index) => label === needed[index]);
+  if ((action === "search" || action === "list_namespaces") && isWider) return { namespace: needed };
+  throw new HeddleError("FORBIDDEN", { message: `Namespaces of this caller begin with ${JSON.stringify(needed)}` });
+}
+
+/**
+ * An identity or tenant as a namespace label, which holds no periods, and no `*` alone, which lists take for any label:
+ * `%`, `.` and `*` become `%25`, `%2E` and `%2A`. Different ones stay different.
+ */
+export function storeLabel(text: string): string {
+  return text.replaceAll(/[%.*]/g, (character) => `%${(character.codePointAt(0) ?? 0).toString(16).toUpperCase()}`);
+}
