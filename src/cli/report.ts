@@ -29,7 +29,7 @@ export function printLines(lines: readonly string[]): void {
 /** What is worth knowing before anything is served. */
 export function logWarnings(config: ResolvedConfig, logger: Logger): void {
   for (const warning of config.warnings) logger.warn({}, warning);
-  if (isLoopbackHost(config.listen.host)) return;
+  if (isLoopbackHost(config.listen.host) || config.auth !== null) return;
   logger.warn(
     { host: config.listen.host },
     "listening beyond this machine without authentication: whoever reaches the port can run graphs and read every thread",

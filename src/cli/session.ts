@@ -26,8 +26,10 @@ export async function openSession(params: {
   readonly config: ResolvedConfig;
   readonly logger: Logger;
   readonly watch: boolean;
+  /** Let Studio in (`x-auth-scheme: langsmith`), unless `auth` says otherwise. */
+  readonly studio: boolean;
 }): Promise<Session> {
-  const { config, logger, watch } = params;
+  const { config, logger, watch, studio } = params;
   const opened = Promise.withResolvers<FetchServer>();
   opened.promise.catch(() => {});
   let server: FetchServer = { fetch: async (request, env) => (await opened.promise).fetch(request, env) };
@@ -48,7 +50,7 @@ export async function openSession(params: {
     const { openApp } = await import("../app.js");
     const app = await openApp(
       { ...config, apiUrl: config.apiUrl ?? url },
-      { logger, watch, allowGraphFailures: watch },
+      { logger, watch, studio, allowGraphFailures: watch },
     );
     closeApp = () => app.close();
     await app.start();

@@ -2,7 +2,7 @@ import type { CliFlags } from "../../config/options.js";
 import { resolveConfig } from "../../config/resolve.js";
 import type { ResolvedConfig } from "../../config/resolved-config.js";
 import type { Logger } from "../../core/logger.js";
-import { createLogger, runUntilSignal } from "../../node/index.js";
+import { createLogger, isLoopbackHost, runUntilSignal } from "../../node/index.js";
 import { shareLanggraph } from "../../node/share-langgraph.js";
 import { processEnvironment } from "../../config/env.js";
 import { watchFatalErrors } from "../fatal-errors.js";
@@ -56,7 +56,8 @@ async function createReloader(params: {
 
   const open = async (config: ResolvedConfig) => {
     logWarnings(config, logger);
-    session = await openSession({ config, logger, watch });
+    // Any client can send Studio's header: it opens the server to this machine alone.
+    session = await openSession({ config, logger, watch, studio: isLoopbackHost(config.listen.host) });
     printStart({ config, logger, url: session.url, graphs: session.graphs });
   };
   const follow = (config: ResolvedConfig) => {

@@ -22,7 +22,7 @@ export async function serve(flags: CliFlags): Promise<number> {
     config = await resolveConfig({ flags });
     const logger = await createLogger(config.logging);
     logWarnings(config, logger);
-    const session = await openSession({ config, logger, watch: false });
+    const session = await openSession({ config, logger, watch: false, studio: false });
     printStart({ config, logger, url: session.url, graphs: session.graphs });
     module.flushCompileCache();
     const errors = watchFatalErrors({ logger, surviveExceptions: false });
