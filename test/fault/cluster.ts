@@ -122,6 +122,42 @@ export function holes(events: readonly StreamEvent[]): readonly string[] {
   return ids.flatMap((id, index) => (id === index ? [] : [`${id} at ${index}`])).slice(0, 5);
 }
 
+/** Writes that were acknowledged, and how many of them are not there any more. */
+export interface Writes {
+  readonly acknowledged: number;
+  readonly refused: number;
+  readonly lost: number;
+}
+
+/**
+ * Make threads, one after the other, at each server in turn.
+ * @returns ends it, and asks a server for what it has acknowledged
+ */
+export function keepWriting(servers: () => readonly ServedProcess[]): (at: ServedProcess) => Promise<Writes> {
+  let writing = true;
+  let acknowledged = 0;
+  let refused = 0;
+  const writer = (async () => {
+    for (let tries = 0; writing; tries += 1) {
+      const alive = servers();
+      try {
+        await alive[tries % alive.length]?.client.threads.create({ metadata: { kind: "acknowledged" } });
+        if (alive.length > 0) acknowledged += 1;
+      } catch {
+        refused += 1;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  })();
+  return async (at) => {
+    writing = false;
+    await writer;
+    const stored = await at.client.threads.count({ metadata: { kind: "acknowledged" } });
+    // One that was refused may be there all the same.
+    return { acknowledged, refused, lost: Math.max(0, acknowledged - stored) };
+  };
+}
+
 /** One line of figures on standard output: CI's log says what was lost, and how fast it went. */
 export function reportFault(what: string, figures: Readonly<Record<string, number | string>>): void {
   const parts = Object.entries(figures).map(([name, value]) => `${name} ${value}`);

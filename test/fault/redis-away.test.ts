@@ -1,7 +1,15 @@
 import { afterEach, expect, it } from "vitest";
 import { hasRedisServer, startRedis } from "../support/redis.js";
 import { audit, readAudit } from "./audit.js";
-import { type Cluster, eventually, openCluster, reportFault } from "./cluster.js";
+import {
+  type Cluster,
+  eventually,
+  follow,
+  keepWriting,
+  openCluster,
+  reportFault,
+  type StreamEvent,
+} from "./cluster.js";
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -19,11 +27,29 @@ async function queued(cluster: Cluster, threads: number) {
     const own: { runId: string; steps: number }[] = [];
     runs.set(thread_id, own);
     for (let k = 0; k < 3; k += 1) {
-      const payload = { input: { target: STEPS, ms: 30 }, multitaskStrategy: "enqueue" as const };
+      const payload = {
+        input: { target: STEPS, ms: 30 },
+        streamMode: "updates" as const,
+        streamResumable: true,
+        multitaskStrategy: "enqueue" as const,
+      };
       own.push({ runId: (await server.client.runs.create(thread_id, "audited", payload)).run_id, steps: STEPS });
     }
   }
   return runs;
+}
+
+/** Events that came twice or out of order. A log may be gone with its Redis, then the stream ends and says so. */
+function doubled(events: readonly StreamEvent[]): readonly string[] {
+  const ids = events.flatMap(({ id }) => (id === undefined ? [] : [Number(id)]));
+  return ids.filter((id, index) => id <= (ids[index - 1] ?? -1)).map(String);
+}
+
+/** Events that are missing although the stream did not say so. */
+function gaps(events: readonly StreamEvent[]): readonly string[] {
+  const isTold = events.some(({ event, data }) => event === "error" && JSON.stringify(data).includes("EventsGone"));
+  const ids = events.flatMap(({ id }) => (id === undefined ? [] : [Number(id)]));
+  return isTold ? [] : ids.filter((id, index) => id > (ids[index - 1] ?? -1) + 1).map(String);
 }
 
 it.skipIf(!hasRedisServer())(
@@ -68,6 +94,9 @@ it.skipIf(!hasRedisServer()).each(["flushed", "stopped", "restarted", "paused"] 
     closers.push(() => cluster.close());
     await Promise.all([cluster.start(), cluster.start()]);
     const runs = await queued(cluster, 10);
+    const servers = () => cluster.alive();
+    const streams = [...runs].flatMap(([threadId, own]) => own.map(({ runId }) => follow(servers, threadId, runId)));
+    const endWriting = keepWriting(servers);
     await eventually("progress", () => readAudit(cluster.auditFile).length > 20);
     if (how === "flushed") await server.flush();
     else if (how === "paused") server.pause();
@@ -83,10 +112,23 @@ it.skipIf(!hasRedisServer()).each(["flushed", "stopped", "restarted", "paused"] 
     }
     expect(cluster.alive()).toHaveLength(2);
     const report = audit(readAudit(cluster.auditFile), runs, "async");
+    const seen = await Promise.all(streams);
+    const writes = await endWriting(cluster.processes[0]!);
+    const untold = seen.flatMap(gaps);
+    const twice = seen.flatMap(doubled);
     reportFault(`Redis ${how} under load`, {
       runs: runs.size * 3,
       "steps lost": report.missing.length,
+      "events missing, untold": untold.length,
+      "events twice": twice.length,
+      "streams cut short": seen.filter((events) => events.at(-1)?.event === "error").length,
+      "acknowledged writes": writes.acknowledged,
+      "acknowledged writes lost": writes.lost,
     });
+    expect(untold).toEqual([]);
+    expect(twice).toEqual([]);
+    expect(writes.acknowledged).toBeGreaterThan(0);
+    expect(writes).toMatchObject({ lost: 0, refused: 0 });
     expect(report).toMatchObject({ forbidden: [], overlaps: [], disorder: [], missing: [] });
     // New work is found as well, only later.
     const { thread_id } = await cluster.processes[0]!.client.threads.create();
