@@ -4,6 +4,8 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { createDatabase } from "../support/postgres.js";
+import { hasRedis, openTestRedis } from "../support/redis.js";
 import { createProject, graphFile, heddle, type Project, type RunningHeddle, runGraph, startHeddle } from "./heddle.js";
 
 const projects: Project[] = [];
@@ -59,6 +61,49 @@ describe("heddle serve", () => {
     expect(tables("checkpoints.db")).toContain("heddle_checkpoints");
     expect(tables("checkpoints.db")).not.toContain("threads");
   });
+
+  it.runIf(hasRedis())(
+    "shares work between processes: --role api takes runs, --role worker executes them, by REDIS_URI",
+    { timeout: 90_000 },
+    async () => {
+      const [database, redis] = [await createDatabase(), await openTestRedis()];
+      try {
+        const { dir } = project(AGENT, { "agent.ts": graphFile("hello") });
+        const env = { DATABASE_URI: database.uri, REDIS_URI: redis.uniqueUri() };
+        const api = start(["serve", "--port", "0", "--role", "api"], { cwd: dir, env });
+        const { url } = await api.entry(/^listening$/);
+        const post = async (path: string, body: object): Promise<Record<string, unknown>> => {
+          const headers = { "content-type": "application/json" };
+          const answer = await fetch(`${String(url)}${path}`, { method: "POST", headers, body: JSON.stringify(body) });
+          return (await answer.json()) as Record<string, unknown>;
+        };
+        const thread = await post("/threads", {});
+        const runs = `/threads/${String(thread["thread_id"])}/runs`;
+        const run = await post(runs, { assistant_id: "agent", input: { answer: "" } });
+        const ended = fetch(`${String(url)}${runs}/${String(run["run_id"])}/join`).then((answer) => answer.json());
+        const status = async (): Promise<unknown> =>
+          ((await (await fetch(`${String(url)}${runs}/${String(run["run_id"])}`)).json()) as { status: unknown })
+            .status;
+        // Nobody is there to do it.
+        expect(await status()).toBe("pending");
+        const worker = start(["serve", "--port", "0", "--role", "worker"], { cwd: dir, env });
+        await worker.entry(/^listening$/);
+        expect(await ended).toEqual({ answer: "hello" });
+        expect(await status()).toBe("success");
+        // Its events came through Redis.
+        expect((await redis.admin.keys("*")).length).toBeGreaterThan(0);
+        const stoppedAt = performance.now();
+        for (const one of [worker, api]) expect(await one.stop()).toBe(0);
+        // Nothing keeps them: neither a wait for jobs, nor a timer of a connection that is closed.
+        expect(performance.now() - stoppedAt).toBeLessThan(15_000);
+        expect(api.stderr() + worker.stderr()).toBe("");
+      } finally {
+        for (const { child } of running.splice(0)) child.kill("SIGKILL");
+        await redis.close();
+        await database.drop();
+      }
+    },
+  );
 
   it("serves under mount_prefix, and hands langgraph.json's env to graphs", async () => {
     const { dir } = project(

@@ -56,6 +56,17 @@ export async function openRedis(
   return { ...database, close: shared.close };
 }
 
+/**
+ * For every connection with a `socketTimeout`: ioredis 5.11.1 (`Redis.setSocketTimeout`) leaves its timer running when the connection
+ * closes. A process that has ended would stay for as long, and the next connection would be closed by it.
+ */
+export function endSocketTimeout(client: Redis): void {
+  client.on("close", () => {
+    clearTimeout(client["socketTimeoutTimer"] as NodeJS.Timeout | undefined);
+    client["socketTimeoutTimer"] = undefined;
+  });
+}
+
 /** `failure`: nobody answered when it was opened. */
 type Connected = RedisDatabase & { readonly failure: HeddleError | null };
 
@@ -86,6 +97,7 @@ async function connect(uri: string, context: DriverContext): Promise<Connected> 
       if (REFUSAL.test(error.message)) refusal = error;
       outage.failed(error);
     });
+    endSocketTimeout(client);
     return client;
   };
   const client = connection({});

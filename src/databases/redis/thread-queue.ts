@@ -1,6 +1,6 @@
 import type { JobsOptions, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
-import type { RedisDatabase } from "./open.js";
+import { endSocketTimeout, type RedisDatabase } from "./open.js";
 
 /** BullMQ's name of the queue; keys are `{prefix}:heddle-threads:…`, in braces so that all lie in one cluster slot. */
 const QUEUE = "heddle-threads";
@@ -77,6 +77,7 @@ export async function openThreadQueue(params: {
     client.duplicate = (override) => {
       const copy = duplicate(override);
       copy.on("error", (error) => redis.outage.failed(error));
+      endSocketTimeout(copy);
       clients.push(copy);
       return copy;
     };
