@@ -54,7 +54,7 @@ export class GatheredWrites {
     this.#timer = null;
     this.#unread = new Set();
     // They may be read elsewhere already.
-    if (!this.#knowsReaders) for (const log of unread) log.overdue ||= log.needsWrite;
+    if (!this.#knowsReaders) for (const log of unread) log.readElsewhere ||= log.needsWrite;
     this.#batch.mark();
   }
 }

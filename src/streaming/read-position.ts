@@ -30,8 +30,9 @@ export function stepOverHole(position: ReadPosition, foundSeq: number, evicted: 
   const missingSeq = position.nextSeq;
   if (foundSeq <= missingSeq) return null;
   position.nextSeq = foundSeq;
-  if (missingSeq <= position.forgivenSeq) return null;
-  const onlyTokens = evicted.tokensTo >= missingSeq && evicted.statesTo < missingSeq;
+  if (foundSeq - 1 <= position.forgivenSeq) return null;
+  const lostFromSeq = Math.max(missingSeq, position.forgivenSeq + 1);
+  const onlyTokens = evicted.tokensTo >= lostFromSeq && evicted.statesTo < lostFromSeq;
   position.forgivenSeq = Math.max(foundSeq - 1, evictedTo(evicted));
   return { kind: "gap", resumeAtSeq: foundSeq, lost: onlyTokens ? "token" : "state" };
 }
@@ -51,7 +52,7 @@ export function takeEvents(
   for (let i = index; i < from.length && room > 0; i += 1) {
     const event = from[i] as RunEvent;
     if (event.seq >= beforeSeq) break;
-    if (event.seq !== position.nextSeq && position.nextSeq > position.forgivenSeq) break;
+    if (event.seq !== position.nextSeq && event.seq - 1 > position.forgivenSeq) break;
     taken.push(event);
     room -= event.data.length;
     position.nextSeq = event.seq + 1;

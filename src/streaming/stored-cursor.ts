@@ -96,7 +96,7 @@ export class StoredCursor implements EventCursor, BufferReader {
     const { run, evicted } = this.#buffer;
     const events = await this.#storage.read({ run, fromSeq, beforeSeq, maxBytes: MAX_READ_BYTES });
     const foundSeq = events[0]?.seq ?? beforeSeq;
-    if (foundSeq > fromSeq && fromSeq > this.position.forgivenSeq) await this.#onHole();
+    if (foundSeq > fromSeq && foundSeq - 1 > this.position.forgivenSeq) await this.#onHole();
     if (this.#closed) return END;
     if (this.#buffer.hotFromSeq < beforeSeq) return null;
     const gap = stepOverHole(this.position, foundSeq, evicted);

@@ -227,14 +227,9 @@ export class StoredEventLog implements EventLog {
   }
 
   async restless(): Promise<readonly RestlessLog[]> {
-    const runs = await this.#storage.restless(MAX_UNSEALED, this.#restlessSeen);
-    this.#restlessSeen = runs.length < MAX_UNSEALED ? 0 : this.#restlessSeen + runs.length;
-    const others = runs.filter((run) => this.#logs.get(run)?.begun !== true);
-    const heads = others.length === 0 ? [] : await this.#storage.heads(others);
-    return others.flatMap((run, index) => {
-      const head = heads[index] ?? null;
-      return head === null || head.resting ? [] : [{ ...run, leaseToken: head.leaseToken }];
-    });
+    const logs = await this.#storage.restless(MAX_UNSEALED, this.#restlessSeen);
+    this.#restlessSeen = logs.length < MAX_UNSEALED ? 0 : this.#restlessSeen + logs.length;
+    return logs.filter((log) => this.#logs.get(log)?.begun !== true);
   }
 
   lasting(after?: RunRef): Promise<readonly RunRef[]> {

@@ -38,10 +38,8 @@ export class StoredLog {
   dropped = false;
   /** Readers that are about to come: until they are there it must not leave memory, or they would read what nobody fills. */
   arriving = 0;
-  /** Another process reads it. */
+  /** Another process reads it; or may do so unnoticed, as it has been long enough without a write. */
   readElsewhere = false;
-  /** It was written without anybody asking for it. */
-  overdue = false;
   /** It was given the long life, for a reader that left before its end or came after it. */
   prolonged = false;
   /** Its life was extended for an open reader. */
@@ -102,7 +100,7 @@ export class StoredLog {
   /** Somebody waits for what is written next, or may come back for all of it, after a crash as well. */
   get isUrgent(): boolean {
     const { resumable, hasEagerReader } = this.buffer;
-    return resumable || hasEagerReader || this.closing !== null || this.readElsewhere || this.overdue;
+    return resumable || hasEagerReader || this.closing !== null || this.readElsewhere;
   }
 
   /** A disposable storage has not had it for longer than whoever writes it takes to write it again. */
