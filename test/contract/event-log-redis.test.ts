@@ -1,12 +1,9 @@
-import * as fc from "fast-check";
 import * as vitest from "vitest";
 import type { EventStorage } from "../../src/streaming/event-storage.js";
 import { openRedisEventStorage } from "../../src/streaming/redis-event-storage.js";
-import { StoredEventLog } from "../../src/streaming/stored-event-log.js";
-import { testEventLog } from "../../src/testing/event-log.js";
 import { hasRedis, openTestRedis, type TestRedis } from "../support/redis.js";
 import { altered } from "./event-storages.js";
-import { type StoredEventLogSuite, testStoredEventLog } from "./stored-event-log-suite.js";
+import { type StoredEventLogSuite, testEventStorage, testStoredEventLog } from "./stored-event-log-suite.js";
 
 vitest.describe.skipIf(!hasRedis())("Redis", () => {
   let redis: TestRedis;
@@ -27,6 +24,7 @@ vitest.describe.skipIf(!hasRedis())("Redis", () => {
     return async (clock) => durable(await open(clock));
   };
   testStoredEventLog("Redis", { place: durablePlace, forgetsHeads: true });
+  testEventStorage("Redis", { place: durablePlace, forgetsHeads: true });
   testStoredEventLog("Redis, nothing stays in memory", {
     place: durablePlace,
     forgetsHeads: true,
@@ -34,24 +32,5 @@ vitest.describe.skipIf(!hasRedis())("Redis", () => {
     lingerMs: 0,
   });
 
-  testEventLog({
-    name: "Redis, as a storage that may forget",
-    forgetsHeads: true,
-    vitest,
-    fc,
-    async open(options) {
-      const openStorage = await place();
-      const open = async (): Promise<StoredEventLog> =>
-        new StoredEventLog({
-          ...options,
-          storage: await openStorage(options.clock),
-          logger: {
-            warn: (fields: object) => {
-              throw new Error("Nothing may fail here", { cause: fields });
-            },
-          },
-        });
-      return { log: await open(), reopen: open, another: open };
-    },
-  });
+  testStoredEventLog("Redis, as a storage that may forget", { place, forgetsHeads: true });
 });

@@ -12,7 +12,7 @@ import { openSqliteEventStorage } from "../../src/streaming/sqlite-event-storage
 import { testEventLog } from "../../src/testing/event-log.js";
 import { createDatabase } from "../support/postgres.js";
 import { HintHub, remote } from "./event-storages.js";
-import { testStoredEventLog } from "./stored-event-log-suite.js";
+import { testEventStorage, testStoredEventLog } from "./stored-event-log-suite.js";
 
 testEventLog({ name: "memory", vitest, fc, open: async (options) => ({ log: new MemoryEventLog(options) }) });
 
@@ -27,6 +27,11 @@ async function sqliteFile(): Promise<(clock: FakeClock) => Promise<EventStorage>
   return (clock) => openSqliteEventStorage("sqlite:./events.db", { cwd, clock });
 }
 
+async function asynchronousSqliteFile(): Promise<(clock: FakeClock) => Promise<EventStorage>> {
+  const open = await sqliteFile();
+  return async (clock) => remote(await open(clock));
+}
+
 async function sqliteFileWithHints(): Promise<(clock: FakeClock) => Promise<EventStorage>> {
   const [open, hub] = [await sqliteFile(), new HintHub()];
   return async (clock) => hub.join(remote(await open(clock)));
@@ -35,13 +40,15 @@ async function sqliteFileWithHints(): Promise<(clock: FakeClock) => Promise<Even
 const nothingStays = { hotBytes: 0, lingerMs: 0 };
 testStoredEventLog("SQLite", { place: sqliteFile });
 testStoredEventLog("SQLite, nothing stays in memory", { place: sqliteFile, ...nothingStays });
-testStoredEventLog("asynchronous storage", { place: sqliteFile, wrap: remote });
+testEventStorage("SQLite", { place: sqliteFile });
+testStoredEventLog("asynchronous storage", { place: asynchronousSqliteFile });
 testStoredEventLog("asynchronous storage, nothing stays in memory", {
-  place: sqliteFile,
-  wrap: remote,
+  place: asynchronousSqliteFile,
   ...nothingStays,
 });
+testEventStorage("asynchronous storage", { place: asynchronousSqliteFile });
 testStoredEventLog("asynchronous storage with hints", { place: sqliteFileWithHints });
+testEventStorage("asynchronous storage with hints", { place: sqliteFileWithHints });
 
 let database: ReturnType<typeof createDatabase> | undefined;
 let schemas = 0;
@@ -63,3 +70,4 @@ async function postgresSchema(): Promise<(clock: FakeClock) => Promise<EventStor
 
 testStoredEventLog("Postgres", { place: postgresSchema });
 testStoredEventLog("Postgres, nothing stays in memory", { place: postgresSchema, ...nothingStays });
+testEventStorage("Postgres", { place: postgresSchema });

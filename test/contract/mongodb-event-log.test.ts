@@ -1,7 +1,7 @@
 import * as vitest from "vitest";
 import { openMongoEventStorage } from "../../src/streaming/mongodb-event-storage.js";
 import { createMongoDatabase, hasMongo } from "../support/mongodb.js";
-import { type StoredEventLogSuite, testStoredEventLog } from "./stored-event-log-suite.js";
+import { type StoredEventLogSuite, testEventStorage, testStoredEventLog } from "./stored-event-log-suite.js";
 
 const databases: Awaited<ReturnType<typeof createMongoDatabase>>[] = [];
 vitest.afterAll(async () => {
@@ -17,7 +17,8 @@ const place: StoredEventLogSuite["place"] = async () => {
   return (clock) => openMongoEventStorage(database.uri, { cwd: ".", clock });
 };
 
-vitest.describe.skipIf(!hasMongo())("MongoDB", { retry: 2 }, () => {
+vitest.describe.skipIf(!hasMongo())("MongoDB", () => {
   testStoredEventLog("MongoDB", { place, manyRuns });
+  testEventStorage("MongoDB", { place });
   testStoredEventLog("MongoDB, nothing stays in memory", { place, manyRuns, hotBytes: 0, lingerMs: 0 });
 });

@@ -12,16 +12,14 @@ import { failingStorageCases, lostHintCases } from "./event-storage-faults.js";
 export interface StoredEventLogSuite extends Pick<StoredEventLogOptions, "hotBytes" | "lingerMs"> {
   /** A place of its own, or at least one where nobody has the same runs; the function opens it as one process does. */
   readonly place: () => Promise<(clock: FakeClock) => Promise<EventStorage>>;
-  readonly wrap?: (storage: EventStorage) => EventStorage;
+  /** See `EventLogSuite`. */
   readonly manyRuns?: number;
   readonly forgetsHeads?: boolean;
 }
 
-/** Everything that is asked of an event storage: its own contract, that of the event log over it, and what goes wrong. */
-export function testStoredEventLog(
-  name: string,
-  { place, wrap = (storage) => storage, manyRuns = 500, forgetsHeads = false, ...hot }: StoredEventLogSuite,
-): void {
+/** What is asked of the event log over a storage. */
+export function testStoredEventLog(name: string, { place, ...suite }: StoredEventLogSuite): void {
+  const { manyRuns = 500, forgetsHeads = false, ...hot } = suite;
   const logger = {
     warn: (fields: object) => {
       throw new Error("Nothing may fail here", { cause: fields });
@@ -36,10 +34,17 @@ export function testStoredEventLog(
     async open(options) {
       const openStorage = await place();
       const open = async (): Promise<StoredEventLog> =>
-        new StoredEventLog({ ...options, ...hot, storage: wrap(await openStorage(options.clock)), logger });
+        new StoredEventLog({ ...options, ...hot, storage: await openStorage(options.clock), logger });
       return { log: await open(), reopen: open, another: open };
     },
   });
+}
+
+/** What is asked of an event storage itself, and of the log when it goes wrong: once for each storage. */
+export function testEventStorage(
+  name: string,
+  { place, forgetsHeads = false }: Pick<StoredEventLogSuite, "place" | "forgetsHeads">,
+): void {
   storageCases(name, place);
   lastingStorageCases(name, { place, forgetsHeads });
   failingStorageCases(name, place);
