@@ -31,11 +31,11 @@ export interface AuditReport {
   readonly repeated: number;
   /** Steps that were started again although their superstep was finished and stored, as `durability` has it. */
   readonly forbidden: readonly string[];
-  /** Two runs of one thread overlapped. */
+  /** Two runs of one thread overlapped, or one began a step while a step of the other was under way. */
   readonly overlaps: readonly string[];
   /** Runs of a thread began in another order than they were made. */
   readonly disorder: readonly string[];
-  /** Steps of a thread that no run did. */
+  /** Steps of a thread that no run did to its end. */
   readonly missing: readonly string[];
 }
 
@@ -63,9 +63,17 @@ export function audit(
     const order: string[] = [];
     let furthest = -1;
     const seen = new Set<number>();
-    for (const line of own) {
-      if (line.phase !== "start") continue;
+    const done = new Set<number>();
+    for (const [index, line] of own.entries()) {
       const { runId, step } = line;
+      if (line.phase === "end") {
+        done.add(step);
+        continue;
+      }
+      for (const open of openAt(own, index)) {
+        if (open.runId === runId) continue;
+        report.overlaps.push(`${threadId}: ${runId} began step ${step} while ${open.runId} was in step ${open.step}`);
+      }
       if (order.at(-1) !== runId) {
         if (order.includes(runId)) report.overlaps.push(`${threadId}: ${runId} after ${String(order.at(-1))}`);
         order.push(runId);
@@ -81,7 +89,17 @@ export function audit(
     if (order.join() !== ids.join())
       report.disorder.push(`${threadId}: ${order.join(" ")} instead of ${ids.join(" ")}`);
     const steps = expected.reduce((sum, run) => sum + run.steps, 0);
-    for (let step = 0; step < steps; step += 1) if (!seen.has(step)) report.missing.push(`${threadId}: step ${step}`);
+    for (let step = 0; step < steps; step += 1) if (!done.has(step)) report.missing.push(`${threadId}: step ${step}`);
   }
   return report;
+}
+
+/** Steps that are under way at a line, as is known by hindsight: begun before and ended after it. Those of a process that was killed are not. */
+function openAt(lines: readonly AuditLine[], index: number): readonly AuditLine[] {
+  const ends = lines.slice(index).filter(({ phase }) => phase === "end");
+  return lines.slice(0, index).filter((start, at) => {
+    const isSame = (line: AuditLine): boolean =>
+      line.pid === start.pid && line.runId === start.runId && line.step === start.step && line.phase === "end";
+    return start.phase === "start" && ends.some(isSame) && !lines.slice(at, index).some(isSame);
+  });
 }

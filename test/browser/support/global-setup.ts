@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { spawnSync } from "node:child_process";
 import path from "node:path";
-import { startPostgres } from "../../support/postgres.js";
+import { providePostgres } from "../../support/postgres.js";
 import { hasChromium } from "./chromium.js";
 
 const root = path.resolve(import.meta.dirname, "../../..");
@@ -14,18 +14,15 @@ const root = path.resolve(import.meta.dirname, "../../..");
 export default async function setup(): Promise<() => Promise<void>> {
   if (!hasChromium()) return async () => {};
   const folder = path.join(root, "node_modules/.cache/heddle-tests/chat");
-  const postgres = process.env["POSTGRES_TEST_URI"] === undefined ? await startPostgres() : null;
-  if (postgres !== null) process.env["POSTGRES_TEST_URI"] = postgres.uri;
+  const stopPostgres = await providePostgres();
   try {
     if (process.env["CHAT_EXAMPLE"] === undefined) await installExample(folder);
   } catch (error) {
-    await postgres?.close();
+    await stopPostgres();
     throw error;
   }
   process.env["CHAT_EXAMPLE"] ??= folder;
-  return async () => {
-    await postgres?.close();
-  };
+  return stopPostgres;
 }
 
 async function installExample(folder: string): Promise<void> {

@@ -34,48 +34,71 @@ async function startServe(storage: string): Promise<{ readonly url: string; stop
     stdio: ["ignore", "pipe", "inherit"],
   });
   const ended = once(child, "exit");
-  const url = await listening(child);
-  return {
-    url,
-    async stop() {
-      child.kill("SIGKILL");
-      await ended;
-    },
+  const stop = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await ended;
   };
+  try {
+    return { url: await listening(child), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
 
-const portOf = (url: string): number => Number(new URL(url).port);
+/** Opens one thing after the other; when one fails, those before it are closed. */
+async function assemble(
+  open: (opened: (close: () => Promise<unknown>) => void) => Promise<Omit<Servers, "close">>,
+): Promise<Servers> {
+  const closers: (() => Promise<unknown>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).toReversed()) await closer();
+  };
+  try {
+    return { ...(await open((closer) => void closers.push(closer))), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** Through a network that can be broken. */
+async function behindNetwork(url: string): Promise<TcpProxy> {
+  return startTcpProxy({ port: Number(new URL(url).port) });
+}
 
 /** One process on SQLite. */
-export async function serveSqlite(): Promise<Servers> {
-  const folder = await mkdtemp(path.join(tmpdir(), "heddle-browser-"));
-  const server = await startServe(`sqlite:${path.join(folder, "chat.db")}`);
-  const network = await startTcpProxy({ port: portOf(server.url) });
-  return {
-    url: `http://127.0.0.1:${network.port}`,
-    network,
-    async close() {
-      await network.close();
-      await server.stop();
-      await rm(folder, { recursive: true });
-    },
-  };
+export function serveSqlite(): Promise<Servers> {
+  return assemble(async (opened) => {
+    const folder = await mkdtemp(path.join(tmpdir(), "heddle-browser-"));
+    opened(() => rm(folder, { recursive: true }));
+    const server = await startServe(`sqlite:${path.join(folder, "chat.db")}`);
+    opened(() => server.stop());
+    const network = await behindNetwork(server.url);
+    opened(() => network.close());
+    return { url: `http://127.0.0.1:${network.port}`, network };
+  });
 }
 
 /** Two processes on one Postgres; each request goes to the next one. */
-export async function servePostgresTwice(): Promise<Servers> {
-  const database = await createDatabase();
-  const servers = await Promise.all([startServe(database.uri), startServe(database.uri)]);
-  const balancer = await startBalancer(servers.map(({ url }) => url));
-  const network = await startTcpProxy({ port: portOf(balancer.url) });
-  return {
-    url: `http://127.0.0.1:${network.port}`,
-    network,
-    async close() {
-      await network.close();
-      await balancer.close();
-      await Promise.all(servers.map((server) => server.stop()));
-      await database.drop();
-    },
-  };
+export function servePostgresTwice(): Promise<Servers> {
+  return assemble(async (opened) => {
+    const database = await createDatabase();
+    opened(() => database.drop());
+    const start = async (): Promise<string> => {
+      const server = await startServe(database.uri);
+      opened(() => server.stop());
+      return server.url;
+    };
+    const started = await Promise.allSettled([start(), start()]);
+    const urls = started.map((one) => {
+      if (one.status === "rejected") throw one.reason;
+      return one.value;
+    });
+    const balancer = await startBalancer(urls);
+    opened(() => balancer.close());
+    const network = await behindNetwork(balancer.url);
+    opened(() => network.close());
+    return { url: `http://127.0.0.1:${network.port}`, network };
+  });
 }

@@ -7,10 +7,16 @@ import { hasMongo, startOwnMongo } from "../../support/mongodb.js";
 const RUNS = 30;
 
 describe.skipIf(!hasMongo())("the metadata store while MongoDB is away", () => {
-  it("ends every run once, although the server is killed and comes back", { timeout: 90_000 }, async () => {
-    const server = await startOwnMongo();
+  it("ends every run once, although the server is killed and comes back", { timeout: 90_000 }, async ({ skip }) => {
     // Only FerretDB can be stopped by tests.
-    if (server === null) return;
+    const server = await startOwnMongo();
+    if (server === null) {
+      const why = "tests that stop MongoDB need FerretDB, which Go builds";
+      if (process.env["CI"] !== undefined) throw new Error(why);
+      console.warn(`SKIPPED: ${why}`);
+      skip(why);
+      return;
+    }
     const database = await openMongo(`${server.uri}heddle_restart`, { cwd: "/" });
     const store = await createMongoMetadataStore(database);
     try {
