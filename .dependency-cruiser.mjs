@@ -25,18 +25,21 @@ export const mayImport = {
   limits: ["core", "databases"],
   audit: ["core"],
   testing: ["core"],
+  encryption: ["core"],
   logging: ["core"],
   http: ["core", "wire", "services"],
   protocols: ["core", "wire", "services", "http"],
   // The composition root, in four files.
   "open-auth": ["core", "config", "engine", "auth"],
+  "open-custom-app": ["core", "config", "engine", "http"],
   "open-guard": ["core", "config", "http", "limits", "audit"],
   "open-graphs": ["core", "config", "engine"],
-  "open-storage": ["core", "config", "databases", "stores", "checkpointers", "streaming"],
+  "open-storage": ["core", "config", "encryption", "databases", "stores", "checkpointers", "streaming"],
   app: [
     "open-auth",
     "open-graphs",
     "open-guard",
+    "open-custom-app",
     "open-storage",
     "logging",
     "wire",
@@ -58,7 +61,7 @@ export const mayImport = {
   index: ["core", "config", "app", "auth", "open-storage", "services"],
   node: ["core", "config", "logging", "app", "index"],
   // Migrations, copies and diagnoses of storages, for the CLI.
-  maintenance: ["core", "config", "databases", "stores", "checkpointers", "streaming"],
+  maintenance: ["core", "config", "encryption", "databases", "stores", "checkpointers", "streaming"],
   cli: ["core", "config", "logging", "app", "auth", "index", "node", "maintenance"],
 };
 
@@ -78,7 +81,15 @@ export const boundPackages = {
   terminal: { packages: ["commander", "picocolors"], layers: ["cli"] },
 };
 
-export const rootFiles = new Set(["app", "index", "open-auth", "open-graphs", "open-guard", "open-storage"]);
+export const rootFiles = new Set([
+  "app",
+  "index",
+  "open-auth",
+  "open-custom-app",
+  "open-graphs",
+  "open-guard",
+  "open-storage",
+]);
 const folder = (name) => (rootFiles.has(name) || name.includes("/") ? `^src/${name}[.]ts$` : `^src/${name}/`);
 const anyOf = (patterns) => patterns.join("|");
 /** A package, installed (its resolved path) or not (its bare name), with or without separate types. */

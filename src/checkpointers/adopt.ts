@@ -6,8 +6,10 @@ import type {
   PendingWrite,
 } from "@langchain/langgraph-checkpoint";
 import type { Checkpointer, Saver } from "../core/checkpointer.js";
+import type { Cipher } from "../core/cipher.js";
 import { HeddleError } from "../core/errors.js";
 import { removableIds, runIdOf } from "./checkpoint-metadata.js";
+import { SealedSaver } from "./sealed-saver.js";
 
 /** What RediSearch returns at most where it is managed. */
 export const MAX_CHECKPOINTS = 10_000;
@@ -25,23 +27,29 @@ const METHODS = ["getTuple", "list", "put", "putWrites", "deleteThread", "getNex
  *   the rest.
  * The caller keeps ownership: `close` leaves the saver open.
  * @param options.durable whether checkpoints survive a restart; without it, true unless it is LangGraph's `MemorySaver`
+ * @param options.cipher what it stores is sealed ({@link SealedSaver})
  * @throws HeddleError `CONFIG_INVALID` when `saver` lacks one of the methods.
  */
-export function adoptSaver(saver: object, options: { readonly durable?: boolean } = {}): Checkpointer {
+export function adoptSaver(
+  saver: object,
+  options: { readonly durable?: boolean; readonly cipher?: Cipher } = {},
+): Checkpointer {
   // A second copy of LangGraph makes savers that are no instances of ours.
-  const adopted = saver as BaseCheckpointSaver;
-  const missing = METHODS.filter((name) => typeof (adopted as Partial<BaseCheckpointSaver>)[name] !== "function");
+  const given = saver as BaseCheckpointSaver;
+  const missing = METHODS.filter((name) => typeof (given as Partial<BaseCheckpointSaver>)[name] !== "function");
   if (missing.length > 0) {
     throw new HeddleError("CONFIG_INVALID", {
       message: `The checkpointer is not a LangGraph BaseCheckpointSaver: it lacks ${missing.join(", ")}. Pass a saver, or a URI.`,
       details: { missing },
     });
   }
+  const { durable = given.constructor.name !== "MemorySaver", cipher } = options;
+  const adopted = cipher === undefined ? given : new SealedSaver(given, cipher);
   return {
     saver: adopted as Saver,
-    durable: options.durable ?? adopted.constructor.name !== "MemorySaver",
+    durable,
     fenced: false,
-    deleteRun: ({ threadId, runId }) => deleteRun(adopted, threadId, runId),
+    deleteRun: ({ threadId, runId }) => deleteRun(adopted, given.constructor.name, threadId, runId),
     deleteThread: (threadId) => adopted.deleteThread(threadId),
     copyThread: ({ fromThreadId, toThreadId }) => copyThread(adopted, fromThreadId, toThreadId),
     close: async () => {},
@@ -70,7 +78,7 @@ export async function tuplesOf(saver: BaseCheckpointSaver, threadId: string): Pr
 export const oldestFirst = (tuples: readonly CheckpointTuple[]): readonly CheckpointTuple[] =>
   tuples.toSorted((a, b) => (a.checkpoint.id < b.checkpoint.id ? -1 : 1));
 
-async function deleteRun(saver: BaseCheckpointSaver, threadId: string, runId: string): Promise<void> {
+async function deleteRun(saver: BaseCheckpointSaver, name: string, threadId: string, runId: string): Promise<void> {
   const tuples = await tuplesOf(saver, threadId);
   const rows = tuples.map((tuple) => ({
     id: tuple.checkpoint.id,
@@ -83,7 +91,7 @@ async function deleteRun(saver: BaseCheckpointSaver, threadId: string, runId: st
   if (doomed.size === rows.length) return saver.deleteThread(threadId);
   throw new HeddleError("UNSUPPORTED_OPTION", {
     message:
-      `The checkpointer ${saver.constructor.name} can't delete single checkpoints, so run ${runId} can't be removed from a thread that has ` +
+      `The checkpointer ${name} can't delete single checkpoints, so run ${runId} can't be removed from a thread that has ` +
       `others. Delete the thread, or use a checkpointer by URI (sqlite:, postgres:).`,
     details: { threadId, runId },
   });

@@ -13,10 +13,12 @@ import { isDuplicateKey } from "../databases/mongodb/failures.js";
 import type { MongoDatabase } from "../databases/mongodb/open.js";
 import {
   checkpointCollections,
+  checkpointFields,
   documentId,
   metadataFields,
+  nameOf,
   toTuple,
-  toTyped,
+  writeFields,
   type CheckpointCollections,
   type WriteDocument,
 } from "./mongodb-documents.js";
@@ -24,6 +26,7 @@ import { findCheckpoint, findWrites, load, nextBatchSize, pick, type StoredCheck
 import { stateTooLarge } from "./mongodb-size.js";
 import { deleteThread } from "./mongodb-threads.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
+import { PLACES, type Sealing } from "./sealing.js";
 import { CheckpointSerde } from "./serde.js";
 import { writeIndex } from "./stored-checkpoint.js";
 
@@ -44,12 +47,14 @@ export class HeddleMongoSaver extends MongoDBSaver {
   readonly #database: MongoDatabase;
   readonly #collections: CheckpointCollections;
   readonly #maxDocumentBytes: number;
+  readonly #sealing: Sealing;
 
-  constructor(database: MongoDatabase, options: { readonly maxDocumentBytes: number }) {
+  constructor(database: MongoDatabase, options: { readonly maxDocumentBytes: number; readonly sealing: Sealing }) {
     super({ client: database.client, dbName: database.db.databaseName }, new CheckpointSerde());
     this.#database = database;
     this.#collections = checkpointCollections(database.db);
     this.#maxDocumentBytes = options.maxDocumentBytes;
+    this.#sealing = options.sealing;
   }
 
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
@@ -83,11 +88,11 @@ export class HeddleMongoSaver extends MongoDBSaver {
   ): Promise<RunnableConfig> {
     const { threadId, checkpointNs, checkpointId: parentId } = putKey(config);
     const address = { thread_id: threadId, checkpoint_ns: checkpointNs, checkpoint_id: checkpoint.id };
+    const of = nameOf(address);
     const fields = {
       parent_checkpoint_id: parentId ?? null,
-      type: "json",
-      checkpoint: Buffer.from(this.serde.encodeText(checkpoint)),
-      ...metadataFields(this.serde, metadata),
+      ...checkpointFields(this.#sealing, of, this.serde.encodeText(checkpoint)),
+      ...metadataFields(this.serde, this.#sealing, of, metadata, Object.keys(config.configurable ?? {})),
     };
     const _id = documentId(threadId, checkpointNs, checkpoint.id);
     this.#assertFits({ _id, ...address, ...fields }, `The state of thread ${threadId}`, checkpoint.channel_values);
@@ -114,7 +119,9 @@ export class HeddleMongoSaver extends MongoDBSaver {
         task_id: taskId,
         idx,
       };
-      const fields = { channel, ...toTyped(this.serde, value), task_path: taskPath };
+      const place = PLACES.write(threadId, checkpointNs, checkpointId, taskId, idx);
+      const data = value instanceof Uint8Array ? value : this.serde.encodeText(value);
+      const fields = { channel, ...writeFields(this.#sealing, data, place), task_path: taskPath };
       const _id = documentId(threadId, checkpointNs, checkpointId, taskId, idx);
       const what = `What a task of thread ${threadId} wrote`;
       this.#assertFits({ _id, ...address, ...fields }, what, { [channel]: value });
@@ -150,7 +157,7 @@ export class HeddleMongoSaver extends MongoDBSaver {
 
   #tuple({ document, writes }: StoredCheckpoint): Promise<CheckpointTuple> {
     const { thread_id, checkpoint_ns } = document;
-    return toTuple(this.serde, document, writes, (parentId) =>
+    return toTuple(this.serde, this.#sealing, document, writes, (parentId) =>
       this.#database.retrying(() =>
         findWrites(this.#collections, { thread_id, checkpoint_ns, checkpoint_id: parentId }),
       ),

@@ -1,13 +1,21 @@
 import type { AnyBulkWriteOperation } from "mongodb";
 import { isDelta, readMetadata, removableIds, runIdOf } from "./checkpoint-metadata.js";
 import {
+  checkpointFields,
   documentId,
   metadataOf,
+  nameOf,
+  openedCheckpoint,
+  openedMetadata,
+  openedWrite,
   searchable,
+  writeFields,
   type CheckpointCollections,
   type CheckpointDocument,
   type WriteDocument,
 } from "./mongodb-documents.js";
+
+import { PLACES, renamed, secretKeysOf, type Sealing } from "./sealing.js";
 
 /** Written in one go while copying. */
 const BATCH_BYTES = 8 * 1024 * 1024;
@@ -68,6 +76,7 @@ export async function deleteRun(
 export async function copyThread(
   collections: CheckpointCollections,
   retrying: Retrying,
+  sealing: Sealing,
   params: { readonly fromThreadId: string; readonly toThreadId: string },
 ): Promise<void> {
   const { fromThreadId, toThreadId } = params;
@@ -79,7 +88,7 @@ export async function copyThread(
   await inBatches(
     () => writes.find(condition).sort({ checkpoint_id: 1 }),
     ({ value }) => value.byteLength,
-    (batch) => retrying(() => writes.bulkWrite(batch.map((document) => copyOfWrite(document, toThreadId)))),
+    (batch) => retrying(() => writes.bulkWrite(batch.map((document) => copyOfWrite(document, toThreadId, sealing)))),
   );
   const [from, to] = [JSON.stringify(fromThreadId), JSON.stringify(toThreadId)];
   await inBatches(
@@ -89,6 +98,7 @@ export async function copyThread(
       retrying(() =>
         checkpoints.bulkWrite(
           batch.map((document) => {
+            if (sealing.enabled) return sealedCopyOfCheckpoint(document, toThreadId, sealing);
             const text = metadataOf(document).text.replaceAll(from, to);
             return copyOfCheckpoint(document, toThreadId, text);
           }),
@@ -115,9 +125,16 @@ export async function threadIds(
   return ids;
 }
 
-function copyOfWrite(document: WriteDocument, threadId: string): AnyBulkWriteOperation<WriteDocument> {
-  const { _id, thread_id: _, ...kept } = document;
-  const { checkpoint_ns, checkpoint_id, task_id, idx } = kept;
+function copyOfWrite(
+  document: WriteDocument,
+  threadId: string,
+  sealing: Sealing,
+): AnyBulkWriteOperation<WriteDocument> {
+  const { _id, thread_id: _, ...stored } = document;
+  const { checkpoint_ns, checkpoint_id, task_id, idx } = stored;
+  // What is sealed opens only under its thread's id.
+  const place = PLACES.write(threadId, checkpoint_ns, checkpoint_id, task_id, idx);
+  const kept = sealing.enabled ? { ...stored, ...writeFields(sealing, openedWrite(sealing, document), place) } : stored;
   const id = documentId(threadId, checkpoint_ns, checkpoint_id, task_id, idx);
   return { replaceOne: { filter: { _id: id }, replacement: { thread_id: threadId, ...kept }, upsert: true } };
 }
@@ -136,6 +153,24 @@ function copyOfCheckpoint(
     metadata_search: searchable(readMetadata(metadata)),
   };
   return { replaceOne: { filter: { _id: id }, replacement, upsert: true } };
+}
+
+function sealedCopyOfCheckpoint(
+  document: CheckpointDocument,
+  threadId: string,
+  sealing: Sealing,
+): AnyBulkWriteOperation<CheckpointDocument> {
+  const of = { ...nameOf(document), threadId };
+  const { data } = openedCheckpoint(sealing, document);
+  const { metadata, sealedKeys } = openedMetadata(sealing, document);
+  const moved = renamed(metadata, document.thread_id, threadId);
+  const secretKeys = secretKeysOf({ metadata, ...(sealedKeys !== undefined && { sealedKeys }) });
+  const stored = sealing.sealMetadata(moved, secretKeys, PLACES.metadata(threadId, of.checkpointNs, of.id));
+  return copyOfCheckpoint(
+    { ...document, ...checkpointFields(sealing, of, data.toString()) },
+    threadId,
+    JSON.stringify(stored),
+  );
 }
 
 async function inBatches<T>(

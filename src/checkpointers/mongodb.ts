@@ -6,6 +6,7 @@ import { openMongo } from "../databases/mongodb/open.js";
 import { checkpointCollections, COLLECTIONS } from "./mongodb-documents.js";
 import { HeddleMongoSaver } from "./mongodb-saver.js";
 import { MAX_DOCUMENT_BYTES } from "./mongodb-size.js";
+import { sealingWith } from "./sealing.js";
 import { copyThread, deleteRun, threadIds } from "./mongodb-threads.js";
 
 /** What a MongoDB checkpointer has beside the interface. */
@@ -33,7 +34,8 @@ export async function openMongoCheckpointer(
   }
   const { retrying } = database;
   const maxDocumentBytes = Math.min(context.maxDocumentBytes ?? MAX_DOCUMENT_BYTES, MAX_DOCUMENT_BYTES);
-  const saver = new HeddleMongoSaver(database, { maxDocumentBytes });
+  const sealing = sealingWith(context.cipher);
+  const saver = new HeddleMongoSaver(database, { maxDocumentBytes, sealing });
   const collections = checkpointCollections(database.db);
   return {
     saver: saver as Saver,
@@ -42,7 +44,7 @@ export async function openMongoCheckpointer(
     fenced: false,
     deleteRun: (params) => deleteRun(collections, retrying, params),
     deleteThread: (threadId) => saver.deleteThread(threadId),
-    copyThread: (params) => copyThread(collections, retrying, params),
+    copyThread: (params) => copyThread(collections, retrying, sealing, params),
     threadIds: (params) => threadIds(collections, retrying, params),
     close: () => database.close(),
   };

@@ -35,6 +35,11 @@ export function aliasOf(version: Version): Version {
   return typeof version === "number" ? withFraction(Math.floor(version)) : `${version}~${randomInt(FRACTIONS)}`;
 }
 
+/** What a version and its aliases have in common, as text: of a number the whole part, of a string what precedes `.` and `~`. */
+export function versionCounter(version: Version): string {
+  return /^[^.~]*/.exec(String(version))?.[0] ?? "";
+}
+
 function withFraction(whole: number): number {
   return Number((whole + randomInt(1, FRACTIONS) / FRACTIONS).toFixed(6));
 }

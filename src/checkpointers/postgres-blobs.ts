@@ -1,4 +1,6 @@
+import type { Place } from "../core/cipher.js";
 import { HeddleError } from "../core/errors.js";
+import type { Sealing } from "./sealing.js";
 import { joinTexts, splitTexts, type Encoded } from "./serde.js";
 
 /** A value as the columns `type` and `blob` hold it; `empty` for a channel without one. */
@@ -8,6 +10,15 @@ export interface StoredValue {
 }
 
 export const EMPTY: StoredValue = { type: "empty", blob: null };
+
+/** `type` of a sealed value: neither the stock saver nor LangGraph for Python takes it for something else. */
+export const SEALED_TYPE = "heddle";
+
+/** A value, sealed where `sealing` does that. */
+export function toSealed(sealing: Sealing, data: Encoded, place: Place): StoredValue {
+  const stored = toStored(sealing.seal(data, place));
+  return sealing.enabled ? { ...stored, type: SEALED_TYPE } : stored;
+}
 
 export function toStored(data: Encoded): StoredValue {
   if (data instanceof Uint8Array) {
@@ -32,12 +43,13 @@ export interface ValueColumns {
 }
 
 /**
+ * A stored value, still sealed if it is.
  * @param what names the value, for the message
  * @throws HeddleError `STORAGE_UNAVAILABLE` when another serializer wrote it
  */
 export function fromColumns({ type, json, bytes }: ValueColumns, what: () => string): Encoded {
   if (json !== null) return splitTexts(json) ?? json;
-  if (type === "bytes" && bytes !== null) return new Uint8Array(bytes);
+  if ((type === "bytes" || type === SEALED_TYPE) && bytes !== null) return new Uint8Array(bytes);
   throw new HeddleError("STORAGE_UNAVAILABLE", {
     message: `Postgres checkpointer: ${what()} has the serialization "${type}", which only LangGraph for Python reads. Continue the thread there, or start a new one.`,
     details: { type },

@@ -1,7 +1,9 @@
 import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
 import type { AncestorReader } from "./delta-history.js";
+import { versionCounter } from "./postgres-aliases.js";
 import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.js";
 import { fromText, toText } from "../databases/postgres/storable.js";
+import { PLACES, type Sealing } from "./sealing.js";
 import type { Encoded } from "./serde.js";
 import type { StoredWrite } from "./stored-checkpoint.js";
 
@@ -9,7 +11,7 @@ interface HistoryRow extends SqlRow, ValueColumns {
   /** A checkpoint on the way (`c`), a value (`v`), or a write (`w`). */
   readonly kind: "c" | "v" | "w";
   readonly id: string;
-  /** Parent, or task id. */
+  /** Parent, version, or task id. */
   readonly a: string | null;
   /** Task path. */
   readonly b: string | null;
@@ -40,7 +42,7 @@ const HISTORY: Statement = {
     SELECT 'c' AS kind, id, parent AS a, NULL AS b, NULL AS channel, 0 AS n,
       NULL AS type, NULL AS json, NULL::bytea AS bytes FROM way
     UNION ALL
-    SELECT 'v', way.id, NULL, NULL, b.channel, 0, ${valueColumns("b")}
+    SELECT 'v', way.id, b.version, NULL, b.channel, 0, ${valueColumns("b")}
       FROM way, unnest(open) AS name, checkpoint_blobs AS b
       WHERE NOT name = ANY (rest) AND b.thread_id = $1 AND b.checkpoint_ns = $2 AND b.channel = name
         AND b.version = way.versions ->> name
@@ -62,6 +64,7 @@ export async function readAncestors(
     readonly checkpointId: string | undefined;
     readonly channels: readonly string[];
   },
+  sealing: Sealing,
 ): Promise<{ readonly reader: AncestorReader; readonly id: string | undefined }> {
   const { threadId, checkpointNs, checkpointId, channels } = params;
   const rows = await database.query<HistoryRow>(HISTORY, [
@@ -82,10 +85,16 @@ export async function readAncestors(
       target ??= id;
       parents.set(id, row.a === null ? null : fromText(row.a));
     } else if (row.kind === "v") {
-      values.set(id, (values.get(id) ?? new Map<string, Encoded>()).set(channel, fromColumns(row, what)));
+      const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(fromText(row.a ?? "")));
+      values.set(
+        id,
+        (values.get(id) ?? new Map<string, Encoded>()).set(channel, sealing.open(fromColumns(row, what), place)),
+      );
     } else {
-      const stored = { taskPath: fromText(row.b ?? ""), channel, data: fromColumns(row, what) };
-      writes.set(id, [...(writes.get(id) ?? []), { taskId: fromText(row.a ?? ""), idx: row.n, ...stored }]);
+      const taskId = fromText(row.a ?? "");
+      const data = sealing.open(fromColumns(row, what), PLACES.write(threadId, checkpointNs, id, taskId, row.n));
+      const stored = { taskId, idx: row.n, taskPath: fromText(row.b ?? ""), channel, data };
+      writes.set(id, [...(writes.get(id) ?? []), stored]);
     }
   }
   return {

@@ -1,8 +1,10 @@
 import type { CheckpointMetadata } from "@langchain/langgraph-checkpoint";
 import { TASKS } from "@langchain/langgraph-checkpoint";
 import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
+import { versionCounter } from "./postgres-aliases.js";
 import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.js";
 import { fromJsonb, fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
+import { PLACES, type Sealing } from "./sealing.js";
 import type { Encoded } from "./serde.js";
 import type { CheckpointHeader, CheckpointParts, StoredWrite } from "./stored-checkpoint.js";
 
@@ -60,9 +62,11 @@ interface StoredHeader extends CheckpointHeader {
 /** Reads checkpoints, a page with its values and writes by one statement: everything fits together. */
 export class PostgresReader {
   readonly #database: SqlClient;
+  readonly #sealing: Sealing;
 
-  constructor(database: SqlClient) {
+  constructor(database: SqlClient, sealing: Sealing) {
     this.#database = database;
+    this.#sealing = sealing;
   }
 
   /** The checkpoint, or the newest one without an id. */
@@ -113,11 +117,11 @@ export class PostgresReader {
           metadata: row.c ?? "{}",
         };
       } else if (row.kind === "v") blobs.set(nameOf(thread_id, checkpoint_ns, id, row.a ?? ""), row);
-      else push(writes, nameOf(thread_id, checkpoint_ns, id), toWrite(row));
+      else push(writes, nameOf(thread_id, checkpoint_ns, id), toWrite(row, this.#sealing));
     }
     const old = checkpoints.filter(isOld);
     const sends = old.length === 0 ? writes : await this.#sendsOf(old);
-    return checkpoints.map((row) => toParts(row, blobs, writes, sends));
+    return checkpoints.map((row) => toParts(row, blobs, writes, sends, this.#sealing));
   }
 
   /** Checkpoints of formats before 4 have their Sends as writes of their parents. */
@@ -128,7 +132,7 @@ export class PostgresReader {
       rows.map((row) => row.parent_checkpoint_id),
     ]);
     const sends = new Map<string, StoredWrite[]>();
-    for (const row of found) push(sends, nameOf(row.thread_id, row.checkpoint_ns, row.id), toWrite(row));
+    for (const row of found) push(sends, nameOf(row.thread_id, row.checkpoint_ns, row.id), toWrite(row, this.#sealing));
     return sends;
   }
 }
@@ -210,15 +214,12 @@ function pageStatement(
   return { statement: { name, text, idempotent: true }, values };
 }
 
-function toWrite(row: PageRow): StoredWrite {
+function toWrite(row: PageRow, sealing: Sealing): StoredWrite {
   const channel = fromText(row.c ?? "");
-  return {
-    taskId: fromText(row.a ?? ""),
-    idx: row.n,
-    taskPath: fromText(row.b ?? ""),
-    channel,
-    data: fromColumns(row, () => `a pending write to channel "${channel}" of thread ${fromText(row.thread_id)}`),
-  };
+  const [threadId, taskId] = [fromText(row.thread_id), fromText(row.a ?? "")];
+  const place = PLACES.write(threadId, fromText(row.checkpoint_ns), fromText(row.id), taskId, row.n);
+  const data = fromColumns(row, () => `a pending write to channel "${channel}" of thread ${threadId}`);
+  return { taskId, idx: row.n, taskPath: fromText(row.b ?? ""), channel, data: sealing.open(data, place) };
 }
 
 function toParts(
@@ -226,24 +227,32 @@ function toParts(
   blobs: ReadonlyMap<string, ValueColumns>,
   writes: Writes,
   sends: Writes,
+  sealing: Sealing,
 ): CheckpointParts {
   const { thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id: parent, header } = row;
-  const threadId = fromText(thread_id);
+  const [threadId, checkpointNs, id] = [fromText(thread_id), fromText(checkpoint_ns), fromText(checkpoint_id)];
   const channels: { readonly channel: string; readonly data: Encoded }[] = [];
   for (const [channel, version] of Object.entries(header.channel_versions ?? {})) {
     const stored = blobs.get(nameOf(thread_id, checkpoint_ns, toText(channel), String(version)));
     const inline = header.channel_values?.[channel];
-    if (stored !== undefined) {
-      channels.push({ channel, data: fromColumns(stored, () => `channel "${channel}" of thread ${threadId}`) });
-    } else if (inline !== undefined) channels.push({ channel, data: JSON.stringify(inline) });
+    const data =
+      stored === undefined
+        ? (JSON.stringify(inline) as string | undefined)
+        : fromColumns(stored, () => `channel "${channel}" of thread ${threadId}`);
+    if (data === undefined) continue;
+    const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(version));
+    channels.push({ channel, data: sealing.open(data, place) });
   }
+  const place = PLACES.metadata(threadId, checkpointNs, id);
+  const opened = sealing.openMetadata(fromJsonb(row.metadata) as CheckpointMetadata, place);
   return {
     threadId,
-    checkpointNs: fromText(checkpoint_ns),
-    id: fromText(checkpoint_id),
+    checkpointNs,
+    id,
     parentId: parent === null ? undefined : fromText(parent),
     header: { ...header, channel_versions: header.channel_versions ?? {}, versions_seen: header.versions_seen ?? {} },
-    metadata: fromJsonb(row.metadata) as CheckpointMetadata,
+    metadata: opened.metadata,
+    ...(opened.sealedKeys !== undefined && { sealedKeys: opened.sealedKeys }),
     channels,
     writes: writes.get(nameOf(thread_id, checkpoint_ns, checkpoint_id)) ?? [],
     parentWrites: () => sends.get(nameOf(thread_id, checkpoint_ns, parent ?? "")) ?? [],

@@ -1,8 +1,9 @@
 import type { PostgresDatabase } from "../databases/postgres/open.js";
-import type { Version } from "./postgres-aliases.js";
-import { EMPTY, toStored, type StoredValue } from "./postgres-blobs.js";
+import { versionCounter, type Version } from "./postgres-aliases.js";
+import { EMPTY, toSealed, type StoredValue } from "./postgres-blobs.js";
 import { storeCheckpoint } from "./postgres-put.js";
 import { storeWrites } from "./postgres-writes.js";
+import { PLACES, secretKeysOf, type Sealing } from "./sealing.js";
 import { textOf } from "./serde.js";
 import type { CheckpointParts } from "./stored-checkpoint.js";
 
@@ -16,6 +17,7 @@ type Sent = Map<string, { readonly version: Version; readonly text: string | nul
 export async function writeCheckpoints(
   database: PostgresDatabase,
   checkpoints: readonly CheckpointParts[],
+  sealing: Sealing,
 ): Promise<void> {
   const sent = new Map<string, Sent>();
   for (const parts of checkpoints) {
@@ -31,7 +33,8 @@ export async function writeCheckpoints(
       const known = inherited?.get(channel);
       if (known?.version === version && known.text === text) continue;
       // A channel without a value says so: a fork may bring a value for its version.
-      fresh.set(channel, data === undefined ? EMPTY : toStored(data));
+      const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(version));
+      fresh.set(channel, data === undefined ? EMPTY : toSealed(sealing, data, place));
     }
     sent.set(`${checkpointNs}\0${id}`, own);
     await storeCheckpoint(database, {
@@ -41,7 +44,9 @@ export async function writeCheckpoints(
       checkpointId: id,
       versions: header.channel_versions,
       checkpoint: JSON.stringify({ ...header, id }),
-      metadata: JSON.stringify(parts.metadata),
+      metadata: JSON.stringify(
+        sealing.sealMetadata(parts.metadata, secretKeysOf(parts), PLACES.metadata(threadId, checkpointNs, id)),
+      ),
       fresh,
       silent: [],
       lease: undefined,
@@ -54,7 +59,12 @@ export async function writeCheckpoints(
         taskId,
         taskPath: writes[0]?.taskPath ?? "",
         lease: undefined,
-        writes: new Map(writes.map(({ idx, channel, data }) => [idx, { channel, ...toStored(data) }])),
+        writes: new Map(
+          writes.map(({ idx, channel, data }) => {
+            const place = PLACES.write(threadId, checkpointNs, id, taskId, idx);
+            return [idx, { channel, ...toSealed(sealing, data, place) }];
+          }),
+        ),
       });
     }
   }

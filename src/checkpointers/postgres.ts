@@ -16,8 +16,8 @@ import { migrate } from "../databases/postgres/migrate.js";
 import { openPostgres, type PostgresDatabase } from "../databases/postgres/open.js";
 import { metadataText } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
-import { aliased, nextVersion } from "./postgres-aliases.js";
-import { EMPTY, toStored, type StoredValue } from "./postgres-blobs.js";
+import { aliased, nextVersion, versionCounter } from "./postgres-aliases.js";
+import { EMPTY, toSealed, type StoredValue } from "./postgres-blobs.js";
 import { CheckpointGathering } from "./postgres-gather.js";
 import { readAncestors } from "./postgres-delta.js";
 import { knowsRuns } from "./postgres-lease.js";
@@ -26,9 +26,10 @@ import { CHECKPOINT_TABLES } from "./postgres-schema.js";
 import { copyThread, deleteRun, deleteThread, threadIds } from "./postgres-threads.js";
 import { writeCheckpoints } from "./postgres-transfer.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
+import { movedTo, PLACES, sealingWith, type Sealing } from "./sealing.js";
 import { CheckpointSerde } from "./serde.js";
 import { toTuple, versionOf, writeIndex, type CheckpointParts } from "./stored-checkpoint.js";
-import type { CheckpointTransfer } from "./transfer.js";
+import type { CheckpointTransfer, TransferPlace } from "./transfer.js";
 
 /**
  * Open the Postgres checkpointer on the stock tables, making those that are missing. A database that
@@ -41,7 +42,8 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
   try {
     await migrate(database, [CHECKPOINT_TABLES]);
     const fenced = await knowsRuns(database);
-    const saver = new HeddlePostgresSaver(database, { fenced });
+    const sealing = sealingWith(context.cipher);
+    const saver = new HeddlePostgresSaver(database, { fenced, sealing });
     return {
       saver: saver as Saver,
       durable: true,
@@ -49,7 +51,7 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
       inOrder: true,
       deleteRun: ({ threadId, runId }) => deleteRun(database, threadId, runId),
       deleteThread: (threadId) => deleteThread(database, threadId),
-      copyThread: ({ fromThreadId, toThreadId }) => copyThread(database, fromThreadId, toThreadId),
+      copyThread: ({ fromThreadId, toThreadId }) => saver.copyThread(fromThreadId, toThreadId),
       close: () => database.close(),
     };
   } catch (error) {
@@ -70,13 +72,15 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   readonly #reader: PostgresReader;
   readonly #gathering: CheckpointGathering;
   readonly #fenced: boolean;
+  readonly #sealing: Sealing;
 
-  constructor(database: PostgresDatabase, options: { readonly fenced: boolean }) {
+  constructor(database: PostgresDatabase, options: { readonly fenced: boolean; readonly sealing: Sealing }) {
     super(database.pool, new CheckpointSerde());
     this.#database = database;
-    this.#reader = new PostgresReader(database);
+    this.#reader = new PostgresReader(database, options.sealing);
     this.#gathering = new CheckpointGathering(database);
     this.#fenced = options.fenced;
+    this.#sealing = options.sealing;
   }
 
   /** For graphs that set their saver up themselves: it is, since it was opened. */
@@ -114,10 +118,11 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     const values = checkpoint.channel_values ?? {};
     const fresh = new Map<string, StoredValue>();
     const silent: string[] = [];
-    for (const channel of Object.keys(checkpoint.channel_versions ?? {})) {
+    for (const [channel, version] of Object.entries(checkpoint.channel_versions ?? {})) {
       const hasValue = Object.hasOwn(values, channel);
       if (versionOf(newVersions, channel) !== undefined) {
-        fresh.set(channel, hasValue ? toStored(this.serde.encode(values[channel])) : EMPTY);
+        const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(version));
+        fresh.set(channel, hasValue ? toSealed(this.#sealing, this.serde.encode(values[channel]), place) : EMPTY);
       } else if (!hasValue) silent.push(channel);
     }
     await this.#gathering.put({
@@ -127,7 +132,14 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
       checkpointId: checkpoint.id,
       versions: { ...checkpoint.channel_versions },
       checkpoint: JSON.stringify(aliased(checkpoint, NO_ALIASES)),
-      metadata: metadataText(this.serde, metadata),
+      metadata: metadataText(
+        this.serde,
+        this.#sealing.sealMetadata(
+          metadata,
+          Object.keys(config.configurable ?? {}),
+          PLACES.metadata(threadId, checkpointNs, checkpoint.id),
+        ),
+      ),
       fresh,
       silent,
       lease: this.#leaseOf(config),
@@ -142,14 +154,16 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     taskPath = "",
   ): Promise<void> {
     if (writes.length === 0) return;
+    const key = writesKey(config);
     const byIndex = new Map(
-      writes.map(([channel, value], position) => [
-        writeIndex(channel, position),
-        { channel, ...toStored(this.serde.encode(value)) },
-      ]),
+      writes.map(([channel, value], position) => {
+        const idx = writeIndex(channel, position);
+        const place = PLACES.write(key.threadId, key.checkpointNs, key.checkpointId, taskId, idx);
+        return [idx, { channel, ...toSealed(this.#sealing, this.serde.encode(value), place) }];
+      }),
     );
     await this.#gathering.putWrites({
-      ...writesKey(config),
+      ...key,
       taskId,
       taskPath,
       lease: this.#leaseOf(config),
@@ -168,7 +182,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     const key = readKey(options.config);
     const { channels } = options;
     if (key === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, channels);
-    const { reader, id } = await readAncestors(this.#database, { ...key, channels });
+    const { reader, id } = await readAncestors(this.#database, { ...key, channels }, this.#sealing);
     return deltaChannelHistory(this.serde, reader, id, channels);
   }
 
@@ -183,7 +197,26 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   }
 
   async writeCheckpoints(checkpoints: readonly CheckpointParts[]): Promise<void> {
-    await writeCheckpoints(this.#database, checkpoints);
+    await writeCheckpoints(this.#database, checkpoints, this.#sealing);
+  }
+
+  /**
+   * Inside the database; what is sealed opens only under its thread's id, and goes through this process, oldest first: what a crash
+   * leaves then is the thread as it once was.
+   */
+  async copyThread(fromThreadId: string, toThreadId: string): Promise<void> {
+    if (!this.#sealing.enabled) return copyThread(this.#database, fromThreadId, toThreadId);
+    if (fromThreadId === toThreadId) return;
+    let after: TransferPlace | null = null;
+    for (;;) {
+      const page: readonly CheckpointParts[] = await this.#reader.ascending(fromThreadId, after, MAX_COPIED_ROWS);
+      const last = page.at(-1);
+      if (last === undefined) return;
+      if (after === null) await deleteThread(this.#database, toThreadId);
+      const moved = page.map((parts) => movedTo(parts, toThreadId));
+      await writeCheckpoints(this.#database, moved, this.#sealing);
+      after = { checkpointNs: last.checkpointNs, id: last.id };
+    }
   }
 
   #leaseOf(config: RunnableConfig): RunLease | undefined {
@@ -191,5 +224,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   }
 }
 
+/** How many checkpoints a copy has in memory. */
+const MAX_COPIED_ROWS = 32;
 const NO_ALIASES = new Map<string, never>();
 const NOTHING = { parentOf: () => undefined, value: () => undefined, writes: () => [] };

@@ -34,7 +34,7 @@ export async function openRedisCheckpointer(uri: string, context: DriverContext)
   try {
     const saver = new HeddleRedisSaver(client);
     return {
-      ...adoptSaver(saver, { durable: true }),
+      ...adoptSaver(saver, { durable: true, ...(context.cipher !== undefined && { cipher: context.cipher }) }),
       close: async () => {
         await client.disconnect();
       },

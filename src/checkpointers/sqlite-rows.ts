@@ -1,4 +1,5 @@
 import { joinTexts, splitTexts, type Encoded } from "./serde.js";
+import { PLACES, type Sealing } from "./sealing.js";
 import type { StoredWrite } from "./stored-checkpoint.js";
 
 export interface CheckpointRow {
@@ -54,11 +55,24 @@ export function toCell(data: Encoded): Cell {
   return joinTexts(data);
 }
 
+export function sameCell(a: Cell, b: Cell): boolean {
+  return typeof a === "string" || typeof b === "string" ? a === b : a.equals(b);
+}
+
 export function fromCell(cell: Cell): Encoded {
   return typeof cell === "string" ? (splitTexts(cell) ?? cell) : new Uint8Array(cell);
 }
 
-export function toStoredWrite(row: WriteRow): StoredWrite {
+/** A checkpoint by what names it everywhere. */
+export interface CheckpointName {
+  readonly threadId: string;
+  readonly checkpointNs: string;
+  readonly id: string;
+}
+
+/** @param of the checkpoint that it belongs to */
+export function toStoredWrite(row: WriteRow, sealing: Sealing, of: CheckpointName): StoredWrite {
   const { task_id, idx, task_path, channel, data } = row;
-  return { taskId: task_id, idx, taskPath: task_path, channel, data: fromCell(data) };
+  const place = PLACES.write(of.threadId, of.checkpointNs, of.id, task_id, idx);
+  return { taskId: task_id, idx, taskPath: task_path, channel, data: sealing.open(fromCell(data), place) };
 }

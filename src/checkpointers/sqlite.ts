@@ -17,6 +17,7 @@ import { openSqlite, type SqliteDatabase } from "../databases/sqlite/open.js";
 import { metadataText, runIdOf } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
+import { movedTo, PLACES, sealingWith, type Sealing } from "./sealing.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
 import { LeaseGuard } from "./sqlite-lease.js";
 import { MAX_PAGE_ROWS, SqliteReader } from "./sqlite-reader.js";
@@ -24,18 +25,19 @@ import { deleteRun } from "./sqlite-delete-run.js";
 import {
   decodeChannels,
   encodeChannels,
-  fromCell,
+  sameCell,
   toCell,
-  toStoredWrite,
   type Cell,
   type ChannelRef,
+  type CheckpointName,
   type CheckpointRow,
+  type ListedRow,
 } from "./sqlite-rows.js";
 import { CHECKPOINT_MIGRATIONS } from "./sqlite-schema.js";
 import { CheckpointStatements } from "./sqlite-statements.js";
 import { writeCheckpoint } from "./sqlite-transfer.js";
 import { headerText, toTuple, versionOf, writeIndex, type CheckpointParts } from "./stored-checkpoint.js";
-import type { CheckpointTransfer } from "./transfer.js";
+import type { CheckpointTransfer, TransferPlace } from "./transfer.js";
 
 /**
  * Open the SQLite checkpointer, making its tables. Several processes may open one file at the same time.
@@ -46,7 +48,7 @@ export async function openSqliteCheckpointer(uri: string, context: DriverContext
   const database = await openSqlite(uri, context);
   try {
     migrate(database.db, "checkpoints", CHECKPOINT_MIGRATIONS);
-    const saver = new HeddleSqliteSaver(database);
+    const saver = new HeddleSqliteSaver(database, sealingWith(context.cipher));
     return {
       saver: saver as Saver,
       durable: database.path !== ":memory:",
@@ -74,14 +76,16 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
   readonly #sql: CheckpointStatements;
   readonly #lease: LeaseGuard;
   readonly #reader: SqliteReader;
+  readonly #sealing: Sealing;
   readonly #read: <T>(step: () => T) => T;
   readonly #write: <T>(step: () => T) => T;
 
-  constructor(database: SqliteDatabase) {
+  constructor(database: SqliteDatabase, sealing: Sealing) {
     super(new CheckpointSerde());
     this.#sql = new CheckpointStatements(database.db);
     this.#lease = new LeaseGuard(database);
-    this.#reader = new SqliteReader(this.#sql);
+    this.#reader = new SqliteReader(this.#sql, sealing);
+    this.#sealing = sealing;
     const transaction = database.db.transaction((step: () => unknown) => step());
     this.#read = guarded(transaction.deferred as <T>(step: () => T) => T);
     this.#write = guarded(transaction.immediate as <T>(step: () => T) => T);
@@ -132,18 +136,23 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
       // Defaults that no task has written yet.
       if (version === undefined) continue;
       const ref = { channel, version, origin: id };
-      if (Object.hasOwn(newVersions, channel)) fresh.push({ ref, cell: toCell(this.serde.encode(value)) });
-      else carried.push(ref);
+      if (Object.hasOwn(newVersions, channel)) {
+        const place = PLACES.value(threadId, checkpointNs, channel, id);
+        fresh.push({ ref, cell: toCell(this.#sealing.seal(this.serde.encode(value), place)) });
+      } else carried.push(ref);
     }
     const header = headerText(checkpoint);
-    const metadataJson = metadataText(this.serde, metadata);
+    const secretKeys = Object.keys(config.configurable ?? {});
+    const stored = this.#sealing.sealMetadata(metadata, secretKeys, PLACES.metadata(threadId, checkpointNs, id));
+    const metadataJson = metadataText(this.serde, stored);
     const runId = runIdOf(metadata) ?? null;
     this.#write(() => {
       this.#lease.assertHeld(leaseOf(config.configurable));
       const lineage = this.#sql.ensureLineage(threadId, checkpointNs);
       for (const { ref, cell } of fresh) this.#sql.putBlob.run(lineage, id, ref.channel, cell);
       const refs = fresh.map(({ ref }) => ref);
-      if (carried.length > 0) refs.push(...this.#carried(lineage, parentId, checkpoint, carried));
+      if (carried.length > 0)
+        refs.push(...this.#carried({ threadId, checkpointNs }, lineage, parentId, checkpoint, carried));
       const channels = encodeChannels(refs, id);
       this.#sql.putCheckpoint.run(lineage, id, parentId ?? null, runId, header, metadataJson, channels);
     });
@@ -157,7 +166,10 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     taskPath = "",
   ): Promise<void> {
     const { threadId, checkpointNs, checkpointId } = writesKey(config);
-    const cells = writes.map(([, value]) => toCell(this.serde.encode(value)));
+    const cells = writes.map(([channel, value], position) => {
+      const place = PLACES.write(threadId, checkpointNs, checkpointId, taskId, writeIndex(channel, position));
+      return toCell(this.#sealing.seal(this.serde.encode(value), place));
+    });
     this.#write(() => {
       this.#lease.assertHeld(leaseOf(config.configurable));
       const lineage = this.#sql.ensureLineage(threadId, checkpointNs);
@@ -180,7 +192,8 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
   }): Promise<Record<string, DeltaChannelHistory>> {
     const key = readKey(options.config);
     const lineage = key && this.#sql.lineageOf(key.threadId, key.checkpointNs);
-    if (lineage === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, options.channels);
+    if (key === undefined || lineage === undefined)
+      return deltaChannelHistory(this.serde, NOTHING, undefined, options.channels);
     const refs = new Map<string, readonly ChannelRef[]>();
     const reader = {
       parentOf: (id: string): string | null | undefined => {
@@ -191,12 +204,11 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
         let channels = refs.get(id);
         if (channels === undefined) refs.set(id, (channels = this.#reader.refs(lineage, id)));
         const ref = channels.find((each) => each.channel === channel);
-        const row = ref && this.#sql.blob.get(lineage, ref.origin, channel);
-        return row && fromCell(row.data);
+        return ref && this.#reader.value(key, lineage, ref.origin, channel);
       },
-      writes: (id: string) => this.#sql.writes.all(lineage, id).map(toStoredWrite),
+      writes: (id: string) => this.#reader.writes({ ...key, id }, lineage),
     };
-    const id = key?.checkpointId ?? this.#sql.latest.get(lineage)?.checkpoint_id;
+    const id = key.checkpointId ?? this.#sql.latest.get(lineage)?.checkpoint_id;
     return deltaChannelHistory(this.serde, reader, id, options.channels);
   }
 
@@ -213,7 +225,7 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
 
   async writeCheckpoints(checkpoints: readonly CheckpointParts[]): Promise<void> {
     this.#write(() => {
-      for (const parts of checkpoints) writeCheckpoint(this.#sql, this.#reader, parts);
+      for (const parts of checkpoints) writeCheckpoint(this.#sql, this.#reader, this.#sealing, parts);
     });
   }
 
@@ -231,8 +243,23 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     this.#write(() => {
       if (this.#sql.lineagesOf(fromThreadId).length === 0) return;
       this.#sql.deleteThread(toThreadId);
-      this.#sql.copyThread(fromThreadId, toThreadId);
+      if (this.#sealing.enabled) this.#sealAnew(fromThreadId, toThreadId);
+      else this.#sql.copyThread(fromThreadId, toThreadId);
     });
+  }
+
+  /** What is sealed opens only under its thread's id. */
+  #sealAnew(fromThreadId: string, toThreadId: string): void {
+    let after: TransferPlace | null = null;
+    for (;;) {
+      const rows: readonly ListedRow[] = this.#sql.ascending(fromThreadId, after, MAX_PAGE_ROWS);
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      for (const row of rows) {
+        writeCheckpoint(this.#sql, this.#reader, this.#sealing, movedTo(this.#reader.one(row), toThreadId));
+      }
+      after = { checkpointNs: last.checkpoint_ns, id: last.checkpoint_id };
+    }
   }
 
   /**
@@ -241,6 +268,7 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
    * was never stored, is not kept, as in PostgresSaver.
    */
   #carried(
+    of: Omit<CheckpointName, "id">,
     lineage: number,
     parentId: string | undefined,
     checkpoint: Checkpoint,
@@ -251,13 +279,18 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     const refs: ChannelRef[] = [];
     for (const wanted of carried) {
       const own = inherited.get(wanted.channel);
-      const found = own?.version === wanted.version ? own : this.#byVersion(lineage, checkpoint, wanted);
+      const found = own?.version === wanted.version ? own : this.#byVersion(of, lineage, checkpoint, wanted);
       if (found !== undefined) refs.push(found);
     }
     return refs;
   }
 
-  #byVersion(lineage: number, checkpoint: Checkpoint, wanted: ChannelRef): ChannelRef | undefined {
+  #byVersion(
+    of: Omit<CheckpointName, "id">,
+    lineage: number,
+    checkpoint: Checkpoint,
+    wanted: ChannelRef,
+  ): ChannelRef | undefined {
     const known = new Map<string, ChannelRef>();
     for (const row of this.#sql.lineage.all(lineage)) {
       for (const ref of decodeChannels(row.channels, row.checkpoint_id)) {
@@ -265,21 +298,18 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
       }
     }
     if (known.size === 0) return undefined;
-    const cell = toCell(this.serde.encode(checkpoint.channel_values[wanted.channel]));
+    const data = this.serde.encode(checkpoint.channel_values[wanted.channel]);
     for (const ref of known.values()) {
-      const blob = this.#sql.blob.get(lineage, ref.origin, ref.channel);
-      if (blob !== undefined && sameCell(blob.data, cell)) return ref;
+      const stored = this.#reader.value(of, lineage, ref.origin, ref.channel);
+      if (stored !== undefined && sameCell(toCell(stored), toCell(data))) return ref;
     }
-    this.#sql.putBlob.run(lineage, wanted.origin, wanted.channel, cell);
+    const place = PLACES.value(of.threadId, of.checkpointNs, wanted.channel, wanted.origin);
+    this.#sql.putBlob.run(lineage, wanted.origin, wanted.channel, toCell(this.#sealing.seal(data, place)));
     return wanted;
   }
 }
 
 const NOTHING = { parentOf: () => undefined, value: () => undefined, writes: () => [] };
-
-function sameCell(a: Cell, b: Cell): boolean {
-  return typeof a === "string" || typeof b === "string" ? a === b : a.equals(b);
-}
 
 /** What better-sqlite3 throws, as `STORAGE_UNAVAILABLE`. */
 function guarded(run: <T>(step: () => T) => T): <T>(step: () => T) => T {

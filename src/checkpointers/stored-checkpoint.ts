@@ -39,6 +39,8 @@ export interface CheckpointParts {
   readonly parentId: string | undefined;
   readonly header: CheckpointHeader;
   readonly metadata: CheckpointMetadata;
+  /** Keys of the metadata that were sealed where it comes from; absent where nothing is. */
+  readonly sealedKeys?: readonly string[];
   readonly channels: Iterable<{ readonly channel: string; readonly data: Encoded }>;
   readonly writes: readonly StoredWrite[];
   /** Writes of the parent: only read for checkpoints of versions before 4. */

@@ -1,3 +1,4 @@
+import type { Cipher } from "./cipher.js";
 import type { StoreClock } from "./clock.js";
 import { HeddleError } from "./errors.js";
 import type { Logger } from "./logger.js";
@@ -20,6 +21,11 @@ export interface DriverContext {
   readonly maxConnections?: number;
   /** Another address of the same Postgres without PgBouncer in between, for LISTEN and session locks. Default: the URI. */
   readonly directUri?: string;
+  /**
+   * Encryption at rest: event logs and checkpointers seal what they store. (What metadata stores and item stores hold is sealed before
+   * it reaches them.) Absent: nothing is encrypted, and what is found encrypted is refused.
+   */
+  readonly cipher?: Cipher;
   /** Told of lost and regained connections. Default: nobody. */
   readonly logger?: Pick<Logger, "info" | "warn">;
 }

@@ -73,6 +73,15 @@ function withoutClock({ clock: _ofProcess, ...context }: EventLogContext): Drive
 }
 
 async function storedEventLog(storage: EventStorage, context: EventLogContext): Promise<EventLog> {
-  const { StoredEventLog } = await import("./stored-event-log.js");
-  return new StoredEventLog({ storage, clock: context.clock, logger: context.logger, ...context.limits });
+  const { cipher } = context;
+  const [{ StoredEventLog }, { sealedEventStorage }] = await Promise.all([
+    import("./stored-event-log.js"),
+    import("./sealed-event-storage.js"),
+  ]);
+  return new StoredEventLog({
+    storage: cipher === undefined ? storage : sealedEventStorage(storage, cipher),
+    clock: context.clock,
+    logger: context.logger,
+    ...context.limits,
+  });
 }

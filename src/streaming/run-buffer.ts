@@ -1,3 +1,4 @@
+import { SEALED_KEY } from "../core/cipher.js";
 import type { CursorRead, EventPosition, LogExtent } from "../core/event-log.js";
 import type { NewRunEvent, RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
@@ -6,8 +7,21 @@ import { type Evicted, type ReadPosition, evictedTo, stepOverHole, takeEvents } 
 /** What an event costs beside its text: object, array slot, string headers. */
 const EVENT_OVERHEAD_BYTES = 64;
 
+/** Of a sealed event what it is when it is clear: limits and evictions then count alike in memory and in a storage. */
 export function eventBytes(event: NewRunEvent): number {
-  return Buffer.byteLength(event.data) + event.event.length + EVENT_OVERHEAD_BYTES;
+  return dataBytes(event.data) + event.event.length + EVENT_OVERHEAD_BYTES;
+}
+
+const SEALED_HEAD = `{"${SEALED_KEY}":"`;
+/** Of the envelope, beside the key's id: magic 5, length of the id 1, wrapped key 40, nonce 12, tag 16. */
+const ENVELOPE_BYTES = 74;
+
+function dataBytes(data: string): number {
+  const bytes = Buffer.byteLength(data);
+  if (!data.startsWith(SEALED_HEAD)) return bytes;
+  const idBytes = Buffer.from(data.slice(SEALED_HEAD.length, SEALED_HEAD.length + 8), "base64url")[5] ?? 0;
+  const sealedBytes = Math.floor(((bytes - SEALED_HEAD.length - 2) * 3) / 4);
+  return Math.max(sealedBytes - ENVELOPE_BYTES - idBytes, 0);
 }
 
 const END: CursorRead = Object.freeze({ kind: "end" });

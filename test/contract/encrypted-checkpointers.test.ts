@@ -1,0 +1,55 @@
+import { MemorySaver } from "@langchain/langgraph-checkpoint";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as vitest from "vitest";
+import { adoptSaver } from "../../src/checkpointers/adopt.js";
+import { createCheckpointerRegistry } from "../../src/checkpointers/registry.js";
+import { testCheckpointer } from "../../src/testing/checkpointer.js";
+import { cipherOf } from "../support/cipher.js";
+import { createMongoDatabase, hasMongo } from "../support/mongodb.js";
+import { createDatabase } from "../support/postgres.js";
+import { initializerOf, reopenable } from "./checkpointer-factories.js";
+
+vitest.vi.setConfig({ testTimeout: 180_000 });
+
+const registry = createCheckpointerRegistry();
+const cipher = cipherOf();
+
+testCheckpointer({
+  vitest,
+  name: "sqlite: encrypted",
+  async open() {
+    const cwd = await mkdtemp(join(tmpdir(), "heddle-checkpointer-"));
+    const open = () => registry.open("sqlite:./test.db", { cwd, cipher });
+    return reopenable(open, () => rm(cwd, { recursive: true }));
+  },
+});
+
+testCheckpointer({
+  vitest,
+  name: "postgres: encrypted",
+  async open() {
+    const { uri, drop } = await createDatabase();
+    return reopenable(() => registry.open(uri, { cwd: ".", cipher }), drop);
+  },
+});
+
+// LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
+const { describe, it, expect, beforeAll, beforeEach, afterEach, afterAll } = vitest;
+Object.assign(globalThis, { describe, it, test: it, expect, beforeAll, beforeEach, afterAll, afterEach });
+const { validate, deltaChannelHistoryTests } = await import("@langchain/langgraph-checkpoint-validation");
+const adopted = initializerOf("a saver of others, encrypted", async () => adoptSaver(new MemorySaver(), { cipher }));
+validate(adopted);
+deltaChannelHistoryTests(adopted);
+
+if (hasMongo()) {
+  testCheckpointer({
+    vitest,
+    name: "mongodb: encrypted",
+    async open() {
+      const { uri, drop } = await createMongoDatabase();
+      return reopenable(() => registry.open(uri, { cwd: ".", cipher }), drop);
+    },
+  });
+}
