@@ -17,6 +17,9 @@ export interface AccessRules {
   readonly tenantKey?: string | null;
 }
 
+/** Of an identity, a tenant, a label. */
+export const MAX_TEXT_CHARACTERS = 256;
+
 /** The field of `Caller.user` that holds values of `metadataClaims`. */
 export const USER_MARKS = "metadata";
 
@@ -65,6 +68,11 @@ export function problemsOfRules(rules: AccessRules, claimed: readonly string[] =
 
 export function unknownPermission(permission: string): string {
   return `"${permission}" is no permission. Use resource:action as in threads:read, threads:*, *:read, * or rows:all`;
+}
+
+/** Whether a text may be an identity, tenant or label: something to read in one line of a terminal. */
+export function isPlainText(value: string): boolean {
+  return value !== "" && value.length <= MAX_TEXT_CHARACTERS && value.isWellFormed() && !/\p{Cc}/u.test(value);
 }
 
 /** @throws HeddleError `CONFIG_INVALID` names every problem */

@@ -1,12 +1,11 @@
 import { v7 } from "uuid";
 import type { ApiKey, ApiKeyStore } from "../core/api-key.js";
 import { HeddleError } from "../core/errors.js";
-import { unknownPermission } from "./access-rules.js";
+import { isPlainText, MAX_TEXT_CHARACTERS, unknownPermission } from "./access-rules.js";
 import { apiKeyDigest, newApiKeySecret } from "./api-key-secret.js";
 import { isPermission, isRoleName } from "./roles.js";
 
 const PAGE = 200;
-const MAX_CHARACTERS = 256;
 /** A century; more is a slip of the pen. */
 const MAX_TTL_MS = 100 * 365 * 86_400_000;
 
@@ -93,14 +92,9 @@ function listed(key: ApiKey): ListedApiKey {
   return rest;
 }
 
-/** Whether a text may be an identity, tenant or label: something to read in one line of a terminal. */
-export function isPlainText(text: string): boolean {
-  return text !== "" && text.length <= MAX_CHARACTERS && text.isWellFormed() && !/\p{Cc}/u.test(text);
-}
-
 function checkText(field: string, value: string): void {
   if (!isPlainText(value))
-    throw invalid(field, `must have 1 to ${MAX_CHARACTERS} characters, none of them control characters`);
+    throw invalid(field, `must have 1 to ${MAX_TEXT_CHARACTERS} characters, none of them control characters`);
 }
 
 function invalid(field: string, rule: string): HeddleError {
