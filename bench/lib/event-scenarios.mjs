@@ -10,17 +10,16 @@ const input = { messages: [{ role: "user", content: "hi" }], n: TOKENS };
 const n = (ctx, x) => Math.max(1, Math.round(x * (ctx.scale ?? 1)));
 const END = /"event":"(?:completed|failed|interrupted)"/;
 
-const commands = new Map();
-const command = (api, id, method, params) => {
-  const next = (commands.get(id) ?? 0) + 1;
-  commands.set(id, next);
-  return api.json("POST", `/threads/${id}/commands`, { id: next, method, params });
-};
-const start = (api, id, assistant = "tokens") => command(api, id, "run.start", { assistant_id: assistant, input });
+/** A listener that has not heard the run's end by then is counted with what it has, so that no case waits for ever. */
+const LISTEN_MS = 60_000;
+
+const start = (api, id, assistant = "tokens") =>
+  api.json("POST", `/threads/${id}/commands`, { id: 1, method: "run.start", params: { assistant_id: assistant, input } });
 
 /** One SSE listener of a thread; `done` resolves with its marks when the root's run has ended. */
 function listenSse(api, id, channels) {
   const abort = new AbortController();
+  const timer = setTimeout(() => abort.abort(), LISTEN_MS);
   let ready;
   const opened = new Promise((r) => (ready = r));
   const marks = { wanted: 0, first: NaN, last: NaN, bytes: 0, error: "" };
@@ -44,6 +43,7 @@ function listenSse(api, id, channels) {
     } catch (e) {
       if (!abort.signal.aborted) marks.error = e.message;
     }
+    clearTimeout(timer);
     return marks;
   })();
   return { opened, done };
@@ -67,13 +67,16 @@ async function listenSocket(url, id, channels) {
   let ready, end;
   const opened = new Promise((r) => (ready = r));
   const done = new Promise((r) => (end = r));
+  const timer = setTimeout(() => socket.close(), LISTEN_MS);
   socket.addEventListener("message", ({ data }) => {
     marks.bytes += data.length;
     if (data.startsWith('{"type":"success"')) ready();
-    else if (take(marks, data, performance.now())) {
-      socket.close();
-      end(marks);
-    }
+    else if (take(marks, data, performance.now())) socket.close();
+  });
+  socket.addEventListener("close", () => {
+    clearTimeout(timer);
+    ready();
+    end(marks);
   });
   socket.send(JSON.stringify({ id: 1, method: "subscription.subscribe", params: { channels } }));
   return { opened, done };
