@@ -12,6 +12,7 @@ import type { GraphFailure } from "./engine/loading/load-graph.js";
 import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
 import type { HttpDeps } from "./http/http-deps.js";
+import { withStreamTickets } from "./http/stream-ticket.js";
 import { settledWithin } from "./core/settled-within.js";
 import { createLogger } from "./logging/logger.js";
 import { eventStreamRoutes } from "./protocols/event-stream/index.js";
@@ -167,7 +168,10 @@ export async function openApp(
     },
     info: serverInfo(config),
     ui: ui.bundles,
-    authenticate: (request) => callers.get(request) ?? auth.authenticate(request),
+    authenticate: withStreamTickets(
+      services.streamTickets,
+      (request) => callers.get(request) ?? auth.authenticate(request),
+    ),
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),

@@ -55,7 +55,7 @@ export function createHttpApp(deps: HttpDeps): Hono {
 const allRoutes = ({ protocolRoutes = [] }: HttpDeps): readonly Route[] => [...ROUTES, ...protocolRoutes];
 
 /** What also a process without an API answers. */
-const STATUS_ROUTES = ROUTES.filter((route) => route.group === "meta");
+const STATUS_ROUTES = ROUTES.filter((route) => route.group === "meta" && route.isPublic === true);
 const WORKER_ONLY = "This process only executes runs (role worker). Send requests to a process of role api or all.";
 
 /** The routes of this configuration, documents included. */

@@ -16,6 +16,8 @@ import { createItemsService } from "./items.js";
 import type { ItemsService } from "./items.js";
 import { createRunsService } from "./runs.js";
 import type { RunsService } from "./runs.js";
+import { createStreamTicketsService } from "./stream-tickets.js";
+import type { StreamTicketsService } from "./stream-tickets.js";
 import { createThreadCommandsService } from "./thread-commands/index.js";
 import type { ThreadCommandsService } from "./thread-commands/index.js";
 import { createThreadEventsService } from "./thread-events.js";
@@ -37,6 +39,7 @@ export interface Services {
   readonly threadEvents: ThreadEventsService;
   readonly threadCommands: ThreadCommandsService;
   readonly threadRuns: ThreadRunsService;
+  readonly streamTickets: StreamTicketsService;
 }
 
 /** Wire the services to what they need. */
@@ -66,5 +69,6 @@ export function createServices(deps: {
   const threadCommands = createThreadCommandsService({ ...deps, runs, state, authorize });
   const threadRuns = createThreadRunsService({ runs, state, threadEvents });
   const items = createItemsService({ items: deps.items, authorize });
-  return { assistants, threads, state, runs, items, threadEvents, threadCommands, threadRuns };
+  const streamTickets = createStreamTicketsService({ store: deps.store, threads });
+  return { assistants, threads, state, runs, items, threadEvents, threadCommands, threadRuns, streamTickets };
 }

@@ -2,6 +2,7 @@ import type { Route } from "../route.js";
 import { assistantRoutes } from "./assistants.js";
 import { runRoutes } from "./runs.js";
 import { storeRoutes } from "./store.js";
+import { streamTicketRoutes } from "./stream-tickets.js";
 import { systemRoutes } from "./system.js";
 import { threadStateRoutes } from "./thread-state.js";
 import { threadStreamRoutes } from "./thread-stream.js";
@@ -11,6 +12,7 @@ import { uiRoutes } from "./ui.js";
 /** Every route of the REST API. Order decides between a literal path and a parameter: literal ones come first. */
 export const ROUTES: readonly Route[] = [
   ...systemRoutes,
+  ...streamTicketRoutes,
   ...assistantRoutes,
   ...threadRoutes,
   ...threadStateRoutes,

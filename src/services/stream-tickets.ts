@@ -1,0 +1,64 @@
+import { createHash, randomBytes } from "node:crypto";
+import type { Caller } from "../core/auth.js";
+import { HeddleError } from "../core/errors.js";
+import type { EpochMs } from "../core/json.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+import type { ThreadsService } from "./threads.js";
+
+/** Long enough to open a stream at once, too short to be of use in a log. */
+const TTL_MS = 30_000;
+const TICKET_BYTES = 32;
+const TICKET = /^hdt_[A-Za-z0-9_-]{43}$/;
+
+export interface IssuedTicket {
+  /** `hdt_` and 43 characters: 256 random bits. The storage has only their SHA-256. */
+  readonly ticket: string;
+  readonly expiresAt: EpochMs;
+}
+
+/** Tickets for clients that cannot send headers: EventSource and WebSocket of browsers. */
+export type StreamTicketsService = ReturnType<typeof createStreamTicketsService>;
+
+/** Whether a text looks like one of our tickets; anything else is left to whoever authenticates. */
+export function isStreamTicket(text: string): boolean {
+  return TICKET.test(text);
+}
+
+export function createStreamTicketsService(deps: {
+  readonly store: Pick<MetadataStore, "tickets">;
+  readonly threads: Pick<ThreadsService, "get">;
+}) {
+  const { tickets } = deps.store;
+  return {
+    /**
+     * A ticket that opens one stream as the caller, within 30 s.
+     * @param threadId only streams of this thread, which the caller must see; `null`: any that it may read then
+     * @throws HeddleError `THREAD_NOT_FOUND`, and what reading the thread throws
+     */
+    async issue(caller: Caller, threadId: string | null): Promise<IssuedTicket> {
+      if (threadId !== null) await deps.threads.get(caller, threadId);
+      const ticket = `hdt_${randomBytes(TICKET_BYTES).toString("base64url")}`;
+      const { identity, permissions, user } = caller;
+      const stored = { digest: digestOf(ticket), caller: { identity, permissions, user }, threadId };
+      return { ticket, expiresAt: await tickets.issue({ ticket: stored, ttlMs: TTL_MS }) };
+    },
+
+    /**
+     * Take a ticket, once, for a stream of a thread (`null`: of a run that is named without its thread).
+     * @throws HeddleError `UNAUTHENTICATED` when it is unknown, expired, used before or for another thread
+     */
+    async redeem(ticket: string, threadId: string | null): Promise<Caller> {
+      const claimed = await tickets.claim({ digest: digestOf(ticket) });
+      if (claimed === null || (claimed.threadId !== null && claimed.threadId !== threadId)) {
+        throw new HeddleError("UNAUTHENTICATED", {
+          message: "The ticket is unknown, expired, used before or for another thread: ask for a new one",
+        });
+      }
+      return claimed.caller;
+    },
+  };
+}
+
+function digestOf(ticket: string): string {
+  return createHash("sha256").update(ticket).digest("hex");
+}
