@@ -7,6 +7,7 @@ import type { MetadataStore } from "../core/metadata-store.js";
 import { lastEvent } from "../core/run-event.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
 import { type RunRef, TERMINAL_RUN_STATUSES } from "../core/run.js";
+import { batches } from "./batches.js";
 
 /** A run that ended more recently may have a worker that is about to seal its log. */
 const SETTLE_MS = 5_000;
@@ -14,8 +15,6 @@ const SETTLE_MS = 5_000;
 const ROUNDS_PER_FULL_LOOK = 12;
 /** A run that is gone is named again within this time, unless its log is, too. */
 const FORGET_MS = 3_600_000;
-/** Rows asked for at once. */
-const BATCH = 200;
 
 /**
  * Ends the logs of runs that had ended, or were deleted, when their process died before it could say so. Logs of other runs
@@ -79,9 +78,4 @@ export function createLogReconciler(deps: {
 
 function pageOf(refs: readonly RunRef[]) {
   return { runIds: refs.map((ref) => ref.runId), limit: refs.length, offset: 0, access: ALL_ROWS };
-}
-
-function batches(refs: readonly RunRef[]): readonly (readonly RunRef[])[] {
-  const count = Math.ceil(refs.length / BATCH);
-  return Array.from({ length: count }, (_, index) => refs.slice(index * BATCH, (index + 1) * BATCH));
 }

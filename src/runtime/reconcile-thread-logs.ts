@@ -5,6 +5,7 @@ import type { EpochMs } from "../core/json.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunRef } from "../core/run.js";
 import type { ThreadStatus } from "../core/thread.js";
+import { batches } from "./batches.js";
 import { missingEnd } from "./thread-log.js";
 
 /** A thread that has just become idle, or has just been deleted, may have a worker that is about to say so. */
@@ -13,8 +14,6 @@ const SETTLE_MS = 5_000;
 const ROUNDS_PER_PAGE = 12;
 /** A log that is found again within this time was not dealt with. */
 const FORGET_MS = 3_600_000;
-/** Rows asked for at once. */
-const BATCH = 200;
 
 /**
  * Puts logs of threads to rest whose run has ended when its process died before it could, and drops those whose threads are gone:
@@ -105,9 +104,4 @@ export function createThreadLogReconciler(deps: {
       for (const [threadId, first] of since) if (clock.now() - first > FORGET_MS) since.delete(threadId);
     }
   };
-}
-
-function batches<T>(refs: readonly T[]): readonly (readonly T[])[] {
-  const count = Math.ceil(refs.length / BATCH);
-  return Array.from({ length: count }, (_, index) => refs.slice(index * BATCH, (index + 1) * BATCH));
 }

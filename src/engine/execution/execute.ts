@@ -8,6 +8,7 @@ import type { Logger } from "../../core/logger.js";
 import type { NewRunEvent } from "../../core/run-event.js";
 import type { AbortReason } from "../../core/run-lifecycle.js";
 import type { Durability, RunKwargs, RunLease } from "../../core/run.js";
+import { settledWithin } from "../../core/settled-within.js";
 import { bindGraph } from "./bind-graph.js";
 import { toCommand } from "./command.js";
 import { describeError } from "./describe-error.js";
@@ -124,7 +125,7 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
       const rest = queue.take();
       if (rest !== null && !abort.signal.aborted) yield rest;
       if (abort.signal.aborted) {
-        await settled(context.clock, stopped);
+        await settledWithin(context.clock, ABORT_GRACE_MS, stopped);
         const last = execution === undefined ? null : await lastEvents(execution, request.signal, queue);
         if (last !== null) yield last;
       }
@@ -173,16 +174,6 @@ async function lastEvents(
   queue.take();
   await endStreams(execution, kind === "cancel" ? { kind: "stopped" } : { kind: "failed", error: null }, queue);
   return queue.take();
-}
-
-/** Waits for a graph that was told to stop, but not for ever. */
-async function settled(clock: Clock, stopped: Promise<void>): Promise<void> {
-  let timer: { cancel(): void } | undefined;
-  const grace = new Promise<void>((resolve) => {
-    timer = clock.setTimer(resolve, ABORT_GRACE_MS);
-  });
-  await Promise.race([stopped, grace]);
-  timer?.cancel();
 }
 
 function prepare(context: ExecuteParts, request: ExecuteRequest): Prepared {

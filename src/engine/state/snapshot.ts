@@ -4,8 +4,8 @@ import type { JsonObject, JsonText } from "../../core/json.js";
 import type { CheckpointAddress, StateTask, ThreadState } from "../../core/state.js";
 import { taskErrorText } from "../execution/describe-error.js";
 import { serialize } from "../streams/serialize.js";
+import type { Fields } from "../streams/shapes.js";
 
-type Fields = Readonly<Record<string, unknown>>;
 type Task = StateSnapshot["tasks"][number];
 
 /** LangGraph's snapshot of a thread → core's (docs/wire/langgraph-api.md §2.2 ThreadState). */

@@ -1,6 +1,7 @@
 import type { JsonText } from "../../core/json.js";
 import type { NewRunEvent } from "../../core/run-event.js";
 import { serialize } from "./serialize.js";
+import { isOfNode } from "./shapes.js";
 
 /** A message with an id; chunks can be added up. */
 interface Message {
@@ -55,15 +56,6 @@ export function createMessageEvents(): MessageEvents {
       if (fresh.length > 0) out.push({ event: "messages/complete", data: serialize(fresh), kind: "token" });
     },
   };
-}
-
-/**
- * A message that a node returned, whole: its model streamed nothing, or was tagged `nostream`. LangGraph gives it the
- * node's own name and step tag, which the tokens of a model inside never have together.
- */
-function isOfNode(metadata: unknown): boolean {
-  const { name, tags, langgraph_node: node } = metadata as Readonly<Record<string, unknown>>;
-  return name === node && Array.isArray(tags) && tags.some((tag) => String(tag).startsWith("graph:step:"));
 }
 
 /** The tuple's metadata without what LangGraph adds for the tuple form only. */

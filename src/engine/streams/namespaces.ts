@@ -1,4 +1,4 @@
-import { type Fields, isFields, label, textOf } from "./shapes.js";
+import { type Fields, isFields, isTaskResult, label, textOf } from "./shapes.js";
 
 export type NamespaceStatus = "started" | "running" | "completed" | "failed" | "interrupted";
 
@@ -91,7 +91,7 @@ export function createNamespaces(options: {
       const id = textOf(payload, "id");
       const name = textOf(payload, "name");
       if (id === undefined || name === undefined) return;
-      if (!isResult(payload)) {
+      if (!isTaskResult(payload)) {
         const toolCallId = toolCallIn(payload["input"]);
         if (toolCallId !== undefined) toolCallOf.set(id, toolCallId);
         // A graph that is called again under the same namespace (`checkpointer: true`).
@@ -118,8 +118,6 @@ export function createNamespaces(options: {
 }
 
 const isUnderWay = (entry: Known): boolean => entry.status === "started" || entry.status === "running";
-
-const isResult = (payload: Fields): boolean => "result" in payload || "error" in payload;
 
 function statusOf(payload: Fields): [NamespaceStatus, string?] {
   const { error, interrupts } = payload;

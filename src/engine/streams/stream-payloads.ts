@@ -1,10 +1,6 @@
 import { taskErrorText } from "../execution/describe-error.js";
 import { isCallerKey, isInternalKey } from "../execution/run-config.js";
-
-type Fields = Readonly<Record<string, unknown>>;
-
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+import { isFields } from "./shapes.js";
 
 /** A task's start or end, as mode `tasks` and `debug` show it: a failed one has its error as text and no result (§3.4). */
 export function taskPayload(payload: unknown): unknown {

@@ -1,4 +1,4 @@
-import { type Fields, isFields, textOf } from "../streams/shapes.js";
+import { type Fields, isFields, listOf, textOf } from "../streams/shapes.js";
 
 /** A piece of a message's content as the protocol knows it (docs/wire/langgraph-api.md §4.4 `messages`). */
 export type Block = Fields & { readonly type: string };
@@ -117,10 +117,6 @@ function addToolCalls(message: Fields, blocks: Block[]): readonly Block[] {
     blocks.push({ type: "invalid_tool_call", id, name, args, error });
   }
   return blocks;
-}
-
-function listOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? value.filter(isFields) : [];
 }
 
 /** Arguments as a model wrote them: nothing is `{}`; `null` when they are no JSON object. */

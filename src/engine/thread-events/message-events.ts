@@ -4,7 +4,7 @@ import { blocksOf } from "./content-blocks.js";
 import type { EventWriter, Place } from "./event-writer.js";
 import { type CallWatch, type ModelCall, placeOf } from "./model-calls.js";
 import { finishOf, type MessageSink, OpenMessage } from "./open-message.js";
-import { type Fields, isFields, textOf } from "../streams/shapes.js";
+import { type Fields, isFields, isOfNode, textOf } from "../streams/shapes.js";
 
 /** Authors that the channel knows; what tools answered is in the state, and on channel `tools`. */
 const ROLES: ReadonlySet<unknown> = new Set(["ai", "human", "system"]);
@@ -176,10 +176,3 @@ const isEmpty = (list: unknown): boolean => !Array.isArray(list) || list.length 
 
 /** Only chunks have `concat`. */
 const isChunk = (message: Fields): boolean => typeof message["concat"] === "function";
-
-/** A message that a node returned, whole: it has the node's own name and step tag. */
-function isOfNode(metadata: unknown): boolean {
-  if (!isFields(metadata)) return false;
-  const { name, tags, langgraph_node: node } = metadata;
-  return name === node && Array.isArray(tags) && tags.some((tag) => String(tag).startsWith("graph:step:"));
-}

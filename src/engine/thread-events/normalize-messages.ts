@@ -1,6 +1,6 @@
 import { flattenStockMessage } from "../streams/stock-message.js";
 import { parseArgs, standardBlock, type Block } from "./content-blocks.js";
-import { type Fields, isFields, textOf } from "../streams/shapes.js";
+import { type Fields, isFields, listOf, textOf } from "../streams/shapes.js";
 
 const MESSAGE_TYPES: Readonly<Record<string, string>> = {
   human: "human",
@@ -157,8 +157,4 @@ function toolCalls(fields: Fields): Fields {
     ...(calls.length > 0 ? { tool_calls: calls } : {}),
     ...(invalid.length > 0 ? { invalid_tool_calls: invalid } : {}),
   };
-}
-
-function listOf(value: unknown): Fields[] {
-  return Array.isArray(value) ? value.filter(isFields) : [];
 }

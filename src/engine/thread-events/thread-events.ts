@@ -10,7 +10,7 @@ import { createInputRequests } from "./input-requests.js";
 import { createMessageChannel } from "./message-events.js";
 import { watchCalls } from "./model-calls.js";
 import { createNamespaces, type NamespaceChange } from "../streams/namespaces.js";
-import { type Fields, isFields } from "../streams/shapes.js";
+import { type Fields, isFields, isTaskResult } from "../streams/shapes.js";
 import { toolData, isLastOfTool } from "./tool-events.js";
 import { createTransformers, type OpenEvent } from "./transformers.js";
 import { writeEvent } from "./write-event.js";
@@ -135,7 +135,7 @@ export function createThreadEvents(options: {
 
   /** A task that is done writes no more messages. */
   function closeTask(namespace: readonly string[], payload: unknown): void {
-    if (!isFields(payload) || !("result" in payload || "error" in payload)) return;
+    if (!isFields(payload) || !isTaskResult(payload)) return;
     messages.close([...namespace, `${String(payload["name"])}:${String(payload["id"])}`]);
   }
 }
