@@ -34,7 +34,16 @@ export const mayImport = {
   "open-custom-app": ["core", "config", "engine", "http"],
   "open-guard": ["core", "config", "http", "limits", "audit"],
   "open-graphs": ["core", "config", "engine"],
-  "open-storage": ["core", "config", "encryption", "databases", "stores", "checkpointers", "streaming"],
+  "open-storage": [
+    "core",
+    "config",
+    "encryption",
+    "engine/loading/load-export",
+    "databases",
+    "stores",
+    "checkpointers",
+    "streaming",
+  ],
   app: [
     "open-auth",
     "open-graphs",

@@ -4,20 +4,25 @@ import type { AppOptions } from "./config/options.js";
 import { resolveConfig } from "./config/resolve.js";
 import type { ResolvedConfig } from "./config/resolved-config.js";
 import { heddleVersion } from "./config/version.js";
-import { ANONYMOUS, type Caller } from "./core/auth.js";
+import { ANONYMOUS, type Caller, SERVER } from "./core/auth.js";
 import { HeddleError } from "./core/errors.js";
 import type { Logger } from "./core/logger.js";
 import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
 import type { GraphFailure } from "./engine/loading/load-graph.js";
 import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
+import type { CustomApp } from "./http/custom-app.js";
+import { createLoggingHeaders } from "./http/header-rules.js";
 import type { HttpDeps } from "./http/http-deps.js";
+import { INTERNAL_ENV } from "./http/remote-address.js";
 import { withStreamTickets } from "./http/stream-ticket.js";
 import { settledWithin } from "./core/settled-within.js";
 import { createLogger } from "./logging/logger.js";
 import { eventStreamRoutes } from "./protocols/event-stream/index.js";
 import { openAuth, type OpenAuth } from "./open-auth.js";
+import { openCustomApp } from "./open-custom-app.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
+import { openGuard, type OpenGuard } from "./open-guard.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
 import { createRuntime } from "./runtime/create-runtime.js";
 import { createLifecycle } from "./runtime/lifecycle.js";
@@ -99,7 +104,12 @@ export async function openApp(
   const { logger, watch = false, studio = false } = options;
   const clock = systemClock;
   let seed = (): Promise<void> => Promise.resolve();
-  const { graphs, ui, storage, auth } = await openParts(config, { ...options, watch, studio, onReload: () => seed() });
+  const { graphs, ui, storage, auth, guard, customApp } = await openParts(config, {
+    ...options,
+    watch,
+    studio,
+    onReload: () => seed(),
+  });
   /** Requests of graphs: they come as the caller of their run. */
   const callers = new WeakMap<Request, Caller>();
   // Graphs reach the whole API also where the network does not.
@@ -114,7 +124,7 @@ export async function openApp(
     runInContext: createLoopback((request, run) => {
       // A graph may bring credentials of its own. Not `x-api-key`, which the SDK takes from the environment unasked.
       if (!request.headers.has("authorization")) callers.set(request, run === null ? ANONYMOUS : callerOfRun(run));
-      return inner.fetch(request);
+      return inner.fetch(request, INTERNAL_ENV);
     }, config.http.basePath),
     // Runs of a store that ends with the process are never taken over.
     ...(storage.metadata.durable && { holdsLease: (lease) => storage.metadata.runs.holds(lease) }),
@@ -132,7 +142,9 @@ export async function openApp(
   );
   const closing = new AbortController();
   const services = createServices({
-    store,
+    store: guard.limited(store),
+    ...(guard.onOperation !== null && { onOperation: guard.onOperation }),
+    ...(guard.requestConfigurable !== null && { requestConfigurable: guard.requestConfigurable }),
     items,
     checkpointer,
     engine,
@@ -153,6 +165,7 @@ export async function openApp(
       if (!(await settledWithin(clock, CLOSE_WITHIN_MS, engine.close()))) logger.warn({}, "closing without the graphs");
       await ui.bundles.close();
       await auth.close();
+      await guard.close();
       await storage.close();
     },
   });
@@ -163,9 +176,13 @@ export async function openApp(
     logger,
     settings: {
       ...config.http,
+      ...config.limits,
+      loggingHeaders: createLoggingHeaders(config.http.loggingHeaders),
       heartbeatMs: config.streaming.heartbeatMs,
       langsmith: config.langsmith.hasApiKey,
     },
+    customApp,
+    guard: guard.guard,
     info: serverInfo(config),
     ui: ui.bundles,
     authenticate: withStreamTickets(
@@ -181,10 +198,10 @@ export async function openApp(
   const inner = createHttpApp(httpDeps);
   const app =
     config.role === "worker"
-      ? createHttpApp({ ...httpDeps, settings: { ...httpDeps.settings, workerOnly: true } })
+      ? createHttpApp({ ...httpDeps, settings: { ...httpDeps.settings, workerOnly: true }, customApp: null })
       : inner;
   // A graph that loads for the first time after a reload gets its system assistant then.
-  seed = () => services.assistants.seedSystemAssistants(config.systemAssistants);
+  seed = () => services.assistants.seedSystemAssistants(SERVER, config.systemAssistants);
   await seed();
   const server: OpenedApp = {
     app,
@@ -203,6 +220,9 @@ interface Parts {
   readonly graphs: OpenGraphs;
   readonly ui: OpenUi;
   readonly storage: OpenStorage;
+  readonly auth: OpenAuth;
+  readonly guard: OpenGuard;
+  readonly customApp: CustomApp | null;
 }
 
 /** Graphs and storage side by side, since neither needs the other; then auth. If one fails the others are closed again. */
@@ -213,13 +233,14 @@ async function openParts(
     readonly studio: boolean;
     readonly onReload: () => Promise<void>;
   },
-): Promise<Parts & { readonly auth: OpenAuth }> {
+): Promise<Parts> {
   const { logger, watch, studio, drivers = {}, onReload } = options;
   const [graphs, ui, storage] = await Promise.allSettled([
     openGraphs(config, { watch, logger, onReload }),
     openComponents(config, { watch, logger }),
     openStorage(config, { clock: systemClock, logger, drivers }),
   ]);
+  let closeAuth = async (): Promise<void> => {};
   const close = async () => {
     if (graphs.status === "fulfilled") await graphs.value.source.close();
     if (ui.status === "fulfilled") await ui.value.bundles.close();
@@ -238,8 +259,12 @@ async function openParts(
       watch,
       studio,
     });
-    return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth };
+    closeAuth = () => auth.close();
+    const customApp = await openCustomApp(config.http.app);
+    const guard = await openGuard(config, { clock: systemClock, logger });
+    return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth, guard, customApp };
   } catch (error) {
+    await closeAuth();
     await close();
     throw error;
   }

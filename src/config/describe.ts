@@ -1,5 +1,11 @@
 import { REDACTED, redactUri } from "./redact.js";
-import type { ResolvedConfig, ResolvedCors, SettingOrigin } from "./resolved-config.js";
+import type {
+  ResolvedConfig,
+  ResolvedCors,
+  ResolvedHeaderPatterns,
+  ResolvedLimits,
+  SettingOrigin,
+} from "./resolved-config.js";
 
 /** One decided setting, fit for printing. */
 export interface DescribedSetting {
@@ -21,6 +27,9 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
     ["checkpointer", describeCheckpointer(config)],
     ["allowEphemeral", config.allowEphemeral],
     ["redis", config.redis === null ? "none" : redactUri(config.redis)],
+    ["encryption", describeEncryption(config)],
+    ["encryption.strict", config.encryption?.strict ?? false],
+    ["encryption.clearItemFields", list(config.encryption?.clearItemFields ?? [])],
     ["database.maxConnections", database.maxConnections ?? "the driver's default"],
     ["database.directUri", database.directUri === undefined ? "where storage points" : redactUri(database.directUri)],
     ["role", config.role],
@@ -31,6 +40,14 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
     ["http.cors", http.cors === null ? "off" : describeCors(http.cors)],
     ["http.disable", list(Object.entries(http.disabled).flatMap(([group, off]) => (off ? [group] : [])))],
     ["http.maxBodyBytes", http.maxBodyBytes],
+    ["http.app", describeCustomApp(config)],
+    ["http.middlewareOrder", http.app?.middlewareOrder ?? "middleware_first"],
+    ["http.enableCustomRouteAuth", http.app?.isAuthenticated ?? false],
+    ["http.configurableHeaders", describePatterns(http.configurableHeaders)],
+    ["http.loggingHeaders", describePatterns(http.loggingHeaders)],
+    ["http.trustedProxyHops", http.trustedProxyHops],
+    ...Object.entries(config.limits).map(([key, value]) => [`limits.${key}`, describeLimit(value)] as const),
+    ["audit", describeAudit(config)],
     ["auth", describeAuth(config)],
     ...Object.entries(streaming).map(([key, value]) => [`streaming.${key}`, value] as const),
     ["ui", list(Object.keys(config.ui.files))],
@@ -59,7 +76,18 @@ export function secretsOf(config: ResolvedConfig): readonly string[] {
   const variables = Object.entries(config.graphEnv)
     .filter(([name, value]) => SECRET_NAME.test(name) || value.length >= MIN_SECRET_LENGTH)
     .map(([, value]) => value);
-  return [...variables, ...uris.filter((uri) => redactUri(uri) !== uri)];
+  const { encryption } = config;
+  const keys = encryption?.from.kind === "text" ? encryption.from.text.split(/[\s,]+/) : [];
+  // An entry is `id:key`; neither it nor the key alone may be shown.
+  const secretKeys = keys.flatMap((entry) => [entry, entry.slice(entry.indexOf(":") + 1)]).filter((key) => key !== "");
+  return [...secretKeys, ...variables, ...uris.filter((uri) => redactUri(uri) !== uri)];
+}
+
+function describeEncryption({ encryption }: ResolvedConfig): string {
+  const from = encryption?.from;
+  if (from === undefined) return "off";
+  if (from.kind === "function") return "keys from a function of your own";
+  return `keys from ${from.kind === "text" ? from.name : from.path}`;
 }
 
 function describeCheckpointer({ checkpointer }: ResolvedConfig): string {
@@ -70,6 +98,27 @@ function describeCheckpointer({ checkpointer }: ResolvedConfig): string {
 function describeAuth({ auth }: ResolvedConfig): string {
   if (auth === null) return "nobody is asked";
   return auth.source.kind === "file" ? auth.source.path : "an object of your own";
+}
+
+function describeCustomApp({ http: { app } }: ResolvedConfig): string {
+  if (app === null) return "none";
+  return app.source.kind === "file" ? app.source.path : "an app of your own";
+}
+
+function describePatterns(patterns: ResolvedHeaderPatterns | null): string {
+  if (patterns === null || patterns.includes.length === 0) return "none";
+  return list(patterns.includes) + (patterns.excludes.length === 0 ? "" : ` without ${list(patterns.excludes)}`);
+}
+
+function describeLimit(value: ResolvedLimits[keyof ResolvedLimits]): string | number {
+  if (value === null) return "no limit";
+  return typeof value === "number" ? value : `${value.perSecond} per second, ${value.burst} at once`;
+}
+
+function describeAudit({ audit }: ResolvedConfig): string {
+  if (audit === null) return "off";
+  const where = audit.kind === "file" ? audit.path : "a function of your own";
+  return audit.required ? `${where}, required` : where;
 }
 
 function describeCors(cors: ResolvedCors): string {

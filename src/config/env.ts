@@ -43,6 +43,7 @@ const SECTION_VARIABLES = {
   LANGGRAPH_HTTP: "http",
   LANGGRAPH_WEBHOOKS: "webhooks",
   LANGGRAPH_ENCRYPTION: "encryption",
+  HEDDLE_LIMITS: "limits",
 } as const;
 
 /** A URI, or the section as the others. */
@@ -57,6 +58,12 @@ export const ENVIRONMENT_VARIABLES: readonly { readonly name: string; readonly n
   { name: "LANGGRAPH_POSTGRES_POOL_MAX_SIZE", note: "connections of one database pool, default 10" },
   { name: "REDIS_URI", note: "event logs and notifications of several processes" },
   { name: "HEDDLE_ROLE", note: "all, api or worker: what this process does" },
+  { name: "HEDDLE_AUDIT_LOG", note: "file of the audit log" },
+  { name: "HEDDLE_TRUSTED_PROXY_HOPS", note: "proxies in front that append to X-Forwarded-For, default 0" },
+  { name: "HEDDLE_ENCRYPTION_KEY", note: "keys of encryption at rest, the active one first: id:base64,id:base64" },
+  { name: "HEDDLE_ENCRYPTION_KEY_FILE", note: "a file with the same, one key per line" },
+  { name: "HEDDLE_ENCRYPTION_STRICT", note: "true: stored values that are not encrypted are refused" },
+  { name: "HEDDLE_ENCRYPTION_CLEAR_ITEM_FIELDS", note: "fields of store items that filters may name, with commas" },
   { name: "BG_JOB_TIMEOUT_SECS", note: "one attempt of a run may take this long, default no limit" },
   { name: "PORT", note: "port of `heddle serve` and `dev`; set for graphs when the process has none" },
   { name: "HOST", note: "host of `heddle serve` and `dev`" },
@@ -91,6 +98,14 @@ export interface EnvSettings {
   readonly directUri: string | undefined;
   readonly role: Role | undefined;
   readonly runTimeoutMs: number | undefined;
+  readonly encryption: {
+    readonly keys: string | undefined;
+    readonly keyFile: string | undefined;
+    readonly strict: boolean | undefined;
+    readonly clearItemFields: readonly string[] | undefined;
+  };
+  readonly auditFile: string | undefined;
+  readonly trustedProxyHops: number | undefined;
   readonly host: string | undefined;
   readonly port: number | undefined;
   readonly logLevel: LogLevel | undefined;
@@ -150,6 +165,17 @@ export function readEnv(env: Environment, problems: ConfigProblem[]): EnvSetting
     directUri: read.text("POSTGRES_DIRECT_URI"),
     role: read.role("HEDDLE_ROLE"),
     runTimeoutMs: runTimeoutSeconds === undefined ? undefined : runTimeoutSeconds * 1000,
+    encryption: {
+      keys: read.text("HEDDLE_ENCRYPTION_KEY"),
+      keyFile: read.text("HEDDLE_ENCRYPTION_KEY_FILE"),
+      strict: read.boolean("HEDDLE_ENCRYPTION_STRICT"),
+      clearItemFields: read
+        .text("HEDDLE_ENCRYPTION_CLEAR_ITEM_FIELDS")
+        ?.split(",")
+        .map((field) => field.trim()),
+    },
+    auditFile: read.text("HEDDLE_AUDIT_LOG"),
+    trustedProxyHops: read.integer("HEDDLE_TRUSTED_PROXY_HOPS", 0, 32),
     host: read.text("HOST"),
     port: read.integer("PORT", 0, 65_535),
     logLevel: read.logLevel("LOG_LEVEL"),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { auditSection, headerPatterns, limitsSection } from "./limits-schema.js";
 
 /** The rule that {@link isBasePath} checks, as a sentence. */
 export const BASE_PATH_RULE = "must start with / and hold no spaces and none of : * ? # { } \\";
@@ -41,6 +42,12 @@ const httpSection = z.object({
   disable_ui: z.boolean().optional(),
   disable_webhooks: z.boolean().optional(),
   cors: corsSection.optional(),
+  app: z.string().min(1).optional(),
+  middleware_order: z.enum(["auth_first", "middleware_first"]).optional(),
+  enable_custom_route_auth: z.boolean().optional(),
+  configurable_headers: headerPatterns.nullish(),
+  logging_headers: headerPatterns.nullish(),
+  trusted_proxy_hops: z.number().int().min(0).max(32).optional(),
   mount_prefix: z.string().refine(isBasePath, BASE_PATH_RULE).optional(),
 });
 
@@ -87,7 +94,21 @@ export const manifestSchema = z.object({
     .optional(),
   node_loader: z.string().optional(),
   http: httpSection.optional(),
+  limits: limitsSection.optional(),
+  audit: auditSection.optional(),
   auth: authSection.optional(),
+  encryption: z
+    .object({
+      path: z
+        .string()
+        .min(1)
+        .refine(
+          (path) => !/\.py(?::|$)/.test(path),
+          "is a Python module; Heddle takes a JavaScript or TypeScript function that returns { active, keys }",
+        )
+        .optional(),
+    })
+    .optional(),
   ui: z
     .record(z.string().min(1), z.string().min(1), 'must be an object of files: {"agent": "./src/ui.tsx"}')
     .optional(),

@@ -8,7 +8,8 @@ import {
   isBasePath,
   isRegExp,
 } from "./langgraph-json-schema.js";
-import { type AppOptions, LOG_LEVELS, ROLES, ROUTE_GROUPS } from "./options.js";
+import { auditOptions, headerPatterns, limitsOptions } from "./limits-schema.js";
+import { type AppOptions, LOG_LEVELS, MIDDLEWARE_ORDERS, ROLES, ROUTE_GROUPS } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
 
 /** Longest delay that Node's timers take. */
@@ -65,6 +66,22 @@ const appOptions = z.strictObject({
       directUri: z.string().optional(),
     })
     .optional(),
+  encryption: z
+    .strictObject({
+      keys: z
+        .custom(
+          (keys) =>
+            isFilled(keys) ||
+            typeof keys === "function" ||
+            (Array.isArray(keys) && keys.length > 0 && keys.every(isFilled)),
+          "must be a key, a list of keys with the active one first, or a function that returns { active, keys }",
+        )
+        .optional(),
+      keyFile: z.string().min(1).optional(),
+      strict: z.boolean().optional(),
+      clearItemFields: z.array(z.string().min(1)).optional(),
+    })
+    .optional(),
   role: z.enum(ROLES).optional(),
   worker: z
     .strictObject({
@@ -97,8 +114,18 @@ const appOptions = z.strictObject({
         .optional(),
       disable: z.array(z.enum(ROUTE_GROUPS)).optional(),
       maxBodyBytes: bytes,
+      app: z
+        .custom((value) => isFilled(value) || isHonoApp(value), 'must be a Hono app, or "file:export" of one')
+        .optional(),
+      middlewareOrder: z.enum(MIDDLEWARE_ORDERS).optional(),
+      enableCustomRouteAuth: z.boolean().optional(),
+      configurableHeaders: headerPatterns.optional(),
+      loggingHeaders: headerPatterns.optional(),
+      trustedProxyHops: z.number().int().min(0).max(32).optional(),
     })
     .optional(),
+  limits: limitsOptions.optional(),
+  audit: z.union([z.custom((value) => typeof value === "function", "must be a function"), auditOptions]).optional(),
   streaming: z
     .strictObject({
       eventLogTtlMs: z.number().int().min(0).max(MAX_MS).optional(),
@@ -120,11 +147,6 @@ const appOptions = z.strictObject({
 /** Options that will exist and do nothing yet: refused, so that nobody believes in them. */
 export const REFUSED_OPTIONS: Readonly<Record<string, string>> = {
   protocols: "Further protocols are not supported yet. Leave it out.",
-  "http.app": "Custom routes are not supported yet. Mount `server.app` in your own Hono app.",
-  "http.configurableHeaders": "No request header reaches a graph's configurable yet. Send values in `config`.",
-  "http.loggingHeaders": "No request header is logged yet. Leave it out.",
-  "http.middlewareOrder": "It orders custom middleware, which is not supported yet. Leave it out.",
-  "http.enableCustomRouteAuth": "Custom routes are not supported yet. Leave it out.",
 };
 
 /** What is wrong with the options of `createApp`, by field. Values are never quoted: they may be secrets. */
@@ -156,6 +178,11 @@ function problemsOfIssue(issue: z.core.$ZodIssue): readonly ConfigProblem[] {
 
 function hasHandlerCache(value: unknown): boolean {
   return typeof value === "object" && value !== null && "~handlerCache" in value;
+}
+
+/** By its shape: the user's project may carry another copy of Hono. */
+export function isHonoApp(value: unknown): boolean {
+  return hasMethods(value, ["fetch", "route", "use"]) && Array.isArray((value as { readonly routes?: unknown }).routes);
 }
 
 function isFilled(value: unknown): boolean {

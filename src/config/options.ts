@@ -1,6 +1,8 @@
 import type { AuthFactory } from "../core/auth.js";
+import type { EncryptionKeySource } from "../core/cipher.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
+import type { AuditOptions, AuditSink, LimitsOptions } from "./limits-options.js";
 
 /** Levels of the log, from most to least. `silent` writes nothing. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -43,6 +45,21 @@ export interface WorkerOptions {
    * Only where a thread renews leases (Postgres, MongoDB); elsewhere `leaseMs` decides. Default 60,000.
    */
   readonly maxBlockedMs?: number;
+}
+
+/** Encryption at rest (docs/guides/encryption.md). One of `keys` and `keyFile`. */
+export interface EncryptionOptions {
+  /**
+   * Master keys, the active one first: `"id:key"` or only the key, 32 bytes in base64 or hex. Or a function that fetches them, called
+   * once when the server opens.
+   */
+  readonly keys?: string | readonly string[] | EncryptionKeySource;
+  /** A file with the same, one key per line, relative to `cwd`. */
+  readonly keyFile?: string;
+  /** Refuse stored values that are not encrypted, instead of taking them for older than the encryption. Default false. */
+  readonly strict?: boolean;
+  /** Top-level fields of the long-term store's values that filters may name: a clear copy of them is kept. Default none. */
+  readonly clearItemFields?: readonly string[];
 }
 
 /** How databases behind `storage` and `checkpointer` are reached. */
@@ -125,6 +142,16 @@ export interface AuthOpenapi {
   readonly paths?: JsonObject | undefined;
 }
 
+/** Order of authentication and the middleware of a custom app (docs/wire/langgraph-api.md §5.1). */
+export const MIDDLEWARE_ORDERS = ["auth_first", "middleware_first"] as const;
+export type MiddlewareOrder = (typeof MIDDLEWARE_ORDERS)[number];
+
+/** Names of headers; `*` stands for any characters. What is excluded is never taken. */
+export interface HeaderPatternsOptions {
+  readonly includes?: readonly string[] | null | undefined;
+  readonly excludes?: readonly string[] | null | undefined;
+}
+
 export interface HttpOptions {
   /** Path under which everything is served, e.g. `/agent`. Default none. */
   readonly basePath?: string;
@@ -134,6 +161,24 @@ export interface HttpOptions {
   readonly disable?: readonly RouteGroup[];
   /** Larger request bodies are answered with 413. Default 314,572,800 (300 MB). */
   readonly maxBodyBytes?: number;
+  /**
+   * Routes and middleware of your own, as a Hono app, or `"file:export"` of one relative to `cwd`. Its routes win over Heddle's
+   * (docs/guides/embedding.md).
+   */
+  readonly app?: object | string;
+  /** Whether authentication comes before the middleware of `app` or after it. Default `middleware_first`. */
+  readonly middlewareOrder?: MiddlewareOrder;
+  /** Ask who calls a route of `app`, too. Default false. */
+  readonly enableCustomRouteAuth?: boolean;
+  /** Request headers that runs find in their `configurable`. Default none. */
+  readonly configurableHeaders?: HeaderPatternsOptions;
+  /** Request headers that log lines have. Default none. */
+  readonly loggingHeaders?: HeaderPatternsOptions;
+  /**
+   * How many proxies in front of this server append to `X-Forwarded-For`: by that many entries from its right a client is known by its
+   * address. Default 0: the header means nothing.
+   */
+  readonly trustedProxyHops?: number;
 }
 
 export interface StreamingOptions {
@@ -174,6 +219,8 @@ export interface AppOptions {
    */
   readonly redis?: string;
   readonly database?: DatabaseOptions;
+  /** Default: nothing is encrypted. Replaces the `encryption` of `config`. */
+  readonly encryption?: EncryptionOptions;
   /** Default `all`. */
   readonly role?: Role;
   readonly worker?: WorkerOptions;
@@ -182,7 +229,10 @@ export interface AppOptions {
    * Who may ask, and for what: the SDK's `Auth` object, one of Heddle's own, `"file:export"`, or {@link AuthOptions}. Replaces
    * the `auth` of `config`. Default: nobody is asked who they are.
    */
-  readonly auth?: AuthOptions["use"] | AuthOptions;
+  readonly auth?: LanggraphAuthLike | AuthFactory | string | AuthOptions;
+  readonly limits?: LimitsOptions;
+  /** Who did what, and what came of it: a function that takes entries, or {@link AuditOptions}. Default: nothing is written down. */
+  readonly audit?: AuditSink | AuditOptions;
   readonly streaming?: StreamingOptions;
   /**
    * Generative UI: files whose default export holds React components by name, by graph id or alias, relative to `cwd`.

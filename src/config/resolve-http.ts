@@ -1,7 +1,15 @@
 import type { EnvSettings } from "./env.js";
 import type { Manifest } from "./langgraph-json-schema.js";
-import { type AppOptions, type CorsOptions, ROUTE_GROUPS, type RouteGroup } from "./options.js";
-import type { ResolvedCors, ResolvedHttp } from "./resolved-config.js";
+import {
+  type AppOptions,
+  type CorsOptions,
+  type HeaderPatternsOptions,
+  type MiddlewareOrder,
+  ROUTE_GROUPS,
+  type RouteGroup,
+} from "./options.js";
+import { limitsOfManifest } from "./resolve-limits.js";
+import type { ResolvedCors, ResolvedCustomApp, ResolvedHeaderPatterns, ResolvedHttp } from "./resolved-config.js";
 import type { SettingPicker } from "./setting-picker.js";
 
 /** What clients read (docs/wire/langgraph-api.md §2.1.3); always exposed. */
@@ -19,6 +27,8 @@ export function resolveHttp(params: {
   readonly options: AppOptions;
   readonly env: EnvSettings;
   readonly manifest: Manifest;
+  readonly cwd: string;
+  readonly rootDir: string;
   readonly warnings: string[];
 }): ResolvedHttp {
   const { pick, env, warnings } = params;
@@ -44,11 +54,67 @@ export function resolveHttp(params: {
     cors: resolveCors(cors, warnings),
     disabled: disabledGroups(disabled),
     maxBodyBytes: pick("http.maxBodyBytes", {
-      option: option?.maxBodyBytes,
+      option: option?.maxBodyBytes ?? params.options.limits?.maxBodyBytes,
       environment: env.maxBodyBytes,
+      "langgraph.json": limitsOfManifest(params.manifest.limits).maxBodyBytes,
       default: MAX_BODY_BYTES,
     }),
+    app: resolveCustomApp(params),
+    configurableHeaders: headerPatterns(
+      pick<HeaderPatternsOptions | null>("http.configurableHeaders", {
+        option: option?.configurableHeaders,
+        "langgraph.json": section?.configurable_headers ?? undefined,
+        default: null,
+      }),
+    ),
+    loggingHeaders: headerPatterns(
+      pick<HeaderPatternsOptions | null>("http.loggingHeaders", {
+        option: option?.loggingHeaders,
+        "langgraph.json": section?.logging_headers ?? undefined,
+        default: null,
+      }),
+    ),
+    trustedProxyHops: pick("http.trustedProxyHops", {
+      option: option?.trustedProxyHops,
+      environment: env.trustedProxyHops,
+      "langgraph.json": section?.trusted_proxy_hops,
+      default: 0,
+    }),
   };
+}
+
+/** Routes of the deployer's own; what only says how they are served is of no use without them, and is named. */
+function resolveCustomApp(params: Parameters<typeof resolveHttp>[0]): ResolvedCustomApp | null {
+  const { pick, warnings } = params;
+  const option = params.options.http;
+  const section = params.manifest.http;
+  const app = pick<object | string | null>("http.app", {
+    option: option?.app,
+    "langgraph.json": section?.app,
+    default: null,
+  });
+  const middlewareOrder = pick<MiddlewareOrder>("http.middlewareOrder", {
+    option: option?.middlewareOrder,
+    "langgraph.json": section?.middleware_order,
+    default: "middleware_first",
+  });
+  const isAuthenticated = pick("http.enableCustomRouteAuth", {
+    option: option?.enableCustomRouteAuth,
+    "langgraph.json": section?.enable_custom_route_auth,
+    default: false,
+  });
+  if (app === null) {
+    if (isAuthenticated) warnings.push("http.enable_custom_route_auth: without http.app there are no custom routes");
+    return null;
+  }
+  const cwd = option?.app === undefined ? params.rootDir : params.cwd;
+  const source =
+    typeof app === "string" ? ({ kind: "file", path: app, cwd } as const) : ({ kind: "value", value: app } as const);
+  return { source, middlewareOrder, isAuthenticated };
+}
+
+function headerPatterns(given: HeaderPatternsOptions | null): ResolvedHeaderPatterns | null {
+  return given === null ? null : { includes: given.includes ?? [], excludes: given.excludes ?? [] };
 }
 
 /** `http.cors` of `langgraph.json` in the words of `createApp`. */

@@ -1,5 +1,6 @@
 import { DEFAULT_MAX_ATTEMPTS } from "../core/run-lifecycle.js";
 import type { EnvSettings } from "./env.js";
+import type { LimitsOptions } from "./limits-options.js";
 import type { AppOptions, CliFlags, Role } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
 import type { ResolvedStreaming, ResolvedWorker } from "./resolved-config.js";
@@ -14,6 +15,8 @@ export function resolveWorker(params: {
   readonly role: Role;
   readonly problems: ConfigProblem[];
   readonly warnings: string[];
+  /** The limits of `langgraph.json`. */
+  readonly ofManifest: LimitsOptions;
 }): ResolvedWorker {
   const { pick, env, flags, role } = params;
   const { worker } = params.options;
@@ -35,8 +38,9 @@ export function resolveWorker(params: {
     maxAttempts: pick("worker.maxAttempts", { option: worker?.maxAttempts, default: DEFAULT_MAX_ATTEMPTS }),
     pollMs: pick("worker.pollMs", { option: worker?.pollMs, default: 1_000 }),
     runTimeoutMs: pick<number | null>("worker.runTimeoutMs", {
-      option: worker?.runTimeoutMs,
+      option: worker?.runTimeoutMs ?? params.options.limits?.runTimeoutMs,
       environment: env.runTimeoutMs,
+      "langgraph.json": params.ofManifest.runTimeoutMs,
       default: null,
     }),
     maxBlockedMs: pick("worker.maxBlockedMs", { option: worker?.maxBlockedMs, default: 60_000 }),
@@ -44,12 +48,20 @@ export function resolveWorker(params: {
 }
 
 /** Event logs and streams; defaults as `StreamingOptions` documents them. */
-export function resolveStreaming(pick: SettingPicker["pick"], options: AppOptions): ResolvedStreaming {
+export function resolveStreaming(
+  pick: SettingPicker["pick"],
+  options: AppOptions,
+  ofManifest: LimitsOptions,
+): ResolvedStreaming {
   const { streaming } = options;
   return {
     eventLogTtlMs: pick("streaming.eventLogTtlMs", { option: streaming?.eventLogTtlMs, default: 120_000 }),
     unreadTtlMs: pick("streaming.unreadTtlMs", { option: streaming?.unreadTtlMs, default: 10_000 }),
-    maxBytes: pick("streaming.maxBytes", { option: streaming?.maxBytes, default: 64 * 2 ** 20 }),
+    maxBytes: pick("streaming.maxBytes", {
+      option: streaming?.maxBytes ?? options.limits?.maxEventLogBytes,
+      "langgraph.json": ofManifest.maxEventLogBytes,
+      default: 64 * 2 ** 20,
+    }),
     heartbeatMs: pick("streaming.heartbeatMs", { option: streaming?.heartbeatMs, default: 5_000 }),
   };
 }

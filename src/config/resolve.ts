@@ -5,7 +5,9 @@ import { checkOptions } from "./options-schema.js";
 import type { AppOptions, CliFlags, Role } from "./options.js";
 import { type ConfigProblem, configError } from "./problem.js";
 import { resolveAuth } from "./resolve-auth.js";
+import { resolveEncryption } from "./resolve-encryption.js";
 import { resolveHttp } from "./resolve-http.js";
+import { limitsOfManifest, resolveAudit, resolveLimits } from "./resolve-limits.js";
 import { checkNodeVersion, findManifest, readManifestEnv, resolveGraphs, resolveUi } from "./resolve-manifest.js";
 import { checkRole, resolveDatabase, resolveRedis } from "./resolve-database.js";
 import {
@@ -96,13 +98,19 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     storage,
     checkpointer,
     redis,
+    encryption: resolveEncryption({ pick, options, env, manifest, cwd, rootDir, problems }),
     database: resolveDatabase({ pick, options, env, storage, problems, warnings }),
     role,
     allowEphemeral: pick("allowEphemeral", { option: options.allowEphemeral, default: false }),
-    worker: resolveWorker({ pick, options, env, flags, role, problems, warnings }),
+    worker: resolveWorker({
+      ...{ pick, options, env, flags, role, problems, warnings },
+      ofManifest: limitsOfManifest(manifest.limits),
+    }),
     auth: resolveAuth({ pick, options, manifest, cwd, rootDir, warnings }),
-    http: resolveHttp({ pick, options, env, manifest, warnings }),
-    streaming: resolveStreaming(pick, options),
+    http: resolveHttp({ pick, options, env, manifest, cwd, rootDir, warnings }),
+    limits: resolveLimits({ pick, options, manifest, problems }),
+    audit: resolveAudit({ pick, options, env, manifest, cwd, rootDir }),
+    streaming: resolveStreaming(pick, options, limitsOfManifest(manifest.limits)),
     ui: resolveUi({ pick, options, manifest, cwd, rootDir }),
     listen: {
       host: pick("host", { flag: flags?.host, environment: env.host, default: "127.0.0.1" }),
@@ -148,6 +156,9 @@ function freeze(config: ResolvedConfig): ResolvedConfig {
     worker,
     http,
     http.disabled,
+    http.app,
+    config.limits,
+    config.audit,
     streaming,
     listen,
     logging,

@@ -1,7 +1,17 @@
 import type { RunConfig } from "../core/assistant.js";
+import type { EncryptionKeySource } from "../core/cipher.js";
 import type { JsonValue } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import type { AuthOpenapi, CheckpointSaverLike, DatabaseOptions, LogLevel, Role, RouteGroup } from "./options.js";
+import type { AuditSink } from "./limits-options.js";
+import type {
+  AuthOpenapi,
+  CheckpointSaverLike,
+  DatabaseOptions,
+  LogLevel,
+  MiddlewareOrder,
+  Role,
+  RouteGroup,
+} from "./options.js";
 
 /** Who decided a setting. */
 export type SettingOrigin = "option" | "flag" | "environment" | "langgraph.json" | "default";
@@ -61,7 +71,52 @@ export interface ResolvedHttp {
   readonly cors: ResolvedCors | null;
   readonly disabled: Readonly<Record<RouteGroup, boolean>>;
   readonly maxBodyBytes: number;
+  /** `null`: no routes but ours. */
+  readonly app: ResolvedCustomApp | null;
+  /** `null`: none are taken. */
+  readonly configurableHeaders: ResolvedHeaderPatterns | null;
+  readonly loggingHeaders: ResolvedHeaderPatterns | null;
+  /** 0: `X-Forwarded-For` means nothing. */
+  readonly trustedProxyHops: number;
 }
+
+/** Routes and middleware of the deployer's own. */
+export interface ResolvedCustomApp {
+  readonly source:
+    | { readonly kind: "value"; readonly value: object }
+    /** `path` is `file:export` relative to `cwd`; the export defaults to `default`. */
+    | { readonly kind: "file"; readonly path: string; readonly cwd: string };
+  readonly middlewareOrder: MiddlewareOrder;
+  readonly isAuthenticated: boolean;
+}
+
+export interface ResolvedHeaderPatterns {
+  readonly includes: readonly string[];
+  readonly excludes: readonly string[];
+}
+
+/** Limits that have no other name: those of bodies, run times and event logs stand in `http`, `worker` and `streaming`. */
+export interface ResolvedLimits {
+  readonly maxJsonDepth: number;
+  readonly maxUrlBytes: number;
+  readonly maxNameChars: number;
+  readonly maxMetadataChars: number;
+  readonly headersTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly stalledMs: number;
+  /** `null`: what the HTTP server allows. */
+  readonly maxHeaderBytes: number | null;
+  /** `null`, here and below: no limit. */
+  readonly requestsPerCaller: { readonly perSecond: number; readonly burst: number } | null;
+  readonly streamsPerCaller: number | null;
+  readonly queuedRunsPerCaller: number | null;
+  readonly queuedRunsPerThread: number | null;
+}
+
+/** Where audit entries go; a path is absolute. */
+export type ResolvedAudit = { readonly required: boolean } & (
+  { readonly kind: "file"; readonly path: string } | { readonly kind: "function"; readonly write: AuditSink }
+);
 
 export interface ResolvedAuth {
   readonly source:
@@ -98,6 +153,21 @@ export interface SystemAssistantSeed {
   readonly context?: JsonValue;
 }
 
+/** Where the master keys come from. */
+export type EncryptionKeysFrom =
+  | { readonly kind: "text"; readonly text: string; readonly name: string }
+  /** Absolute. */
+  | { readonly kind: "file"; readonly path: string; readonly name: string }
+  | { readonly kind: "function"; readonly load: EncryptionKeySource }
+  /** `path` is `file:export`, relative to `cwd`. */
+  | { readonly kind: "module"; readonly path: string; readonly cwd: string };
+
+export interface ResolvedEncryption {
+  readonly from: EncryptionKeysFrom;
+  readonly strict: boolean;
+  readonly clearItemFields: readonly string[];
+}
+
 /** Every setting, decided; deeply frozen except what users own (graphs, saver, logger). */
 export interface ResolvedConfig {
   /** The folder of `langgraph.json`, else the working folder. The default storage lies here. */
@@ -118,6 +188,8 @@ export interface ResolvedConfig {
   readonly checkpointer: ResolvedCheckpointer;
   /** Event log and dispatcher of several processes; `null`: where `storage` points. */
   readonly redis: string | null;
+  /** `null`: nothing is encrypted at rest. */
+  readonly encryption: ResolvedEncryption | null;
   /** How databases are reached; absent keys have the driver's defaults. */
   readonly database: DatabaseOptions;
   /** What this process does: serve requests, execute runs, or both. */
@@ -126,6 +198,9 @@ export interface ResolvedConfig {
   readonly allowEphemeral: boolean;
   readonly worker: ResolvedWorker;
   readonly http: ResolvedHttp;
+  readonly limits: ResolvedLimits;
+  /** `null`: nothing is written down. */
+  readonly audit: ResolvedAudit | null;
   /** `null`: nobody is asked who they are. */
   readonly auth: ResolvedAuth | null;
   readonly streaming: ResolvedStreaming;

@@ -1,5 +1,4 @@
 import type { Caller } from "./auth.js";
-import { SERVER } from "./auth.js";
 
 /** Whether a request may go on. */
 export type Admission =
@@ -32,12 +31,10 @@ export interface QueueLimits {
 }
 
 /**
- * Under which name a caller is counted: its identity, without one its address. `null`: not counted, because it is the deployer's own
- * code or a graph of this server.
+ * Under which name a caller is counted: its identity, without one its address.
  * @param address of the client; `null` when it came without a socket
  */
-export function callerKey(caller: Caller, address: string | null): string | null {
-  if (caller === SERVER) return null;
+export function callerKey(caller: Pick<Caller, "identity">, address: string | null): string {
   return caller.identity === null ? addressKey(address) : `id:${caller.identity}`;
 }
 

@@ -1,5 +1,7 @@
 import { Hono } from "hono";
+import type { Caller } from "../core/auth.js";
 import type { JsonText } from "../core/json.js";
+import { addCustomApp, customErrorHandler, type OwnRoutes } from "./custom-app.js";
 import { docsAsset, docsPage } from "./docs-page.js";
 import type { HttpDeps } from "./http-deps.js";
 import type { Cors } from "./middleware/cors.js";
@@ -15,15 +17,29 @@ const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
 const honoPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ":$1");
 
 /**
- * The REST API as a Hono app (docs/wire/langgraph-api.md parts 1 and 2). Adds routes only, no wildcard and no middleware,
- * so that it can be mounted in another app at any path, also at `/`, without touching that app's other routes.
+ * The REST API as a Hono app (docs/wire/langgraph-api.md parts 1 and 2). Adds routes only, no wildcard and no middleware but those of
+ * a custom app, so that it can be mounted in another app at any path, also at `/`, without touching that app's other routes.
  */
-export function createHttpApp(deps: HttpDeps): Hono {
-  const { settings } = deps;
+export function createHttpApp(given: HttpDeps): Hono {
+  const { settings } = given;
   const cors = settings.cors === null ? null : createCors(settings.cors);
-  const routes = settings.workerOnly === true ? STATUS_ROUTES : servedRoutes(deps);
+  const routes = settings.workerOnly === true ? STATUS_ROUTES : servedRoutes(given);
   const app = new Hono();
   const mounted = settings.basePath === "" ? app : app.basePath(settings.basePath);
+  const { customApp = null } = given;
+  /** Who was found to ask before a route was reached. */
+  const known = new WeakMap<Request, Caller>();
+  const deps: HttpDeps =
+    customApp === null
+      ? given
+      : { ...given, authenticate: (request) => known.get(request) ?? given.authenticate(request) };
+  if (customApp !== null) {
+    addCustomApp(mounted, customApp, {
+      ...{ deps, cors, own: publicity(routes, settings.basePath) },
+      remember: (request, caller) => void known.set(request, caller),
+    });
+    app.onError(customErrorHandler(customApp, deps));
+  }
 
   for (const route of routes) {
     mounted.on(route.method.toUpperCase(), honoPath(route.path), serveRoute(route, deps, cors));
@@ -89,6 +105,22 @@ function servedRoutes(deps: HttpDeps): readonly Route[] {
     },
   ];
   return [...documents, ...api];
+}
+
+/** Which of our routes are served to whoever asks. */
+function publicity(routes: readonly Route[], basePath: string): OwnRoutes {
+  const probe = new Hono<{ Variables: { isPublic: boolean } }>();
+  const mounted = basePath === "" ? probe : probe.basePath(basePath);
+  const open = () => new Response();
+  for (const route of routes) {
+    mounted.on(route.method.toUpperCase(), honoPath(route.path), route.isPublic === true ? open : () => new Response());
+  }
+  return {
+    isPublic(method, path) {
+      const [first] = probe.router.match(method === "HEAD" ? "GET" : method, path)[0];
+      return first === undefined ? null : (first[0] as unknown as readonly unknown[])[0] === open;
+    },
+  };
 }
 
 const DOCUMENT = { method: "get", group: "meta", isPublic: true } as const;

@@ -3,7 +3,10 @@ import type { JsonText } from "../core/json.js";
 import type { Query } from "../wire/query.js";
 import { readQuery } from "../wire/query.js";
 import { pathUuid } from "../wire/runs.js";
+import type { BodyLimits } from "./body-limits.js";
+import { parseLimited } from "./body-limits.js";
 import { readJsonBody } from "./middleware/read-body.js";
+import type { GuardedRequest } from "./request-guard.js";
 import type { SocketHandler } from "./upgrade.js";
 
 /** One request and the headers of its answer: what a route's handler sees, without the router. */
@@ -15,8 +18,10 @@ export class Exchange {
   readonly headers: Readonly<Record<string, string>>;
   /** Turns the request into a WebSocket; `null` when it asks for none. Throws `UNSUPPORTED_OPTION` where that can't be. */
   readonly upgrade: ((handler: SocketHandler) => Promise<Response>) | null;
+  /** Limits and audit of what comes over this request; `null`: there are none. */
+  readonly guarded: GuardedRequest | null;
   readonly #params: Readonly<Record<string, string>>;
-  readonly #maxBodyBytes: number;
+  readonly #limits: BodyLimits & { readonly maxBodyBytes: number };
 
   constructor(init: {
     readonly request: Request;
@@ -24,7 +29,8 @@ export class Exchange {
     readonly caller: Caller;
     readonly params: Readonly<Record<string, string>>;
     readonly headers: Readonly<Record<string, string>>;
-    readonly maxBodyBytes: number;
+    readonly limits: BodyLimits & { readonly maxBodyBytes: number };
+    readonly guarded?: GuardedRequest | null;
     readonly upgrade?: (handler: SocketHandler) => Promise<Response>;
   }) {
     this.request = init.request;
@@ -33,7 +39,8 @@ export class Exchange {
     this.headers = init.headers;
     this.upgrade = init.upgrade ?? null;
     this.#params = init.params;
-    this.#maxBodyBytes = init.maxBodyBytes;
+    this.guarded = init.guarded ?? null;
+    this.#limits = init.limits;
   }
 
   /** The query of the URL, with `?`; empty when there is none. */
@@ -61,9 +68,14 @@ export class Exchange {
     return this.request.headers.get(name) ?? undefined;
   }
 
-  /** The JSON body. @throws HeddleError `MALFORMED_JSON`, `PAYLOAD_TOO_LARGE` */
+  /** The JSON body. @throws HeddleError `MALFORMED_JSON`, `PAYLOAD_TOO_LARGE`, `INVALID_REQUEST` for what is over a limit */
   body(): Promise<unknown> {
-    return readJsonBody(this.request, this.#maxBodyBytes);
+    return readJsonBody(this.request, this.#limits);
+  }
+
+  /** JSON that came otherwise, as a message. @throws SyntaxError, HeddleError `INVALID_REQUEST` for what is over a limit */
+  parse(text: string): unknown {
+    return parseLimited(text, this.#limits);
   }
 
   /** A JSON answer, already serialised. */

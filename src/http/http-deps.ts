@@ -1,13 +1,17 @@
 import type { Caller } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
 import type { EventCursor } from "../core/event-log.js";
-import type { JsonText } from "../core/json.js";
+import type { JsonObject, JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { RunEvent } from "../core/run-event.js";
 import type { UiBundles } from "../core/ui.js";
 import type { Services } from "../services/create-services.js";
 import type { ServerInfo } from "../wire/system.js";
+import type { BodyLimits } from "./body-limits.js";
+import type { CustomApp } from "./custom-app.js";
 import type { CorsRules } from "./middleware/cors.js";
+import type { RequestGuard } from "./request-guard.js";
+import type { HeadLimits } from "./request-head.js";
 import type { Route, ServedGroup } from "./route.js";
 
 /** What the routes need of `streaming/sse.ts` and `streaming/wait-response.ts`, which http does not import. */
@@ -44,7 +48,7 @@ export interface SseOptions {
 }
 
 /** The http part of the resolved configuration. */
-export interface HttpSettings {
+export interface HttpSettings extends BodyLimits, HeadLimits {
   /** `""`, or `/` + segments without a trailing slash. */
   readonly basePath: string;
   /** `null`: no CORS headers. */
@@ -52,6 +56,8 @@ export interface HttpSettings {
   readonly disabled: Readonly<Record<ServedGroup, boolean>>;
   /** Larger bodies are answered with 413. */
   readonly maxBodyBytes: number;
+  /** Headers for log lines; absent: none. */
+  readonly loggingHeaders?: ((headers: Headers) => JsonObject) | null;
   /** Comments on idle streams and newlines on waits come this often. */
   readonly heartbeatMs: number;
   /** A LangSmith key is configured, whether or not runs are traced. */
@@ -75,6 +81,10 @@ export interface HttpDeps {
   /** Called before every request is served: starts the workers on the first one. */
   readonly onRequest: () => Promise<void>;
   readonly isDraining: () => boolean;
+  /** Routes and middleware of the deployer's own. */
+  readonly customApp?: CustomApp | null;
+  /** Limits per caller and audit; `null`: there are none. */
+  readonly guard: RequestGuard | null;
   /** Round trip to the storage; rejects when it is not available. */
   readonly checkStorage: () => Promise<void>;
   /** Routes of other protocols than the REST API. Default none. */

@@ -1,18 +1,20 @@
 import { randomUUID } from "node:crypto";
 import type { Context } from "hono";
-import { HeddleError, isHeddleError } from "../core/errors.js";
-import type { Logger } from "../core/logger.js";
+import { HeddleError } from "../core/errors.js";
 import { ANONYMOUS } from "../core/auth.js";
-import { encodeError, encodeUnexpected } from "../wire/errors.js";
+import { errorResponse } from "./error-response.js";
 import { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
 import type { Cors } from "./middleware/cors.js";
+import type { GuardedRequest } from "./request-guard.js";
+import { codeOf } from "./request-guard.js";
+import { checkHead } from "./request-head.js";
+import { REQUEST_ID } from "./request-id.js";
 import type { Route } from "./route.js";
+import type { SocketHandler } from "./upgrade.js";
 import { isUpgrade, refuseUpgrade, upgrade } from "./upgrade.js";
 
 const NO_HEADERS: Readonly<Record<string, string>> = {};
-/** What a client may call its request: nothing that could break a log line. */
-const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
 
 /**
  * A route as one Hono handler: request id, access log, CORS, lazy start, authentication, the handler itself, errors. One
@@ -20,7 +22,13 @@ const REQUEST_ID = /^[\w.:/+=@-]{1,128}$/;
  * its other routes untouched.
  */
 export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
-  const { logger } = deps;
+  const { logger, settings, guard } = deps;
+  const isPublic = route.isPublic === true;
+  const guardedRoute = {
+    route: `${route.method.toUpperCase()} ${route.path}`,
+    isPublic,
+    holdsStream: route.answer.content === "event-stream" || route.holds === true || route.upgrades === true,
+  };
   return async (context: Context): Promise<Response> => {
     const startedAtMs = performance.now();
     const request = context.req.raw;
@@ -32,21 +40,30 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
     };
     const wantsSocket = route.upgrades === true && isUpgrade(request);
     let response: Response;
+    let guarded: GuardedRequest | null = null;
     try {
+      checkHead(request, settings);
       await deps.onRequest();
       if (route.createsRun === true && deps.isDraining()) throw new HeddleError("SHUTTING_DOWN");
-      const caller = route.isPublic === true ? ANONYMOUS : await deps.authenticate(request);
+      const authenticate = () => (isPublic ? ANONYMOUS : deps.authenticate(request));
+      guarded =
+        guard === null
+          ? null
+          : await guard.enter(context, { requestId, ...guardedRoute, isSocket: wantsSocket, authenticate });
+      const caller = guarded === null ? await authenticate() : guarded.caller;
       const params = context.req.param() as Readonly<Record<string, string>>;
-      const { maxBodyBytes } = deps.settings;
       if (wantsSocket) refuseOtherOrigin(request, cors);
-      const init = { request, requestId, caller, params, headers, maxBodyBytes };
       const exchange = new Exchange({
-        ...init,
-        ...(wantsSocket && { upgrade: (handler) => upgrade(context, handler) }),
+        ...{ request, requestId, caller, params, headers, limits: settings, guarded },
+        ...(wantsSocket && { upgrade: (handler) => upgrade(context, releasing(handler, guarded)) }),
       });
-      response = await route.handle(exchange, deps);
+      response = await (guarded === null
+        ? route.handle(exchange, deps)
+        : guarded.run(() => route.handle(exchange, deps)));
+      if (guarded !== null) response = await guarded.answered(response, null, request.signal);
     } catch (error) {
       response = errorResponse(error, { request, requestId, headers, logger });
+      await guarded?.answered(response, codeOf(error), request.signal).catch(() => {});
       if (wantsSocket) response = (await refuseUpgrade(context, response.status, await reasonOf(response))) ?? response;
     }
     // No query and no payload: both may hold secrets.
@@ -57,10 +74,25 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
         path: context.req.path,
         status: response.status,
         durationMs: Math.round((performance.now() - startedAtMs) * 10) / 10,
+        ...(settings.loggingHeaders != null && { headers: settings.loggingHeaders(request.headers) }),
       },
       "request",
     );
     return response;
+  };
+}
+
+/** The streams of a WebSocket are given back when it closes. */
+function releasing(handler: SocketHandler, guarded: GuardedRequest | null): SocketHandler {
+  if (guarded === null) return handler;
+  return {
+    onOpen: (socket) => handler.onOpen(socket),
+    onMessage: (text) => handler.onMessage(text),
+    onPong: () => handler.onPong(),
+    onClose() {
+      guarded.permits.closeAll();
+      handler.onClose();
+    },
   };
 }
 
@@ -76,40 +108,4 @@ function refuseOtherOrigin(request: Request, cors: Cors | null): void {
 async function reasonOf(response: Response): Promise<string> {
   const { detail } = (await response.clone().json()) as { readonly detail?: string };
   return detail ?? "";
-}
-
-/** The answer to a request that nobody will read: nginx's name for it. */
-const CLIENT_CLOSED_REQUEST = 499;
-
-function errorResponse(
-  error: unknown,
-  at: {
-    readonly request: Request;
-    readonly requestId: string;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly logger: Logger;
-  },
-): Response {
-  const { requestId, logger } = at;
-  if (at.request.signal.aborted && !isHeddleError(error)) {
-    return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: at.headers });
-  }
-  const known = isHeddleError(error) ? error : tooDeep(error);
-  const reply = known === null ? encodeUnexpected(requestId) : encodeError(known, requestId);
-  if (reply.status >= 500 && known?.code !== "SHUTTING_DOWN") {
-    logger.error({ requestId, err: error, ...(known === null ? {} : { code: known.code }) }, "request failed");
-  }
-  const headers = {
-    ...at.headers,
-    "content-type": "application/json",
-    ...(reply.status === 503 ? { "retry-after": "5" } : {}),
-  };
-  return new Response(reply.body, { status: reply.status, headers });
-}
-
-/** JSON that is nested deeper than the stack breaks whoever walks it; V8 says so with a `RangeError`. */
-function tooDeep(error: unknown): HeddleError | null {
-  return error instanceof RangeError && error.message.includes("call stack")
-    ? new HeddleError("INVALID_REQUEST", { message: "The request body is nested too deeply.", cause: error })
-    : null;
 }

@@ -70,7 +70,10 @@ export async function openRedisTokenBuckets(
       } catch (error) {
         awayUntil = clock.now() + AWAY_MS;
         if (!isAway) {
-          logger.warn({ err: error, redis: redis.name }, "limits of requests are counted per process until Redis answers");
+          logger.warn(
+            { err: error, redis: redis.name },
+            "limits of requests are counted per process until Redis answers",
+          );
         }
         isAway = true;
         return local.take(key);

@@ -1,5 +1,5 @@
 import type { Caller } from "../core/auth.js";
-import { ALL_ROWS } from "../core/auth.js";
+import { ALL_ROWS, SERVER } from "../core/auth.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "../core/assistant.js";
 import type { Engine, GraphSchemas } from "../core/engine.js";
 import { HeddleError, isHeddleError } from "../core/errors.js";
@@ -241,11 +241,14 @@ export function createAssistantsService(deps: {
 
     /**
      * Make one system assistant per graph, and bring name, description and seed configuration of existing ones up to
-     * date (docs/wire/langgraph-api.md §5.3, §5.6). Called once at start, as the server itself.
+     * date (docs/wire/langgraph-api.md §5.3, §5.6). Called once at start.
+     * @throws `FORBIDDEN` for anybody but the server itself
      */
     async seedSystemAssistants(
+      caller: Caller,
       seeds: Readonly<Record<string, { readonly config: RunConfig; readonly context?: JsonValue }>>,
     ): Promise<void> {
+      if (caller !== SERVER) throw new HeddleError("FORBIDDEN");
       for (const { graphId, description } of engine.graphs()) {
         const assistantId = systemAssistantId(graphId);
         const seed = seeds[graphId];

@@ -5,17 +5,21 @@ import type { Dispatcher } from "../core/dispatcher.js";
 import type { Engine } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
 import type { ItemStore } from "../core/item-store.js";
+import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
+import type { OperationListener } from "../core/request-scope.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import { createAssistantsService } from "./assistants.js";
 import type { AssistantsService } from "./assistants.js";
+import { auditedAuthorize } from "./audited-authorize.js";
 import { createAuthorize } from "./authorization.js";
 import { createFollowedThreads } from "./followed-threads.js";
 import { createItemsService } from "./items.js";
 import type { ItemsService } from "./items.js";
 import { createRunsService } from "./runs.js";
 import type { RunsService } from "./runs.js";
+import { createSupersteps } from "./supersteps.js";
 import { createStreamTicketsService } from "./stream-tickets.js";
 import type { StreamTicketsService } from "./stream-tickets.js";
 import { createThreadCommandsService } from "./thread-commands/index.js";
@@ -54,14 +58,20 @@ export function createServices(deps: {
   readonly authorizer: Authorizer | null;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of each operation that is authorized or refused. */
+  readonly onOperation?: OperationListener;
+  /** Of the request at hand, for the `configurable` of the runs that it creates. */
+  readonly requestConfigurable?: () => JsonObject;
   /** How often a run may be started before it ends as `error`. */
   readonly maxAttempts: number;
   /** Aborted when the server closes: nobody waits for a run any longer. */
   readonly closing?: AbortSignal;
 }): Services {
-  const authorize = createAuthorize(deps.authorizer);
+  const plainAuthorize = createAuthorize(deps.authorizer);
+  const authorize =
+    deps.onOperation === undefined ? plainAuthorize : auditedAuthorize(plainAuthorize, deps.onOperation);
   const state = createThreadStateService({ ...deps, authorize });
-  const threads = createThreadsService({ ...deps, state, authorize });
+  const threads = createThreadsService({ ...deps, supersteps: createSupersteps(deps), authorize });
   const assistants = createAssistantsService({ ...deps, threads, authorize });
   const followed = createFollowedThreads(deps);
   const runs = createRunsService({ ...deps, assistants, followed, authorize });

@@ -48,6 +48,8 @@ export function draftRun(params: {
   readonly caller: Caller;
   readonly assistant: Assistant;
   readonly request: RunRequest;
+  /** Headers that the configuration allows. */
+  readonly fromHeaders: JsonObject;
   readonly runId: string;
   readonly threadId: string;
   readonly stateless: boolean;
@@ -55,7 +57,11 @@ export function draftRun(params: {
   const { caller, assistant, request, stateless } = params;
   const assistantConfig = withoutCaller(assistant.config);
   const mirrored = mirrorContext(withoutCaller(request.config ?? {}), request.context);
-  const config = withConfigurable(mergeConfig(assistantConfig, mirrored.config), callerConfigurable(caller));
+  const config = withConfigurable(mergeConfig(assistantConfig, mirrored.config), {
+    // The deployer names the headers, and may have a proxy set them: a body does not replace them.
+    ...params.fromHeaders,
+    ...callerConfigurable(caller),
+  });
   const context = mergeContext(assistant.context, mirrored.context);
   const kwargs: RunKwargs = {
     ...(request.input === undefined ? {} : { input: request.input }),

@@ -6,7 +6,7 @@ import type { Dispatcher } from "../core/dispatcher.js";
 import type { Engine } from "../core/engine.js";
 import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
-import type { JsonText } from "../core/json.js";
+import type { JsonObject, JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
@@ -53,6 +53,8 @@ export interface RunsDeps {
   readonly logger: Logger;
   /** Threads that are followed here before they are there. */
   readonly followed: Pick<FollowedThreads, "has">;
+  /** Of the request at hand, for `configurable`. */
+  readonly requestConfigurable?: () => JsonObject;
   /** How often a run may be started; for explanations. */
   readonly maxAttempts: number;
   /** Aborted when the server closes: nobody waits for a run any longer. */
@@ -96,6 +98,7 @@ export function createRunsService(deps: RunsDeps) {
       caller,
       assistant,
       request,
+      fromHeaders: deps.requestConfigurable?.() ?? {},
       runId: newId(),
       threadId: threadId ?? newId(),
       stateless,

@@ -62,7 +62,7 @@ describe("bodies", () => {
     const deep = `{"metadata":{"a":${"[".repeat(100_000)}${"]".repeat(100_000)}}}`;
     expect(await app.json("POST", "/threads", deep)).toMatchObject({
       status: 422,
-      body: { detail: "The request body is nested too deeply." },
+      body: { detail: "The JSON is nested too deeply: at most 500 levels (limits.maxJsonDepth)" },
     });
     expect((await app.request("POST", "/threads")).status).toBe(200);
   });

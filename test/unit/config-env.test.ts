@@ -22,6 +22,12 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
   LANGGRAPH_POSTGRES_POOL_MAX_SIZE: ["7", { maxConnections: 7 }],
   REDIS_URI: ["redis://a", { redis: "redis://a" }],
   HEDDLE_ROLE: ["Worker", { role: "worker" }],
+  HEDDLE_AUDIT_LOG: ["/var/log/audit.jsonl", { auditFile: "/var/log/audit.jsonl" }],
+  HEDDLE_TRUSTED_PROXY_HOPS: ["1", { trustedProxyHops: 1 }],
+  HEDDLE_LIMITS: [
+    '{"streams_per_caller":1}',
+    { sections: { limits: { value: { streams_per_caller: 1 }, variable: "HEDDLE_LIMITS" } } },
+  ],
   BG_JOB_TIMEOUT_SECS: ["90", { runTimeoutMs: 90_000 }],
   PORT: ["3000", { port: 3000 }],
   HOST: ["0.0.0.0", { host: "0.0.0.0" }],

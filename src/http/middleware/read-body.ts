@@ -1,18 +1,22 @@
-import { HeddleError } from "../../core/errors.js";
-import { parseBody } from "../../wire/json.js";
+import { HeddleError, isHeddleError } from "../../core/errors.js";
+import type { BodyLimits } from "../body-limits.js";
+import { parseLimited } from "../body-limits.js";
 
 /**
  * A request's JSON, whatever its content type says; an empty body is `{}` (docs/wire/langgraph-api.md §2.1.1).
- * @param maxBytes counted while the body arrives: `content-length` may be missing
- * @throws HeddleError `PAYLOAD_TOO_LARGE`, `MALFORMED_JSON`
+ * @param limits.maxBodyBytes counted while the body arrives: `content-length` may be missing
+ * @throws HeddleError `PAYLOAD_TOO_LARGE`, `MALFORMED_JSON`, `INVALID_REQUEST` for what is over another limit
  */
-export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
-  const text = await readText(request, maxBytes);
+export async function readJsonBody(
+  request: Request,
+  limits: BodyLimits & { readonly maxBodyBytes: number },
+): Promise<unknown> {
+  const text = await readText(request, limits.maxBodyBytes);
   if (text.trim() === "") return {};
   try {
-    return parseBody(text);
+    return parseLimited(text, limits);
   } catch (error) {
-    throw new HeddleError("MALFORMED_JSON", { cause: error });
+    throw isHeddleError(error) ? error : new HeddleError("MALFORMED_JSON", { cause: error });
   }
 }
 
@@ -46,5 +50,7 @@ async function countedText(body: ReadableStream<Uint8Array>, maxBytes: number): 
 }
 
 function tooLarge(maxBytes: number): HeddleError {
-  return new HeddleError("PAYLOAD_TOO_LARGE", { message: `Request body too large: at most ${maxBytes} bytes` });
+  return new HeddleError("PAYLOAD_TOO_LARGE", {
+    message: `Request body too large: at most ${maxBytes} bytes (limits.maxBodyBytes)`,
+  });
 }

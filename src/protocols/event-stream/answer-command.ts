@@ -1,9 +1,12 @@
 import type { Caller } from "../../core/auth.js";
+import type { ErrorCode } from "../../core/errors.js";
 import { isHeddleError } from "../../core/errors.js";
 import { isUuid } from "../../core/ids.js";
 import type { JsonObject, JsonText, JsonValue } from "../../core/json.js";
 import { asJsonText, toJsonText } from "../../core/json.js";
 import type { Logger } from "../../core/logger.js";
+import type { GuardedRequest } from "../../http/request-guard.js";
+import { codeOf } from "../../http/request-guard.js";
 import type { Services } from "../../services/create-services.js";
 import type { AgentTree, CheckpointSummary, StateOfNamespace } from "../../services/thread-commands/index.js";
 import {
@@ -28,6 +31,8 @@ export interface CommandContext {
   readonly threadId: string;
   readonly requestId: string;
   readonly logger: Logger;
+  /** Limits and audit; `null`: there are none. */
+  readonly guarded: Pick<GuardedRequest, "command" | "permits"> | null;
   /** `subscription.*`; `null` where there is no connection for them to live on. */
   readonly subscriptions: ((command: Command) => Promise<JsonText>) | null;
 }
@@ -74,9 +79,10 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
 export async function answerCommand(command: Command, context: CommandContext): Promise<string> {
   const { id, method, params } = command;
   try {
-    const result = method.startsWith("subscription.")
-      ? await subscriptionResult(command, context)
-      : await handlerOf(method)(params, context);
+    const carryOut = (): Promise<JsonText> =>
+      method.startsWith("subscription.") ? subscriptionResult(command, context) : handlerOf(method)(params, context);
+    const { guarded } = context;
+    const result = await (guarded === null ? carryOut() : guarded.command(nameOf(method), carryOut, codeOfCommand));
     const appliedThroughSeq = await appliedThrough(context);
     return successFrame({ id, result, threadId: context.threadId, appliedThroughSeq });
   } catch (error) {
@@ -87,7 +93,7 @@ export async function answerCommand(command: Command, context: CommandContext): 
 
 /** What a client is told of a failed command, logged when nobody expected it. */
 export function failureFrame(
-  id: number,
+  id: number | null,
   method: string,
   error: unknown,
   context: Pick<CommandContext, "requestId" | "threadId" | "logger">,
@@ -96,6 +102,18 @@ export function failureFrame(
   const failure = protocolFailure(error, requestId);
   if (failure.isFault) logger.error({ requestId, threadId, method, err: error }, "command failed");
   return errorFrame(id, failure.code, failure.message);
+}
+
+/** The code that an audit log has for a command that failed. */
+export function codeOfCommand(error: unknown): ErrorCode {
+  return error instanceof CommandRefused ? "INVALID_REQUEST" : codeOf(error);
+}
+
+const SUBSCRIPTIONS = ["subscription.subscribe", "subscription.unsubscribe", "subscription.reconnect"];
+
+/** What a client calls its command goes nowhere but into an error frame. */
+function nameOf(method: string): string {
+  return Object.hasOwn(HANDLERS, method) || SUBSCRIPTIONS.includes(method) ? method : "unknown";
 }
 
 function handlerOf(method: string): Handler {
@@ -113,10 +131,12 @@ function subscriptionResult(command: Command, { subscriptions }: CommandContext)
 }
 
 /** The command has been carried out: that the log cannot be asked now is no failure of it. */
-async function appliedThrough({ services, threadId, logger }: CommandContext): Promise<number | null> {
+async function appliedThrough({ services, caller, threadId, logger }: CommandContext): Promise<number | null> {
   try {
-    return await services.threadEvents.lastSeq(threadId);
+    return await services.threadEvents.lastSeq(caller, threadId);
   } catch (error) {
+    // Who may start runs need not be one who may read.
+    if (isHeddleError(error) && (error.code === "FORBIDDEN" || error.code === "UNAUTHENTICATED")) return null;
     logger.warn({ threadId, err: error }, "the event log did not say how far it goes");
     return null;
   }

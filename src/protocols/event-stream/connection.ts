@@ -1,15 +1,15 @@
 import type { Clock, Timer } from "../../core/clock.js";
+import { isHeddleError } from "../../core/errors.js";
 import type { EventPosition } from "../../core/event-log.js";
 import type { EpochMs, JsonObject, JsonText } from "../../core/json.js";
 import { toJsonText } from "../../core/json.js";
 import type { RunEvent } from "../../core/run-event.js";
 import type { SocketHandler, UpgradedSocket } from "../../http/upgrade.js";
 import type { AgentTree } from "../../services/thread-commands/index.js";
-import { parseBody } from "../../wire/json.js";
 import type { CommandContext } from "./answer-command.js";
-import { answerCommand, failureFrame } from "./answer-command.js";
+import { answerCommand, codeOfCommand, failureFrame } from "./answer-command.js";
 import { reconnectParams } from "./command-params.js";
-import { errorFrame, eventFrame } from "./frames.js";
+import { eventFrame } from "./frames.js";
 import { CommandRefused } from "./protocol-errors.js";
 import { filterOfSubscription, newSubscriptionId } from "./subscription-id.js";
 import { type Subscribed, Subscriptions } from "./subscriptions.js";
@@ -38,6 +38,8 @@ const CLOSE = { restart: 1012, failure: 1011, threadGone: 4404 } as const;
 export interface ConnectionDeps extends Omit<CommandContext, "subscriptions"> {
   readonly clock: Clock;
   readonly heartbeatMs: number;
+  /** A message as JSON. @throws SyntaxError, HeddleError `INVALID_REQUEST` for what is over a limit */
+  readonly parse: (text: string) => unknown;
   /** Aborted when the server closes. */
   readonly closing: AbortSignal | null;
 }
@@ -59,6 +61,8 @@ class Connection {
   readonly #deps: ConnectionDeps;
   readonly #socket: UpgradedSocket;
   readonly #subscriptions: Subscriptions;
+  /** What gives back the stream of a subscription, by its id. */
+  readonly #permits = new Map<string, () => void>();
   readonly #waiting: string[] = [];
   #working = false;
   #over = false;
@@ -132,11 +136,11 @@ class Connection {
   async #answer(text: string): Promise<string> {
     let command: Command | string;
     try {
-      command = readCommand(parseBody(text));
-    } catch {
-      command = "Protocol commands must be valid JSON.";
+      command = readCommand(this.#deps.parse(text));
+    } catch (error) {
+      command = isHeddleError(error) ? error.message : "Protocol commands must be valid JSON.";
     }
-    if (typeof command === "string") return errorFrame(null, "invalid_argument", command);
+    if (typeof command === "string") return this.#refuse(command);
     try {
       return await answerCommand(command, {
         ...this.#deps,
@@ -144,6 +148,17 @@ class Connection {
       });
     } catch (error) {
       return failureFrame(command.id, command.method, error, this.#deps);
+    }
+  }
+
+  /** What is no command counts as one. */
+  async #refuse(message: string): Promise<string> {
+    const { guarded } = this.#deps;
+    const refused = (): Promise<never> => Promise.reject(new CommandRefused("invalid_argument", message));
+    try {
+      return await (guarded === null ? refused() : guarded.command("invalid", refused, codeOfCommand));
+    } catch (error) {
+      return failureFrame(null, "invalid", error, this.#deps);
     }
   }
 
@@ -176,6 +191,8 @@ class Connection {
     if (!this.#subscriptions.remove(id)) {
       throw new CommandRefused("no_such_subscription", `Unknown subscription: ${id}`);
     }
+    this.#permits.get(id)?.();
+    this.#permits.delete(id);
     return toJsonText({});
   }
 
@@ -192,7 +209,7 @@ class Connection {
     for (const { id, filter } of found) {
       if (filter !== null && !this.#subscriptions.has(id)) await this.#add(id, filter, positionAfter(lastSeq));
     }
-    const newest = await services.threadEvents.lastSeq(threadId);
+    const newest = await services.threadEvents.lastSeq(caller, threadId);
     return toJsonText({
       restored: true,
       missed_events: Math.max(0, newest - lastSeq),
@@ -201,7 +218,17 @@ class Connection {
   }
 
   async #add(id: string, filter: Parameters<Subscriptions["add"]>[1], position: EventPosition): Promise<Subscribed> {
-    const added = await this.#subscriptions.add(id, filter, position);
+    const release = this.#deps.guarded?.permits.subscribe();
+    let added: Subscribed;
+    try {
+      added = await this.#subscriptions.add(id, filter, position);
+    } catch (error) {
+      release?.();
+      throw error;
+    }
+    // An id that is there already, as the same filter made twice has it, counts once.
+    this.#permits.get(id)?.();
+    if (release !== undefined) this.#permits.set(id, release);
     this.#afterResponse.push(() => added.start());
     return added;
   }

@@ -75,12 +75,13 @@ export const eventStreamRoutes: readonly Route[] = [
       const { heartbeatMs } = deps.settings;
       const { clock, closing } = deps;
       const context = contextOf(exchange, deps, threadId);
-      return exchange.upgrade(openConnection({ ...context, clock, heartbeatMs, closing: closing ?? null }));
+      const parse = (text: string): unknown => exchange.parse(text);
+      return exchange.upgrade(openConnection({ ...context, clock, heartbeatMs, parse, closing: closing ?? null }));
     },
   },
 ];
 
 function contextOf(exchange: Exchange, deps: HttpDeps, threadId: string) {
-  const { caller, requestId } = exchange;
-  return { services: deps.services, logger: deps.logger, caller, requestId, threadId };
+  const { caller, requestId, guarded } = exchange;
+  return { services: deps.services, logger: deps.logger, caller, requestId, threadId, guarded };
 }
