@@ -186,7 +186,7 @@ export async function openApp(
     info: serverInfo(config),
     ui: ui.bundles,
     authenticate: withStreamTickets(
-      services.streamTickets,
+      store.tickets,
       (request) => callers.get(request) ?? auth.authenticate(request),
     ),
     onRequest: () => lifecycle.start(),

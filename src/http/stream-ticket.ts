@@ -1,5 +1,6 @@
 import type { Caller } from "../core/auth.js";
-import { isStreamTicket, type StreamTicketsService } from "../services/stream-tickets.js";
+import type { StreamTicketStore } from "../core/stream-ticket.js";
+import { isStreamTicket, redeemStreamTicket } from "../services/stream-tickets.js";
 import type { HttpDeps } from "./http-deps.js";
 
 /**
@@ -15,7 +16,7 @@ const PARAMETER = "ticket";
  * of another form is left to `authenticate`.
  */
 export function withStreamTickets(
-  tickets: Pick<StreamTicketsService, "redeem">,
+  tickets: StreamTicketStore,
   authenticate: HttpDeps["authenticate"],
 ): HttpDeps["authenticate"] {
   return (request) => {
@@ -30,7 +31,7 @@ export function withStreamTickets(
   };
 
   async function redeemed(request: Request, ticket: string, threadId: string | null): Promise<Caller> {
-    const caller = await tickets.redeem(ticket, threadId);
+    const caller = await redeemStreamTicket(tickets, ticket, threadId);
     // Issued while nobody was asked who they are: it says nothing, and nobody is still asked.
     return caller.identity === null ? authenticate(request) : caller;
   }

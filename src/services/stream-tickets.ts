@@ -3,6 +3,7 @@ import type { Caller } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import type { EpochMs } from "../core/json.js";
 import type { MetadataStore } from "../core/metadata-store.js";
+import type { StreamTicketStore } from "../core/stream-ticket.js";
 import type { ThreadsService } from "./threads.js";
 
 /** Long enough to open a stream at once, too short to be of use in a log. */
@@ -42,21 +43,26 @@ export function createStreamTicketsService(deps: {
       const stored = { digest: digestOf(ticket), caller: { identity, permissions, user }, threadId };
       return { ticket, expiresAt: await tickets.issue({ ticket: stored, ttlMs: TTL_MS }) };
     },
-
-    /**
-     * Take a ticket, once, for a stream of a thread (`null`: of a run that is named without its thread).
-     * @throws HeddleError `UNAUTHENTICATED` when it is unknown, expired, used before or for another thread
-     */
-    async redeem(ticket: string, threadId: string | null): Promise<Caller> {
-      const claimed = await tickets.claim({ digest: digestOf(ticket) });
-      if (claimed === null || (claimed.threadId !== null && claimed.threadId !== threadId)) {
-        throw new HeddleError("UNAUTHENTICATED", {
-          message: "The ticket is unknown, expired, used before or for another thread: ask for a new one",
-        });
-      }
-      return claimed.caller;
-    },
   };
+}
+
+/**
+ * Take a ticket, once, for a stream of a thread (`null`: of a run that is named without its thread). Part of finding out who asks,
+ * and so the one thing here without a caller.
+ * @throws HeddleError `UNAUTHENTICATED` when it is unknown, expired, used before or for another thread
+ */
+export async function redeemStreamTicket(
+  tickets: StreamTicketStore,
+  ticket: string,
+  threadId: string | null,
+): Promise<Caller> {
+  const claimed = await tickets.claim({ digest: digestOf(ticket) });
+  if (claimed === null || (claimed.threadId !== null && claimed.threadId !== threadId)) {
+    throw new HeddleError("UNAUTHENTICATED", {
+      message: "The ticket is unknown, expired, used before or for another thread: ask for a new one",
+    });
+  }
+  return claimed.caller;
 }
 
 function digestOf(ticket: string): string {

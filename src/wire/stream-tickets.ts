@@ -25,5 +25,5 @@ const ENCODERS: FieldEncoders<Answer, (typeof FIELDS)[number]> = {
 };
 
 export function encodeStreamTicket(answer: Answer): JsonText {
-  return encodeFields(answer, FIELDS, ENCODERS);
+  return encodeFields(FIELDS, ENCODERS, answer);
 }
