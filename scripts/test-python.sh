@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The Python client's suite (test/python) in a virtual environment of its own, .venv. Arguments go to pytest.
+# The Python client's suite (test/python) in a virtual environment of its own, .venv, with a Postgres that npm brings. Arguments
+# go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,4 +11,4 @@ if ! cmp -s "$requirements" .venv/installed; then
   cp "$requirements" .venv/installed
 fi
 PATH="$PWD/node_modules/.bin:$PATH" node scripts/build.mjs --if-stale
-exec .venv/bin/pytest test/python -p no:cacheprovider -q "$@"
+exec node_modules/.bin/node scripts/with-postgres.mjs .venv/bin/pytest test/python -p no:cacheprovider -q "$@"

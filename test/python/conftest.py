@@ -72,10 +72,18 @@ class Server:
 
 
 def storage_uri(kind: str, directory: Path) -> str:
+    if kind == "postgres":
+        # A fresh server of this very run (scripts/with-postgres.mjs), or an empty database of whoever set it.
+        return os.environ["POSTGRES_TEST_URI"]
     return "memory:" if kind == "memory" else f"sqlite:{directory / 'heddle.db'}"
 
 
-@pytest.fixture(scope="session", params=["memory", "sqlite"])
+STORAGES = ["memory", "sqlite"] + (["postgres"] if "POSTGRES_TEST_URI" in os.environ else [])
+if "postgres" not in STORAGES and "CI" in os.environ:
+    raise RuntimeError("no Postgres to test on: run `npm run test:python`, which starts one")
+
+
+@pytest.fixture(scope="session", params=STORAGES)
 def server(request, tmp_path_factory) -> Iterator[Server]:
     running = Server(storage_uri(request.param, tmp_path_factory.mktemp("storage")))
     yield running
