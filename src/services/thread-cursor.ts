@@ -1,3 +1,4 @@
+import type { Clock } from "../core/clock.js";
 import type { CursorRead, EventCursor } from "../core/event-log.js";
 import type { RunEvent } from "../core/run-event.js";
 
@@ -22,8 +23,12 @@ export interface ThreadCursorDeps {
   readonly isVisible: () => Promise<boolean>;
   /** The state as it is now, as an event outside the log; `null` when there is none. */
   readonly snapshot: () => Promise<SnapshotEvent | null>;
+  readonly clock: Clock;
   readonly onClose: () => void;
 }
+
+/** Pauses between two looks whether events of a hidden thread may be shown by now; the last one for all that follow. */
+const LOOK_AGAIN_MS = [100, 250, 500, 1_000, 2_500, 5_000] as const;
 
 /**
  * A reader of a thread's log: it never ends while the thread is there. What the log no longer holds shows as a jump of the
@@ -38,6 +43,10 @@ export class ThreadCursor implements EventCursor {
   /** Whatever is missing before this one, the snapshot at the start has told. */
   readonly #toldToSeq: number;
   #checked: boolean;
+  /** Ends a pause. */
+  #wake: (() => void) | null = null;
+  /** How often the thread has been found hidden. */
+  #looks = 0;
   /** Waits to be handed out before the log is read on. */
   #waiting: CursorRead[] = [];
   #closed = false;
@@ -84,7 +93,9 @@ export class ThreadCursor implements EventCursor {
       } else if (await this.#isAllowed()) {
         await this.#take(read);
       } else {
-        this.close();
+        // It is another's, and may be the caller's later: what was read is not kept for then.
+        await this.#pause(signal);
+        if (!(await this.#goOn())) return { kind: "end" };
       }
     }
   }
@@ -92,6 +103,7 @@ export class ThreadCursor implements EventCursor {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#wake?.();
     this.#log.close();
     this.#deps.onClose();
   }
@@ -120,6 +132,23 @@ export class ThreadCursor implements EventCursor {
     this.#log = log;
     if (this.#closed) log.close();
     return true;
+  }
+
+  /** Until a thread that is hidden is looked at again. @throws the signal's reason */
+  async #pause(signal: AbortSignal | undefined): Promise<void> {
+    const delayMs = LOOK_AGAIN_MS[Math.min(this.#looks, LOOK_AGAIN_MS.length - 1)] ?? 5_000;
+    this.#looks += 1;
+    const { promise, resolve: wake } = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.setTimer(wake, delayMs);
+    this.#wake = wake;
+    const onAbort = (): void => wake();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted === true) wake();
+    await promise;
+    timer.cancel();
+    signal?.removeEventListener("abort", onAbort);
+    this.#wake = null;
+    signal?.throwIfAborted();
   }
 
   async #isAllowed(): Promise<boolean> {

@@ -1,5 +1,4 @@
 import type { AccessFilter, Caller } from "../core/auth.js";
-import { ALL_ROWS } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
 import type { EventCursor, EventLog, EventPosition, LogExtent } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
@@ -10,7 +9,6 @@ import type { FollowedThreads } from "./followed-threads.js";
 import { ThreadCursor } from "./thread-cursor.js";
 import { createThreadSnapshot } from "./thread-snapshot.js";
 import type { ThreadStateService } from "./thread-state.js";
-import { threadNotFound } from "./threads.js";
 
 /** Following what happens on a thread, run after run (docs/wire/langgraph-api.md part 4). */
 export type ThreadEventsService = ReturnType<typeof createThreadEventsService>;
@@ -58,15 +56,6 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
     return nextSeq === 0 && isAtRest(threadId, access);
   };
 
-  /** @returns whether the thread is there, and the end of waiting for it. @throws `THREAD_NOT_FOUND` when it is another's */
-  const watch = async (threadId: string, access: AccessFilter) => {
-    const watched = await followed.watch({ threadId, access });
-    if (watched.exists || access.kind === "all") return watched;
-    if (!(await isVisible(threadId, ALL_ROWS))) return watched;
-    watched.stop();
-    throw threadNotFound(threadId);
-  };
-
   const open = async (threadId: string, position: EventPosition): Promise<EventCursor> => {
     const log = threadLogOf(threadId);
     for (let attempt = 1; ; attempt += 1) {
@@ -79,11 +68,12 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
 
   return {
     /**
-     * Follow a thread's events, of all its runs, from a position on; the thread need not be there yet. The cursor ends only
-     * when it is closed, the thread is deleted, or the server closes.
+     * Follow a thread's events, of all its runs, from a position on; the thread need not be there yet. One that the caller may
+     * not see is as one that is not there: nothing comes, and nothing ends. The cursor ends only when it is closed, the thread is
+     * deleted, or the server closes.
      * @param options.showsValues whether the reader shows the root's `values`: then one that finds no events, or has missed
      *   state, gets the current state first. Asked whenever that happens
-     * @throws `THREAD_NOT_FOUND` for a thread that the caller may not see, `FORBIDDEN`
+     * @throws `FORBIDDEN`
      */
     async follow(
       caller: Caller,
@@ -92,13 +82,14 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
     ): Promise<ThreadCursor> {
       const { position } = options;
       const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
-      const { exists, stop } = await watch(threadId, access);
+      const { exists, stop } = await followed.watch({ threadId, access });
+      const isKnown = exists || access.kind === "all";
       const snapshot = async () => (options.showsValues() ? snapshotOf(caller, threadId) : null);
       let cursor: EventCursor | null = null;
       try {
         cursor = await open(threadId, position);
         // Asked last: to a cursor that is open, events that expire are a gap. What was gone before is told by the extent.
-        const extent = await eventLog.extent(threadLogOf(threadId));
+        const extent = isKnown ? await eventLog.extent(threadLogOf(threadId)) : null;
         const nextSeq = firstSeq(position);
         const newest = extent?.nextSeq ?? 0;
         // A log that holds nothing shows no gap, because no event follows it.
@@ -114,6 +105,7 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
             },
             isVisible: () => isVisible(threadId, access),
             snapshot,
+            clock: deps.clock,
             onClose: stop,
           },
           cursor,
@@ -121,7 +113,7 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
             nextSeq: hasMissed ? null : nextSeq,
             newestSeq: newest - 1,
             isBehind: !isEmpty && (nextSeq ?? newest) < newest,
-            isVisible: exists || access.kind === "all",
+            isVisible: isKnown,
             snapshot: exists && hasMissed ? await snapshot() : null,
           },
         );
@@ -132,8 +124,10 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
       }
     },
 
-    /** The number of the newest event of the thread's log on the wire: 0 when there is none. */
-    async lastSeq(threadId: string): Promise<number> {
+    /** The number of the newest event of the thread's log on the wire: 0 when there is none, or none that the caller may see. */
+    async lastSeq(caller: Caller, threadId: string): Promise<number> {
+      const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
+      if (access.kind === "match" && !(await isVisible(threadId, access))) return 0;
       return (await eventLog.extent(threadLogOf(threadId)))?.nextSeq ?? 0;
     },
   };

@@ -57,37 +57,7 @@ export function createThreadStateService(deps: {
     return thread;
   };
 
-  const checkSupersteps = (threadId: string, metadata: JsonObject): string => {
-    const graphId = metadata["graph_id"];
-    if (typeof graphId === "string" && engine.has(graphId)) return graphId;
-    throw new HeddleError("THREAD_HAS_NO_GRAPH", {
-      message: `Thread ${threadId} has no graph ID: supersteps need metadata.graph_id to name a graph of this server`,
-    });
-  };
-
-  const applySupersteps = async (
-    thread: Thread,
-    supersteps: readonly { readonly updates: readonly StateUpdate[] }[],
-  ): Promise<Thread> => {
-    const graphId = checkSupersteps(thread.threadId, thread.metadata);
-    const { final } = await engine.bulkUpdateState({
-      graphId,
-      threadId: thread.threadId,
-      config: thread.config,
-      supersteps,
-      metadata: { graph_id: graphId },
-    });
-    const patched = await store.threads.patchState({
-      threadId: thread.threadId,
-      patch: final,
-      hasNext: final.hasNext,
-    });
-    return patched ?? thread;
-  };
-
   return {
-    applySupersteps: Object.assign(applySupersteps, { check: checkSupersteps }),
-
     /** Latest state, or the state at `checkpoint`. A thread that never ran has an empty one. */
     async get(
       caller: Caller,

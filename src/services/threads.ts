@@ -7,19 +7,18 @@ import type { EventLog } from "../core/event-log.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore, Page, PageRequest, ThreadQuery } from "../core/metadata-store.js";
-import type { StateUpdate } from "../core/state.js";
 import type { Thread, ThreadSortField } from "../core/thread.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { Authorize } from "./authorization.js";
 import { grantedFilter, grantedMetadata } from "./authorization.js";
 import { newId } from "./identifiers.js";
-import type { ThreadStateService } from "./thread-state.js";
+import type { Superstep, Supersteps } from "./supersteps.js";
 
 export interface CreateThreadRequest {
   readonly threadId?: string;
   readonly metadata?: JsonObject;
   readonly ifExists: "raise" | "do_nothing";
-  readonly supersteps?: readonly { readonly updates: readonly StateUpdate[] }[];
+  readonly supersteps?: readonly Superstep[];
 }
 
 export type ThreadSearch = Omit<ThreadQuery, "access">;
@@ -37,7 +36,7 @@ export function createThreadsService(deps: {
   readonly checkpointer: Checkpointer;
   readonly eventLog: EventLog;
   readonly dispatcher: Dispatcher;
-  readonly state: Pick<ThreadStateService, "applySupersteps">;
+  readonly supersteps: Supersteps;
   readonly authorize: Authorize;
   readonly logger: Logger;
 }) {
@@ -53,8 +52,7 @@ export function createThreadsService(deps: {
         if_exists: request.ifExists,
       });
       const metadata = grantedMetadata(grant, request.metadata ?? {});
-      if (request.supersteps !== undefined && request.supersteps.length > 0)
-        deps.state.applySupersteps.check(threadId, metadata);
+      if (request.supersteps !== undefined && request.supersteps.length > 0) deps.supersteps.check(threadId, metadata);
       const outcome = await store.threads.create({ threadId, metadata, access: grant.access });
       if (outcome.kind === "exists") {
         if (request.ifExists === "do_nothing" && outcome.thread !== null) return outcome.thread;
@@ -62,7 +60,7 @@ export function createThreadsService(deps: {
       }
       if (request.supersteps === undefined || request.supersteps.length === 0) return outcome.thread;
       try {
-        return await deps.state.applySupersteps(outcome.thread, request.supersteps);
+        return await deps.supersteps.apply(outcome.thread, request.supersteps);
       } catch (error) {
         // A thread that could not be given its first state is not left behind half made.
         await checkpointer.deleteThread(threadId);

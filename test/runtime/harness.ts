@@ -1,5 +1,5 @@
 import { afterEach } from "vitest";
-import { ALL_ROWS, ANONYMOUS, type Authorizer } from "../../src/core/auth.js";
+import { ALL_ROWS, ANONYMOUS, SERVER, type Authorizer } from "../../src/core/auth.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
 import type { Dispatcher } from "../../src/core/dispatcher.js";
 import type { EventLog } from "../../src/core/event-log.js";
@@ -129,7 +129,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<TestRuntime>
     maxAttempts: options.maxAttempts ?? 3,
     ...(options.closing !== undefined && { closing: options.closing }),
   });
-  if (options.storage === undefined) await services.assistants.seedSystemAssistants({});
+  if (options.storage === undefined) await services.assistants.seedSystemAssistants(SERVER, {});
   if (options.start !== false) await runtime.start();
   opened.push(async () => {
     const stopped = runtime.stop({ drainMs: 0 });

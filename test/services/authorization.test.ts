@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import type { AccessFilter, AuthAction, AuthResource, Authorizer, Caller } from "../../src/core/auth.js";
-import { ANONYMOUS } from "../../src/core/auth.js";
+import { ANONYMOUS, SERVER } from "../../src/core/auth.js";
 import { HeddleError, isHeddleError } from "../../src/core/errors.js";
 import type { JsonObject } from "../../src/core/json.js";
 import { createAuthorize } from "../../src/services/authorization.js";
@@ -115,6 +115,39 @@ it.each(Object.entries(CASES))("%s touches nothing when it is refused", async (_
   refuse = true;
   expect(await outcome(call(fixture.services, ALICE, fixture))).toEqual({ code: "FORBIDDEN" });
   expect(calls).toEqual([]);
+});
+
+it("lets nobody but the server itself make system assistants", async () => {
+  const { services } = await open();
+  for (const caller of [ALICE, ANONYMOUS, { ...SERVER }]) {
+    const seeding = services.assistants.seedSystemAssistants(caller, {});
+    await expect(seeding).rejects.toMatchObject({ code: "FORBIDDEN" });
+  }
+  await services.assistants.seedSystemAssistants(SERVER, {});
+});
+
+it("asks nobody about the server itself, and refuses whoever has no identity", async () => {
+  const fixture = await open();
+  const { services, threadId, asked } = fixture;
+  expect((await services.threads.get(SERVER, threadId)).threadId).toBe(threadId);
+  expect(asked).toEqual([]);
+  for (const caller of [ANONYMOUS, { ...SERVER }]) {
+    for (const [name, { call }] of Object.entries(CASES)) {
+      expect([name, await outcome(call(services, caller, fixture))]).toEqual([name, { code: "UNAUTHENTICATED" }]);
+    }
+  }
+  expect(asked).toEqual([]);
+});
+
+it("gives what was attached for one caller to no other", async () => {
+  const { services, running } = await open();
+  const attached = await services.runs.join(ALICE, running, "start");
+  await expect(services.runs.result(BOB, attached)).rejects.toMatchObject({ code: "FORBIDDEN" });
+  // Nor does reading give the right to cancel.
+  for (const caller of [ALICE, BOB]) {
+    await expect(services.runs.cancelDisconnected(caller, attached)).rejects.toMatchObject({ code: "FORBIDDEN" });
+  }
+  attached.cursor?.close();
 });
 
 it("keeps what a handler puts into metadata", async () => {

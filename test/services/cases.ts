@@ -192,22 +192,45 @@ export const CASES: Readonly<Record<string, Case>> = {
     events: ["threads:delete"],
     hidden: { code: "THREAD_NOT_FOUND" },
   },
-  "threadEvents.follow": {
-    call: (s, caller, f) => s.threadEvents.follow(caller, f.threadId, { position: "start", showsValues: () => true }),
-    // Once to follow, once for the state that a fresh reader is told.
-    events: ["threads:read", "threads:read"],
-    hidden: { code: "THREAD_NOT_FOUND" },
-  },
-  "threadRuns.follow": {
-    call: (s, caller, f) =>
-      s.threadRuns.follow(caller, f.threadId, {
-        after: "start",
-        showsEvents: true,
-        showsState: true,
-        signal: new AbortController().signal,
-      }),
+  "runs.result": {
+    call: async (s, caller, f) => s.runs.result(caller, await s.runs.join(caller, f.done, "start")),
     events: ["threads:read"],
     hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.cancelDisconnected": {
+    call: async (s, caller, f) =>
+      s.runs.cancelDisconnected(caller, await s.runs.join(caller, f.running, "start", { mayCancel: true })),
+    events: ["threads:read", "threads:update"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "threadEvents.follow": {
+    call: async (s, caller, f) => {
+      const options = { position: "start", showsValues: () => true } as const;
+      const cursor = await s.threadEvents.follow(caller, f.threadId, options);
+      const { isBehind, newestSeq } = cursor;
+      cursor.close();
+      return { isBehind, newestSeq };
+    },
+    // Once to follow, once for the state that a fresh reader is told.
+    events: ["threads:read", "threads:read"],
+    hidden: { value: { isBehind: false, newestSeq: -1 } },
+  },
+  "threadEvents.lastSeq": {
+    call: (s, caller, f) => s.threadEvents.lastSeq(caller, f.threadId),
+    events: ["threads:read"],
+    hidden: { value: 0 },
+  },
+  "threadRuns.follow": {
+    call: async (s, caller, f) => {
+      const left = new AbortController();
+      const options = { after: "start", showsEvents: true, showsState: true, signal: left.signal } as const;
+      await s.threadRuns.follow(caller, f.threadId, options);
+      left.abort();
+      return null;
+    },
+    events: ["threads:read"],
+    // It waits, as for a thread that is not there yet.
+    hidden: { value: null },
   },
   "threadCommands.start": {
     call: (s, caller, f) =>
@@ -268,6 +291,11 @@ export const CASES: Readonly<Record<string, Case>> = {
     events: ["threads:read"],
     hidden: { code: "RUN_NOT_FOUND" },
   },
+  "streamTickets.issue": {
+    call: (s, caller, f) => s.streamTickets.issue(caller, f.threadId),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
   "items.put": {
     call: (s, caller) => s.items.put(caller, { namespace: ["alice", "notes"], key: "k", value: { text: "other" } }),
     events: ["store:put"],
@@ -295,12 +323,5 @@ export const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-/** Methods that act for the server itself, or on what was authorized before. */
-export const INTERNAL = [
-  "assistants.idOf",
-  "assistants.seedSystemAssistants",
-  "runs.cancelDisconnected",
-  "runs.result",
-  "state.applySupersteps",
-  "threadEvents.lastSeq",
-];
+/** Methods that ask for no rows: an id's mapping, and what only the server itself may do. */
+export const INTERNAL = ["assistants.idOf", "assistants.seedSystemAssistants"];
