@@ -17,13 +17,12 @@ interface Answer {
   readonly threadId: string | null;
 }
 
-const FIELDS = ["ticket", "expires_at", "thread_id"] as const;
-const ENCODERS: FieldEncoders<Answer, (typeof FIELDS)[number]> = {
+const ENCODERS: FieldEncoders<Answer, "ticket" | "expires_at" | "thread_id"> = {
   ticket: ({ ticket }) => quote(ticket),
   expires_at: ({ expiresAt }) => isoText(expiresAt),
   thread_id: ({ threadId }) => toJsonText(threadId),
 };
 
 export function encodeStreamTicket(answer: Answer): JsonText {
-  return encodeFields(FIELDS, ENCODERS, answer);
+  return encodeFields(ENCODERS, answer);
 }
