@@ -35,7 +35,7 @@ export async function openSession(params: {
   let server: FetchServer = { fetch: async (request, env) => (await opened.promise).fetch(request, env) };
   const listener: Listener = await listen(
     { fetch: (request, env) => server.fetch(request, env) },
-    { ...config.listen, maxMessageBytes: config.http.maxBodyBytes },
+    { ...config.listen, maxMessageBytes: config.http.maxBodyBytes, ...connectionLimits(config) },
   );
   const url = `${listener.url}${config.http.basePath}`;
   const forgetEnv = [populateEnv(config.graphEnv), announceUrl(url, listener.port)];
@@ -65,4 +65,10 @@ export async function openSession(params: {
     await close();
     throw error;
   }
+}
+
+/** The part of `limits` that a server keeps before an app sees a request. */
+function connectionLimits({ limits }: ResolvedConfig) {
+  const { headersTimeoutMs, requestTimeoutMs, stalledMs, maxHeaderBytes } = limits;
+  return { headersTimeoutMs, requestTimeoutMs, stalledMs, ...(maxHeaderBytes !== null && { maxHeaderBytes }) };
 }

@@ -27,6 +27,7 @@ export function eventStream(
     ...options,
     clock,
     heartbeatMs: settings.heartbeatMs,
+    stalledMs: settings.stalledMs,
     ...(closing === undefined ? {} : { signal: closing }),
     onCancel: left,
     onError: (error) => logger.error({ requestId: exchange.requestId, ...subject, err: error }, "stream failed"),

@@ -41,6 +41,7 @@ export interface SseOptions {
   readonly filter?: (event: RunEvent) => boolean;
   readonly encode?: (event: RunEvent) => string;
   readonly heartbeatMs?: number;
+  readonly stalledMs?: number;
   readonly tokenGap?: "continue" | "error";
   readonly signal?: AbortSignal;
   readonly onCancel?: () => void;
@@ -56,6 +57,8 @@ export interface HttpSettings extends BodyLimits, HeadLimits {
   readonly disabled: Readonly<Record<ServedGroup, boolean>>;
   /** Larger bodies are answered with 413. */
   readonly maxBodyBytes: number;
+  /** A client that has taken nothing of a stream for so long counts as gone. */
+  readonly stalledMs: number;
   /** Headers for log lines; absent: none. */
   readonly loggingHeaders?: ((headers: Headers) => JsonObject) | null;
   /** Comments on idle streams and newlines on waits come this often. */

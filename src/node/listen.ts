@@ -4,6 +4,7 @@ import { createAdaptorServer } from "@hono/node-server";
 import type { WebSocket, WebSocketServer } from "ws";
 import { HeddleError } from "../core/errors.js";
 import { useFastResponses } from "./fast-responses.js";
+import { refuseBadRequests, serverOptionsOf } from "./refused-requests.js";
 import { createWebSocketServer, forUpgrades } from "./web-sockets.js";
 
 /** What {@link listen} serves: what `createApp` returns, or any Hono app. */
@@ -23,6 +24,14 @@ export interface ListenOptions {
   readonly fastResponses?: boolean;
   /** A larger message closes its WebSocket with 1009. Default 20 MiB, the default of `http.maxBodyBytes`. */
   readonly maxMessageBytes?: number;
+  /** Larger request headers are refused with 431. Default 16,384. */
+  readonly maxHeaderBytes?: number;
+  /** A request's headers must be there within this time, or it is refused with 408. Default 30,000. */
+  readonly headersTimeoutMs?: number;
+  /** The same for a whole request. Default 300,000. */
+  readonly requestTimeoutMs?: number;
+  /** A client that has taken nothing of its answer for so long is cut off. Default 120,000. */
+  readonly stalledMs?: number;
 }
 
 export interface Listener {
@@ -41,6 +50,11 @@ export interface Listener {
 
 /** Longer than the idle time of common proxies (60 s), which would otherwise reuse a connection that is just closing. */
 const KEEP_ALIVE_MS = 75_000;
+/** Defaults of `limits` (docs/guides/limits.md); the first is Node's own. */
+const MAX_HEADER_BYTES = 16_384;
+const HEADERS_TIMEOUT_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 300_000;
+const STALLED_MS = 120_000;
 /** A peer that is gone without a word is noticed by TCP even on a stream that has nothing to send. */
 const TCP_KEEP_ALIVE_MS = 30_000;
 
@@ -52,14 +66,26 @@ export async function listen(server: FetchServer, options: ListenOptions = {}): 
   const { port = 2024, host = "127.0.0.1", fastResponses = true, maxMessageBytes } = options;
   if (fastResponses) useFastResponses();
   const sockets = await createWebSocketServer(maxMessageBytes);
+  const limits = {
+    maxHeaderBytes: options.maxHeaderBytes ?? MAX_HEADER_BYTES,
+    headersTimeoutMs: options.headersTimeoutMs ?? HEADERS_TIMEOUT_MS,
+    requestTimeoutMs: options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS,
+    stalledMs: options.stalledMs ?? STALLED_MS,
+  };
   const http = createAdaptorServer({
     fetch: (request, env) => server.fetch(request, env),
     hostname: host,
     overrideGlobalObjects: false,
     websocket: { server: forUpgrades(sockets) },
-    serverOptions: { keepAliveTimeout: KEEP_ALIVE_MS, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS },
+    serverOptions: {
+      ...serverOptionsOf(limits),
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      keepAlive: true,
+      keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+    },
   }) as Server;
   const connections = trackAnswers(http);
+  refuseBadRequests(http, connections.open, limits);
   await bind(http, port, host);
   const address = http.address() as AddressInfo;
   let closed: Promise<void> | undefined;
@@ -111,7 +137,7 @@ function bind(http: Server, port: number, host: string): Promise<void> {
 }
 
 /** Keep-alive connections would hold a closing server open until their idle time is over: end each after its answer. */
-function trackAnswers(http: Server): { refuseReuse(): void } {
+function trackAnswers(http: Server): { readonly open: ReadonlySet<ServerResponse>; refuseReuse(): void } {
   const open = new Set<ServerResponse>();
   let closing = false;
   http.prependListener("request", (_request: IncomingMessage, response: ServerResponse) => {
@@ -124,6 +150,7 @@ function trackAnswers(http: Server): { refuseReuse(): void } {
     });
   });
   return {
+    open,
     refuseReuse() {
       closing = true;
       for (const response of open) response.shouldKeepAlive = false;

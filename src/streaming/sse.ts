@@ -34,6 +34,8 @@ export interface SseOptions {
    * frames, an `error` event `EventsGone`, and the stream ends.
    */
   readonly tokenGap?: "continue" | "error";
+  /** A client that has taken nothing for so long counts as gone. Default: it is waited for. */
+  readonly stalledMs?: number;
   /** Ends the stream without a further frame: the server is closing. */
   readonly signal?: AbortSignal;
   /** The client left before the stream was over. Called at most once. */
@@ -73,6 +75,7 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
   #sent = false;
   #over = false;
   #onAbort: (() => void) | null = null;
+  #controller: Controller | null = null;
 
   constructor(cursor: EventCursor, options: SseOptions) {
     this.#cursor = cursor;
@@ -91,6 +94,7 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   async pull(controller: Controller): Promise<void> {
+    this.#controller = controller;
     if (!this.#opened) this.#open();
     try {
       let text = this.#encodeBatch();
@@ -192,9 +196,21 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
     const { clock } = this.#options;
     this.#heartbeat = clock.setTimer(() => {
       const idleMs = clock.now() - this.#lastSentAt;
+      // Nobody pulls: what was sent last has not been taken.
+      if (this.#wake === null && idleMs >= (this.#options.stalledMs ?? Number.POSITIVE_INFINITY)) {
+        this.#stall();
+        return;
+      }
       if (idleMs >= this.#heartbeatMs) this.#wake?.();
       this.#armHeartbeat(idleMs >= this.#heartbeatMs ? this.#heartbeatMs : this.#heartbeatMs - idleMs);
     }, delayMs);
+  }
+
+  #stall(): void {
+    if (this.#over) return;
+    this.#release();
+    this.#controller?.error(new Error("The client takes nothing any more"));
+    this.#options.onCancel?.();
   }
 
   #close(controller: Controller): void {
