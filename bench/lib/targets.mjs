@@ -33,7 +33,7 @@ const pgUrl = (ctx) => {
 };
 
 // Heddle, from the built checkout that PROJECT_DIR names: this repository by default.
-const heddle = (storage) => (ctx) => {
+const heddle = (storage, { config = "langgraph.json" } = {}) => (ctx) => {
   const PROJECT = resolve(process.env.PROJECT_DIR ?? join(ROOT, ".."));
   if (!existsSync(join(PROJECT, "dist"))) throw new Error(`${PROJECT} is not built: npm run build`);
   const { bin } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8"));
@@ -41,7 +41,7 @@ const heddle = (storage) => (ctx) => {
   return {
     cwd: projectDir(ctx.dir),
     args: [...(ctx.nodeArgs ?? []), join(PROJECT, typeof bin === "string" ? bin : bin.heddle), "serve",
-      "--config", join(ctx.dir, "langgraph.json"), "--host", "127.0.0.1", "--port", String(ctx.port), "--storage", uri],
+      "--config", join(ctx.dir, config), "--host", "127.0.0.1", "--port", String(ctx.port), "--storage", uri],
     env: { LOG_LEVEL: "error" },
   };
 };
@@ -50,6 +50,9 @@ export const targets = {
   "heddle-mem": heddle("memory:"),
   "heddle-sqlite": heddle((c) => `sqlite:${join(c.dir, "heddle.db")}`),
   "heddle-pg": heddle(pgUrl),
+  // the same with the SDK's Auth: who asks is looked up, every row has and needs an owner
+  "heddle-mem-auth": heddle("memory:", { config: "langgraph-auth.json" }),
+  "heddle-pg-auth": heddle(pgUrl, { config: "langgraph-auth.json" }),
   // official JS server, storage in memory plus a JSON file; logs as in `langgraphjs dev` / silenced
   official: official({ log: "debug" }),
   "official-quiet": official({ log: "error" }),

@@ -6,6 +6,9 @@ import { TermIndex } from "./term-index.js";
 /** Up to this many candidates are filtered and sorted at once; beyond, the order is walked in time slices. */
 export const FEW_ROWS = 2_000;
 
+/** How many rows of an order are looked at without a copy of it: a tenth of a millisecond's work to half of one. */
+const GLANCE_ROWS = 4_000;
+
 /** How many rows are decided between two looks at the clock; parsing one thread's state may take a millisecond. */
 const ROWS_PER_LOOK = 8;
 
@@ -78,6 +81,8 @@ export class IndexedRows<Row extends object, Field extends string> {
     if (rarest === null && decide === null) {
       return { rows: order.rows.page(sortOrder, offset, limit), total: this.#all.size };
     }
+    const glance = this.#glance(order.rows, { rarest, decide }, page);
+    if (glance !== null) return glance;
     if (rarest !== null && rarest.size <= FEW_ROWS) {
       const rows = (decide === null ? [...rarest] : await this.#few(rarest, decide)).sort(order.compare);
       if (sortOrder === "desc") rows.reverse();
@@ -105,13 +110,35 @@ export class IndexedRows<Row extends object, Field extends string> {
 
   /** The smallest set that has all matches (`null`: all rows), and what decides within it (`null`: all match). */
   #plan(query: RowQuery<Row>): { rarest: ReadonlySet<Row> | null; decide: ((row: Row) => boolean) | null } {
-    const sets = query.terms.map((term) => this.#terms.get(term));
+    // What every row has says nothing: the owner's mark on a server with one owner.
+    const sets = query.terms.map((term) => this.#terms.get(term)).filter((set) => set.size < this.#all.size);
     if (query.candidates !== undefined) sets.push(query.candidates);
     sets.sort((a, b) => a.size - b.size);
     const [rarest = null] = sets;
     const { residual } = query;
     if (sets.length <= 1 && residual === null) return { rarest, decide: null };
     return { rarest, decide: (row) => sets.every((set) => set.has(row)) && (residual === null || residual(row)) };
+  }
+
+  /** A page whose matches lie so close together that the first rows of the order have it; `null` when they do not. */
+  #glance(
+    rows: SortedRows<Row>,
+    { rarest, decide }: { readonly rarest: ReadonlySet<Row> | null; readonly decide: ((row: Row) => boolean) | null },
+    { sortOrder, offset, limit }: RowPage<Field>,
+  ): { readonly rows: Row[]; readonly total: number } | null {
+    if (rarest === null || decide !== null) return null;
+    const end = Math.min(offset + limit, rarest.size);
+    const visits = (end * this.#all.size) / Math.max(1, rarest.size);
+    // Sorting the matches themselves is not more work then.
+    if (visits > Math.min(GLANCE_ROWS / 2, rarest.size)) return null;
+    const found: Row[] = [];
+    let left = GLANCE_ROWS;
+    for (const row of rows.walk(sortOrder)) {
+      if (found.length === end) return { rows: found.slice(offset), total: rarest.size };
+      if ((left -= 1) === 0) return null;
+      if (rarest.has(row)) found.push(row);
+    }
+    return { rows: found.slice(offset), total: rarest.size };
   }
 
   async #few(rows: Iterable<Row>, matches: (row: Row) => boolean): Promise<Row[]> {

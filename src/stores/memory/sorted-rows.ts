@@ -51,6 +51,15 @@ export class SortedRows<Row> {
     for (const bucket of this.#buckets) yield* bucket;
   }
 
+  /** All rows, one after the other. Nothing may be inserted or removed meanwhile. */
+  *walk(order: "asc" | "desc"): Generator<Row, void, void> {
+    if (order === "asc") return yield* this;
+    for (let at = this.#buckets.length - 1; at >= 0; at -= 1) {
+      const bucket = this.#buckets[at] ?? [];
+      for (let i = bucket.length - 1; i >= 0; i -= 1) yield bucket[i] as Row;
+    }
+  }
+
   toArray(order: "asc" | "desc"): Row[] {
     const rows = this.#buckets.flat();
     return order === "asc" ? rows : rows.toReversed();
