@@ -1,4 +1,5 @@
 import { adoptSaver } from "./checkpointers/adopt.js";
+import { readNewestCheckpoint } from "./checkpointers/newest-checkpoint.js";
 import { createCheckpointerRegistry } from "./checkpointers/registry.js";
 import type { ResolvedConfig } from "./config/resolved-config.js";
 import { configError } from "./config/problem.js";
@@ -12,6 +13,10 @@ import type { ItemStore } from "./core/item-store.js";
 import type { Logger } from "./core/logger.js";
 import type { MetadataStore } from "./core/metadata-store.js";
 import { settledWithin } from "./core/settled-within.js";
+import { checkStorage } from "./encryption/check-storage.js";
+import { openCipher } from "./encryption/open-cipher.js";
+import { sealedItemStore } from "./encryption/sealed-item-store.js";
+import { sealedMetadataStore } from "./encryption/sealed-metadata-store.js";
 import { createStoreRegistry, type OpenedStore } from "./stores/registry.js";
 import { createDispatcherRegistry, type DispatcherContext } from "./streaming/dispatchers.js";
 import { createEventLogRegistry, type EventLogContext } from "./streaming/registry.js";
@@ -50,7 +55,8 @@ export async function openStorage(
   const { clock, logger, drivers = {} } = deps;
   const shared = new Map<string, unknown>();
   const { storage, streaming, redis } = config;
-  const context = { cwd: storage.cwd, shared, logger, ...config.database };
+  const cipher = await openCipher(config.encryption, loadKeyFunction);
+  const context = { cwd: storage.cwd, shared, logger, ...config.database, ...(cipher !== undefined && { cipher }) };
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) {
@@ -62,7 +68,9 @@ export async function openStorage(
     }
   };
   try {
-    const { metadata, items } = await createStoreRegistry(drivers.stores ?? []).open(storage.uri, context);
+    const opened = await createStoreRegistry(drivers.stores ?? []).open(storage.uri, context);
+    const metadata = cipher === undefined ? opened.metadata : sealedMetadataStore(opened.metadata, cipher, logger);
+    const items = cipher === undefined ? opened.items : sealedItemStore(opened.items, cipher);
     closers.push(
       () => metadata.close(),
       () => items.close(),
@@ -76,6 +84,7 @@ export async function openStorage(
       allowEphemeral: config.allowEphemeral,
     });
     if (problem !== null) throw configError([problem]);
+    await checkStorage({ metadata, items, checkpointer }, readNewestCheckpoint);
     const limits = {
       ttlMs: streaming.eventLogTtlMs,
       unreadTtlMs: streaming.unreadTtlMs,
@@ -104,13 +113,21 @@ export async function openStorage(
   }
 }
 
+/** Loaded only when needed: it brings esbuild. */
+async function loadKeyFunction(source: { readonly path: string; readonly cwd: string }): Promise<unknown> {
+  const { loadExport } = await import("./engine/loading/load-export.js");
+  return (await loadExport({ field: "encryption.path", ...source, version: 0 })).value;
+}
+
 async function openCheckpointer(
   config: ResolvedConfig,
   context: DriverContext,
   drivers: readonly Driver<Checkpointer>[],
 ): Promise<Checkpointer> {
   const { checkpointer, storage } = config;
-  if (checkpointer.kind === "instance") return adoptSaver(checkpointer.saver);
+  const { cipher } = context;
+  if (checkpointer.kind === "instance")
+    return adoptSaver(checkpointer.saver, { ...(cipher !== undefined && { cipher }) });
   const { uri, cwd } = checkpointer.kind === "uri" ? checkpointer : storage;
   const { directUri, ...others } = context;
   return createCheckpointerRegistry(drivers).open(uri, {

@@ -26,7 +26,7 @@ import { findCheckpoint, findWrites, load, nextBatchSize, pick, type StoredCheck
 import { stateTooLarge } from "./mongodb-size.js";
 import { deleteThread } from "./mongodb-threads.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
-import { PLACES, type Sealing } from "./sealing.js";
+import { PLACES, sealingWith, type Sealing } from "./sealing.js";
 import { CheckpointSerde } from "./serde.js";
 import { writeIndex } from "./stored-checkpoint.js";
 
@@ -49,12 +49,12 @@ export class HeddleMongoSaver extends MongoDBSaver {
   readonly #maxDocumentBytes: number;
   readonly #sealing: Sealing;
 
-  constructor(database: MongoDatabase, options: { readonly maxDocumentBytes: number; readonly sealing: Sealing }) {
+  constructor(database: MongoDatabase, options: { readonly maxDocumentBytes: number; readonly sealing?: Sealing }) {
     super({ client: database.client, dbName: database.db.databaseName }, new CheckpointSerde());
     this.#database = database;
     this.#collections = checkpointCollections(database.db);
     this.#maxDocumentBytes = options.maxDocumentBytes;
-    this.#sealing = options.sealing;
+    this.#sealing = options.sealing ?? sealingWith(undefined);
   }
 
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {

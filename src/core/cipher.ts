@@ -33,6 +33,16 @@ export interface Cipher {
   keyIdOf(sealed: string | Uint8Array): string | null;
 }
 
+/** Master keys as a function of the user returns them: 32 bytes each, or their base64 or hex. Those beside the active one only open. */
+export interface EncryptionKeys {
+  /** Id of the key that seals. */
+  readonly active: string;
+  readonly keys: Readonly<Record<string, string | Uint8Array>>;
+}
+
+/** Asked once, when the storage is opened: a vault, or a KMS that decrypts stored keys. */
+export type EncryptionKeySource = () => EncryptionKeys | Promise<EncryptionKeys>;
+
 /** What sealed bytes begin with; no JSON and no text does. */
 export const SEALED_BYTES: Uint8Array = Uint8Array.of(0, 72, 68, 76, 1);
 

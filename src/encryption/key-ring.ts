@@ -9,15 +9,6 @@ export interface KeyRing {
   readonly keys: ReadonlyMap<string, Buffer>;
 }
 
-/** What a function of the user returns: 32 bytes per key, or their base64 or hex. Other keys than the active one only open. */
-export interface EncryptionKeys {
-  readonly active: string;
-  readonly keys: Readonly<Record<string, string | Uint8Array>>;
-}
-
-/** Asked once, when the storage is opened: where a KMS or a vault is asked for the keys. */
-export type EncryptionKeySource = () => EncryptionKeys | Promise<EncryptionKeys>;
-
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /**

@@ -1,0 +1,41 @@
+import { ALL_ROWS } from "../core/auth.js";
+import { encryptedWithoutKey, isSealedJsonText, sealedTextOf } from "../core/cipher.js";
+import type { Checkpointer } from "../core/checkpointer.js";
+import type { ItemStore } from "../core/item-store.js";
+import type { MetadataStore } from "../core/metadata-store.js";
+
+/**
+ * Look at what was written last: the newest run, thread, item and checkpoint. What cannot be opened stops the server before it
+ * answers a request with what it cannot read, or writes under another key beside it.
+ * @param storage as the server uses it: sealed where a cipher is configured
+ * @param readNewest the newest checkpoint of a thread, which the checkpointer opens
+ * @throws HeddleError `DECRYPTION_FAILED` that names the key
+ */
+export async function checkStorage(
+  storage: { readonly metadata: MetadataStore; readonly items: ItemStore; readonly checkpointer: Checkpointer },
+  readNewest: (checkpointer: Checkpointer, threadId: string) => Promise<void>,
+): Promise<void> {
+  const { metadata, items, checkpointer } = storage;
+  const [run] = await metadata.runs.list({ limit: 1, offset: 0, access: ALL_ROWS });
+  if (run !== undefined && sealedTextOf(run.kwargs.input) !== null) {
+    throw encryptedWithoutKey(["run", run.runId, "kwargs"], null);
+  }
+  // By the sort's own index, as lists are read; an absent field is one that was never set.
+  const { rows } = await metadata.threads.search({
+    limit: 1,
+    offset: 0,
+    sortBy: "updated_at",
+    sortOrder: "desc",
+    withState: true,
+    access: ALL_ROWS,
+  });
+  const threadIds = new Set([run?.threadId, rows[0]?.threadId].filter((id) => id !== undefined));
+  for (const { threadId, values } of rows) {
+    if (values !== null && isSealedJsonText(values)) throw encryptedWithoutKey(["thread", threadId, "values"], null);
+  }
+  const [item] = await items.search({ namespacePrefix: [], limit: 1, offset: 0, access: ALL_ROWS });
+  if (item !== undefined && sealedTextOf(item.value) !== null) {
+    throw encryptedWithoutKey(["item", JSON.stringify(item.namespace), item.key], null);
+  }
+  for (const threadId of threadIds) await readNewest(checkpointer, threadId);
+}
