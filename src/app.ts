@@ -184,11 +184,9 @@ export async function openApp(
     customApp,
     guard: guard.guard,
     info: serverInfo(config),
+    authDocument: config.auth === null ? null : (config.auth.openapi ?? {}),
     ui: ui.bundles,
-    authenticate: withStreamTickets(
-      store.tickets,
-      (request) => callers.get(request) ?? auth.authenticate(request),
-    ),
+    authenticate: withStreamTickets(store.tickets, (request) => callers.get(request) ?? auth.authenticate(request)),
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),

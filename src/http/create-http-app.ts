@@ -86,7 +86,10 @@ function servedRoutes(deps: HttpDeps): readonly Route[] {
       path: "/openapi.json",
       summary: "This document",
       answer: { status: 200, description: "OpenAPI 3.1" },
-      handle: (exchange) => exchange.json((document ??= openApiDocument([...api, ...documents], deps.info.version))),
+      handle: (exchange) =>
+        exchange.json(
+          (document ??= openApiDocument([...api, ...documents], deps.info.version, deps.authDocument ?? null)),
+        ),
     },
     {
       ...DOCUMENT,

@@ -12,6 +12,7 @@ import type { CustomApp } from "./custom-app.js";
 import type { CorsRules } from "./middleware/cors.js";
 import type { RequestGuard } from "./request-guard.js";
 import type { HeadLimits } from "./request-head.js";
+import type { AuthDocument } from "./openapi.js";
 import type { Route, ServedGroup } from "./route.js";
 
 /** What the routes need of `streaming/sse.ts` and `streaming/wait-response.ts`, which http does not import. */
@@ -81,6 +82,8 @@ export interface HttpDeps {
   readonly ui: UiBundles;
   /** Who asks. Throws `UNAUTHENTICATED`. */
   readonly authenticate: (request: Request) => Caller | Promise<Caller>;
+  /** What the OpenAPI document says of authentication; absent or `null`: nobody is asked who they are. */
+  readonly authDocument?: AuthDocument | null;
   /** Called before every request is served: starts the workers on the first one. */
   readonly onRequest: () => Promise<void>;
   readonly isDraining: () => boolean;

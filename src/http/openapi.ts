@@ -8,16 +8,31 @@ const JSON_CONTENT = "application/json";
 const ERROR_REF: JsonObject = { $ref: "#/components/responses/Error" };
 const UUIDS = new Set(["thread_id", "run_id"]);
 
+/** What `auth.openapi` adds (docs/wire/langgraph-api.md §5.1); empty where callers are asked who they are and nothing is said. */
+export interface AuthDocument {
+  readonly securitySchemes?: JsonObject | undefined;
+  readonly security?: readonly JsonObject[] | undefined;
+  /** Members of operations, by path and method. */
+  readonly paths?: JsonObject | undefined;
+}
+
 /**
  * OpenAPI 3.1 document of some routes. Schemas are the decoders' own, through `z.toJSONSchema`: OpenAPI 3.1 speaks the
  * same JSON Schema, so no generator package is needed (@hono/zod-openapi 1.6.3 costs 22 ms at import).
  */
-export function openApiDocument(routes: readonly Route[], version: string): JsonText {
+export function openApiDocument(routes: readonly Route[], version: string, auth: AuthDocument | null = null): JsonText {
   const schemas: Record<string, JsonValue | undefined> = {};
   const paths: Record<string, Record<string, JsonValue>> = {};
   for (const route of routes) {
     const operations = (paths[route.path] ??= {});
-    operations[route.method] = operationOf(route, schemas);
+    operations[route.method] = operationOf(route, schemas, auth);
+  }
+  for (const [path, members] of Object.entries(auth?.paths ?? {})) {
+    for (const [method, member] of Object.entries(isJsonObject(members) ? members : {})) {
+      const operations = (paths[path] ??= {});
+      const operation = operations[method] ?? {};
+      operations[method] = isJsonObject(operation) && isJsonObject(member) ? { ...operation, ...member } : operation;
+    }
   }
   return toJsonText({
     openapi: "3.1.0",
@@ -25,8 +40,10 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
     // Relative to this document, so that it holds under any mount path.
     servers: [{ url: "." }],
     tags: [...new Set(routes.map((route) => route.group))].map((name) => ({ name })),
+    ...(auth?.security === undefined ? {} : { security: auth.security }),
     paths,
     components: {
+      ...(auth?.securitySchemes === undefined ? {} : { securitySchemes: auth.securitySchemes }),
       schemas: {
         ...schemas,
         Error: { type: "object", properties: { detail: { type: "string" } }, required: ["detail"] },
@@ -41,10 +58,17 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
   });
 }
 
-function operationOf(route: Route, schemas: Record<string, JsonValue | undefined>): JsonObject {
+function operationOf(
+  route: Route,
+  schemas: Record<string, JsonValue | undefined>,
+  auth: AuthDocument | null,
+): JsonObject {
   const responses: Record<string, JsonValue> = { [route.answer.status]: answerOf(route.answer) };
-  for (const status of [...(route.errors ?? []), 422, 500]) responses[status] = ERROR_REF;
+  const isAsked = auth !== null && route.isPublic !== true;
+  for (const status of [...(isAsked ? [401, 403] : []), ...(route.errors ?? []), 422, 500])
+    responses[status] = ERROR_REF;
   return {
+    ...(route.isPublic === true && auth?.security !== undefined && { security: [] }),
     operationId: `${route.method}${route.path.replaceAll(/[/{}_.]+/g, "_").replace(/_$/, "")}`,
     tags: [route.group],
     summary: route.summary,

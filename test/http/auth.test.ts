@@ -2,6 +2,8 @@ import { Auth } from "@langchain/langgraph-sdk/auth";
 import { describe, expect, it } from "vitest";
 import { authFactory, AuthRefusal } from "../../src/core/auth.js";
 import { bearer, ownersAuth } from "../support/owners-auth.js";
+import type { AppOptions } from "../../src/config/options.js";
+import { openHttpApp } from "./app.js";
 import { openOwned, type Row, thread } from "./users.js";
 
 describe("who asks", () => {
@@ -76,6 +78,34 @@ describe("who asks", () => {
       await app.request("POST", "/threads/search", {}, { headers: bearer(name) });
     }
     expect(asked).toBe(2);
+  });
+
+  it("is in the OpenAPI document, with what auth.openapi adds", async () => {
+    type Operation = { security?: unknown; responses: Row; "x-scope"?: string; summary?: string };
+    const documentOf = async (auth?: Partial<AppOptions>) => {
+      const app = await openHttpApp(auth);
+      return (await app.json("GET", "/openapi.json")).body as {
+        security?: unknown;
+        components: Row;
+        paths: Record<string, Record<string, Operation>>;
+      };
+    };
+    const without = await documentOf();
+    expect(without.paths["/threads"]?.["post"]?.responses).not.toHaveProperty("401");
+    expect(without).not.toHaveProperty("security");
+    const openapi = {
+      securitySchemes: { bearer: { type: "http", scheme: "bearer" } },
+      security: [{ bearer: [] }],
+      paths: { "/threads": { post: { "x-scope": "write" } }, "/mine": { get: { summary: "Mine" } } },
+    };
+    const { security, components, paths } = await documentOf({ auth: { use: ownersAuth(), openapi } });
+    expect(security).toEqual([{ bearer: [] }]);
+    expect(components["securitySchemes"]).toEqual(openapi.securitySchemes);
+    const create = paths["/threads"]?.["post"];
+    expect(Object.keys(create?.responses ?? {})).toEqual(expect.arrayContaining(["200", "401", "403"]));
+    expect(create).toMatchObject({ "x-scope": "write", summary: expect.any(String) as string });
+    expect(paths["/ok"]?.["get"]).toMatchObject({ security: [] });
+    expect(paths["/mine"]).toEqual({ get: { summary: "Mine" } });
   });
 
   it("refuses to start with something that is no Auth, or an option that there is not", async () => {
