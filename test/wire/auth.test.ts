@@ -141,7 +141,7 @@ describe.each(STORAGES)("the SDK's Auth and clients on %s", (storage) => {
       return values;
     };
     expect(await seen(ann)).toMatchObject({ n: 4 });
-    await expect(seen(bob)).rejects.toThrow();
+    await expect(seen(bob)).rejects.toThrow(/not found/);
   });
 
   it("keeps items below their owner's namespace", async () => {
