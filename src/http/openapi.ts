@@ -65,8 +65,13 @@ function operationOf(
 ): JsonObject {
   const responses: Record<string, JsonValue> = { [route.answer.status]: answerOf(route.answer) };
   const isAsked = auth !== null && route.isPublic !== true;
-  for (const status of [...(isAsked ? [401, 403] : []), ...(route.errors ?? []), 422, 500])
-    responses[status] = ERROR_REF;
+  const ofBody = route.body === undefined ? [] : [400, 413];
+  const ofCaller = isAsked ? [401, 403] : [];
+  for (const status of [...ofBody, ...ofCaller, ...(route.errors ?? []), 422, 500]) responses[status] = ERROR_REF;
+  for (const { status, description, schema } of route.refusals ?? []) {
+    const either = [{ $ref: "#/components/schemas/Error" }, schemaOf(schema, schemas)];
+    responses[status] = { description, content: { [JSON_CONTENT]: { schema: { anyOf: either } } } };
+  }
   return {
     ...(route.isPublic === true && auth?.security !== undefined && { security: [] }),
     operationId: `${route.method}${route.path.replaceAll(/[/{}_.]+/g, "_").replace(/_$/, "")}`,

@@ -28,6 +28,8 @@ export interface Route {
   readonly answer: RouteAnswer;
   /** Statuses of errors that a caller can provoke, beside 422 and 500. */
   readonly errors?: readonly number[];
+  /** Those whose body may also be of another form than `{detail}`. */
+  readonly refusals?: readonly { readonly status: number; readonly description: string; readonly schema: z.ZodType }[];
   /** Served without authentication. */
   readonly isPublic?: boolean;
   /** May become a WebSocket: then errors are told by closing it. */

@@ -10,7 +10,7 @@ import { showsValues } from "../../services/thread-snapshot.js";
 import { answerCommand } from "./answer-command.js";
 import { errorFrame, sseEventFrame } from "./frames.js";
 import { openConnection } from "./connection.js";
-import { commandBody, decodeEventStream, eventStreamBody, readCommand } from "./wire.js";
+import { commandBody, decodeEventStream, errorFrameBody, eventStreamBody, readCommand } from "./wire.js";
 
 const THREAD = "/threads/{thread_id}";
 const NO_SOCKET =
@@ -25,7 +25,8 @@ export const eventStreamRoutes: readonly Route[] = [
     summary: "One command of the event protocol",
     body: commandBody,
     answer: { ...JSON_ANSWER, description: "The response frame: `success`, or `error` with the protocol's code" },
-    errors: [400, 503],
+    errors: [503],
+    refusals: [{ status: 400, description: "No command, or no JSON", schema: errorFrameBody }],
     createsRun: true,
     async handle(exchange, deps) {
       const threadId = exchange.uuid("thread_id");

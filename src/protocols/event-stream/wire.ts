@@ -32,6 +32,11 @@ export const commandBody = z
   .object({ id: z.int().min(0), method: z.string(), params: jsonObject.nullish() })
   .meta({ id: "ProtocolCommand" });
 
+/** What a command is refused with (§4.2). */
+export const errorFrameBody = z
+  .object({ type: z.literal("error"), id: z.int().nullable(), error: z.string(), message: z.string() })
+  .meta({ id: "ProtocolError" });
+
 const subscribeParams = z.object(filterFields);
 
 /** @param lastEventId wins over `since`: it is what the client has seen last */
