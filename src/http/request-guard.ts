@@ -203,7 +203,8 @@ class Guarded implements GuardedRequest {
       await this.#written({ status: response.status, code });
     } catch (error) {
       permits.closeAll();
-      await response.body?.cancel().catch(() => {});
+      // Nobody will read it: another answer takes its place.
+      if (code === null) await response.body?.cancel().catch(() => {});
       throw error;
     }
     // A socket gives its streams back when it closes.

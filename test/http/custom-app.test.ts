@@ -36,7 +36,7 @@ function customApp(seen: string[] = []): Hono {
   app.get("/teapot", () => {
     throw new HonoException(418, { message: "short and stout" });
   });
-  app.use("/scoped/*", async (context, next) => {
+  app.use("/scoped/*", async (_, next) => {
     seen.push("scoped");
     await next();
   });
