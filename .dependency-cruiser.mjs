@@ -70,7 +70,16 @@ export const mayImport = {
   index: ["core", "config", "app", "auth", "open-storage", "services"],
   node: ["core", "config", "logging", "app", "index"],
   // Migrations, copies and diagnoses of storages, for the CLI.
-  maintenance: ["core", "config", "encryption", "databases", "stores", "checkpointers", "streaming"],
+  maintenance: [
+    "core",
+    "config",
+    "encryption",
+    "engine/loading/load-export",
+    "databases",
+    "stores",
+    "checkpointers",
+    "streaming",
+  ],
   cli: ["core", "config", "logging", "app", "auth", "index", "node", "maintenance"],
 };
 

@@ -69,6 +69,11 @@ export function migrateOptions(): readonly Option[] {
   ];
 }
 
+/** Options of commands that work on the storage alone. */
+export function storageOptions(): readonly Option[] {
+  return [config(), storage()];
+}
+
 /** Options of `heddle doctor`. */
 export function doctorOptions(): readonly Option[] {
   return [
@@ -76,6 +81,18 @@ export function doctorOptions(): readonly Option[] {
     storage(),
     checkpointer(),
     new Option("--redis <uri>", "redis://…, when event logs and notifications go there"),
+  ];
+}
+
+/** Options of `heddle encrypt`. */
+export function encryptOptions(): readonly Option[] {
+  return [
+    config(),
+    storage(),
+    checkpointer(),
+    new Option("--rewrite", "bring every value under the active key, also those that were never encrypted"),
+    new Option("--decrypt", "make every value clear again"),
+    new Option("--dry-run", "count what would be rewritten and change nothing; exits with 2 when something would"),
   ];
 }
 

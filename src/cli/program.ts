@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { heddleVersion } from "../config/version.js";
 import type { CopyFlags } from "./commands/copy.js";
+import { addKeysCommand } from "./key-options.js";
+import type { EncryptFlags } from "./commands/encrypt.js";
 import type { MigrateFlags } from "./commands/migrate.js";
 import type { StorageFlags } from "./storage-settings.js";
 import {
@@ -8,6 +10,7 @@ import {
   checkOptions,
   copyOptions,
   doctorOptions,
+  encryptOptions,
   migrateOptions,
   serveOptions,
   toCliFlags,
@@ -55,6 +58,13 @@ export async function run(argv: readonly string[]): Promise<void> {
       const command = await import("./commands/copy.js");
       process.exitCode = await command.copy(parsed);
     });
+  const encrypt = program
+    .command("encrypt")
+    .description("rewrite what is stored under the active encryption key, or count what is under which")
+    .action(async (parsed: EncryptFlags) => {
+      const command = await import("./commands/encrypt.js");
+      process.exitCode = await command.encrypt(parsed);
+    });
   const doctor = program
     .command("doctor")
     .description("connect to storage and Redis, and say what is wrong with them and what to do")
@@ -62,6 +72,7 @@ export async function run(argv: readonly string[]): Promise<void> {
       const command = await import("./commands/doctor.js");
       process.exitCode = await command.doctor(parsed);
     });
+  addKeysCommand(program);
   for (const option of serveOptions()) {
     serve.addOption(option);
     dev.addOption(option);
@@ -69,6 +80,7 @@ export async function run(argv: readonly string[]): Promise<void> {
   dev.option("--no-reload", "don't watch files");
   for (const option of checkOptions()) check.addOption(option);
   for (const option of migrateOptions()) migrate.addOption(option);
+  for (const option of encryptOptions()) encrypt.addOption(option);
   for (const option of copyOptions()) copy.addOption(option);
   for (const option of doctorOptions()) doctor.addOption(option);
 

@@ -4,7 +4,7 @@ import { secretsOf } from "../config/describe.js";
 import { MANIFEST_NAME } from "../config/langgraph-json.js";
 import type { DatabaseOptions } from "../config/options.js";
 import { resolveConfig } from "../config/resolve.js";
-import type { StorageLocation } from "../config/resolved-config.js";
+import type { ResolvedEncryption, StorageLocation } from "../config/resolved-config.js";
 import type { DriverContext } from "../core/driver.js";
 import type { KeptParts } from "../maintenance/schema-versions.js";
 
@@ -23,6 +23,8 @@ export interface StorageSettings {
   readonly checkpointer: StorageLocation | null;
   readonly redis: string | null;
   readonly database: DatabaseOptions;
+  /** `null`: nothing is encrypted. */
+  readonly encryption: ResolvedEncryption | null;
   /** Values that must not be printed. */
   readonly secrets: readonly string[];
 }
@@ -53,6 +55,7 @@ export async function storageSettings(flags: StorageFlags): Promise<StorageSetti
     checkpointer: config.checkpointer.kind === "uri" ? config.checkpointer : null,
     redis: config.redis,
     database: config.database,
+    encryption: config.encryption,
     secrets: secretsOf(config),
   };
 }

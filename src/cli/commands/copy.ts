@@ -1,8 +1,10 @@
 import pc from "picocolors";
 import { ALL_ROWS } from "../../core/auth.js";
 import type { CopyResult, CopySide } from "../../maintenance/copy-storage.js";
+import { lenientCipher } from "../../maintenance/open-cipher.js";
 import { createProgress } from "../progress.js";
 import { printError, printLines } from "../report.js";
+import { storageSettings } from "../storage-settings.js";
 
 export interface CopyFlags {
   readonly from: string;
@@ -21,9 +23,15 @@ export async function copy(flags: CopyFlags): Promise<number> {
   try {
     const { openCopySide } = await import("../../maintenance/open-side.js");
     const { copyStorage } = await import("../../maintenance/copy-storage.js");
+    const cipher = await lenientCipher((await storageSettings({})).encryption);
     const open = async (uri: string, checkpointerUri: string | undefined) => {
       const cwd = process.cwd();
-      const side = await openCopySide({ uri, cwd, ...(checkpointerUri !== undefined && { checkpointerUri }) });
+      const side = await openCopySide({
+        uri,
+        cwd,
+        ...(checkpointerUri !== undefined && { checkpointerUri }),
+        ...(cipher !== undefined && { cipher }),
+      });
       closers.push(() => side.close());
       return side;
     };
@@ -32,6 +40,7 @@ export async function copy(flags: CopyFlags): Promise<number> {
     printLines([
       `${pc.bold("from")}  ${from.name}`,
       `${pc.bold("to")}    ${to.name}`,
+      ...(cipher === undefined ? [] : [`The target is encrypted under the key "${cipher.activeKeyId}".`]),
       "Stop all servers on both before: what they write meanwhile is missed. Event logs are not copied.",
       "This may be interrupted at any time; the same command goes on.",
     ]);

@@ -1,0 +1,232 @@
+import type { Binary, Collection, Document } from "mongodb";
+import { checkpointCollections, SEALED_TYPE, searchable } from "../../checkpointers/mongodb-documents.js";
+import type { Encoded } from "../../checkpointers/serde.js";
+import { areSealed, type Place } from "../../core/cipher.js";
+import type { MongoDatabase } from "../../databases/mongodb/open.js";
+import type { Resealed, Resealer } from "../../encryption/reseal.js";
+import { PLACES } from "../../encryption/sealed-rows.js";
+import { collectionsOf } from "../../stores/mongodb/collections.js";
+import type { CellTable } from "./cells.js";
+import { CHECKPOINT_PLACES, resealData, resealMetadata } from "./sql-cells.js";
+
+/** One field of a document, and what it becomes: `set` only where `was` still is. */
+interface FieldChange {
+  readonly was: Document;
+  readonly set: Document;
+}
+
+interface DocumentField {
+  readonly name: string;
+  readonly collection: Collection<Document>;
+  /** Of the document, what is needed. */
+  readonly projection: Document;
+  reseal(document: Document): Resealed<FieldChange> | null;
+}
+
+/** The values of a MongoDB database that are encrypted, or should be. Events are not among them: they are packed, and go by themselves. */
+export async function mongoCells(
+  database: MongoDatabase,
+  resealer: Resealer,
+  keeps: { readonly storage: boolean; readonly checkpoints: boolean },
+): Promise<readonly CellTable[]> {
+  const fields = [
+    ...(keeps.storage ? await storageFields(database, resealer) : []),
+    ...(keeps.checkpoints ? checkpointFields(database, resealer) : []),
+  ];
+  return fields.map((field) => cellsOf(database, field) as CellTable);
+}
+
+async function storageFields(database: MongoDatabase, resealer: Resealer): Promise<readonly DocumentField[]> {
+  const { json, kwargs, item } = resealer;
+  const { assistants, versions, threads, blobs, runs, items } = collectionsOf(database.db);
+  // By their `uid`, which is all that versions know of their assistants. There are as many as somebody has made by hand.
+  const assistantIds = new Map<string, string>();
+  for await (const { _id, uid } of assistants.find({}, { projection: { uid: 1 } })) assistantIds.set(uid, _id);
+
+  const text = (
+    name: string,
+    collection: Named,
+    path: string,
+    reseal: (stored: string, document: Document) => Resealed<string> | null,
+    more: Document = {},
+  ): DocumentField => ({
+    name,
+    collection: rawOf(database, collection),
+    projection: { [path]: 1, ...more },
+    reseal(document) {
+      const stored = path.split(".").reduce<unknown>((value, key) => (value as Document | null)?.[key], document);
+      if (typeof stored !== "string") return null;
+      const resealed = reseal(stored, document);
+      if (resealed === null) return null;
+      const { keyId, next } = resealed;
+      return { keyId, next: next === null ? null : { was: { [path]: stored }, set: { [path]: next } } };
+    },
+  });
+  const at =
+    (placeOf: (id: string) => Place) =>
+    (stored: string, { _id }: Document): Resealed<string> | null =>
+      json(stored, placeOf(String(_id)));
+  const states = ["values", "interrupts", "error"] as const;
+  // A blob is of the thread that names it; which of its fields it is, only the thread knows.
+  const blobFields = new Map<string, (typeof states)[number]>();
+  for await (const thread of threads.find({}, { projection: { values: 1, interrupts: 1, error: 1 } })) {
+    for (const field of states) {
+      const stored = thread[field];
+      if (stored !== null && stored !== undefined && "blob" in stored) blobFields.set(stored.blob, field);
+    }
+  }
+  return [
+    ...(["config", "context"] as const).flatMap((field) => [
+      text(
+        `assistants: ${field}`,
+        assistants,
+        field,
+        at((id) => PLACES.assistant(id, field)),
+      ),
+      text(
+        `assistant versions: ${field}`,
+        versions,
+        field,
+        (stored, { assistant }) => {
+          const assistantId = assistantIds.get(String(assistant));
+          return assistantId === undefined ? null : json(stored, PLACES.assistant(assistantId, field));
+        },
+        { assistant: 1 },
+      ),
+    ]),
+    text(
+      "threads: config",
+      threads,
+      "config",
+      at((id) => PLACES.thread(id, "config")),
+    ),
+    ...states.map((field) =>
+      text(
+        `threads: ${field}`,
+        threads,
+        `${field}.text`,
+        at((id) => PLACES.thread(id, field)),
+      ),
+    ),
+    text(
+      "threads: large values",
+      blobs,
+      "text",
+      (stored, { _id, threadId }) => {
+        const field = blobFields.get(String(_id));
+        return field === undefined ? null : json(stored, PLACES.thread(String(threadId), field));
+      },
+      { threadId: 1 },
+    ),
+    text(
+      "runs: error",
+      runs,
+      "error",
+      at((id) => PLACES.run(id, "error")),
+    ),
+    text("runs: what was sent", runs, "kwargs", (stored, { _id }) => kwargs(stored, String(_id))),
+    text(
+      "items",
+      items,
+      "value",
+      (stored, { namespace, key }) => item(stored, JSON.parse(String(namespace)) as readonly string[], String(key)),
+      { namespace: 1, key: 1 },
+    ),
+  ];
+}
+
+function checkpointFields(database: MongoDatabase, resealer: Resealer): readonly DocumentField[] {
+  const { checkpoints, writes } = checkpointCollections(database.db);
+  const address = { thread_id: 1, checkpoint_ns: 1, checkpoint_id: 1 };
+  const typed = (
+    name: string,
+    collection: Named,
+    field: "checkpoint" | "value",
+    placeOf: (document: Document) => Place,
+    more: Document = {},
+  ): DocumentField => ({
+    name,
+    collection: rawOf(database, collection),
+    projection: { ...address, type: 1, [field]: 1, ...more },
+    reseal(document) {
+      const { type } = document as { readonly type: string };
+      if (type !== "json" && type !== "bytes" && type !== SEALED_TYPE) return null;
+      const stored = bytesOf(document[field] as Buffer | Binary);
+      const encoded: Encoded = type === "json" ? stored.toString("utf8") : stored;
+      const { keyId, next } = resealData(resealer, encoded, placeOf(document));
+      if (next === null) return { keyId, next: null };
+      const isSealed = next instanceof Uint8Array && areSealed(next);
+      const isBytes = next instanceof Uint8Array;
+      const data = isBytes ? Buffer.from(next) : Buffer.from(typeof next === "string" ? next : `[${next.join(",")}]`);
+      const set = { type: isSealed ? SEALED_TYPE : isBytes ? "bytes" : "json", [field]: data };
+      return { keyId, next: { was: { type, [field]: document[field] as unknown }, set } };
+    },
+  });
+  const partsOf = ({ thread_id, checkpoint_ns, checkpoint_id }: Document): [string, string, string] => [
+    String(thread_id),
+    String(checkpoint_ns),
+    String(checkpoint_id),
+  ];
+  return [
+    {
+      name: "checkpoints: metadata",
+      collection: rawOf(database, checkpoints),
+      projection: { ...address, metadata: 1 },
+      reseal(document) {
+        const text = bytesOf(document["metadata"] as Buffer | Binary).toString("utf8");
+        const { keyId, next } = resealMetadata(resealer, text, CHECKPOINT_PLACES.metadata(...partsOf(document)));
+        if (next === null) return { keyId, next: null };
+        const fields = { metadata: Buffer.from(next), metadata_search: searchable(JSON.parse(next) as object) };
+        return { keyId, next: { was: { metadata: document["metadata"] as unknown }, set: fields } };
+      },
+    },
+    typed("checkpoints: values", checkpoints, "checkpoint", (document) =>
+      CHECKPOINT_PLACES.checkpoint(...partsOf(document)),
+    ),
+    typed(
+      "checkpoints: pending writes",
+      writes,
+      "value",
+      (document) => CHECKPOINT_PLACES.write(...partsOf(document), String(document["task_id"]), Number(document["idx"])),
+      { task_id: 1, idx: 1 },
+    ),
+  ];
+}
+
+type Named = Pick<Collection, "collectionName">;
+
+/** A collection whose documents may be anything. */
+function rawOf({ db }: MongoDatabase, { collectionName }: Named): Collection<Document> {
+  return db.collection(collectionName, { promoteBuffers: true });
+}
+
+function bytesOf(value: Buffer | Binary): Buffer {
+  return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer);
+}
+
+function cellsOf({ retrying }: MongoDatabase, field: DocumentField): CellTable<Document, FieldChange> {
+  const { name, collection, projection, reseal } = field;
+  return {
+    name,
+    read: (after, limit) => {
+      const condition = after === null ? {} : { _id: { $gt: after["_id"] as unknown } };
+      return retrying(() =>
+        collection
+          .find(condition as Document, { projection })
+          .sort({ _id: 1 })
+          .limit(limit)
+          .toArray(),
+      );
+    },
+    reseal,
+    async replace(changes) {
+      let replaced = 0;
+      for (const { cell, next } of changes) {
+        const condition = { _id: cell["_id"] as unknown, ...next.was } as Document;
+        const { modifiedCount } = await retrying(() => collection.updateOne(condition, { $set: next.set }));
+        replaced += modifiedCount;
+      }
+      return replaced;
+    },
+  };
+}
