@@ -57,7 +57,7 @@ describe("jwt()", () => {
   it("refuses a token that is expired, early, of another issuer or audience, or that lacks a claim", async () => {
     await issuer.addKey("one");
     const app = await openJwt({ maxAgeSeconds: 600 });
-    const wrong: readonly (readonly [object, number])[] = [
+    const wrong: readonly (readonly [Record<string, unknown>, number])[] = [
       [{ exp: now() - 6 }, 401],
       [{ exp: null }, 401],
       [{ exp: undefined }, 401],
