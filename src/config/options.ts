@@ -147,7 +147,7 @@ export const MIDDLEWARE_ORDERS = ["auth_first", "middleware_first"] as const;
 export type MiddlewareOrder = (typeof MIDDLEWARE_ORDERS)[number];
 
 /** Names of headers; `*` stands for any characters. What is excluded is never taken. */
-export interface HeaderPatternsOptions {
+export interface HeaderSelection {
   readonly includes?: readonly string[] | null | undefined;
   readonly excludes?: readonly string[] | null | undefined;
 }
@@ -171,9 +171,9 @@ export interface HttpOptions {
   /** Ask who calls a route of `app`, too. Default false. */
   readonly enableCustomRouteAuth?: boolean;
   /** Request headers that runs find in their `configurable`. Default none. */
-  readonly configurableHeaders?: HeaderPatternsOptions;
+  readonly configurableHeaders?: HeaderSelection;
   /** Request headers that log lines have. Default none. */
-  readonly loggingHeaders?: HeaderPatternsOptions;
+  readonly loggingHeaders?: HeaderSelection;
   /**
    * How many proxies in front of this server append to `X-Forwarded-For`: by that many entries from its right a client is known by its
    * address. Default 0: the header means nothing.

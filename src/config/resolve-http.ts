@@ -3,7 +3,7 @@ import type { Manifest } from "./langgraph-json-schema.js";
 import {
   type AppOptions,
   type CorsOptions,
-  type HeaderPatternsOptions,
+  type HeaderSelection,
   type MiddlewareOrder,
   ROUTE_GROUPS,
   type RouteGroup,
@@ -61,14 +61,14 @@ export function resolveHttp(params: {
     }),
     app: resolveCustomApp(params),
     configurableHeaders: headerPatterns(
-      pick<HeaderPatternsOptions | null>("http.configurableHeaders", {
+      pick<HeaderSelection | null>("http.configurableHeaders", {
         option: option?.configurableHeaders,
         "langgraph.json": section?.configurable_headers ?? undefined,
         default: null,
       }),
     ),
     loggingHeaders: headerPatterns(
-      pick<HeaderPatternsOptions | null>("http.loggingHeaders", {
+      pick<HeaderSelection | null>("http.loggingHeaders", {
         option: option?.loggingHeaders,
         "langgraph.json": section?.logging_headers ?? undefined,
         default: null,
@@ -113,7 +113,7 @@ function resolveCustomApp(params: Parameters<typeof resolveHttp>[0]): ResolvedCu
   return { source, middlewareOrder, isAuthenticated };
 }
 
-function headerPatterns(given: HeaderPatternsOptions | null): ResolvedHeaderPatterns | null {
+function headerPatterns(given: HeaderSelection | null): ResolvedHeaderPatterns | null {
   return given === null ? null : { includes: given.includes ?? [], excludes: given.excludes ?? [] };
 }
 

@@ -44,7 +44,7 @@ describe("docs/compat.md", () => {
     const served = ROUTES.map(({ method, path }) => `${method.toUpperCase()} ${path}`);
     expect(served.filter((name) => !["yes", "different"].includes(verdictOf("Endpoints", name) ?? ""))).toEqual([]);
     // Served beside the table of routes, by the app itself.
-    const others = ["GET /docs", "GET /openapi.json"];
+    const others = ["GET /docs", "GET /openapi.json", "any path of `http.app`"];
     const claimed = rows.filter(({ table, verdict }) => table === "Endpoints" && verdict !== "no");
     expect(claimed.map(({ name }) => name).filter((name) => ![...served, ...others].includes(name))).toEqual([]);
   });
@@ -85,7 +85,9 @@ describe("docs/compat.md", () => {
   });
 
   it("has a row for every option of createApp, and none too many", () => {
-    const source = readFileSync(new URL("src/config/options.ts", ROOT), "utf8");
+    const source = ["options", "limits-options"]
+      .map((file) => readFileSync(new URL(`src/config/${file}.ts`, ROOT), "utf8"))
+      .join("");
     const optionsOf = (type: string): readonly string[] => {
       const body = new RegExp(`export interface ${type} \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? "";
       return [...body.matchAll(/^  readonly (\w+)\?: (\w+)/gm)].flatMap(([, name = "", of = ""]) => {
