@@ -73,5 +73,6 @@ function textOf(row: object): string {
       if (value instanceof Binary) return Buffer.from(value.buffer).toString("latin1");
       return typeof value === "string" ? value : JSON.stringify(value);
     })
-    .join(" ");
+    .join(" ")
+    .replaceAll("\n", " ");
 }
