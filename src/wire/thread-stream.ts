@@ -11,11 +11,17 @@ const MODES = ["run_modes", "lifecycle", "state_update"] as const;
 export type ThreadStreamMode = (typeof MODES)[number];
 
 /** OpenAPI and both SDKs name it differently. */
-export const threadStreamQuery = z.object({ stream_mode: queryStrings, stream_modes: queryStrings }).partial();
+export const threadStreamQuery = z
+  .object({ stream_mode: queryStrings, stream_modes: queryStrings, last_event_id: z.string() })
+  .partial();
 
-/** @param lastEventId `-` is the beginning, otherwise strictly after it; none: from now on */
-export function decodeThreadStream(query: Query, lastEventId: string | undefined) {
+/**
+ * @param header `Last-Event-ID`; it wins over the query, which is for clients that cannot send headers. `-` is the beginning,
+ * otherwise strictly after it; none: from now on
+ */
+export function decodeThreadStream(query: Query, header: string | undefined) {
   const sent = decode(threadStreamQuery, query);
+  const lastEventId = header ?? sent.last_event_id;
   const names = [...(sent.stream_mode ?? []), ...(sent.stream_modes ?? [])];
   const modes = names.map((name) => {
     const mode = MODES.find((known) => known === name);
