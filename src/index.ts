@@ -6,12 +6,25 @@ export type { JwtOptions } from "./auth/jwt-options.js";
 export type { ApiKeyAdmin, ApiKeyRequest, ListedApiKey } from "./auth/api-key-admin.js";
 export type {
   AppOptions,
+  AuthOptions,
   CorsOptions,
   HttpOptions,
   LogLevel,
   StreamingOptions,
   WorkerOptions,
 } from "./config/options.js";
+export {
+  ANONYMOUS,
+  authFactory,
+  AuthRefusal,
+  SERVER,
+  type AccessFilter,
+  type AuthDeps,
+  type AuthFactory,
+  type Authorizer,
+  type AuthProvider,
+  type Caller,
+} from "./core/auth.js";
 export { HeddleError, isHeddleError, type ErrorCode } from "./core/errors.js";
 export type { Driver, DriverContext } from "./core/driver.js";
 export type { StorageDrivers } from "./open-storage.js";

@@ -71,12 +71,14 @@ describe("auth of langgraph.json", { timeout: 60_000 }, () => {
 
   it("lets Studio into heddle dev alone, on this machine alone, and not when it is disabled", async () => {
     const studio = { "x-auth-scheme": "langsmith" };
-    const dev = start("dev", project());
-    expect(await search((await dev.entry(/^listening$/)).url, studio)).toBe(200);
-    const closed = start("dev", project({ disable_studio_auth: true }));
-    expect(await search((await closed.entry(/^listening$/)).url, studio)).toBe(401);
-    const open = start("dev", project(), "--host", "0.0.0.0");
-    expect(await search((await open.entry(/^listening$/)).url, studio)).toBe(401);
+    for (const [expected, auth, flags] of [
+      [200, {}, []],
+      [401, { disable_studio_auth: true }, []],
+      [401, {}, ["--host", "0.0.0.0"]],
+    ] as const) {
+      const { url } = await start("dev", project(auth), ...flags).entry(/^listening$/);
+      expect([auth, flags, await search(url, studio)]).toEqual([auth, flags, expected]);
+    }
   });
 
   it("is loaded again by heddle dev when its sources change, and stays when they are wrong", async () => {

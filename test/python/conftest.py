@@ -20,15 +20,16 @@ START_TIMEOUT_S = 60
 class Server:
     """One `heddle serve` on a free port, with the sample graphs."""
 
-    def __init__(self, storage: str) -> None:
+    def __init__(self, storage: str, variables: dict[str, str] | None = None) -> None:
         self.storage = storage
+        self.variables = variables or {}
         self.lines: list[str] = []
         self.start()
 
     def start(self) -> None:
         node = ROOT / "node_modules/.bin/node"
         # Only what a shell would have: no variable of the machine (LANGSMITH_*, DATABASE_URI, …) may change the server.
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "NO_COLOR": "1"}
+        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "NO_COLOR": "1"} | self.variables
         self.process = subprocess.Popen(
             [node, ROOT / "dist/cli/main.js", "serve", "--config", ROOT / "langgraph.json"]
             + ["--host", "127.0.0.1", "--port", "0", "--storage", self.storage, "--no-browser"],
