@@ -1,5 +1,8 @@
+import { apiKey } from "./auth/api-key.js";
 import { withCallerCache } from "./auth/caller-cache.js";
 import { isLanggraphAuth, openLanggraphAuth } from "./auth/langgraph-auth.js";
+import { jwt } from "./auth/jwt.js";
+import type { JwtOptions } from "./auth/jwt-options.js";
 import { withStudio } from "./auth/studio.js";
 import type { ResolvedAuth } from "./config/resolved-config.js";
 import type { AuthDeps, AuthProvider } from "./core/auth.js";
@@ -27,6 +30,11 @@ export async function openAuth(auth: ResolvedAuth | null, options: OpenAuthOptio
   const { source } = auth;
   if (source.kind === "value") {
     return closable(await openProvider(auth, source.value, "auth", options));
+  }
+  if (source.kind === "ready-made") {
+    // Its shape was checked; what is in it, apiKey() and jwt() judge.
+    const factory = source.method === "apiKey" ? apiKey(source.options) : jwt(source.options as unknown as JwtOptions);
+    return closable(await openProvider(auth, factory, "auth", options));
   }
   return openFile(auth, source, options);
 }

@@ -97,6 +97,7 @@ function describeCheckpointer({ checkpointer }: ResolvedConfig): string {
 
 function describeAuth({ auth }: ResolvedConfig): string {
   if (auth === null) return "nobody is asked";
+  if (auth.source.kind === "ready-made") return `${auth.source.method}()`;
   return auth.source.kind === "file" ? auth.source.path : "an object of your own";
 }
 

@@ -40,6 +40,8 @@ export const LANGGRAPH_JSON_KEYS: readonly LanggraphJsonKey[] = [
   honoured("limits", "Heddle's own: what one client may ask for (docs/guides/limits.md)"),
   honoured("audit", "Heddle's own: `{file, required}`, a line per operation (docs/guides/audit-log.md)"),
   honoured("auth.path", "`file:export`: the SDK's `Auth` object, or one of Heddle's own ways to authenticate"),
+  honoured("auth.api_key", "ours: keys of `heddle keys create`; the options of `apiKey()` in snake case"),
+  honoured("auth.jwt", "ours: signed tokens; the options of `jwt()` in snake case, `issuer` and `audience` at least"),
   honoured("auth.disable_studio_auth", "Studio is let in by `heddle dev` alone, and not at all with `true`"),
   honoured("auth.cache", "`cache_keys` names headers; `ttl_seconds` defaults to 60, `max_size` to 1,000"),
   honoured("auth.openapi", "`securitySchemes`, `security` and `paths` are merged into `/openapi.json`"),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { AUTH_METHODS, readyMadeSections } from "./ready-made-auth.js";
 import { auditSection, headerPatterns, limitsSection } from "./limits-schema.js";
 
 /** The rule that {@link isBasePath} checks, as a sentence. */
@@ -51,21 +52,27 @@ const httpSection = z.object({
   mount_prefix: z.string().refine(isBasePath, BASE_PATH_RULE).optional(),
 });
 
-/** `auth` (docs/wire/langgraph-api.md §5.1). */
-const authSection = z.object({
-  path: z.string().min(1).optional(),
-  disable_studio_auth: z.boolean().optional(),
-  cache: z
-    .object({
-      cache_keys: z
-        .array(z.string().regex(HEADER_NAME, HEADER_RULE))
-        .min(1, "must name the headers that decide who asks"),
-      ttl_seconds: z.number().positive().max(86_400).optional(),
-      max_size: z.number().int().min(1).max(1_000_000).optional(),
-    })
-    .optional(),
-  openapi: authOpenapi.optional(),
-});
+/** `auth` (docs/wire/langgraph-api.md §5.1), with ways of ours beside `path`. */
+const authSection = z
+  .object({
+    path: z.string().min(1).optional(),
+    ...readyMadeSections,
+    disable_studio_auth: z.boolean().optional(),
+    cache: z
+      .object({
+        cache_keys: z
+          .array(z.string().regex(HEADER_NAME, HEADER_RULE))
+          .min(1, "must name the headers that decide who asks"),
+        ttl_seconds: z.number().positive().max(86_400).optional(),
+        max_size: z.number().int().min(1).max(1_000_000).optional(),
+      })
+      .optional(),
+    openapi: authOpenapi.optional(),
+  })
+  .refine(
+    (auth) => AUTH_METHODS.filter((method) => auth[method] !== undefined).length <= 1,
+    `must have one of ${AUTH_METHODS.join(", ")}`,
+  );
 
 const graphFile = z
   .string()

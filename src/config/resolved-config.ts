@@ -2,6 +2,7 @@ import type { RunConfig } from "../core/assistant.js";
 import type { EncryptionKeySource } from "../core/cipher.js";
 import type { JsonValue } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
+import type { ReadyMadeAuth } from "./ready-made-auth.js";
 import type { AuditSink } from "./limits-options.js";
 import type {
   AuthOpenapi,
@@ -123,7 +124,8 @@ export interface ResolvedAuth {
     /** The SDK's `Auth`, or an `AuthFactory`. */
     | { readonly kind: "value"; readonly value: object }
     /** `path` is `file:export` relative to `cwd`; the export defaults to `default`. */
-    | { readonly kind: "file"; readonly path: string; readonly cwd: string };
+    | { readonly kind: "file"; readonly path: string; readonly cwd: string }
+    | ({ readonly kind: "ready-made" } & ReadyMadeAuth);
   readonly disableStudioAuth: boolean;
   /** `null`: ask for each request. Names are lower case. */
   readonly cache: { readonly headers: readonly string[]; readonly ttlMs: number; readonly maxEntries: number } | null;

@@ -140,6 +140,35 @@ describe("the table of langgraph.json's keys", () => {
     ],
     "http.mount_prefix": ["/api/", { http: { basePath: "/api" } }],
     "auth.path": ["./auth.ts:auth", { auth: { source: { kind: "file", path: "./auth.ts:auth" }, cache: null } }],
+    "auth.api_key": [
+      { owner_key: null, tenant_key: "org", cache_ms: 5, roles: { my_role: ["*"] } },
+      {
+        auth: {
+          source: {
+            kind: "ready-made",
+            method: "apiKey",
+            options: { ownerKey: null, tenantKey: "org", cacheMs: 5, roles: { my_role: ["*"] } },
+          },
+        },
+      },
+    ],
+    "auth.jwt": [
+      { issuer: "https://i", audience: ["a"], jwks_uri: "https://i/k", metadata_claims: { my_team: "team_id" } },
+      {
+        auth: {
+          source: {
+            kind: "ready-made",
+            method: "jwt",
+            options: {
+              issuer: "https://i",
+              audience: ["a"],
+              jwksUri: "https://i/k",
+              metadataClaims: { my_team: "team_id" },
+            },
+          },
+        },
+      },
+    ],
     auth: [
       {
         path: "./auth.ts:auth",
@@ -190,11 +219,27 @@ describe("the table of langgraph.json's keys", () => {
   };
 
   it.each(keys("honoured"))("%s is honoured", async (key) => {
-    // Other keys of auth mean nothing without its path.
-    const name = key.startsWith("auth.") && key !== "auth.path" ? "auth" : key;
+    // Other keys of auth mean nothing without a way to authenticate.
+    const name = key.startsWith("auth.") && !(key in effects) ? "auth" : key;
     const [value, effect] = effects[name] ?? [];
     expect(effect, `a case for ${key}`).toBeDefined();
     await expect(withKey(name, value)).resolves.toMatchObject(effect ?? {});
+  });
+
+  it("takes one way to authenticate, and names what is wrong with it", async () => {
+    const jwt = { issuer: "https://i", audience: "a" };
+    const wrong: readonly (readonly [object, string])[] = [
+      [{ path: "./a.ts", jwt }, "auth"],
+      [{ api_key: {}, jwt }, "auth"],
+      [{ jwt: { audience: "a" } }, "auth.jwt.issuer"],
+      [{ jwt: { ...jwt, isuer: "x" } }, 'auth.jwt: Unrecognized key: "isuer"'],
+      [{ api_key: { cache_ms: "1" } }, "auth.api_key.cache_ms"],
+    ];
+    for (const [auth, field] of wrong) {
+      const error = await withKey("auth", auth).catch((caught: unknown) => caught);
+      if (!isHeddleError(error)) throw error;
+      expect([error.code, error.message.includes(field)], error.message).toEqual(["CONFIG_INVALID", true]);
+    }
   });
 
   it("refuses another loader by name", async () => {
