@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
-import { processEnvironment, readEnv } from "./env.js";
-import { parseManifest } from "./langgraph-json.js";
+import { type EnvSettings, processEnvironment, readEnv } from "./env.js";
+import { type ManifestFile, parseManifest } from "./langgraph-json.js";
 import { checkOptions } from "./options-schema.js";
 import type { AppOptions, CliFlags, Role } from "./options.js";
 import { type ConfigProblem, configError } from "./problem.js";
@@ -59,6 +59,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
   checkNodeVersion(manifest, process.versions.node, warnings);
 
   const { pick, origins } = createSettingPicker();
+  const ofManifest = limitsOfManifest(manifest.limits);
   const storageUri = pick("storage", {
     option: options.storage,
     flag: flags?.storage,
@@ -102,15 +103,12 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     database: resolveDatabase({ pick, options, env, storage, problems, warnings }),
     role,
     allowEphemeral: pick("allowEphemeral", { option: options.allowEphemeral, default: false }),
-    worker: resolveWorker({
-      ...{ pick, options, env, flags, role, problems, warnings },
-      ofManifest: limitsOfManifest(manifest.limits),
-    }),
+    worker: resolveWorker({ pick, options, env, flags, role, problems, warnings, ofManifest }),
     auth: resolveAuth({ pick, options, manifest, cwd, rootDir, warnings }),
     http: resolveHttp({ pick, options, env, manifest, cwd, rootDir, warnings }),
     limits: resolveLimits({ pick, options, manifest, problems }),
     audit: resolveAudit({ pick, options, env, manifest, cwd, rootDir }),
-    streaming: resolveStreaming(pick, options, limitsOfManifest(manifest.limits)),
+    streaming: resolveStreaming(pick, options, ofManifest),
     ui: resolveUi({ pick, options, manifest, cwd, rootDir }),
     listen: {
       host: pick("host", { flag: flags?.host, environment: env.host, default: "127.0.0.1" }),
@@ -131,6 +129,22 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     warnings,
     origins,
   };
+  judgeWhole(resolved, { file, env, problems, warnings });
+  if (problems.length > 0) throw configError(problems);
+  return freeze(resolved);
+}
+
+/** What only shows when everything is decided. */
+function judgeWhole(
+  resolved: ResolvedConfig,
+  found: {
+    readonly file: ManifestFile | null;
+    readonly env: EnvSettings;
+    readonly problems: ConfigProblem[];
+    readonly warnings: string[];
+  },
+): void {
+  const { file, env, problems, warnings } = found;
   if (Object.keys(resolved.graphs).length === 0 && problems.length === 0) {
     const message = "no graph is named. Pass createApp({ graphs: { agent } }), or name them in langgraph.json";
     problems.push({
@@ -145,8 +159,6 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
   }
   const splitBrain = guardSplitBrain(resolved);
   if (splitBrain !== null) problems.push(splitBrain);
-  if (problems.length > 0) throw configError(problems);
-  return freeze(resolved);
 }
 
 /** Freeze what is ours: not graphs, savers and loggers, and not what users own. */

@@ -55,7 +55,7 @@ const BACKSLASH = 92;
 export function isDeeper(text: string, maxDepth: number): boolean {
   let depth = 0;
   for (let i = 0; i < text.length; i += 1) {
-    const code = text.charCodeAt(i);
+    const code = text.codePointAt(i) ?? 0;
     if (code === QUOTE) {
       i = endOfString(text, i);
       // `[` and `{`, which differ in one bit; so do `]` and `}`.
@@ -71,7 +71,7 @@ export function isDeeper(text: string, maxDepth: number): boolean {
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;
-    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
+    while (text.codePointAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;
     if (backslashes % 2 === 0) return end;
   }
   return text.length;

@@ -35,7 +35,9 @@ export function createHttpApp(given: HttpDeps): Hono {
       : { ...given, authenticate: (request) => known.get(request) ?? given.authenticate(request) };
   if (customApp !== null) {
     addCustomApp(mounted, customApp, {
-      ...{ deps, cors, own: publicity(routes, settings.basePath) },
+      deps,
+      cors,
+      own: publicity(routes, settings.basePath),
       remember: (request, caller) => void known.set(request, caller),
     });
     app.onError(customErrorHandler(customApp, deps));

@@ -56,7 +56,7 @@ export function addCustomApp(
       to,
       app.routes.filter((entry) => kindOf(entry) !== "everywhere"),
     );
-    to.use("*", (context, next) => {
+    to.use("*", (context: Context, next) => {
       const { method, path } = context.req;
       const isOwn = own.isPublic(method, path) === false && !isCustom(method, path);
       return isOwn || (isAuthenticated && isCustom(method, path)) ? gate.authenticate(context, next) : next();
@@ -83,7 +83,8 @@ export function addCustomApp(
 
 /** Answers what the app's code throws: as it says itself, or like every other fault of the server. */
 export function customErrorHandler({ app }: CustomApp, { logger }: Pick<HttpDeps, "logger">) {
-  const own = (app as unknown as { readonly errorHandler: Parameters<Hono["onError"]>[0] }).errorHandler;
+  type ErrorHandler = (error: Error, context: Context) => Response | Promise<Response>;
+  const own = (app as unknown as { readonly errorHandler: ErrorHandler }).errorHandler;
   const isOwn = own !== defaultErrorHandler(app);
   return (error: Error, context: Context): Response | Promise<Response> => {
     if (isOwn) return own(error, context);

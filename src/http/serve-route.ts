@@ -23,6 +23,7 @@ const NO_HEADERS: Readonly<Record<string, string>> = {};
  */
 export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
   const { logger, settings, guard } = deps;
+  const { loggingHeaders = null } = settings;
   const isPublic = route.isPublic === true;
   const guardedRoute = {
     route: `${route.method.toUpperCase()} ${route.path}`,
@@ -54,7 +55,13 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
       const params = context.req.param() as Readonly<Record<string, string>>;
       if (wantsSocket) refuseOtherOrigin(request, cors);
       const exchange = new Exchange({
-        ...{ request, requestId, caller, params, headers, limits: settings, guarded },
+        request,
+        requestId,
+        caller,
+        params,
+        headers,
+        limits: settings,
+        guarded,
         ...(wantsSocket && { upgrade: (handler) => upgrade(context, releasing(handler, guarded)) }),
       });
       response = await (guarded === null
@@ -74,7 +81,7 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
         path: context.req.path,
         status: response.status,
         durationMs: Math.round((performance.now() - startedAtMs) * 10) / 10,
-        ...(settings.loggingHeaders != null && { headers: settings.loggingHeaders(request.headers) }),
+        ...(loggingHeaders !== null && { headers: loggingHeaders(request.headers) }),
       },
       "request",
     );

@@ -154,7 +154,7 @@ class CallerQueues {
   }
 
   async #sweep(): Promise<void> {
-    for (const [key, queue] of [...this.#byCaller]) {
+    for (const [key, queue] of this.#byCaller) {
       // A storage that is away now is asked the next time.
       await this.#forgetStarted(queue).catch(() => {});
       this.#forgetEmpty(key, queue);

@@ -256,7 +256,7 @@ describe("runs that wait", () => {
     const started = await ann("POST", "/runs", slow(10_000));
     const start = { thread_id: started.body["thread_id"] as string, run_id: started.body["run_id"] as string };
     const waiting = await Promise.all(Array.from({ length: 6 }, () => ann("POST", "/runs", slow(10_000))));
-    expect(waiting.map(({ status }) => status).toSorted()).toEqual([200, 200, 429, 429, 429, 429]);
+    expect(waiting.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([200, 200, 429, 429, 429, 429]);
     expect(waiting.find(({ status }) => status === 429)?.body).toEqual({
       detail: "Too many of your runs are waiting: at most 2 (limits.queuedRunsPerCaller)",
     });

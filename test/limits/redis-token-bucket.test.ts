@@ -39,7 +39,9 @@ describe.skipIf(!hasRedis())("token buckets in Redis", () => {
     const prefix = new URL(uri).searchParams.get("prefix") as string;
     const rate = { perSecond: 20, burst: 5 };
     const [one, two] = [await buckets(uri, rate), await buckets(uri, rate)];
-    const taken = await Promise.all(Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? one : two).take("id:ann")));
+    const taken = await Promise.all(
+      Array.from({ length: 12 }, async (_, i) => (i % 2 === 0 ? one : two).take("id:ann")),
+    );
     const admitted = taken.filter((admission) => admission.admitted).length;
     expect(admitted).toBeGreaterThanOrEqual(5);
     expect(admitted).toBeLessThanOrEqual(7);

@@ -109,11 +109,17 @@ export function codeOfCommand(error: unknown): ErrorCode {
   return error instanceof CommandRefused ? "INVALID_REQUEST" : codeOf(error);
 }
 
-const SUBSCRIPTIONS = ["subscription.subscribe", "subscription.unsubscribe", "subscription.reconnect"];
+/** Every command of the protocol. */
+export const COMMANDS: ReadonlySet<string> = new Set([
+  ...Object.keys(HANDLERS),
+  "subscription.subscribe",
+  "subscription.unsubscribe",
+  "subscription.reconnect",
+]);
 
 /** What a client calls its command goes nowhere but into an error frame. */
 function nameOf(method: string): string {
-  return Object.hasOwn(HANDLERS, method) || SUBSCRIPTIONS.includes(method) ? method : "unknown";
+  return COMMANDS.has(method) ? method : "unknown";
 }
 
 function handlerOf(method: string): Handler {
