@@ -40,6 +40,7 @@ export function plainer(names: readonly string[]): () => (text: string) => strin
     return (text) => {
       const plain = text
         .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|\b[\da-f]{32}\b/g, numbered)
+        .replaceAll(/("subscription_id":"[^".]+\.)\w+/g, "$1<random>")
         .replaceAll(/hdt_[\w-]{43}/g, "<ticket>")
         .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")
         .replaceAll(/\b1\d{12}\b/g, "<ms>")

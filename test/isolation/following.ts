@@ -7,26 +7,31 @@ export function following(stream: OpenAnswer, plain: (text: string) => string) {
   return { status: stream.status, text: plain(stream.text()), isOver: stream.isOver() };
 }
 
-/** A thread of the owner that has run, and runs once more while others follow it. */
+/** A thread of the owner that has run, and runs once more and is deleted while others follow it. */
 export async function activeOwner(owner: User, { assistantId }: Ids) {
   const threadId = v7();
   await owner.json("POST", "/threads", { thread_id: threadId });
   const run = { assistant_id: assistantId, input: { messages: [{ role: "user", content: "hi", id: "m1" }] } };
   await owner.json("POST", `/threads/${threadId}/runs/wait`, run);
   return {
-    busyThread: threadId,
-    /** Runs, and resolves when a follower who may see it has been told. */
+    threadId,
+    /** Runs, and goes: resolves when a follower who may see it has been told of both. */
     async goOn(): Promise<void> {
       const told = await owner.open("POST", {
         path: `/threads/${threadId}/stream/events`,
         body: { channels: ["lifecycle", "values"] },
       });
       await owner.json("POST", `/threads/${threadId}/runs/wait`, run);
-      for (let tries = 0; !told.text().includes('"event":"completed"'); tries += 1) {
-        if (tries > 1_000) throw new Error(`the owner is told nothing: ${told.text()}`);
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      told.close();
+      await until(() => told.text().includes('"event":"completed"'), "the end of the run");
+      await owner.json("DELETE", `/threads/${threadId}`);
+      await until(told.isOver, "the end of the thread");
     },
   };
+}
+
+async function until(isDone: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; !isDone(); tries += 1) {
+    if (tries > 1_000) throw new Error(`the owner is not told of ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
 }
