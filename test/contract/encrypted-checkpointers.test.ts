@@ -43,11 +43,14 @@ const NOT_OURS = /only store channel_values that have changed|migrate pending se
 
 // LangChain's suite (@langchain/langgraph-checkpoint-validation 1.1.1) takes vitest's functions from the global scope.
 const { describe, it, expect, beforeAll, beforeEach, afterEach, afterAll } = vitest;
-const own = (title: string, ...rest: [() => void]): unknown => (NOT_OURS.test(title) ? undefined : it(title, ...rest));
+const own = new Proxy(it, {
+  apply: (target, self, parameters: [string, () => void]) =>
+    NOT_OURS.test(parameters[0]) ? undefined : (Reflect.apply(target, self, parameters) as unknown),
+});
 Object.assign(globalThis, {
   describe,
-  it: Object.assign(own, it),
-  test: Object.assign(own, it),
+  it: own,
+  test: own,
   expect,
   beforeAll,
   beforeEach,

@@ -30,6 +30,7 @@ const clearItemFields = [
   "x",
   "y",
   "z",
+  "o",
 ];
 
 /** What cannot be searched where the values of threads are encrypted; that it is refused is tested in test/unit/encryption. */

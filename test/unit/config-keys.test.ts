@@ -139,6 +139,10 @@ describe("the table of langgraph.json's keys", () => {
       { audit: { kind: "file", path: expect.stringMatching(/heddle-keys-.*audit\.log$/) as string, required: true } },
     ],
     "http.mount_prefix": ["/api/", { http: { basePath: "/api" } }],
+    "encryption.path": [
+      "./keys.ts:keys",
+      { encryption: { from: { kind: "module", path: "./keys.ts:keys" }, strict: false, clearItemFields: [] } },
+    ],
     "auth.path": ["./auth.ts:auth", { auth: { source: { kind: "file", path: "./auth.ts:auth" }, cache: null } }],
     "auth.api_key": [
       { owner_key: null, tenant_key: "org", cache_ms: 5, roles: { my_role: ["*"] } },
