@@ -67,7 +67,9 @@ function operationOf(
   const isAsked = auth !== null && route.isPublic !== true;
   const ofBody = route.body === undefined ? [] : [400, 413];
   const ofCaller = isAsked ? [401, 403] : [];
-  for (const status of [...ofBody, ...ofCaller, ...(route.errors ?? []), 422, 500]) responses[status] = ERROR_REF;
+  const ofLimits = route.isPublic === true ? [414, 431] : [414, 429, 431];
+  for (const status of [...ofBody, ...ofCaller, ...ofLimits, ...(route.errors ?? []), 422, 500])
+    responses[status] = ERROR_REF;
   for (const { status, description, schema } of route.refusals ?? []) {
     const either = [{ $ref: "#/components/schemas/Error" }, schemaOf(schema, schemas)];
     responses[status] = { description, content: { [JSON_CONTENT]: { schema: { anyOf: either } } } };

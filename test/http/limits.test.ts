@@ -1,5 +1,6 @@
 import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { Client } from "@langchain/langgraph-sdk";
+import { Hono } from "hono";
 import { WebSocket } from "ws";
 import { v7 } from "uuid";
 import { afterEach, describe, expect, test } from "vitest";
@@ -27,6 +28,33 @@ async function listening(app: HttpApp): Promise<string> {
   const listener = await listen(app, { port: 0 });
   closers.push(() => listener.close({ graceMs: 0 }));
   return listener.url;
+}
+
+async function socketOf(url: string, threadId: string) {
+  const socket = new WebSocket(`${url.replace("http", "ws")}/threads/${threadId}/stream/events`);
+  closers.push(async () => socket.terminate());
+  const closed = new Promise<number>((resolve) => socket.once("close", (code: number) => resolve(code)));
+  const waiting: ((frame: Record<string, unknown>) => void)[] = [];
+  const frames: Record<string, unknown>[] = [];
+  socket.on("message", (data: Buffer) => {
+    const frame = JSON.parse(data.toString()) as Record<string, unknown>;
+    if (frame["type"] === "event") return;
+    const next = waiting.shift();
+    if (next === undefined) frames.push(frame);
+    else next(frame);
+  });
+  await Promise.race([new Promise((resolve) => socket.once("open", resolve)), closed]);
+  let id = 0;
+  const send = (method: string, params: object) => {
+    id += 1;
+    socket.send(JSON.stringify({ id, method, params }));
+    return new Promise<Record<string, unknown>>((resolve) => {
+      const frame = frames.shift();
+      if (frame === undefined) waiting.push(resolve);
+      else resolve(frame);
+    });
+  };
+  return { socket, send, closed };
 }
 
 const slow = (ms: number, steps = 1) => ({ assistant_id: "slow", input: { ms, steps } });
@@ -133,33 +161,6 @@ describe("streams per caller", () => {
 });
 
 describe("WebSockets", () => {
-  async function socketOf(url: string, threadId: string) {
-    const socket = new WebSocket(`${url.replace("http", "ws")}/threads/${threadId}/stream/events`);
-    closers.push(async () => socket.terminate());
-    const closed = new Promise<number>((resolve) => socket.once("close", (code: number) => resolve(code)));
-    const waiting: ((frame: Record<string, unknown>) => void)[] = [];
-    const frames: Record<string, unknown>[] = [];
-    socket.on("message", (data: Buffer) => {
-      const frame = JSON.parse(data.toString()) as Record<string, unknown>;
-      if (frame["type"] === "event") return;
-      const next = waiting.shift();
-      if (next === undefined) frames.push(frame);
-      else next(frame);
-    });
-    await Promise.race([new Promise((resolve) => socket.once("open", resolve)), closed]);
-    let id = 0;
-    const send = (method: string, params: object) => {
-      id += 1;
-      socket.send(JSON.stringify({ id, method, params }));
-      return new Promise<Record<string, unknown>>((resolve) => {
-        const frame = frames.shift();
-        if (frame === undefined) waiting.push(resolve);
-        else resolve(frame);
-      });
-    };
-    return { socket, send, closed };
-  }
-
   test("each command counts as a request", async () => {
     const app = await openHttpApp({ limits: { requestsPerCaller: { perSecond: 0.1, burst: 4 } } });
     const url = await listening(app);
@@ -323,5 +324,22 @@ describe("headers of requests", () => {
     const plain = await openHttpApp();
     await plain.request("POST", "/threads/search", {}, { headers });
     expect(plain.log.find(({ fields }) => fields["path"] === "/threads/search")?.fields).not.toHaveProperty("headers");
+  });
+});
+
+describe("a WebSocket behind a custom app's middleware", () => {
+  test("is opened, answered and closed as without it", async () => {
+    const around = new Hono().use(async (context, next) => {
+      await next();
+      context.header("x-custom", "around");
+    });
+    const app = await openHttpApp({ http: { app: around }, limits: { streamsPerCaller: 1 } });
+    const url = await listening(app);
+    for (let i = 0; i < 2; i += 1) {
+      const { send, socket, closed } = await socketOf(url, v7());
+      expect(await send("agent.getTree", {})).toMatchObject({ error: "no_such_run" });
+      socket.close();
+      await closed;
+    }
   });
 });

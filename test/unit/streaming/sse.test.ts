@@ -284,3 +284,38 @@ describe("around sseStream", () => {
     ).toEqual(["start", "now", "now", "now", { afterSeq: 0 }, { afterSeq: 41 }, "now", "now", "now", "now", "now"]);
   });
 });
+
+describe("a client that takes nothing any more", () => {
+  it("gives its cursor up after stalledMs, and counts as gone; one that waits for events does not", async () => {
+    let left = 0;
+    const { clock, append, body, cursor } = await stream({
+      heartbeatMs: 1_000,
+      stalledMs: 3_000,
+      onCancel: () => void (left += 1),
+    });
+    let closed = 0;
+    const close = cursor.close.bind(cursor);
+    cursor.close = () => {
+      closed += 1;
+      close();
+    };
+    const reader = body.getReader();
+    append(event("values", 1));
+    expect(text(await reader.read())).toContain("data: 1");
+    // It asks for more, and there is nothing for long: heartbeats.
+    for (let i = 0; i < 5; i += 1) {
+      const beat = reader.read();
+      await turn();
+      clock.advance(1_000);
+      expect(text(await beat)).toMatch(/^:/);
+    }
+    expect([left, closed]).toEqual([0, 0]);
+    // It asks for no more.
+    for (let i = 0; i < 4; i += 1) {
+      clock.advance(1_000);
+      await turn();
+    }
+    expect([left, closed]).toEqual([1, 1]);
+    await expect(reader.read()).rejects.toThrow("takes nothing any more");
+  });
+});
