@@ -46,7 +46,9 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
     ["http.configurableHeaders", describePatterns(http.configurableHeaders)],
     ["http.loggingHeaders", describePatterns(http.loggingHeaders)],
     ["http.trustedProxyHops", http.trustedProxyHops],
-    ...Object.entries(config.limits).map(([key, value]) => [`limits.${key}`, describeLimit(value)] as const),
+    ...Object.entries<ResolvedLimits[keyof ResolvedLimits]>({ ...config.limits }).map(
+      ([key, value]) => [`limits.${key}`, describeLimit(value)] as const,
+    ),
     ["audit", describeAudit(config)],
     ["auth", describeAuth(config)],
     ...Object.entries(streaming).map(([key, value]) => [`streaming.${key}`, value] as const),

@@ -181,7 +181,7 @@ function hasHandlerCache(value: unknown): boolean {
 }
 
 /** By its shape: the user's project may carry another copy of Hono. */
-export function isHonoApp(value: unknown): boolean {
+function isHonoApp(value: unknown): boolean {
   return hasMethods(value, ["fetch", "route", "use"]) && Array.isArray((value as { readonly routes?: unknown }).routes);
 }
 

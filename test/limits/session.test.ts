@@ -34,7 +34,7 @@ test("limits, audit log and custom app of a langgraph.json hold for heddle serve
   const options = { env: { HOST: "127.0.0.1", PORT: "0" }, storage: "memory:" };
   const config = await resolveConfig({ flags: { config: dir }, options });
   const logger = { debug() {}, info() {}, warn() {}, error() {} };
-  session = await openSession({ config, logger, watch: false });
+  session = await openSession({ config, logger, watch: false, studio: false });
   const { url } = session;
   expect(await (await fetch(`${url}/mine`)).text()).toBe("mine");
   const search = () => fetch(`${url}/threads/search`, { method: "POST", body: "{}" });
