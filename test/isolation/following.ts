@@ -8,8 +8,7 @@ export function following(stream: OpenAnswer, plain: (text: string) => string) {
 }
 
 /** A thread of the owner that has run, and runs once more and is deleted while others follow it. */
-export async function activeOwner(owner: User, { assistantId }: Ids) {
-  const threadId = v7();
+export async function activeOwner(owner: User, { assistantId }: Pick<Ids, "assistantId">, threadId = v7()) {
   await owner.json("POST", "/threads", { thread_id: threadId });
   const run = { assistant_id: assistantId, input: { messages: [{ role: "user", content: "hi", id: "m1" }] } };
   await owner.json("POST", `/threads/${threadId}/runs/wait`, run);
