@@ -135,6 +135,8 @@ function checked(operation: PutOperation): PutOperation {
   const { namespace, key, value } = operation;
   validateNamespace(namespace, { allowReservedRoot: true });
   if (typeof key !== "string") throw invalid(`the key must be a string, not ${typeof key}`, namespace);
+  // SQLite holds half a surrogate pair as U+FFFD: two keys would be one.
+  if (!key.isWellFormed()) throw invalid("the key is no well-formed Unicode: it has half a surrogate pair", namespace);
   if (value !== null && (typeof value !== "object" || Array.isArray(value))) {
     throw invalid(`the value must be an object, not ${Array.isArray(value) ? "an array" : typeof value}`, namespace);
   }

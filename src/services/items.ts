@@ -20,6 +20,7 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       const { access, value: granted } = await authorize(caller, "store", "put", { ...request });
       const { namespace, key, value } = granted;
       requireNamespace(namespace);
+      requireKey(key);
       const outcome = await items.put({ namespace, key, value, access });
       if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
       if (outcome.kind === "forbidden") throw notAuthorized();
@@ -44,6 +45,7 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       const { namespace, key } = value;
       // No item has an empty namespace (§2.10.3 lets a client leave it out): nothing to delete, and nothing wrong.
       if (namespace.length > 0) requireNamespace(namespace);
+      requireKey(key);
       const outcome = await items.delete({ namespace, key, access });
       if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
       // What is missing can be judged by its place only (§7.6).
@@ -107,6 +109,12 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
 
 function notAuthorized(): HeddleError {
   return new HeddleError("FORBIDDEN", { message: "Not authorized" });
+}
+
+/** SQLite holds half a surrogate pair as U+FFFD: two keys would be one. */
+function requireKey(key: string): void {
+  if (key.isWellFormed()) return;
+  throw new HeddleError("ITEM_INVALID", { message: "key: is no well-formed Unicode: it has half a surrogate pair" });
 }
 
 function requireNamespace(namespace: readonly string[]): void {

@@ -57,7 +57,8 @@ export function draftRun(params: {
   const { caller, assistant, request, stateless } = params;
   const assistantConfig = withoutCaller(assistant.config);
   const mirrored = mirrorContext(withoutCaller(request.config ?? {}), request.context);
-  const config = withConfigurable(mergeConfig(assistantConfig, mirrored.config), {
+  // Once more: a context becomes the configurable where there is none, and may say who asks just as well.
+  const config = withConfigurable(mergeConfig(assistantConfig, withoutCaller(mirrored.config)), {
     // The deployer names the headers, and may have a proxy set them: a body does not replace them.
     ...params.fromHeaders,
     ...callerConfigurable(caller),
