@@ -91,7 +91,7 @@ const CLEAR: Sealing = {
   },
   sealMetadata: (metadata) => metadata,
   openMetadata(metadata, place) {
-    if (sealedTextOf(metadata as JsonObject) !== null) throw encryptedWithoutKey(place, null);
+    if (sealedTextOf(metadata) !== null) throw encryptedWithoutKey(place, null);
     return { metadata, sealedKeys: undefined };
   },
 };

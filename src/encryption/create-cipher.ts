@@ -136,7 +136,7 @@ export function createCipher(options: CipherOptions): Cipher {
 
 /** JSON text: UTF-8 has no lone surrogates, JSON has an escape for them. */
 function escaped(text: string): string {
-  return text.replaceAll(/\p{Surrogate}/gu, (unit) => String.raw`\u${unit.charCodeAt(0).toString(16)}`);
+  return text.replaceAll(/\p{Surrogate}/gu, (unit) => String.raw`\u${(unit.codePointAt(0) ?? 0).toString(16)}`);
 }
 
 function unknownKey(keyId: string, activeId: string, place: Place): HeddleError {

@@ -42,7 +42,7 @@ async function ringOf(from: KeysFrom, loadExport: ExportLoader): Promise<KeyRing
       return parseKeyRing(await textOf(from.path, from.name), `${from.name} (${from.path})`);
     case "function":
       return called(from.load, "encryption.keys");
-    case "module":
+    default:
       return called(keySourceOf(await loadExport(from), from.path), `encryption.path (${from.path})`);
   }
 }

@@ -7,7 +7,7 @@ import type { JsonObject } from "../core/json.js";
 import { openItem, sealItem } from "./sealed-rows.js";
 
 /** What access filters see of an item beside its value (docs/wire/langgraph-api.md §7.6). */
-const ADDRESS = ["namespace", "key"];
+const ADDRESS = new Set(["namespace", "key"]);
 
 /**
  * The long-term store with sealed values. Filters reach only `namespace`, `key` and the fields that
@@ -52,7 +52,7 @@ function checkCondition(where: AccessCondition, clear: ReadonlySet<string>): voi
   for (const [field, condition] of Object.entries(where)) {
     if ((field === "$and" || field === "$or") && Array.isArray(condition)) {
       for (const part of condition as readonly JsonObject[]) checkCondition(part, clear);
-    } else if (!clear.has(field) && !ADDRESS.includes(field)) throw notClear("authorization filter", field);
+    } else if (!clear.has(field) && !ADDRESS.has(field)) throw notClear("authorization filter", field);
   }
 }
 

@@ -65,7 +65,7 @@ export function openRow(cipher: Cipher, kind: TransferKind): Change {
       };
     case "items":
       return (value) => toRow(openItem(cipher, value as Item & JsonObject));
-    case "apiKeys":
+    default:
       return (value) => value;
   }
 }
@@ -108,7 +108,7 @@ export function sealRow(cipher: Cipher, kind: TransferKind): Change {
       };
     case "items":
       return (value) => ({ ...value, value: sealItem(cipher, value as Item & JsonObject) });
-    case "apiKeys":
+    default:
       return (value) => value;
   }
 }

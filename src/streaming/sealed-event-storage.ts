@@ -9,14 +9,24 @@ import type { EventStorage, LogWrite } from "./event-storage.js";
  */
 export function sealedEventStorage(storage: EventStorage, cipher: Cipher): EventStorage {
   const open = (run: RunRef, events: readonly RunEvent[]): readonly RunEvent[] =>
-    events.map((event) => ({ ...event, data: openJsonText(cipher, event.data, placeOf(run, event.seq)) }));
+    events.map(({ seq, event, kind, data }) => ({
+      seq,
+      event,
+      kind,
+      data: openJsonText(cipher, data, placeOf(run, seq)),
+    }));
 
   const seal = (write: LogWrite): LogWrite => {
     const { run, events } = write;
     if (events.length === 0) return write;
     return {
       ...write,
-      events: events.map((event) => ({ ...event, data: sealJsonText(cipher, event.data, placeOf(run, event.seq)) })),
+      events: events.map(({ seq, event, kind, data }) => ({
+        seq,
+        event,
+        kind,
+        data: sealJsonText(cipher, data, placeOf(run, seq)),
+      })),
     };
   };
 
@@ -29,7 +39,7 @@ export function sealedEventStorage(storage: EventStorage, cipher: Cipher): Event
         const found = await look.call(storage, asked, maxBytes);
         return found.map((log, at) => {
           const run = asked[at]?.run;
-          return run === undefined ? log : { ...log, events: open(run, log.events) };
+          return run === undefined ? log : { head: log.head, events: open(run, log.events) };
         });
       },
     }),

@@ -4,7 +4,7 @@ import { call, secret, SECRETS, secretsIn, use } from "../support/diary.js";
 import { openDiary as open, type Storage, STORAGES } from "../support/encrypted-storages.js";
 
 for (const [name, make] of Object.entries(STORAGES)) {
-  describe(name, () => {
+  describe(`encryption: ${name}`, () => {
     let storage: Storage;
     const keys = newKey("k1");
     beforeAll(async () => {

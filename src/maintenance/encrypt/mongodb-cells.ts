@@ -1,4 +1,3 @@
-import type { Binary, Collection, Document } from "mongodb";
 import { checkpointCollections, SEALED_TYPE, searchable } from "../../checkpointers/mongodb-documents.js";
 import type { Encoded } from "../../checkpointers/serde.js";
 import { areSealed, type Place } from "../../core/cipher.js";
@@ -9,6 +8,12 @@ import { collectionsOf } from "../../stores/mongodb/collections.js";
 import type { CellTable } from "./cells.js";
 import { CHECKPOINT_PLACES, resealData, resealMetadata } from "./sql-cells.js";
 
+type Db = MongoDatabase["db"];
+type Collection = ReturnType<Db["collection"]>;
+type Document = Readonly<Record<string, unknown>>;
+/** Bytes, as the driver reads them with or without `promoteBuffers`. */
+type Bytes = Buffer | { readonly buffer: Uint8Array };
+
 /** One field of a document, and what it becomes: `set` only where `was` still is. */
 interface FieldChange {
   readonly was: Document;
@@ -17,7 +22,7 @@ interface FieldChange {
 
 interface DocumentField {
   readonly name: string;
-  readonly collection: Collection<Document>;
+  readonly collection: Collection;
   /** Of the document, what is needed. */
   readonly projection: Document;
   reseal(document: Document): Resealed<FieldChange> | null;
@@ -151,7 +156,7 @@ function checkpointFields(database: MongoDatabase, resealer: Resealer): readonly
     reseal(document) {
       const { type } = document as { readonly type: string };
       if (type !== "json" && type !== "bytes" && type !== SEALED_TYPE) return null;
-      const stored = bytesOf(document[field] as Buffer | Binary);
+      const stored = bytesOf(document[field] as Bytes);
       const encoded: Encoded = type === "json" ? stored.toString("utf8") : stored;
       const { keyId, next } = resealData(resealer, encoded, placeOf(document));
       if (next === null) return { keyId, next: null };
@@ -159,7 +164,7 @@ function checkpointFields(database: MongoDatabase, resealer: Resealer): readonly
       const isBytes = next instanceof Uint8Array;
       const data = isBytes ? Buffer.from(next) : Buffer.from(typeof next === "string" ? next : `[${next.join(",")}]`);
       const set = { type: isSealed ? SEALED_TYPE : isBytes ? "bytes" : "json", [field]: data };
-      return { keyId, next: { was: { type, [field]: document[field] as unknown }, set } };
+      return { keyId, next: { was: { type, [field]: document[field] }, set } };
     },
   });
   const partsOf = ({ thread_id, checkpoint_ns, checkpoint_id }: Document): [string, string, string] => [
@@ -173,11 +178,11 @@ function checkpointFields(database: MongoDatabase, resealer: Resealer): readonly
       collection: rawOf(database, checkpoints),
       projection: { ...address, metadata: 1 },
       reseal(document) {
-        const text = bytesOf(document["metadata"] as Buffer | Binary).toString("utf8");
+        const text = bytesOf(document["metadata"] as Bytes).toString("utf8");
         const { keyId, next } = resealMetadata(resealer, text, CHECKPOINT_PLACES.metadata(...partsOf(document)));
         if (next === null) return { keyId, next: null };
         const fields = { metadata: Buffer.from(next), metadata_search: searchable(JSON.parse(next) as object) };
-        return { keyId, next: { was: { metadata: document["metadata"] as unknown }, set: fields } };
+        return { keyId, next: { was: { metadata: document["metadata"] }, set: fields } };
       },
     },
     typed("checkpoints: values", checkpoints, "checkpoint", (document) =>
@@ -196,11 +201,11 @@ function checkpointFields(database: MongoDatabase, resealer: Resealer): readonly
 type Named = Pick<Collection, "collectionName">;
 
 /** A collection whose documents may be anything. */
-function rawOf({ db }: MongoDatabase, { collectionName }: Named): Collection<Document> {
+function rawOf({ db }: MongoDatabase, { collectionName }: Named): Collection {
   return db.collection(collectionName, { promoteBuffers: true });
 }
 
-function bytesOf(value: Buffer | Binary): Buffer {
+function bytesOf(value: Bytes): Buffer {
   return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer);
 }
 
@@ -209,7 +214,7 @@ function cellsOf({ retrying }: MongoDatabase, field: DocumentField): CellTable<D
   return {
     name,
     read: (after, limit) => {
-      const condition = after === null ? {} : { _id: { $gt: after["_id"] as unknown } };
+      const condition = after === null ? {} : { _id: { $gt: after["_id"] } };
       return retrying(() =>
         collection
           .find(condition as Document, { projection })
@@ -222,7 +227,7 @@ function cellsOf({ retrying }: MongoDatabase, field: DocumentField): CellTable<D
     async replace(changes) {
       let replaced = 0;
       for (const { cell, next } of changes) {
-        const condition = { _id: cell["_id"] as unknown, ...next.was } as Document;
+        const condition = { _id: cell["_id"], ...next.was } as Document;
         const { modifiedCount } = await retrying(() => collection.updateOne(condition, { $set: next.set }));
         replaced += modifiedCount;
       }

@@ -47,12 +47,14 @@ export async function rewriteStorage(options: RewriteOptions): Promise<RewriteRe
     const counts: RewriteCount[] = [];
     for (const table of opened.cells) {
       const onPage = (done: number): void => onProgress?.(table.name, done);
-      let count = await rewriteTable(table, { isDryRun, onPage });
-      for (let pass = 1; pass < MAX_PASSES && !isDryRun && count.rewritten < count.wanted; pass += 1) {
+      const first = await rewriteTable(table, { isDryRun, onPage });
+      let [wanted, rewritten] = [first.wanted, first.rewritten];
+      for (let pass = 1; pass < MAX_PASSES && !isDryRun && rewritten < wanted; pass += 1) {
         const again = await rewriteTable(table, { isDryRun, onPage });
-        count = { ...count, wanted: count.rewritten + again.wanted, rewritten: count.rewritten + again.rewritten };
+        wanted = rewritten + again.wanted;
+        rewritten += again.rewritten;
       }
-      counts.push(count);
+      counts.push({ ...first, wanted, rewritten });
     }
     if (counts.some(({ rewritten }) => rewritten > 0)) await opened.finish();
     return { counts, left: opened.left };

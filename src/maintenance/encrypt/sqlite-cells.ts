@@ -1,5 +1,5 @@
-import type { Database } from "better-sqlite3";
 import { fromCell, toCell } from "../../checkpointers/sqlite-rows.js";
+import type { SqliteDatabase } from "../../databases/sqlite/open.js";
 import type { Resealer } from "../../encryption/reseal.js";
 import type { CellTable } from "./cells.js";
 import {
@@ -51,7 +51,7 @@ const NAMES: SqlNames = {
 
 /** The values of a SQLite database that are encrypted, or should be. */
 export function sqliteCells(
-  db: Database,
+  db: SqliteDatabase["db"],
   resealer: Resealer,
   keeps: { readonly storage: boolean; readonly checkpoints: boolean },
 ): readonly CellTable[] {
@@ -107,7 +107,7 @@ function checkpointColumns(resealer: Resealer): readonly SqlColumn[] {
   ];
 }
 
-function cellsOf(db: Database, column: SqlColumn): CellTable<Row, string | Uint8Array> {
+function cellsOf(db: SqliteDatabase["db"], column: SqlColumn): CellTable<Row, string | Uint8Array> {
   const { name, table, column: of, from, key, parts } = column;
   const keys = key.map((each) => `t.${each}`).join(", ");
   const select = `SELECT ${[...key.map((each) => `t.${each}`), ...parts, `t.${of}`].join(", ")} FROM ${from} WHERE t.${of} IS NOT NULL`;
