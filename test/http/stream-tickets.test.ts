@@ -74,13 +74,34 @@ describe("a stream ticket", () => {
     expect(first.text).not.toContain("hdt_");
   });
 
+  it("goes on where another one broke off", async () => {
+    const app = await open();
+    const ada = await user(app, "ada");
+    const { threadId, stream } = await ada.ran();
+    const runs = async (after: string) =>
+      framesOf((await read(app, `${stream.replace("=-1", `=${after}`)}&ticket=${await ada.ticket()}`)).text);
+    const all = await runs("-1");
+    const middle = all.findIndex(({ id }) => id !== undefined);
+    expect(await runs(all[middle]?.id ?? "")).toEqual(all.slice(middle + 1));
+    // A thread's stream takes its position from the query, too, and the header wins.
+    const ofThread = `/threads/${threadId}/stream?last_event_id=x`;
+    expect((await read(app, `${ofThread}&ticket=${await ada.ticket()}`)).status).toBe(422);
+    const url = `${ofThread}&ticket=${await ada.ticket()}`;
+    const response = await app.request("GET", url, undefined, { headers: { "last-event-id": "-" } });
+    expect(response.status).toBe(200);
+    await response.body?.cancel();
+  });
+
   it("is given to one of many who use it at the same time", async () => {
     const app = await open();
     const ada = await user(app, "ada");
     const { stream } = await ada.ran();
     const ticket = await ada.ticket();
     const answers = await Promise.all(Array.from({ length: 10 }, () => read(app, `${stream}&ticket=${ticket}`)));
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array.from({ length: 9 }, () => 401)]);
+    expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([
+      200,
+      ...Array.from({ length: 9 }, () => 401),
+    ]);
   });
 
   it("opens no other thread's streams than it was asked for, and nothing that its caller may not see", async () => {
