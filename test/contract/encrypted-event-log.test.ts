@@ -41,8 +41,7 @@ testEventStorage("SQLite, encrypted", { place: sqlite });
 
 const schemas = postgresSchemas();
 const postgres = sealed(async () => {
-  const { uri, drop } = await schemas.create();
-  cleanups.push(async () => drop());
+  const { uri } = await schemas.create();
   return (clock) => openPostgresEventStorage(uri, { cwd: ".", clock, maxConnections: 4 });
 });
 testStoredEventLog("Postgres, encrypted", { place: postgres, ...cold });

@@ -31,6 +31,8 @@ const clearItemFields = [
   "y",
   "z",
   "o",
+  "o.a",
+  "constructor",
 ];
 
 /** What cannot be searched where the values of threads are encrypted; that it is refused is tested in test/unit/encryption. */
