@@ -6,6 +6,7 @@ import type { ResolvedConfig } from "./config/resolved-config.js";
 import { heddleVersion } from "./config/version.js";
 import { ANONYMOUS, type Caller, SERVER } from "./core/auth.js";
 import { HeddleError } from "./core/errors.js";
+import type { Engine } from "./core/engine.js";
 import type { Logger } from "./core/logger.js";
 import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
 import type { GraphFailure } from "./engine/loading/load-graph.js";
@@ -13,7 +14,7 @@ import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
 import type { CustomApp } from "./http/custom-app.js";
 import { createLoggingHeaders } from "./http/header-rules.js";
-import type { HttpDeps } from "./http/http-deps.js";
+import type { HttpDeps, HttpSettings } from "./http/http-deps.js";
 import { INTERNAL_ENV } from "./http/remote-address.js";
 import { withStreamTickets } from "./http/stream-ticket.js";
 import { settledWithin } from "./core/settled-within.js";
@@ -110,25 +111,9 @@ export async function openApp(
     studio,
     onReload: () => seed(),
   });
-  /** Requests of graphs: they come as the caller of their run. */
-  const callers = new WeakMap<Request, Caller>();
-  // Graphs reach the whole API also where the network does not.
-  const engine = createEngine({
-    graphs: graphs.source,
-    checkpointer: storage.checkpointer,
-    items: storage.items,
-    clock,
-    logger,
-    server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },
-    langsmith: config.langsmith.hasApiKey,
-    runInContext: createLoopback((request, run) => {
-      // A graph may bring credentials of its own. Not `x-api-key`, which the SDK takes from the environment unasked.
-      if (!request.headers.has("authorization")) callers.set(request, run === null ? ANONYMOUS : callerOfRun(run));
-      return inner.fetch(request, INTERNAL_ENV);
-    }, config.http.basePath),
-    // Runs of a store that ends with the process are never taken over.
-    ...(storage.metadata.durable && { holdsLease: (lease) => storage.metadata.runs.holds(lease) }),
-  });
+  const { engine, callers } = createGraphEngine(config, { graphs, storage, logger }, (request) =>
+    inner.fetch(request, INTERNAL_ENV),
+  );
   const { metadata: store, items, checkpointer, eventLog, dispatcher } = storage;
   const runtime = createRuntime(
     { store, engine, checkpointer, eventLog, dispatcher, clock, logger },
@@ -174,13 +159,7 @@ export async function openApp(
     streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
     clock,
     logger,
-    settings: {
-      ...config.http,
-      ...config.limits,
-      loggingHeaders: createLoggingHeaders(config.http.loggingHeaders),
-      heartbeatMs: config.streaming.heartbeatMs,
-      langsmith: config.langsmith.hasApiKey,
-    },
+    settings: httpSettings(config),
     customApp,
     guard: guard.guard,
     info: serverInfo(config),
@@ -212,6 +191,44 @@ export async function openApp(
     uiFailures: ui.failures,
   };
   return server;
+}
+
+/** The engine, and who the requests of its graphs are from: they come as the caller of their run. */
+function createGraphEngine(
+  config: ResolvedConfig,
+  { graphs, storage, logger }: Pick<Parts, "graphs" | "storage"> & { readonly logger: Logger },
+  serve: (request: Request) => Response | Promise<Response>,
+): { readonly engine: Engine; readonly callers: WeakMap<Request, Caller> } {
+  const callers = new WeakMap<Request, Caller>();
+  const { checkpointer, items, metadata } = storage;
+  const engine = createEngine({
+    graphs: graphs.source,
+    checkpointer,
+    items,
+    clock: systemClock,
+    logger,
+    server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },
+    langsmith: config.langsmith.hasApiKey,
+    // Graphs reach the whole API also where the network does not.
+    runInContext: createLoopback((request, run) => {
+      // A graph may bring credentials of its own. Not `x-api-key`, which the SDK takes from the environment unasked.
+      if (!request.headers.has("authorization")) callers.set(request, run === null ? ANONYMOUS : callerOfRun(run));
+      return serve(request);
+    }, config.http.basePath),
+    // Runs of a store that ends with the process are never taken over.
+    ...(metadata.durable && { holdsLease: (lease) => metadata.runs.holds(lease) }),
+  });
+  return { engine, callers };
+}
+
+function httpSettings(config: ResolvedConfig): HttpSettings {
+  return {
+    ...config.http,
+    ...config.limits,
+    loggingHeaders: createLoggingHeaders(config.http.loggingHeaders),
+    heartbeatMs: config.streaming.heartbeatMs,
+    langsmith: config.langsmith.hasApiKey,
+  };
 }
 
 interface Parts {

@@ -43,7 +43,7 @@ export function rowMarks(rules: AccessRules, claimed: readonly string[] = []): r
   return marks;
 }
 
-export function tenantOf({ user }: Pick<Caller, "user">): string | null {
+function tenantOf({ user }: Pick<Caller, "user">): string | null {
   return text(user?.["tenant"]);
 }
 

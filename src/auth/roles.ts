@@ -10,7 +10,7 @@ const ACTIONS: Readonly<Record<AuthResource, readonly AuthAction[]>> = {
 
 const ANY = "*";
 /** Not to be confined to one's own rows and namespaces. Not part of `*`: it must be given by name. */
-export const ALL_OWNERS = "rows:all";
+const ALL_OWNERS = "rows:all";
 
 const RESOURCES = Object.entries(ACTIONS);
 const PERMISSIONS: ReadonlySet<string> = new Set([

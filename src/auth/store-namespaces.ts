@@ -27,6 +27,6 @@ export function confinedStoreValue(
  * An identity or tenant as a namespace label, which holds no periods, and no `*` alone, which lists take for any label:
  * `%`, `.` and `*` become `%25`, `%2E` and `%2A`. Different ones stay different.
  */
-export function storeLabel(text: string): string {
+function storeLabel(text: string): string {
   return text.replaceAll(/[%.*]/g, (character) => `%${(character.codePointAt(0) ?? 0).toString(16).toUpperCase()}`);
 }

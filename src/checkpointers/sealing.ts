@@ -154,7 +154,7 @@ function toMetadata(value: object): CheckpointMetadata {
 }
 
 /** Encoded data as bytes that say what they were. */
-export function toBytes(data: Encoded): Uint8Array {
+function toBytes(data: Encoded): Uint8Array {
   if (data instanceof Uint8Array) return Buffer.concat([Buffer.of(BYTES), data]);
   return Buffer.concat([Buffer.of(TEXT), Buffer.from(typeof data === "string" ? data : joinTexts(data))]);
 }

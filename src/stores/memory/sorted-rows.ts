@@ -53,10 +53,11 @@ export class SortedRows<Row> {
 
   /** All rows, one after the other. Nothing may be inserted or removed meanwhile. */
   *walk(order: "asc" | "desc"): Generator<Row, void, void> {
-    if (order === "asc") return yield* this;
-    for (let at = this.#buckets.length - 1; at >= 0; at -= 1) {
-      const bucket = this.#buckets[at] ?? [];
-      for (let i = bucket.length - 1; i >= 0; i -= 1) yield bucket[i] as Row;
+    const last = this.#buckets.length - 1;
+    for (let at = 0; at <= last; at += 1) {
+      const bucket = this.#buckets[order === "asc" ? at : last - at] ?? [];
+      const end = bucket.length - 1;
+      for (let i = 0; i <= end; i += 1) yield bucket[order === "asc" ? i : end - i] as Row;
     }
   }
 

@@ -10,7 +10,7 @@ import type { Cases, Variant } from "./variant.js";
 const COMMANDS = "POST /threads/:thread_id/commands";
 
 /** A command sent by itself. */
-export function overHttp(method: string, variant: CommandVariant): Variant {
+function overHttp(method: string, variant: CommandVariant): Variant {
   const { name, threadOf = ({ threadId }) => threadId, params, needsOwn, differs, onSocket, asksNobody } = variant;
   return {
     name: `${method}: ${name}`,
