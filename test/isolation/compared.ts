@@ -44,8 +44,8 @@ export function plainer(names: readonly string[]): () => (text: string) => strin
         .replaceAll(/hdt_[\w-]{43}/g, "<ticket>")
         .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")
         .replaceAll(/\b1\d{12}\b/g, "<ms>")
-        // Of a run that has just been started: how far it is.
-        .replaceAll(/("type":"success".*"applied_through_seq":)[1-9]\d*/g, "$1<seq>");
+        // How far a run is that one has just started oneself: on its thread it is one's own to know.
+        .replaceAll(/("result":\{"run_id":.*"applied_through_seq":)\d+/g, "$1<seq>");
       return named === null ? plain : plain.replaceAll(named, "<name>");
     };
   };
