@@ -49,7 +49,7 @@ export function openThread(cipher: Cipher, thread: Thread): Thread {
 }
 
 /** Stores write errors of their own (`MaxAttemptsExceeded`), which name ids and nothing else: those are clear also where all else is strict. */
-export function openError(cipher: Cipher, error: JsonText | null, place: Place): JsonText | null {
+function openError(cipher: Cipher, error: JsonText | null, place: Place): JsonText | null {
   return error === null || !isSealedJsonText(error) ? error : openJsonText(cipher, error, place);
 }
 
@@ -68,7 +68,7 @@ export function sealValue(cipher: Cipher, value: JsonValue, place: Place): JsonV
   return isEmpty(value) ? value : sealJson(cipher, value, place);
 }
 
-export function openValue(cipher: Cipher, value: JsonValue, place: Place): JsonValue {
+function openValue(cipher: Cipher, value: JsonValue, place: Place): JsonValue {
   return isEmpty(value) ? value : openJson(cipher, value, place);
 }
 
@@ -82,7 +82,8 @@ export function sealKwargs(cipher: Cipher, runId: string, kwargs: RunKwargs): Ru
 export function openKwargs(cipher: Cipher, runId: string, kwargs: RunKwargs): RunKwargs {
   const place = PLACES.run(runId, "kwargs");
   if (sealedTextOf(kwargs.input) === null) return admitClear(cipher, place, kwargs);
-  const { input: sealed = null, config: _, ...clear } = kwargs;
+  // A clear `command` or `context` beside it is not of whoever sealed it.
+  const { input: sealed = null, config: _, command: __, context: ___, ...clear } = kwargs;
   const { config = {}, ...secret } = asObject(openJson(cipher, sealed, place));
   return { ...clear, ...secret, config: asObject(config) };
 }

@@ -36,7 +36,7 @@ export function sealedTransfer(transfer: RowTransfer, cipher: Cipher): RowTransf
 }
 
 /** A row of a kind, opened. What is clear stays, unless the cipher is strict. */
-export function openRow(cipher: Cipher, kind: TransferKind): Change {
+function openRow(cipher: Cipher, kind: TransferKind): Change {
   switch (kind) {
     case "assistants":
     case "assistantVersions":
@@ -71,7 +71,7 @@ export function openRow(cipher: Cipher, kind: TransferKind): Change {
 }
 
 /** A clear row of a kind, sealed. */
-export function sealRow(cipher: Cipher, kind: TransferKind): Change {
+function sealRow(cipher: Cipher, kind: TransferKind): Change {
   switch (kind) {
     case "assistants":
     case "assistantVersions":
