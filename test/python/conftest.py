@@ -20,8 +20,11 @@ START_TIMEOUT_S = 60
 class Server:
     """One `heddle serve` on a free port, with the sample graphs."""
 
-    def __init__(self, storage: str, variables: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, storage: str, variables: dict[str, str] | None = None, config: Path = ROOT / "langgraph.json"
+    ) -> None:
         self.storage = storage
+        self.config = config
         self.variables = variables or {}
         self.lines: list[str] = []
         self.start()
@@ -31,7 +34,7 @@ class Server:
         # Only what a shell would have: no variable of the machine (LANGSMITH_*, DATABASE_URI, …) may change the server.
         environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "NO_COLOR": "1"} | self.variables
         self.process = subprocess.Popen(
-            [node, ROOT / "dist/cli/main.js", "serve", "--config", ROOT / "langgraph.json"]
+            [node, ROOT / "dist/cli/main.js", "serve", "--config", self.config]
             + ["--host", "127.0.0.1", "--port", "0", "--storage", self.storage, "--no-browser"],
             cwd=ROOT,
             env=environment,
