@@ -53,7 +53,7 @@ def test_generated_requests(capsys, config, headers):
         )
         summary = result.stdout[result.stdout.find("= SUMMARY =") :]
         with capsys.disabled():
-            cases = next((line.strip() for line in summary.splitlines() if " generated" in line), "no cases")
+            cases = next((line.strip() for line in summary.splitlines() if " generated, " in line), "no cases")
             print(f"\nfuzz: {config}: {cases}, FUZZ_SEED={seed}")
         assert result.returncode == 0, f"FUZZ_SEED={seed}\n{result.stdout[-8000:]}{result.stderr[-2000:]}"
         assert server.process.poll() is None
