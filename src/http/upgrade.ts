@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import type { Context } from "hono";
 import type { WebSocket } from "ws";
 import { HeddleError } from "../core/errors.js";
@@ -25,7 +26,7 @@ export interface SocketHandler {
   onMessage(text: string): void;
   /** The peer has answered a ping. */
   onPong(): void;
-  /** Called once, whoever closed it. */
+  /** Called once, whoever closed it, also when it never opened. */
   onClose(): void;
 }
 
@@ -44,8 +45,10 @@ export function isUpgrade(request: Request): boolean {
 export async function upgrade(context: Context, handler: SocketHandler): Promise<Response> {
   // Only here: who serves on another runtime does not have it.
   const { upgradeWebSocket } = await import("@hono/node-server");
+  let opened = false;
   const response = await upgradeWebSocket(context, {
     onOpen(_, { raw }) {
+      opened = true;
       const socket = raw as WebSocket;
       socket.on("pong", () => handler.onPong());
       handler.onOpen(wrap(socket));
@@ -63,6 +66,14 @@ export async function upgrade(context: Context, handler: SocketHandler): Promise
       message: "This server takes no WebSockets. Serve Heddle with listen(), or use POST …/stream/events.",
     });
   }
+  // Of a handshake that fails afterwards, or whose client has left, @hono/node-server 2.1.8 says nothing.
+  const { incoming } = (context.env ?? {}) as { readonly incoming?: { readonly socket?: Socket } };
+  const socket = incoming?.socket;
+  const over = (): void => {
+    if (!opened) handler.onClose();
+  };
+  if (socket?.destroyed === true) over();
+  else socket?.once("close", over);
   return response;
 }
 

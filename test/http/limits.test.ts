@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { Client } from "@langchain/langgraph-sdk";
+import { Auth } from "@langchain/langgraph-sdk/auth";
 import { Hono } from "hono";
 import { WebSocket } from "ws";
 import { v7 } from "uuid";
@@ -198,6 +201,51 @@ describe("WebSockets", () => {
     await Promise.all([one.closed, two.closed]);
     const again = [await socketOf(url, threadId), await socketOf(url, threadId)];
     for (const { socket } of again) expect(socket.readyState).toBe(socket.OPEN);
+  });
+
+  test("a handshake that fails, or whose client has left, gives its stream back", async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    const auth = new Auth().authenticate(async (request) => {
+      if (request.headers.get("x-slow") !== null) {
+        asked.resolve();
+        await answer.promise;
+      }
+      return "ann";
+    });
+    const app = await openHttpApp({ auth, limits: { streamsPerCaller: 1 } });
+    const ann = as(app, "ann");
+    const { port } = new URL(await listening(app));
+    const shakeHands = (headers: readonly string[]) => {
+      const socket = connect(Number(port), "127.0.0.1");
+      closers.push(async () => void socket.destroy());
+      const told = once(socket, "data").then(([data]) => String(data).split("\r\n")[0]);
+      const lines = ["host: x", "connection: upgrade", "upgrade: websocket"];
+      socket.write(`GET /threads/${v7()}/stream/events HTTP/1.1\r\n${[...lines, ...headers].join("\r\n")}\r\n\r\n`);
+      return { socket, told, closed: once(socket, "close") };
+    };
+    const isAdmitted = async () => {
+      for (let i = 0; i < 100; i += 1) {
+        const { status } = await ann("POST", "/runs/wait", slow(1));
+        if (status === 200) return true;
+        await new Promise((resolve) => void setTimeout(resolve, 10));
+      }
+      return false;
+    };
+    const withoutKey = shakeHands(["sec-websocket-version: 13"]);
+    expect(await withoutKey.told).toContain("400");
+    await withoutKey.closed;
+    expect(await isAdmitted()).toBe(true);
+
+    const left = shakeHands(["sec-websocket-version: 13", "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==", "x-slow: 1"]);
+    left.told.catch(() => undefined);
+    await asked.promise;
+    left.socket.destroy();
+    await left.closed;
+    // The server has seen it go when it answers the next one.
+    await app.request("GET", "/ok");
+    answer.resolve();
+    expect(await isAdmitted()).toBe(true);
   });
 
   test("messages are held to the depth of JSON", async () => {
