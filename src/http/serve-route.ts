@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Context } from "hono";
 import { HeddleError } from "../core/errors.js";
 import { ANONYMOUS } from "../core/auth.js";
+import { refuseOtherOrigin } from "./cross-origin.js";
 import { errorResponse } from "./error-response.js";
 import { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
@@ -53,7 +54,7 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
           : await guard.enter(context, { requestId, ...guardedRoute, isSocket: wantsSocket, authenticate });
       const caller = guarded === null ? await authenticate() : guarded.caller;
       const params = context.req.param() as Readonly<Record<string, string>>;
-      if (wantsSocket) refuseOtherOrigin(request, cors);
+      refuseOtherOrigin(request, { cors, isSocket: wantsSocket, caller });
       const exchange = new Exchange({
         request,
         requestId,
@@ -101,14 +102,6 @@ function releasing(handler: SocketHandler, guarded: GuardedRequest | null): Sock
       handler.onClose();
     },
   };
-}
-
-/** Browsers ask no preflight before a WebSocket: the rules of CORS are kept here. */
-function refuseOtherOrigin(request: Request, cors: Cors | null): void {
-  const origin = request.headers.get("origin");
-  if (origin === null || cors?.allows(origin) === true) return;
-  if (URL.canParse(origin) && new URL(origin).host === request.headers.get("host")) return;
-  throw new HeddleError("FORBIDDEN", { message: `Pages of ${origin} may not connect` });
 }
 
 /** The error's text, as a close frame carries it. */

@@ -1,4 +1,5 @@
 import type { Caller } from "../core/auth.js";
+import { HeddleError } from "../core/errors.js";
 import type { StreamTicketStore } from "../core/stream-ticket.js";
 import { isStreamTicket, redeemStreamTicket } from "../services/stream-tickets.js";
 import type { HttpDeps } from "./http-deps.js";
@@ -22,9 +23,9 @@ export function withStreamTickets(
   return (request) => {
     // Most requests have no such word in them: nothing is parsed for them.
     if (request.method !== "GET" || !request.url.includes(PARAMETER)) return authenticate(request);
-    const { pathname, searchParams } = new URL(request.url);
-    const ticket = searchParams.get(PARAMETER);
-    if (ticket === null || !isStreamTicket(ticket)) return authenticate(request);
+    const { pathname } = new URL(request.url);
+    const ticket = ticketOf(request);
+    if (ticket === null) return authenticate(request);
     const [, threadId = null] = THREAD_STREAM.exec(pathname) ?? [];
     if (threadId === null && !RUN_STREAM.test(pathname)) return authenticate(request);
     return redeemed(request, ticket, threadId?.toLowerCase() ?? null);
@@ -32,7 +33,21 @@ export function withStreamTickets(
 
   async function redeemed(request: Request, ticket: string, threadId: string | null): Promise<Caller> {
     const caller = await redeemStreamTicket(tickets, ticket, threadId);
+    if (caller.identity !== null) return caller;
     // Issued while nobody was asked who they are: it says nothing, and nobody is still asked.
-    return caller.identity === null ? authenticate(request) : caller;
+    const asked = await authenticate(request);
+    // A cookie must not say who asks where a ticket stands for it: its origin is not looked at (./cross-origin.ts).
+    if (asked.identity !== null) throw new HeddleError("UNAUTHENTICATED", { message: "The ticket is nobody's" });
+    return asked;
   }
+}
+
+/** Whether a stream's URL says by a ticket who asks. */
+export function hasStreamTicket(request: Request): boolean {
+  return request.url.includes(PARAMETER) && ticketOf(request) !== null;
+}
+
+function ticketOf({ url }: Request): string | null {
+  const ticket = new URL(url).searchParams.get(PARAMETER);
+  return ticket !== null && isStreamTicket(ticket) ? ticket : null;
 }

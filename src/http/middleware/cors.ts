@@ -18,6 +18,8 @@ const READ_BY_CLIENTS = ["content-location", "location", "x-pagination-total", "
 export interface Cors {
   /** Whether a page of this origin may read answers. */
   allows(origin: string): boolean;
+  /** Whether a page of this origin is trusted with its user's cookies: it is named, and not only one of all (`*`). */
+  allowsCookies(origin: string): boolean;
   /** Headers of every answer. */
   answerHeaders(origin: string | undefined): Readonly<Record<string, string>>;
   /** Answer of an OPTIONS request. */
@@ -48,6 +50,7 @@ export function createCors(rules: CorsRules): Cors {
 
   return {
     allows: (origin) => isOpen || isAllowed(origin),
+    allowsCookies: isAllowed,
     answerHeaders,
     preflight(origin, requestedHeaders) {
       const headers: Record<string, string> = { ...answerHeaders(origin) };
