@@ -10,6 +10,7 @@ export class StreamPermits {
   readonly #key: string;
   readonly #held: (() => void)[] = [];
   #subscriptions = 0;
+  #isClosed = false;
 
   /** @param gauge `null`: no limit */
   constructor(gauge: ConcurrencyGauge | null, key: string) {
@@ -21,9 +22,12 @@ export class StreamPermits {
     return this.#held.length > 0;
   }
 
-  /** @throws HeddleError `LIMIT_REACHED` */
+  /**
+   * Nothing once all were closed: who was still opening it is gone.
+   * @throws HeddleError `LIMIT_REACHED`
+   */
   open(): void {
-    if (this.#gauge === null) return;
+    if (this.#gauge === null || this.#isClosed) return;
     const release = this.#gauge.acquire(this.#key);
     if (release === null) {
       throw new HeddleError("LIMIT_REACHED", {
@@ -51,7 +55,9 @@ export class StreamPermits {
     };
   }
 
+  /** For good. */
   closeAll(): void {
+    this.#isClosed = true;
     for (const release of this.#held.splice(0)) release();
   }
 }

@@ -203,6 +203,57 @@ describe("WebSockets", () => {
     for (const { socket } of again) expect(socket.readyState).toBe(socket.OPEN);
   });
 
+  test("subscriptions that are under way when the connection closes hold nothing", async () => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<void>();
+    let isSlow = false;
+    let reads = 0;
+    const auth = new Auth()
+      .authenticate(() => "ann")
+      .on("threads:read", async () => {
+        reads += 1;
+        if (!isSlow) return;
+        isSlow = false;
+        asked.resolve();
+        await answer.promise;
+      });
+    const app = await openHttpApp({ auth, limits: { streamsPerCaller: 3 } });
+    const threadId = await app.newThread();
+    await app.json("POST", `/threads/${threadId}/runs/wait`, slow(1));
+    const [run] = (await app.json("GET", `/threads/${threadId}/runs`)).body as [{ run_id: string }];
+    const { send, socket, closed } = await socketOf(await listening(app), threadId);
+    const ids: string[] = [];
+    for (const channel of ["values", "updates", "lifecycle"]) {
+      const made = await send("subscription.subscribe", { channels: [channel] });
+      const { subscription_id: id } = made["result"] as { subscription_id: string };
+      await send("subscription.unsubscribe", { subscription_id: id });
+      ids.push(id);
+    }
+    isSlow = true;
+    void send("subscription.reconnect", { run_id: run.run_id, subscriptions: ids });
+    await asked.promise;
+    socket.terminate();
+    await closed;
+    const streams = async () => {
+      const left = new AbortController();
+      const opened: number[] = [];
+      for (let i = 0; i < 3; i += 1) {
+        const path = `/threads/${threadId}/stream`;
+        opened.push((await app.request("GET", path, undefined, { signal: left.signal })).status);
+      }
+      left.abort();
+      return opened.join();
+    };
+    // The server has seen it go.
+    for (let i = 0; i < 100 && (await streams()) !== "200,200,200"; i += 1)
+      await new Promise((resolve) => void setTimeout(resolve, 10));
+    reads = 0;
+    answer.resolve();
+    for (let i = 0; i < 20; i += 1) await new Promise((resolve) => void setTimeout(resolve, 1));
+    expect(reads).toBeLessThan(3);
+    expect(await streams()).toBe("200,200,200");
+  });
+
   test("a handshake that fails, or whose client has left, gives its stream back", async () => {
     const asked = Promise.withResolvers<void>();
     const answer = Promise.withResolvers<void>();

@@ -207,6 +207,7 @@ class Connection {
       throw new CommandRefused("no_such_subscription", `Unknown subscription: ${unknown.id}`);
     }
     for (const { id, filter } of found) {
+      if (this.#over) break;
       if (filter !== null && !this.#subscriptions.has(id)) await this.#add(id, filter, positionAfter(lastSeq));
     }
     const newest = await services.threadEvents.lastSeq(caller, threadId);
