@@ -1,3 +1,4 @@
+import { hasSystemMark, SYSTEM_MARK } from "../core/assistant.js";
 import type { AccessCondition, AuthAction, Authorizer, AuthResource, Caller, Grant } from "../core/auth.js";
 import { ALL_ROWS } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
@@ -24,9 +25,6 @@ export interface IsolationRules {
 
 type Value = Readonly<Record<string, JsonValue | undefined>>;
 
-/** Metadata by which assistants of the server itself are known: everybody sees them, nobody else may claim to be it. */
-const SYSTEM = { key: "created_by", value: "system" } as const;
-
 /**
  * What the ready-made ways to authenticate allow: permissions by resource and action, and of rows only those that carry the
  * caller's marks. Items of the store are confined by namespace (./store-namespaces).
@@ -48,9 +46,13 @@ export function createIsolation({ marks, roles }: IsolationRules): Authorizer {
         return { access: ALL_ROWS, value: { ...value, ...confinedStoreValue(labels, action, value) } };
       }
       const where: AccessCondition = Object.fromEntries(own);
+      // Assistants of the server itself: everybody sees them, nobody else may claim to be it.
       const seesSystem = resource === "assistants" && (action === "read" || action === "search");
       return {
-        access: { kind: "match", where: seesSystem ? { $or: [where, { [SYSTEM.key]: SYSTEM.value }] } : where },
+        access: {
+          kind: "match",
+          where: seesSystem ? { $or: [where, { [SYSTEM_MARK.key]: SYSTEM_MARK.value }] } : where,
+        },
         value: marked(value, { resource, action, own }),
       };
     },
@@ -103,8 +105,8 @@ function marked<V extends Value>(
 }
 
 function allowed(resource: AuthResource, metadata: JsonObject): JsonObject {
-  if (resource !== "assistants" || metadata[SYSTEM.key] !== SYSTEM.value) return metadata;
-  const { [SYSTEM.key]: _, ...rest } = metadata;
+  if (resource !== "assistants" || !hasSystemMark(metadata)) return metadata;
+  const { [SYSTEM_MARK.key]: _, ...rest } = metadata;
   return rest;
 }
 

@@ -21,6 +21,14 @@ export interface Assistant {
 /** One entry of an assistant's history. */
 export type AssistantVersion = Omit<Assistant, "updatedAt">;
 
+/** Metadata by which the server's own assistants are known, one for each graph (docs/wire/langgraph-api.md §5.6). */
+export const SYSTEM_MARK = Object.freeze({ key: "created_by", value: "system" });
+
+/** Whether metadata says that the server made its assistant. */
+export function hasSystemMark(metadata: JsonObject | undefined): boolean {
+  return metadata?.[SYSTEM_MARK.key] === SYSTEM_MARK.value;
+}
+
 /** What an update may replace. Absent keeps the old value; `metadata` is merged shallowly. */
 export interface AssistantPatch {
   readonly graphId?: string;

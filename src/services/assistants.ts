@@ -1,11 +1,13 @@
 import type { Caller } from "../core/auth.js";
 import { ALL_ROWS, SERVER } from "../core/auth.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "../core/assistant.js";
+import { hasSystemMark, SYSTEM_MARK } from "../core/assistant.js";
 import type { Engine, GraphSchemas } from "../core/engine.js";
 import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
-import type { MetadataStore, Page, PageRequest } from "../core/metadata-store.js";
+import type { Logger } from "../core/logger.js";
+import type { MetadataStore, NewAssistant, Page, PageRequest } from "../core/metadata-store.js";
 import type { Authorize } from "./authorization.js";
 import { grantedFilter, grantedMetadata } from "./authorization.js";
 import { newId, systemAssistantId } from "./identifiers.js";
@@ -29,6 +31,9 @@ export interface AssistantSearch {
   readonly name?: string;
 }
 
+/** How often an id that is taken again while it is seeded is freed. */
+const SEED_ATTEMPTS = 5;
+
 /** Assistants: graphs with configuration, versioned (docs/wire/langgraph-api.md §2.3). */
 export type AssistantsService = ReturnType<typeof createAssistantsService>;
 
@@ -37,8 +42,9 @@ export function createAssistantsService(deps: {
   readonly engine: Engine;
   readonly threads: Pick<ThreadsService, "delete" | "search">;
   readonly authorize: Authorize;
+  readonly logger: Logger;
 }) {
-  const { store, engine, authorize } = deps;
+  const { store, engine, authorize, logger } = deps;
 
   /** By graph id; at most one for each graph. The hash behind it is 2 % of a small run. */
   const systemIds = new Map<string, string>();
@@ -81,15 +87,39 @@ export function createAssistantsService(deps: {
     return found(await store.assistants.get({ assistantId: id, access }));
   };
 
+  /**
+   * The system assistant of a graph, made when it is missing.
+   * @returns the one that was there, or `null` when it was made now
+   */
+  const seeded = async (draft: NewAssistant): Promise<Assistant | null> => {
+    const { assistantId, graphId } = draft;
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await store.assistants.create({ draft, access: ALL_ROWS });
+      if (outcome.kind === "created" || outcome.assistant === null) return null;
+      const { assistant } = outcome;
+      if (hasSystemMark(assistant.metadata) && assistant.graphId === graphId) return assistant;
+      if (attempt > SEED_ATTEMPTS) {
+        throw new Error(`The id of the system assistant of graph "${graphId}" is taken again and again`);
+      }
+      // Somebody's, made before the graph was there. It goes with its versions: an update would keep metadata of theirs.
+      logger.warn(
+        { assistantId, graphId, takenFor: assistant.graphId, createdAt: assistant.createdAt },
+        "the id of a graph's system assistant was taken by an assistant that is not the server's: it is replaced",
+      );
+      await store.assistants.delete({ assistantId, access: ALL_ROWS });
+    }
+  };
+
   return {
     idOf,
     get,
 
-    /** @throws `GRAPH_NOT_FOUND`, `ASSISTANT_EXISTS` */
+    /** @throws `GRAPH_NOT_FOUND`, `ASSISTANT_EXISTS`; `FORBIDDEN` for one that claims to be the server's */
     async create(caller: Caller, request: CreateAssistantRequest): Promise<Assistant> {
       requireGraph(request.graphId);
       const assistantId = request.assistantId ?? newId();
       const { config, context } = mirrorContext(request.config ?? {}, request.context);
+      const claims = claimsSystem(caller, request.metadata);
       const grant = await authorize(caller, "assistants", "create", {
         assistant_id: assistantId,
         graph_id: request.graphId,
@@ -100,6 +130,8 @@ export function createAssistantsService(deps: {
         name: request.name,
         description: request.description,
       });
+      const metadata = grantedMetadata(grant, request.metadata ?? {});
+      if (claims && hasSystemMark(metadata)) throw notTheServer();
       const outcome = await store.assistants.create({
         draft: {
           assistantId,
@@ -108,7 +140,7 @@ export function createAssistantsService(deps: {
           description: request.description ?? null,
           config,
           context: context ?? {},
-          metadata: grantedMetadata(grant, request.metadata ?? {}),
+          metadata,
         },
         access: grant.access,
       });
@@ -117,9 +149,11 @@ export function createAssistantsService(deps: {
       throw new HeddleError("ASSISTANT_EXISTS");
     },
 
+    /** @throws `GRAPH_NOT_FOUND`, `ASSISTANT_NOT_FOUND`; `FORBIDDEN` for one that claims to be the server's */
     async update(caller: Caller, assistantId: string, patch: AssistantPatch): Promise<Assistant> {
       const id = idOf(assistantId);
       if (patch.graphId !== undefined) requireGraph(patch.graphId);
+      const claims = claimsSystem(caller, patch.metadata);
       const grant = await authorize(caller, "assistants", "update", {
         assistant_id: id,
         graph_id: patch.graphId,
@@ -131,6 +165,11 @@ export function createAssistantsService(deps: {
       });
       const metadata = grantedMetadata(grant, undefined);
       const { access } = grant;
+      if (claims && hasSystemMark(metadata)) {
+        // One that is the server's may be sent back as it was read.
+        const current = found(await store.assistants.get({ assistantId: id, access }));
+        if (!hasSystemMark(current.metadata)) throw notTheServer();
+      }
       // A context alone changes `configurable` only: tags, limits and the rest of the config stay.
       const kept = mirrorsContext(patch) ? found(await store.assistants.get({ assistantId: id, access })).config : null;
       return found(
@@ -240,7 +279,7 @@ export function createAssistantsService(deps: {
     },
 
     /**
-     * Make one system assistant per graph, and bring name, description and seed configuration of existing ones up to
+     * Make one system assistant per graph, in place of whatever has its id without being it, and bring name, description and seed configuration of existing ones up to
      * date (docs/wire/langgraph-api.md §5.3, §5.6). Called once at start.
      * @throws `FORBIDDEN` for anybody but the server itself
      */
@@ -253,20 +292,16 @@ export function createAssistantsService(deps: {
         const assistantId = systemAssistantId(graphId);
         const seed = seeds[graphId];
         const { config, context } = mirrorContext(seed?.config ?? {}, seed?.context);
-        const outcome = await store.assistants.create({
-          draft: {
-            assistantId,
-            graphId,
-            name: graphId,
-            description,
-            config,
-            context: context ?? {},
-            metadata: { created_by: "system" },
-          },
-          access: ALL_ROWS,
+        const existing = await seeded({
+          assistantId,
+          graphId,
+          name: graphId,
+          description,
+          config,
+          context: context ?? {},
+          metadata: { [SYSTEM_MARK.key]: SYSTEM_MARK.value },
         });
-        if (outcome.kind === "created" || outcome.assistant === null) continue;
-        const existing = outcome.assistant;
+        if (existing === null) continue;
         const stale =
           (description !== null && existing.description !== description) ||
           (seed !== undefined && JSON.stringify(existing.config) !== JSON.stringify(config));
@@ -283,6 +318,20 @@ export function createAssistantsService(deps: {
       }
     },
   };
+}
+
+/**
+ * A client says that its assistant is the server's. Asked before handlers are, which may say so themselves; without
+ * authentication nobody is kept from anything, and it is worth nothing.
+ */
+function claimsSystem(caller: Caller, metadata: JsonObject | undefined): boolean {
+  return caller.identity !== null && hasSystemMark(metadata);
+}
+
+function notTheServer(): HeddleError {
+  return new HeddleError("FORBIDDEN", {
+    message: `metadata.${SYSTEM_MARK.key} "${SYSTEM_MARK.value}" is kept for the assistants that the server makes itself`,
+  });
 }
 
 /** Only a context is given, and it is one that `configurable` can hold. */

@@ -1,3 +1,4 @@
+import { hasSystemMark } from "../core/assistant.js";
 import type { AccessFilter, Caller } from "../core/auth.js";
 import { ALL_ROWS } from "../core/auth.js";
 import type { Checkpointer } from "../core/checkpointer.js";
@@ -73,8 +74,12 @@ export function createRunsService(deps: RunsDeps) {
     const assistantId = deps.assistants.idOf(requested);
     const { access } = await authorize(caller, "assistants", "read", { assistant_id: assistantId });
     // A filter that only knows owners would leave nobody a graph to run: system assistants are visible to runs (§7.5).
-    const isVisible = access.kind === "all" || isSystemAssistant(assistantId);
-    const assistant = await store.assistants.get({ assistantId, access: isVisible ? ALL_ROWS : access });
+    const isExempt = access.kind === "match" && isSystemAssistant(assistantId);
+    let assistant = await store.assistants.get({ assistantId, access: isExempt ? ALL_ROWS : access });
+    // The id alone says nothing: it can be told from the graph's name, and anybody may have taken it.
+    if (isExempt && assistant !== null && !hasSystemMark(assistant.metadata)) {
+      assistant = await store.assistants.get({ assistantId, access });
+    }
     if (assistant === null) {
       throw new HeddleError("ASSISTANT_NOT_FOUND", {
         message: `No assistant found for "${requested}". Make sure the assistant ID is for a valid assistant or a valid graph ID.`,
