@@ -1,5 +1,4 @@
 import type { Caller } from "../core/auth.js";
-import { ALL_ROWS, SERVER } from "../core/auth.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "../core/assistant.js";
 import { hasSystemMark, SYSTEM_MARK } from "../core/assistant.js";
 import type { Engine, GraphSchemas } from "../core/engine.js";
@@ -7,11 +6,12 @@ import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import type { MetadataStore, NewAssistant, Page, PageRequest } from "../core/metadata-store.js";
+import type { MetadataStore, Page, PageRequest } from "../core/metadata-store.js";
 import type { Authorize } from "./authorization.js";
 import { grantedFilter, grantedMetadata } from "./authorization.js";
 import { newId, systemAssistantId } from "./identifiers.js";
 import { mirrorContext } from "./run-config.js";
+import { seedSystemAssistants, type SystemAssistantSeeds } from "./system-assistants.js";
 import type { ThreadsService } from "./threads.js";
 
 export interface CreateAssistantRequest {
@@ -31,9 +31,6 @@ export interface AssistantSearch {
   readonly name?: string;
 }
 
-/** How often an id that is taken again while it is seeded is freed. */
-const SEED_ATTEMPTS = 5;
-
 /** Assistants: graphs with configuration, versioned (docs/wire/langgraph-api.md §2.3). */
 export type AssistantsService = ReturnType<typeof createAssistantsService>;
 
@@ -44,7 +41,7 @@ export function createAssistantsService(deps: {
   readonly authorize: Authorize;
   readonly logger: Logger;
 }) {
-  const { store, engine, authorize, logger } = deps;
+  const { store, engine, authorize } = deps;
 
   /** By graph id; at most one for each graph. The hash behind it is 2 % of a small run. */
   const systemIds = new Map<string, string>();
@@ -85,29 +82,6 @@ export function createAssistantsService(deps: {
     const id = idOf(assistantId);
     const { access } = await authorize(caller, "assistants", "read", { assistant_id: id });
     return found(await store.assistants.get({ assistantId: id, access }));
-  };
-
-  /**
-   * The system assistant of a graph, made when it is missing.
-   * @returns the one that was there, or `null` when it was made now
-   */
-  const seeded = async (draft: NewAssistant): Promise<Assistant | null> => {
-    const { assistantId, graphId } = draft;
-    for (let attempt = 1; ; attempt += 1) {
-      const outcome = await store.assistants.create({ draft, access: ALL_ROWS });
-      if (outcome.kind === "created" || outcome.assistant === null) return null;
-      const { assistant } = outcome;
-      if (hasSystemMark(assistant.metadata) && assistant.graphId === graphId) return assistant;
-      if (attempt > SEED_ATTEMPTS) {
-        throw new Error(`The id of the system assistant of graph "${graphId}" is taken again and again`);
-      }
-      // Somebody's, made before the graph was there. It goes with its versions: an update would keep metadata of theirs.
-      logger.warn(
-        { assistantId, graphId, takenFor: assistant.graphId, createdAt: assistant.createdAt },
-        "the id of a graph's system assistant was taken by an assistant that is not the server's: it is replaced",
-      );
-      await store.assistants.delete({ assistantId, access: ALL_ROWS });
-    }
   };
 
   return {
@@ -278,45 +252,7 @@ export function createAssistantsService(deps: {
       return engine.subgraphs({ graphId, config, ...query });
     },
 
-    /**
-     * Make one system assistant per graph, in place of whatever has its id without being it, and bring name, description and seed configuration of existing ones up to
-     * date (docs/wire/langgraph-api.md §5.3, §5.6). Called once at start.
-     * @throws `FORBIDDEN` for anybody but the server itself
-     */
-    async seedSystemAssistants(
-      caller: Caller,
-      seeds: Readonly<Record<string, { readonly config: RunConfig; readonly context?: JsonValue }>>,
-    ): Promise<void> {
-      if (caller !== SERVER) throw new HeddleError("FORBIDDEN");
-      for (const { graphId, description } of engine.graphs()) {
-        const assistantId = systemAssistantId(graphId);
-        const seed = seeds[graphId];
-        const { config, context } = mirrorContext(seed?.config ?? {}, seed?.context);
-        const existing = await seeded({
-          assistantId,
-          graphId,
-          name: graphId,
-          description,
-          config,
-          context: context ?? {},
-          metadata: { [SYSTEM_MARK.key]: SYSTEM_MARK.value },
-        });
-        if (existing === null) continue;
-        const stale =
-          (description !== null && existing.description !== description) ||
-          (seed !== undefined && JSON.stringify(existing.config) !== JSON.stringify(config));
-        if (stale) {
-          await store.assistants.update({
-            assistantId,
-            patch: {
-              ...(description === null ? {} : { description }),
-              ...(seed ? { config, context: context ?? {} } : {}),
-            },
-            access: ALL_ROWS,
-          });
-        }
-      }
-    },
+    seedSystemAssistants: (caller: Caller, seeds: SystemAssistantSeeds) => seedSystemAssistants(caller, seeds, deps),
   };
 }
 
