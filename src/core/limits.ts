@@ -1,4 +1,7 @@
+import { createHash } from "node:crypto";
 import type { Caller } from "./auth.js";
+import type { JsonValue } from "./json.js";
+import { isJsonObject } from "./json.js";
 
 /** Whether a request may go on. */
 export type Admission =
@@ -30,12 +33,30 @@ export interface QueueLimits {
   readonly perCaller: number | null;
 }
 
+/** Where a user says what else tells it from others of its name: its tenant, and the marks of its rows. */
+const APART = ["tenant", "metadata"] as const;
+
 /**
- * Under which name a caller is counted: its identity, without one its address.
+ * Under which name a caller is counted: its identity, without one its address. Callers of one name are the same only with the
+ * same `user.tenant` and `user.metadata`: another tenant's `ann` must not use up what this one's may do.
  * @param address of the client; `null` when it came without a socket
  */
-export function callerKey(caller: Pick<Caller, "identity">, address: string | null): string {
-  return caller.identity === null ? addressKey(address) : `id:${caller.identity}`;
+export function callerKey({ identity, user }: Pick<Caller, "identity" | "user">, address: string | null): string {
+  if (identity === null) return addressKey(address);
+  const apart = APART.map((name) => ordered(user?.[name] ?? null));
+  if (apart.every((value) => value === null)) return `id:${identity}`;
+  // Of a fixed length: it is a key in Redis, too.
+  const digest = createHash("sha256").update(JSON.stringify(apart)).digest("base64url");
+  return `apart:${digest}:${identity}`;
+}
+
+/** The same text for the same value, in whatever order its keys came. */
+function ordered(value: JsonValue): JsonValue {
+  if (Array.isArray(value)) return value.map(ordered);
+  if (value === null || !isJsonObject(value)) return value;
+  return Object.entries(value)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, held]) => [key, ordered(held ?? null)]);
 }
 
 /** An address as it is counted. A network of IPv6 is one: a single host has 2^64 addresses to choose from (RFC 6177). */

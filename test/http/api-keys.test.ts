@@ -209,6 +209,20 @@ describe("rows", () => {
     expect((await stray.send("POST", "/threads/search", {})).status).toBe(403);
   });
 
+  it("of tenants use up what is theirs alone", async () => {
+    const requestsPerCaller = { perSecond: 0.001, burst: 2 };
+    const app = await openHttpApp({ auth: apiKey({ tenantKey: "org" }), limits: { requestsPerCaller } });
+    const [acme, again, other] = await Promise.all(
+      ["acme", "acme", "other"].map(async (tenant) => {
+        const { secret } = await app.apiKeys.create({ identity: "ada", tenant, ...EVERYTHING });
+        return as(app, { "x-api-key": secret });
+      }),
+    );
+    const statuses: (number | undefined)[] = [];
+    for (const send of [acme, again, acme, other]) statuses.push((await send?.("POST", "/threads/search", {}))?.status);
+    expect(statuses).toEqual([200, 200, 429, 200]);
+  });
+
   it("are all seen with rows:all, which * does not include", async () => {
     const { user } = await openKeys({ cacheMs: 0, tenantKey: "tenant" });
     const ada = await user({ identity: "ada", tenant: "acme", ...EVERYTHING });

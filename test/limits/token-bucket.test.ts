@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createConcurrencyGauge } from "../../src/limits/concurrency.js";
 import { createTokenBuckets } from "../../src/limits/token-bucket.js";
+import type { JsonObject } from "../../src/core/json.js";
 import { addressKey, callerKey } from "../../src/core/limits.js";
 
 describe("token buckets in memory", () => {
@@ -76,14 +77,35 @@ describe("what a caller has open", () => {
 
 describe("under which name a caller is counted", () => {
   it("is its identity, else its address; a network of IPv6 is one", () => {
-    expect(callerKey({ identity: "ann" }, "10.0.0.1")).toBe("id:ann");
-    expect(callerKey({ identity: null }, "10.0.0.1")).toBe("address:10.0.0.1");
+    expect(callerKey({ identity: "ann", user: { identity: "ann", team: "x" } }, "10.0.0.1")).toBe("id:ann");
+    expect(callerKey({ identity: "ann", user: null }, "10.0.0.1")).toBe("id:ann");
+    expect(callerKey({ identity: null, user: null }, "10.0.0.1")).toBe("address:10.0.0.1");
     // An identity can't be made to look like an address.
-    expect(callerKey({ identity: "address:10.0.0.1" }, null)).not.toBe(callerKey({ identity: null }, "10.0.0.1"));
+    const posed = callerKey({ identity: "address:10.0.0.1", user: null }, null);
+    expect(posed).not.toBe(callerKey({ identity: null, user: null }, "10.0.0.1"));
     expect(addressKey("::ffff:10.0.0.1")).toBe("address:10.0.0.1");
     expect(addressKey("2001:db8:0:1:aaaa::1")).toBe(addressKey("2001:0DB8::1:0:0:0:2"));
     expect(addressKey("2001:db8:0:2::1")).not.toBe(addressKey("2001:db8:0:1::1"));
     expect(addressKey("fe80::1%eth0")).toBe("address:fe80:0:0:0::/64");
     expect(addressKey("::1")).toBe("address:0:0:0:0::/64");
+  });
+
+  it("is another for another tenant's caller of the same name, and for other marks", () => {
+    const key = (user: JsonObject, identity = "ann") => callerKey({ identity, user }, null);
+    const users: JsonObject[] = [
+      {},
+      { tenant: "acme" },
+      { tenant: "other" },
+      { metadata: { team: "acme" } },
+      { metadata: { team: "acme", site: "b" } },
+      { tenant: "acme", metadata: { team: "acme" } },
+    ];
+    const keys = users.map((user) => key(user));
+    expect(new Set(keys).size).toBe(users.length);
+    expect(users.map((user) => key({ ...user, key_id: "another", display_name: "Ann" }))).toEqual(keys);
+    expect(key({ metadata: { site: "b", team: "acme" } })).toBe(keys[4]);
+    // Nor can an identity be made to look like another tenant's.
+    expect(keys).not.toContain(key({}, String(keys[1])));
+    expect(keys).not.toContain(key({}, String(keys[1]).replace(/^id:/, "")));
   });
 });
