@@ -62,29 +62,27 @@ export class StreamPermits {
   }
 }
 
-/** A body that says when it has ended, failed or been cancelled; read only as it is read itself. */
+/**
+ * A body that says when it has ended, failed or been cancelled; read only as it is read itself. It fails also while nobody reads: a
+ * stream whose client has stalled ends by itself.
+ * @param onEnd called once
+ */
 export function releasedBody(body: ReadableStream<Uint8Array>, onEnd: () => void): ReadableStream<Uint8Array> {
   const reader = body.getReader();
   return new ReadableStream<Uint8Array>(
     {
+      start(controller) {
+        reader.closed.then(onEnd, (error: unknown) => {
+          onEnd();
+          controller.error(error);
+        });
+      },
       async pull(controller) {
-        try {
-          const { done, value } = await reader.read();
-          if (!done) {
-            controller.enqueue(value);
-            return;
-          }
-          onEnd();
-          controller.close();
-        } catch (error) {
-          onEnd();
-          throw error;
-        }
+        const { done, value } = await reader.read();
+        if (done) controller.close();
+        else controller.enqueue(value);
       },
-      cancel(reason) {
-        onEnd();
-        return reader.cancel(reason);
-      },
+      cancel: (reason) => reader.cancel(reason),
     },
     { highWaterMark: 0 },
   );
