@@ -64,6 +64,7 @@ export async function openGuard(
           scopes,
           configurableHeaders,
           trustedProxyHops: http.trustedProxyHops,
+          clock: deps.clock,
         }),
     onOperation: audit === null ? null : auditOperation(audit, scopes),
     requestConfigurable: configurableHeaders === null ? null : () => scopes.current()?.configurable ?? {},

@@ -2,6 +2,7 @@ import type { Context } from "hono";
 import type { AuditEntry, AuditLog } from "../core/audit.js";
 import type { Caller } from "../core/auth.js";
 import { SERVER } from "../core/auth.js";
+import type { StoreClock } from "../core/clock.js";
 import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { ErrorCode } from "../core/errors.js";
 import type { JsonObject } from "../core/json.js";
@@ -10,6 +11,7 @@ import { addressKey, callerKey } from "../core/limits.js";
 import type { OperationListener, RequestScope, RequestScopes } from "../core/request-scope.js";
 import { encodeError, encodeUnexpected } from "../wire/errors.js";
 import { isInternal, remoteAddress } from "./remote-address.js";
+import { RefusedAddresses } from "./refused-addresses.js";
 import { releasedBody, StreamPermits } from "./stream-permits.js";
 
 /** What requests are held to, and where it is written down. Absent parts cost nothing. */
@@ -26,6 +28,7 @@ export interface GuardDeps {
   readonly configurableHeaders: ((headers: Headers) => JsonObject) | null;
   /** How many proxies in front of this server append to `X-Forwarded-For`. */
   readonly trustedProxyHops: number;
+  readonly clock: StoreClock;
 }
 
 /** What the outcome of an operation is told by. */
@@ -55,9 +58,11 @@ export interface GuardedRequest {
 /** Limits and audit around requests: of routes, of custom routes, and of commands on a WebSocket. */
 export class RequestGuard {
   readonly #deps: GuardDeps;
+  readonly #refused: RefusedAddresses;
 
   constructor(deps: GuardDeps) {
     this.#deps = deps;
+    this.#refused = new RefusedAddresses(deps.clock);
   }
 
   /**
@@ -82,7 +87,9 @@ export class RequestGuard {
     const address = internal ? null : remoteAddress(context, trustedProxyHops);
     const at = { requestId, route, address, isInternal: internal };
     if (!isPublic) await audit?.ready();
-    const caller = await this.authenticate(context, request, request.authenticate);
+    const caller = isPublic
+      ? await request.authenticate()
+      : await this.authenticate(context, request, request.authenticate);
     const headers = context.req.raw.headers;
     const scope: RequestScope = {
       ...at,
@@ -113,6 +120,7 @@ export class RequestGuard {
     authenticate: () => Caller | Promise<Caller>,
   ): Promise<Caller> {
     try {
+      this.#refuseBlocked(context);
       return await authenticate();
     } catch (error) {
       const internal = isInternal(context);
@@ -126,12 +134,27 @@ export class RequestGuard {
     }
   }
 
+  /**
+   * An answer would tell which of many keys is the right one: nobody at an address that guesses is asked. Callers without an address
+   * can't be told apart: one of them must not shut out the others.
+   * @throws HeddleError `RATE_LIMITED`
+   */
+  #refuseBlocked(context: Context): void {
+    if (this.#deps.requests === null || isInternal(context)) return;
+    const address = remoteAddress(context, this.#deps.trustedProxyHops);
+    const forMs = address === null ? 0 : this.#refused.blockedForMs(addressKey(address));
+    if (forMs > 0) throw rateLimited(forMs);
+  }
+
   /** Who guesses is slowed down: what is refused counts for the address. */
   async #refusalOf(error: unknown, address: string | null): Promise<unknown> {
     const { requests } = this.#deps;
-    if (requests === null || !isHeddleError(error)) return error;
-    const admission = await requests.take(addressKey(address));
-    return admission.admitted ? error : rateLimited(admission.retryAfterMs);
+    if (requests === null || !isHeddleError(error) || error.code === "RATE_LIMITED") return error;
+    const key = addressKey(address);
+    const admission = await requests.take(`refused:${key}`);
+    if (admission.admitted) return error;
+    this.#refused.block(key, admission.retryAfterMs);
+    return rateLimited(admission.retryAfterMs);
   }
 }
 
