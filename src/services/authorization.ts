@@ -1,6 +1,6 @@
 import type { AuthAction, Authorizer, AuthResource, Caller, Grant } from "../core/auth.js";
-import { ALL_ROWS, SERVER } from "../core/auth.js";
-import { HeddleError } from "../core/errors.js";
+import { ALL_ROWS, isAuthRefusal, SERVER } from "../core/auth.js";
+import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { copyJson, isJsonObject } from "../core/json.js";
 
@@ -27,6 +27,11 @@ export function createAuthorize(authorizer: Authorizer | null): Authorize {
     const grant = await authorizer.authorize(caller, { resource, action, value });
     return { access: grant.access, value: checkedValue(resource, action, grant.value) };
   };
+}
+
+/** Whether an error says that the caller may not do it, and not that it could not be found out. */
+export function isRefusal(error: unknown): boolean {
+  return isAuthRefusal(error) ? error.status < 500 : isHeddleError(error) && error.code === "FORBIDDEN";
 }
 
 /** Metadata of a grant's value, which an authorization handler may have added or changed. */

@@ -67,16 +67,15 @@ export function createServices(deps: {
   /** Aborted when the server closes: nobody waits for a run any longer. */
   readonly closing?: AbortSignal;
 }): Services {
-  const plainAuthorize = createAuthorize(deps.authorizer);
-  const authorize =
-    deps.onOperation === undefined ? plainAuthorize : auditedAuthorize(plainAuthorize, deps.onOperation);
+  const unaudited = createAuthorize(deps.authorizer);
+  const authorize = deps.onOperation === undefined ? unaudited : auditedAuthorize(unaudited, deps.onOperation);
   const state = createThreadStateService({ ...deps, authorize });
   const threads = createThreadsService({ ...deps, supersteps: createSupersteps(deps), authorize });
   const assistants = createAssistantsService({ ...deps, threads, authorize });
   const followed = createFollowedThreads(deps);
   const runs = createRunsService({ ...deps, assistants, followed, authorize });
-  const threadEvents = createThreadEventsService({ ...deps, state, followed, authorize });
-  const threadCommands = createThreadCommandsService({ ...deps, runs, state, authorize });
+  const threadEvents = createThreadEventsService({ ...deps, state, followed, authorize, unaudited });
+  const threadCommands = createThreadCommandsService({ ...deps, runs, state, authorize, unaudited });
   const threadRuns = createThreadRunsService({ runs, state, threadEvents });
   const items = createItemsService({ items: deps.items, authorize });
   const streamTickets = createStreamTicketsService({ store: deps.store, threads });

@@ -127,6 +127,68 @@ describe("the audit log", () => {
     expect(JSON.stringify(entries)).not.toContain(SECRET);
   });
 
+  test("has each command once, with what it asked for, over HTTP and over a WebSocket", async () => {
+    const auth = ownersAuth().on("threads:read", ({ user }) =>
+      user.identity === "bob" ? false : { owner: user.identity },
+    );
+    const { app, entries, ann } = await openAudited({ auth });
+    const listener = await listen(app, { port: 0 });
+    closers.push(() => listener.close({ graceMs: 0 }));
+    const [threadId, other] = [await thread(ann), v7()];
+    await ann("POST", `/threads/${threadId}/runs/wait`, { assistant_id: "echo", input: { messages: [] } });
+    const start = { id: 1, method: "run.start", params: { assistant_id: "echo", input: { messages: [] } } };
+    const state = { id: 2, method: "state.get", params: { namespace: [] } };
+    const told = () =>
+      entries.splice(0).map(({ identity, route, action, result, code, status }) => ({
+        line: `${String(identity)} · ${route.replace(/.*\} ?/, "")} · ${String(action)} · ${result}`,
+        rest: [code, status],
+      }));
+    const line = (text: string, code: string | null = null, status: number | null = null) => ({
+      line: text,
+      rest: [code, status],
+    });
+    const over = {
+      http: async (name: string, id: string, command: object) => {
+        const init = { method: "POST", headers: bearer(name), body: JSON.stringify(command) };
+        const answer = await fetch(`${listener.url}/threads/${id}/commands`, init);
+        return (await answer.json()) as { type: string; meta?: object };
+      },
+      socket: async (name: string, id: string, command: object) => {
+        const url = `${listener.url.replace("http", "ws")}/threads/${id}/stream/events`;
+        const socket = new WebSocket(url, { headers: bearer(name) });
+        await new Promise((resolve) => socket.once("open", resolve));
+        entries.length = 0;
+        const heard = new Promise<string>((resolve) =>
+          socket.once("message", (data: Buffer) => resolve(data.toString())),
+        );
+        socket.send(JSON.stringify(command));
+        const answer = await heard;
+        socket.terminate();
+        return JSON.parse(answer) as { type: string; meta?: object };
+      },
+    };
+    for (const [way, send] of Object.entries(over)) {
+      const command = way === "http" ? "/commands" : "/stream/events";
+      const at = (name: string) => `${command} ${name}`;
+      entries.length = 0;
+      const starts = (name: string) => [
+        line(`${name} · ${at("run.start")} · assistants:read · allowed`),
+        line(`${name} · ${at("run.start")} · threads:create_run · allowed`),
+      ];
+      expect(await send("ann", threadId, start)).toMatchObject({ type: "success" });
+      expect([way, told()]).toEqual([way, starts("ann")]);
+      expect(await send("ann", threadId, state)).toMatchObject({ type: "success" });
+      expect([way, told()]).toEqual([way, [line(`ann · ${at("state.get")} · threads:read · allowed`)]]);
+      // Without reading: the run starts, nothing that was refused is written down, and how far the log goes is not said.
+      const begun = await send("bob", way === "http" ? other : v7(), start);
+      expect(begun).toMatchObject({ type: "success" });
+      expect(begun.meta).not.toHaveProperty("applied_through_seq");
+      expect([way, told()]).toEqual([way, starts("bob")]);
+      expect(await send("bob", threadId, state)).toMatchObject({ type: "error" });
+      expect([way, told()]).toEqual([way, [line(`bob · ${at("state.get")} · threads:read · denied`, "FORBIDDEN")]]);
+    }
+  });
+
   test("never holds a payload, a token or a query", async () => {
     const { app, entries, ann } = await openAudited();
     const threadId = await thread(ann, { note: SECRET });

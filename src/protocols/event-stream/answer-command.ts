@@ -7,6 +7,7 @@ import { asJsonText, toJsonText } from "../../core/json.js";
 import type { Logger } from "../../core/logger.js";
 import type { GuardedRequest } from "../../http/request-guard.js";
 import { codeOf } from "../../http/request-guard.js";
+import { isRefusal } from "../../services/authorization.js";
 import type { Services } from "../../services/create-services.js";
 import type { AgentTree, CheckpointSummary, StateOfNamespace } from "../../services/thread-commands/index.js";
 import {
@@ -82,9 +83,9 @@ export async function answerCommand(command: Command, context: CommandContext): 
     const carryOut = (): Promise<JsonText> =>
       method.startsWith("subscription.") ? subscriptionResult(command, context) : handlerOf(method)(params, context);
     const { guarded } = context;
-    const result = await (guarded === null ? carryOut() : guarded.command(nameOf(method), carryOut, codeOfCommand));
-    const appliedThroughSeq = await appliedThrough(context);
-    return successFrame({ id, result, threadId: context.threadId, appliedThroughSeq });
+    const answered = async () => ({ result: await carryOut(), appliedThroughSeq: await appliedThrough(context) });
+    const answer = await (guarded === null ? answered() : guarded.command(nameOf(method), answered, codeOfCommand));
+    return successFrame({ id, ...answer, threadId: context.threadId });
   } catch (error) {
     if (isHeddleError(error) && (error.code === "SHUTTING_DOWN" || error.code === "STORAGE_UNAVAILABLE")) throw error;
     return failureFrame(id, method, error, context);
@@ -141,8 +142,8 @@ async function appliedThrough({ services, caller, threadId, logger }: CommandCon
   try {
     return await services.threadEvents.lastSeq(caller, threadId);
   } catch (error) {
-    // Who may start runs need not be one who may read.
-    if (isHeddleError(error) && (error.code === "FORBIDDEN" || error.code === "UNAUTHENTICATED")) return null;
+    // Who may start runs need not be one who may read: `run.start` needs `threads:create_run` and `assistants:read` alone.
+    if (isRefusal(error)) return null;
     logger.warn({ threadId, err: error }, "the event log did not say how far it goes");
     return null;
   }

@@ -7,6 +7,7 @@ import type { MetadataStore } from "../../core/metadata-store.js";
 import type { MultitaskStrategy, Run } from "../../core/run.js";
 import type { Thread } from "../../core/thread.js";
 import type { Authorize } from "../authorization.js";
+import { isRefusal } from "../authorization.js";
 import type { RunRequest } from "../run-request.js";
 import type { RunsService } from "../runs.js";
 import { threadNotFound } from "../threads.js";
@@ -39,6 +40,8 @@ export interface RunCommandDeps {
   readonly engine: Engine;
   readonly runs: RunsService;
   readonly authorize: Authorize;
+  /** For what a command does with, or without: a refusal is no failure of it, and none for the audit log. */
+  readonly unaudited: Authorize;
 }
 
 /** Commands that start a run (docs/wire/langgraph-api.md §4.3.1, §4.3.2). Each authorizes on its own. */
@@ -48,6 +51,17 @@ export function createRunCommands(deps: RunCommandDeps) {
   const find = async (caller: Caller, threadId: string): Promise<Thread | null> => {
     const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
     return store.threads.get({ threadId, access });
+  };
+
+  /** Who may start runs need not be one who may read: to them no thread waits on anything. */
+  const findIfReadable = async (caller: Caller, threadId: string): Promise<Thread | null> => {
+    try {
+      const { access } = await deps.unaudited(caller, "threads", "read", { thread_id: threadId });
+      return await store.threads.get({ threadId, access });
+    } catch (error) {
+      if (isRefusal(error)) return null;
+      throw error;
+    }
   };
 
   const answers = async (thread: Thread, answer: InputAnswers): Promise<RunRequest> => {
@@ -81,14 +95,14 @@ export function createRunCommands(deps: RunCommandDeps) {
   return {
     /**
      * Start a run; on a thread that waits on interrupts, input that is not `null` answers them, unless `config` names a
-     * checkpoint to start from. A command is carried out as it is.
+     * checkpoint to start from; to callers who may not read the thread input is input. A command is carried out as it is.
      * @throws as `runs.create`; `RUN_IN_FLIGHT` with the strategy `reject`
      */
     async start(caller: Caller, threadId: string, request: RunStart): Promise<Run> {
       const { input, command, assistantId, multitaskStrategy, langsmithTracer } = request;
       const base = requestOf(request);
       const mayAnswer = command === undefined && input !== null && base.checkpoint === undefined;
-      const thread = mayAnswer ? await find(caller, threadId) : null;
+      const thread = mayAnswer ? await findIfReadable(caller, threadId) : null;
       return runs.create(caller, threadId, {
         ...base,
         assistantId,
