@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import type { Context, Hono, MiddlewareHandler, Next } from "hono";
+import type { Context, MiddlewareHandler, Next } from "hono";
+import { Hono } from "hono";
 import type { Caller } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import { errorResponse } from "./error-response.js";
@@ -51,6 +52,8 @@ export function addCustomApp(
   const { cors, own } = options;
   const gate = new CustomGate(options, isAuthenticated);
   const paths = new Set<string>();
+  const routes = app.routes.filter((entry) => kindOf(entry) === "route");
+  const isRoute = matcherOf(to, routes);
   if (middlewareOrder === "auth_first") {
     const isCustom = matcherOf(
       to,
@@ -58,8 +61,11 @@ export function addCustomApp(
     );
     to.use("*", (context: Context, next) => {
       const { method, path } = context.req;
-      const isOwn = own.isPublic(method, path) === false && !isCustom(method, path);
-      return isOwn || (isAuthenticated && isCustom(method, path)) ? gate.authenticate(context, next) : next();
+      // Middleware of a path is around our routes, and does not make them its own.
+      const isAsked = isAuthenticated
+        ? own.isPublic(method, path) === false || isCustom(method, path)
+        : own.isPublic(method, path) === false && !isRoute(method, path);
+      return isAsked ? gate.authenticate(context, next) : next();
     });
   }
   for (const entry of app.routes) {
@@ -69,7 +75,12 @@ export function addCustomApp(
       paths.add(path);
       to.on(method, path, (context, next) => gate.serve(context, next, `${method} ${path}`));
     } else if (kind === "middleware" && isAuthenticated) {
-      to.on(method, path, (context, next) => gate.authenticate(context, next));
+      to.on(method, path, (context, next) => {
+        const asked = context.req;
+        // Nothing tells a mounted app from middleware: where a route follows, that one is counted.
+        const isFollowed = isRoute(asked.method, asked.path) || own.isPublic(asked.method, asked.path) !== null;
+        return isFollowed ? gate.authenticate(context, next) : gate.serve(context, next, `${method} ${path}`);
+      });
     }
     to.on(method, path, handler as MiddlewareHandler);
   }
@@ -108,7 +119,7 @@ function defaultErrorHandler(app: Hono): unknown {
 
 /** Whether one of some routes would answer. Apart from the app, whose middleware for every path answers nothing by itself. */
 function matcherOf(to: Hono, entries: readonly Entry[]): (method: string, path: string) => boolean {
-  const probe = new (to.constructor as new () => Hono)();
+  const probe = new Hono();
   const based = probe.basePath(basePathOf(to));
   for (const { method, path } of entries) based.on(method, path, () => new Response());
   return (method, path) => probe.router.match(method === "HEAD" ? "GET" : method, path)[0].length > 0;
@@ -138,9 +149,9 @@ class CustomGate {
 
   /** Find out who asks, and go on. */
   async authenticate(context: Context, next: Next): Promise<Response | void> {
-    const { deps, own } = this.#options;
+    const { deps } = this.#options;
     const request = context.req.raw;
-    if (this.#authenticated.has(request) || own.isPublic(context.req.method, context.req.path) === true) return next();
+    if (this.#authenticated.has(request)) return next();
     const requestId = requestIdOf(context);
     try {
       const authenticate = () => deps.authenticate(request);

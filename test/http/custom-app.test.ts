@@ -1,10 +1,11 @@
 import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";
-import { Hono } from "hono";
+import { type Context, Hono, type Next } from "hono";
 import { HTTPException as HonoException } from "hono/http-exception";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import type { AuditEntry } from "../../src/core/audit.js";
 import { openHttpApp } from "./app.js";
 
 const ANN = { headers: { authorization: "ann" } };
@@ -149,6 +150,72 @@ describe("a custom app with authentication", () => {
     expect((await strict.request("GET", "/hello")).status).toBe(401);
     expect(seen).toEqual([]);
     expect((await strict.request("GET", "/hello", undefined, ANN)).status).toBe(200);
+  });
+
+  test("auth_first: middleware of a path does not make a route of ours its own", async () => {
+    const seen: string[] = [];
+    const around = new Hono().use("/threads/*", async (context, next) => {
+      seen.push(context.req.path);
+      await next();
+    });
+    for (const basePath of ["", "/api"]) {
+      const app = await openHttpApp({ auth, http: { app: around, middlewareOrder: "auth_first", basePath } });
+      const path = `${basePath}/threads/search`;
+      expect((await app.request("POST", path, {})).status).toBe(401);
+      expect(seen).toEqual([]);
+      expect((await app.request("POST", path, {}, ANN)).status).toBe(200);
+      expect(seen.splice(0)).toEqual([path]);
+    }
+  });
+
+  test.each(["auth_first", "middleware_first"] as const)(
+    "enableCustomRouteAuth, %s: what is mounted over a public path of ours",
+    async (middlewareOrder) => {
+      // As `mount` of Hono 4 adds it.
+      const answer = async (context: Context, next: Next) => {
+        if (context.req.query("next") !== undefined) await next();
+        return new Response("mounted");
+      };
+      const mounted = new Hono().all("/docs/*", answer).all("/ui/*", answer);
+      const app = await openHttpApp({ auth, http: { app: mounted, middlewareOrder, enableCustomRouteAuth: true } });
+      for (const path of ["/docs", "/ui/x/y"]) {
+        expect((await app.request("GET", path)).status, path).toBe(401);
+        expect(await (await app.request("GET", path, undefined, ANN)).text(), path).toBe("mounted");
+      }
+      expect((await app.request("GET", "/ok")).status).toBe(200);
+    },
+  );
+
+  test("limits and the audit log hold for routes and mounted apps, once per request", async () => {
+    const entries: AuditEntry[] = [];
+    const app = await openHttpApp({
+      auth,
+      http: { app: customApp(), enableCustomRouteAuth: true },
+      limits: { requestsPerCaller: { perSecond: 0.01, burst: 4 } },
+      audit: (entry) => void entries.push(entry),
+    });
+    const paths = ["/hello", "/scoped/a", "/mounted/x", "/mounted/next", "/mounted/x"];
+    const statuses: number[] = [];
+    for (const path of paths) statuses.push((await app.request("GET", path, undefined, ANN)).status);
+    expect(statuses).toEqual([200, 200, 200, 404, 429]);
+    expect(entries.map(({ route, identity, code }) => `${route} ${identity} ${code}`)).toEqual([
+      "GET /hello ann null",
+      "GET /scoped/a ann null",
+      "ALL /mounted/* ann null",
+      "ALL /mounted/* ann NOT_FOUND",
+      "ALL /mounted/* ann RATE_LIMITED",
+    ]);
+    expect(app.log.filter(({ message }) => message === "request")).toHaveLength(5);
+  });
+
+  test("middleware around a route of ours counts its requests once", async () => {
+    const entries: AuditEntry[] = [];
+    const around = new Hono().use("/threads/*", (_, next) => next());
+    const http = { app: around, enableCustomRouteAuth: true };
+    const app = await openHttpApp({ auth, http, audit: (entry) => void entries.push(entry) });
+    expect((await app.request("POST", "/threads/search", {}, ANN)).status).toBe(200);
+    expect(entries).toHaveLength(1);
+    expect(app.log.filter(({ message }) => message === "request")).toHaveLength(1);
   });
 
   test("who is asked is asked once", async () => {
