@@ -79,7 +79,7 @@ const WORKER_ONLY = "This process only executes runs (role worker). Send request
 /** The routes of this configuration, documents included. */
 function servedRoutes(deps: HttpDeps): readonly Route[] {
   const { disabled } = deps.settings;
-  const api = allRoutes(deps).filter((route) => !disabled[route.group] || route.path === "/ok");
+  const api = allRoutes(deps).filter((route) => route.isLasting === true || !disabled[route.group]);
   if (disabled.meta) return api;
   let document: JsonText | null = null;
   const documents: readonly Route[] = [

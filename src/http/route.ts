@@ -32,6 +32,8 @@ export interface Route {
   readonly refusals?: readonly { readonly status: number; readonly description: string; readonly schema: z.ZodType }[];
   /** Served without authentication. */
   readonly isPublic?: boolean;
+  /** Served also when its group is switched off. */
+  readonly isLasting?: boolean;
   /** May become a WebSocket: then errors are told by closing it. */
   readonly upgrades?: boolean;
   /** Its answer takes as long as a run: counted as a stream, as answers of type `event-stream` are. */

@@ -72,8 +72,9 @@ describe("system", () => {
     });
   });
 
-  test("with meta switched off only /ok stays", async () => {
+  test("with meta switched off /ok stays, and tickets, which say nothing of the server", async () => {
     const app = await openHttpApp({ http: { disable: ["meta"] } });
+    expect((await app.json("POST", "/auth/tickets", {})).body).toHaveProperty("ticket");
     expect((await app.json("GET", "/ok?check_db=1")).body).toEqual({ ok: true });
     for (const path of ["/info", "/docs", "/openapi.json"]) expect((await app.request("GET", path)).status).toBe(404);
   });

@@ -7,6 +7,8 @@ export const streamTicketRoutes: readonly Route[] = [
     method: "post",
     path: "/auth/tickets",
     group: "meta",
+    // Authentication of streams in browsers, and no word about the server.
+    isLasting: true,
     summary: "A ticket for one stream, for clients that cannot send headers: append `?ticket=` to its URL within 30 s",
     body: streamTicketBody,
     answer: { status: 200, description: "The ticket, and when it expires" },

@@ -12,6 +12,7 @@ export const systemRoutes: readonly Route[] = [
     method: "get",
     path: "/ok",
     group: "meta",
+    isLasting: true,
     summary: "Alive; with check_db also ready: not draining, storage reachable",
     query: okQuery,
     answer: JSON_ANSWER,
