@@ -4,6 +4,7 @@ import { isLanggraphAuth, openLanggraphAuth } from "./auth/langgraph-auth.js";
 import { jwt } from "./auth/jwt.js";
 import type { JwtOptions } from "./auth/jwt-options.js";
 import { withStudio } from "./auth/studio.js";
+import { withAuthenticate } from "./auth/provider.js";
 import type { ResolvedAuth } from "./config/resolved-config.js";
 import type { AuthDeps, AuthProvider } from "./core/auth.js";
 import { ANONYMOUS, isAuthFactory, SERVER } from "./core/auth.js";
@@ -94,13 +95,8 @@ async function openProvider(
   return options.studio && !auth.disableStudioAuth ? withStudio(cached) : cached;
 }
 
-function closable(provider: AuthProvider): OpenAuth {
-  return {
-    authenticate: (request) => provider.authenticate(request),
-    authorizer: provider.authorizer,
-    close: async () => provider.close?.(),
-  };
-}
+const closable = (provider: AuthProvider): OpenAuth =>
+  withAuthenticate(provider, (request) => provider.authenticate(request));
 
 type Version = { readonly provider: AuthProvider; readonly inputs: ReadonlySet<string> };
 

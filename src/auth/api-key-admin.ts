@@ -1,8 +1,9 @@
 import { v7 } from "uuid";
 import type { ApiKey, ApiKeyStore } from "../core/api-key.js";
 import { HeddleError } from "../core/errors.js";
+import { secretDigest } from "../core/secret-digest.js";
 import { isPlainText, MAX_TEXT_CHARACTERS, unknownPermission } from "./access-rules.js";
-import { apiKeyDigest, newApiKeySecret } from "./api-key-secret.js";
+import { newApiKeySecret } from "./api-key-secret.js";
 import { isPermission, isRoleName } from "./roles.js";
 
 const PAGE = 200;
@@ -60,7 +61,7 @@ export function createApiKeyAdmin(keys: ApiKeyStore): ApiKeyAdmin {
       const key = await keys.create({
         draft: {
           keyId: v7(),
-          digest: apiKeyDigest(secret),
+          digest: secretDigest(secret),
           label,
           identity,
           tenant,

@@ -1,7 +1,8 @@
 import type { ApiKey, ApiKeyStore } from "../core/api-key.js";
 import type { Clock } from "../core/clock.js";
 import type { EpochMs } from "../core/json.js";
-import { apiKeyDigest, isApiKeySecret, isSameDigest } from "./api-key-secret.js";
+import { secretDigest } from "../core/secret-digest.js";
+import { isApiKeySecret, isSameDigest } from "./api-key-secret.js";
 
 /** Keys that are remembered at once; the ones found first are forgotten first. */
 const MAX_ENTRIES = 10_000;
@@ -28,7 +29,7 @@ export function createApiKeyLookup(keys: ApiKeyStore, clock: Clock, cacheMs: num
 
   return async (secret) => {
     if (!isApiKeySecret(secret)) return null;
-    const digest = apiKeyDigest(secret);
+    const digest = secretDigest(secret);
     const cached = known.get(digest);
     if (cached !== undefined) {
       if (cached.until > clock.now() && isSameDigest(cached.key.digest, digest)) return cached.key;

@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes, timingSafeEqual } from "node:crypto";
 
 /** What tells our keys from other secrets, also for those who search repositories for leaked ones. */
 const PREFIX = "hdl_";
@@ -14,11 +14,6 @@ export function newApiKeySecret(): string {
 /** Whether a text may be a secret at all. No storage is asked about others. */
 export function isApiKeySecret(text: string): boolean {
   return SECRET.test(text);
-}
-
-/** SHA-256 as 64 hex digits: what is stored of a secret, and looked up. */
-export function apiKeyDigest(secret: string): string {
-  return createHash("sha256").update(secret).digest("hex");
 }
 
 /** Constant time: always 32 bytes against 32 bytes. False for what is no digest. */

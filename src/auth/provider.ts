@@ -1,7 +1,10 @@
 import type { AuthProvider } from "../core/auth.js";
 
 /** The same provider with another way to find out who asks. */
-export function withAuthenticate(provider: AuthProvider, authenticate: AuthProvider["authenticate"]): AuthProvider {
+export function withAuthenticate(
+  provider: AuthProvider,
+  authenticate: AuthProvider["authenticate"],
+): AuthProvider & { close(): Promise<void> } {
   return {
     authenticate,
     authorizer: provider.authorizer,

@@ -2,9 +2,7 @@ import type { AccessFilter } from "../core/auth.js";
 import type { Clock, Timer } from "../core/clock.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-
-/** Pauses between two looks whether a thread is there by now; the last one for all that follow. */
-const LOOK_AGAIN_MS = [100, 250, 500, 1_000, 2_500, 5_000] as const;
+import { lookAgainMs } from "./look-again.js";
 
 /**
  * Threads that somebody follows in this process although they are not there yet: streams may be opened before the thread
@@ -57,7 +55,7 @@ export function createFollowedThreads(deps: {
       if (!stopped) lookAgain();
     };
     const lookAgain = (): void => {
-      const delayMs = LOOK_AGAIN_MS[Math.min(looks, LOOK_AGAIN_MS.length - 1)] ?? 5_000;
+      const delayMs = lookAgainMs(looks);
       looks += 1;
       timer = clock.setTimer(() => void look(), delayMs);
     };

@@ -1,8 +1,9 @@
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Caller } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import type { EpochMs } from "../core/json.js";
 import type { MetadataStore } from "../core/metadata-store.js";
+import { secretDigest } from "../core/secret-digest.js";
 import type { StreamTicketStore } from "../core/stream-ticket.js";
 import type { ThreadsService } from "./threads.js";
 
@@ -40,7 +41,7 @@ export function createStreamTicketsService(deps: {
       if (threadId !== null) await deps.threads.get(caller, threadId);
       const ticket = `hdt_${randomBytes(TICKET_BYTES).toString("base64url")}`;
       const { identity, permissions, user } = caller;
-      const stored = { digest: digestOf(ticket), caller: { identity, permissions, user }, threadId };
+      const stored = { digest: secretDigest(ticket), caller: { identity, permissions, user }, threadId };
       return { ticket, expiresAt: await tickets.issue({ ticket: stored, ttlMs: TTL_MS }) };
     },
   };
@@ -56,15 +57,11 @@ export async function redeemStreamTicket(
   ticket: string,
   threadId: string | null,
 ): Promise<Caller> {
-  const claimed = await tickets.claim({ digest: digestOf(ticket) });
+  const claimed = await tickets.claim({ digest: secretDigest(ticket) });
   if (claimed === null || (claimed.threadId !== null && claimed.threadId !== threadId)) {
     throw new HeddleError("UNAUTHENTICATED", {
       message: "The ticket is unknown, expired, used before or for another thread: ask for a new one",
     });
   }
   return claimed.caller;
-}
-
-function digestOf(ticket: string): string {
-  return createHash("sha256").update(ticket).digest("hex");
 }
