@@ -4,6 +4,7 @@ import { authFactory } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import { type AccessRules, problemsOfRules, refuseProblems, rowMarks } from "./access-rules.js";
 import { createApiKeyLookup } from "./api-key-lookup.js";
+import { isApiKeySecret } from "./api-key-secret.js";
 import { bearerToken, unauthenticated } from "./credentials.js";
 import { createIsolation } from "./isolation.js";
 import { createRoleCheck } from "./roles.js";
@@ -44,9 +45,9 @@ function openApiKeys(
   const find = createApiKeyLookup(keys, clock, cacheMs);
   return {
     async authenticate(request) {
-      const secret = request.headers.get(header) ?? bearerToken(request.headers);
+      const secret = secretOf(request.headers, header);
       if (secret === null) throw unauthenticated(`Send an API key as ${header}, or as authorization: Bearer`);
-      const key = await find(secret.trim());
+      const key = await find(secret);
       if (key === null) throw unauthenticated("The API key is unknown, expired or revoked", "invalid_token");
       if (key.tenant !== null && tenantKey === null) {
         throw new HeddleError("FORBIDDEN", {
@@ -57,6 +58,20 @@ function openApiKeys(
     },
     authorizer: createIsolation({ marks: rowMarks(options), roles: createRoleCheck(roles, { onlyRoles: false }) }),
   };
+}
+
+/**
+ * What may be one of our keys, else what there is. The SDKs add `x-api-key` by themselves where LANGSMITH_API_KEY is set, beside
+ * a bearer token of ours.
+ * @throws 401 for two keys of ours: neither is guessed to be meant
+ */
+function secretOf(headers: Headers, header: string): string | null {
+  const given = [headers.get(header)?.trim(), bearerToken(headers)].filter((text) => typeof text === "string");
+  const [first = null, second = first] = given.filter((text) => isApiKeySecret(text));
+  if (first !== second) {
+    throw unauthenticated(`Two API keys: ${header} and authorization differ. Send one of them`, "invalid_token");
+  }
+  return first ?? given[0] ?? null;
 }
 
 /** As graphs see it, too: the vocabulary of docs/wire/langgraph-api.md §7.2. */

@@ -62,6 +62,39 @@ describe("apiKey()", () => {
     expect(JSON.stringify(app.log)).not.toContain(secret);
   });
 
+  it("takes ours of two headers, and refuses two of ours that differ", async () => {
+    const { app, user } = await openKeys();
+    const [{ secret }, other] = [
+      await user({ identity: "ada", ...EVERYTHING }),
+      await user({ identity: "bob", ...EVERYTHING }),
+    ];
+    // What the SDKs send by themselves.
+    const theirs = "lsv2_pt_0123456789abcdef0123456789abcdef_0123456789";
+    const cases: readonly (readonly [string, string, number])[] = [
+      [theirs, secret, 200],
+      [secret, theirs, 200],
+      ["", secret, 200],
+      [` ${secret} `, secret, 200],
+      [theirs, theirs, 401],
+      [secret, other.secret, 401],
+      [newApiKeySecret(), secret, 401],
+      [secret, newApiKeySecret(), 401],
+    ];
+    for (const [key, token, status] of cases) {
+      const answer = await as(app, { "x-api-key": key, authorization: `Bearer ${token}` })(
+        "POST",
+        "/threads/search",
+        {},
+      );
+      expect([key, token, answer.status]).toEqual([key, token, status]);
+    }
+    const both = { "x-api-key": secret, authorization: `Bearer ${other.secret}` };
+    expect((await as(app, both)("POST", "/threads", {})).body).toEqual({
+      detail: "Two API keys: x-api-key and authorization differ. Send one of them",
+    });
+    expect((await as(app, { "x-api-key": theirs })("POST", "/threads", {})).status).toBe(401);
+  });
+
   it("takes it from another header when told so", async () => {
     const { app, user } = await openKeys({ header: "X-Token" });
     const { secret } = await user({ identity: "ada", ...EVERYTHING });
