@@ -6,6 +6,7 @@ const LOOK_EVERY_MS = 1_000;
 
 /** Appends to a file, which may be rotated: when its name leads elsewhere, a new one is begun. */
 export interface AuditFile {
+  /** What was not written whole is to be appended again: its half line is ended first, and is no JSON. */
   append(entries: readonly AuditEntry[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -17,6 +18,8 @@ export interface AuditFile {
 export async function openAuditFile(path: string, now: () => number = Date.now): Promise<AuditFile> {
   let file: FileHandle | null = await openAppending(path);
   let lookedAt = now();
+  /** A failed write may have left half a line. */
+  let isTorn = false;
 
   const current = async (): Promise<FileHandle> => {
     if (file !== null && now() - lookedAt >= LOOK_EVERY_MS) {
@@ -35,8 +38,10 @@ export async function openAuditFile(path: string, now: () => number = Date.now):
     async append(entries) {
       const text = entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
       try {
-        await (await current()).appendFile(text);
+        await (await current()).appendFile(isTorn ? `\n${text}` : text);
+        isTorn = false;
       } catch (error) {
+        isTorn = true;
         const old = file;
         file = null;
         await old?.close().catch(() => {});

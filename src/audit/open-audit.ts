@@ -22,14 +22,22 @@ export async function openAudit(target: AuditTarget, logger: Logger): Promise<Au
 }
 
 interface Sink {
-  append(entries: readonly AuditEntry[]): Promise<void>;
+  /** Takes entries off the list as they are written: what is left after a failure is to be tried again. */
+  append(entries: AuditEntry[]): Promise<void>;
   close(): Promise<void>;
 }
 
 async function openSink(target: AuditTarget): Promise<Sink> {
   if (target.kind === "file") {
     try {
-      return await openAuditFile(target.path);
+      const file = await openAuditFile(target.path);
+      return {
+        async append(entries) {
+          await file.append(entries);
+          entries.length = 0;
+        },
+        close: () => file.close(),
+      };
     } catch (error) {
       throw new HeddleError("CONFIG_INVALID", {
         message: `audit: ${target.path} can't be written: ${error instanceof Error ? error.message : String(error)}`,
@@ -40,7 +48,15 @@ async function openSink(target: AuditTarget): Promise<Sink> {
   const { write } = target;
   return {
     async append(entries) {
-      for (const entry of entries) await write(entry);
+      let written = 0;
+      try {
+        for (const entry of entries) {
+          await write(entry);
+          written += 1;
+        }
+      } finally {
+        entries.splice(0, written);
+      }
     },
     close: async () => {},
   };
@@ -106,6 +122,7 @@ class GatheredAuditLog implements AuditLog {
       this.#waiting = [];
       try {
         await this.#sink.append(entries);
+        if (this.#lost > 0) this.#logger.warn({ lost: this.#lost }, "entries of the audit log were lost");
         if (this.#failure !== null) this.#logger.info({ lost: this.#lost }, "the audit log is written again");
         this.#failure = null;
         this.#lost = 0;
