@@ -62,9 +62,10 @@ export function createThreadsService(deps: {
       try {
         return await deps.supersteps.apply(outcome.thread, request.supersteps);
       } catch (error) {
-        // A thread that could not be given its first state is not left behind half made.
+        // A thread that could not be given its first state is not left behind half made. It is this call's own row, also where
+        // the filter of its creator does not show it.
         await checkpointer.deleteThread(threadId);
-        await store.threads.delete({ threadId, access: grant.access });
+        await store.threads.delete({ threadId, access: ALL_ROWS });
         throw error;
       }
     },

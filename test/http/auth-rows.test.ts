@@ -1,5 +1,6 @@
 import { v7 } from "uuid";
 import { describe, expect, it } from "vitest";
+import { SERVER } from "../../src/core/auth.js";
 import { ownersAuth } from "../support/owners-auth.js";
 import { openOwned, thread } from "./users.js";
 
@@ -138,4 +139,18 @@ describe("the long-term store", () => {
     });
     expect((await bob("GET", "/store/items?namespace=ann.notes&key=k")).body).toBeNull();
   });
+});
+
+it("a thread that could not be given its first state is gone, also where its filter was not stamped on it", async () => {
+  const auth = ownersAuth().on("threads:create", ({ user }) => ({ owner: user.identity }));
+  const { ann, app } = await openOwned({ auth });
+  const threadId = v7();
+  const body = {
+    thread_id: threadId,
+    metadata: { graph_id: "counter" },
+    supersteps: [{ updates: [{ values: { n: 1 }, as_node: "no such node" }] }],
+  };
+  expect((await ann("POST", "/threads", body)).status).toBe(422);
+  expect(await app.services.threads.count(SERVER, {})).toBe(0);
+  expect((await ann("POST", "/threads", { thread_id: threadId, metadata: {} })).status).toBe(200);
 });
