@@ -84,7 +84,7 @@ export async function openStorage(
       allowEphemeral: config.allowEphemeral,
     });
     if (problem !== null) throw configError([problem]);
-    await checkStorage({ metadata, items, checkpointer }, readNewestCheckpoint);
+    await checkStorage({ metadata, items, checkpointer }, cipher !== undefined, readNewestCheckpoint);
     const limits = {
       ttlMs: streaming.eventLogTtlMs,
       unreadTtlMs: streaming.unreadTtlMs,

@@ -6,9 +6,14 @@ import type { JsonValue } from "../core/json.js";
 
 /**
  * Read the newest checkpoint of a thread, if it has one that this process can read at all.
+ * @param isEncrypted by the checkpointer itself: what it gave back is clear, whatever it looks like
  * @throws HeddleError `DECRYPTION_FAILED` when it is encrypted and cannot be opened
  */
-export async function readNewestCheckpoint({ saver }: Checkpointer, threadId: string): Promise<void> {
+export async function readNewestCheckpoint(
+  { saver }: Checkpointer,
+  threadId: string,
+  isEncrypted: boolean,
+): Promise<void> {
   let tuple: CheckpointTuple | undefined;
   try {
     tuple = await (saver as BaseCheckpointSaver).getTuple({ configurable: { thread_id: threadId } });
@@ -17,6 +22,7 @@ export async function readNewestCheckpoint({ saver }: Checkpointer, threadId: st
     // What LangGraph for Python has written, for one, matters to whoever asks for that thread.
     return;
   }
+  if (isEncrypted) return;
   for (const [channel, value] of Object.entries(tuple?.checkpoint.channel_values ?? {})) {
     if (sealedTextOf(value as JsonValue) !== null) {
       throw encryptedWithoutKey(["checkpoint value", threadId, "", channel], null);

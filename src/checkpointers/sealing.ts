@@ -55,6 +55,9 @@ const CLEAR_KEYS: ReadonlySet<string> = new Set([
   "assistant_id",
 ]);
 
+/** In the place of sealed metadata: nothing of it was to be hidden, and yet it is not from before the encryption. */
+const NOTHING_SEALED = Buffer.from(SEALED_BYTES).toString("base64url");
+
 /** What comes first in sealed bytes: how the rest is to be read. */
 const BYTES = 0;
 const TEXT = 1;
@@ -112,16 +115,15 @@ function sealing(cipher: Cipher): Sealing {
         setOwn(names.has(key) && !CLEAR_KEYS.has(key) ? secret : clear, key, value);
       }
       const isEmpty = Object.keys(secret).length === 0;
-      // Nothing to hide, and yet not from before the encryption.
-      const sealed = isEmpty ? { [SEALED_KEY]: "" } : sealJson(cipher, secret as JsonObject, place);
+      const sealed = isEmpty ? { [SEALED_KEY]: NOTHING_SEALED } : sealJson(cipher, secret as JsonObject, place);
       return toMetadata({ ...clear, ...sealed });
     },
     openMetadata(metadata, place) {
       const stored = metadata as CheckpointMetadata & JsonObject;
       const sealed = sealedTextOf(stored);
-      if (sealed === null) return { metadata, sealedKeys: undefined };
+      if (sealed === null) return { metadata: admitClear(cipher, place, metadata), sealedKeys: undefined };
       const { [SEALED_KEY]: _, ...clear } = stored;
-      if (sealed === "") return { metadata: toMetadata(clear), sealedKeys: [] };
+      if (sealed === NOTHING_SEALED) return { metadata: toMetadata(clear), sealedKeys: [] };
       const secret = openJson(cipher, { [SEALED_KEY]: sealed }, place) as JsonObject;
       return { metadata: toMetadata({ ...clear, ...secret }), sealedKeys: Object.keys(secret) };
     },
@@ -165,6 +167,12 @@ export function fromBytes(bytes: Uint8Array): Encoded {
   if (bytes[0] === BYTES) return new Uint8Array(rest);
   const text = rest.toString("utf8");
   return splitTexts(text) ?? text;
+}
+
+/** Whether metadata was stored with encryption, and what of it is sealed: `null`, nothing. */
+export function sealedMetadataOf(metadata: object): { readonly isSealed: boolean; readonly text: string | null } {
+  const text = sealedTextOf(metadata as JsonObject);
+  return { isSealed: text !== null, text: text === NOTHING_SEALED ? null : text };
 }
 
 function keyIdIn(sealed: Uint8Array): string {

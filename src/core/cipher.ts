@@ -46,26 +46,34 @@ export type EncryptionKeySource = () => EncryptionKeys | Promise<EncryptionKeys>
 /** What sealed bytes begin with; no JSON and no text does. */
 export const SEALED_BYTES: Uint8Array = Uint8Array.of(0, 72, 68, 76, 1);
 
-/** The one key of the object that stands for a sealed JSON value. */
+/** The key of the object that stands for a sealed JSON value. Users may have it too: only with {@link SEALED_TEXT} it is ours. */
 export const SEALED_KEY = "$heddle";
+
+/** What sealed texts begin with: {@link SEALED_BYTES} in base64url, as far as it does not depend on the byte behind them. */
+export const SEALED_TEXT = "AEhETA";
+
+/** What sealed JSON text begins with as {@link sealJsonText} writes it. */
+export const SEALED_JSON_HEAD = `{"${SEALED_KEY}":"${SEALED_TEXT}`;
 
 const HEAD = `{"${SEALED_KEY}":"`;
 const TAIL = `"}`;
+/** Also as a `jsonb` column spells it. */
+const SEALED_JSON = /^\{"\$heddle": ?"AEhETA[\w-]*"\}$/;
 
 /** Whether bytes claim to be sealed. */
 export function areSealed(bytes: Uint8Array): boolean {
   return bytes[0] === 0 && SEALED_BYTES.every((byte, at) => bytes[at] === byte);
 }
 
-/** The sealed text inside `{"$heddle": "…"}`; `null` for any other value. */
+/** The sealed text inside `{"$heddle": "AEhETA…"}`; `null` for any other value, also for one of a user's with that key. */
 export function sealedTextOf(value: JsonValue | undefined): string | null {
   const sealed = isJsonObject(value) && Object.hasOwn(value, SEALED_KEY) ? value[SEALED_KEY] : undefined;
-  return typeof sealed === "string" ? sealed : null;
+  return typeof sealed === "string" && sealed.startsWith(SEALED_TEXT) ? sealed : null;
 }
 
-/** Whether JSON text is `{"$heddle":"…"}`, as {@link sealJsonText} writes it or as a `jsonb` column spells it. */
+/** Whether JSON text is `{"$heddle":"AEhETA…"}` and nothing else. */
 export function isSealedJsonText(text: string): boolean {
-  return (text.startsWith(HEAD) || text.startsWith(`{"${SEALED_KEY}": "`)) && text.endsWith(TAIL);
+  return text.startsWith(`{"${SEALED_KEY}":`) && SEALED_JSON.test(text);
 }
 
 export function sealJsonText(cipher: Cipher, text: JsonText, place: Place): JsonText {

@@ -8,16 +8,18 @@ import type { MetadataStore } from "../core/metadata-store.js";
  * Look at what was written last: the newest run, thread, item and checkpoint. What cannot be opened stops the server before it
  * answers a request with what it cannot read, or writes under another key beside it.
  * @param storage as the server uses it: sealed where a cipher is configured
+ * @param isEncrypted whether a cipher is configured: then what is read was opened, and may look as it likes
  * @param readNewest the newest checkpoint of a thread, which the checkpointer opens
  * @throws HeddleError `DECRYPTION_FAILED` that names the key
  */
 export async function checkStorage(
   storage: { readonly metadata: MetadataStore; readonly items: ItemStore; readonly checkpointer: Checkpointer },
-  readNewest: (checkpointer: Checkpointer, threadId: string) => Promise<void>,
+  isEncrypted: boolean,
+  readNewest: (checkpointer: Checkpointer, threadId: string, isEncrypted: boolean) => Promise<void>,
 ): Promise<void> {
   const { metadata, items, checkpointer } = storage;
   const [run] = await metadata.runs.list({ limit: 1, offset: 0, access: ALL_ROWS });
-  if (run !== undefined && sealedTextOf(run.kwargs.input) !== null) {
+  if (!isEncrypted && run !== undefined && sealedTextOf(run.kwargs.input) !== null) {
     throw encryptedWithoutKey(["run", run.runId, "kwargs"], null);
   }
   // By the sort's own index, as lists are read; an absent field is one that was never set.
@@ -31,11 +33,12 @@ export async function checkStorage(
   });
   const threadIds = new Set([run?.threadId, rows[0]?.threadId].filter((id) => id !== undefined));
   for (const { threadId, values } of rows) {
-    if (values !== null && isSealedJsonText(values)) throw encryptedWithoutKey(["thread", threadId, "values"], null);
+    if (!isEncrypted && values !== null && isSealedJsonText(values))
+      throw encryptedWithoutKey(["thread", threadId, "values"], null);
   }
   const [item] = await items.search({ namespacePrefix: [], limit: 1, offset: 0, access: ALL_ROWS });
-  if (item !== undefined && sealedTextOf(item.value) !== null) {
+  if (!isEncrypted && item !== undefined && sealedTextOf(item.value) !== null) {
     throw encryptedWithoutKey(["item", JSON.stringify(item.namespace), item.key], null);
   }
-  for (const threadId of threadIds) await readNewest(checkpointer, threadId);
+  for (const threadId of threadIds) await readNewest(checkpointer, threadId, isEncrypted);
 }

@@ -18,8 +18,9 @@ export interface Resealed<T> {
 export interface Resealer {
   readonly cipher: Cipher;
   readonly target: ResealTarget;
-  /** `null` for an empty object or `null`, which has nothing to hide. */
-  json(text: string, place: Place): Resealed<string> | null;
+  json(text: string, place: Place): Resealed<string>;
+  /** `null` for an empty object or `null`, which stays clear where most rows have nothing. */
+  object(text: string, place: Place): Resealed<string> | null;
   kwargs(text: string, runId: string): Resealed<string>;
   /** Also when other fields of it are to be clear than are. */
   item(text: string, namespace: readonly string[], key: string): Resealed<string>;
@@ -34,17 +35,20 @@ export function createResealer(cipher: Cipher, target: ResealTarget): Resealer {
     return sealed === null ? null : (cipher.keyIdOf(sealed) ?? "unknown");
   };
   const stays = (keyId: string | null): boolean => keyId === (target === "active" ? cipher.activeKeyId : null);
+  const json = (value: JsonValue, place: Place): Resealed<string> => {
+    const keyId = keyIdOf(value);
+    if (stays(keyId)) return { keyId, next: null };
+    const clear = openJson(cipher, value, place);
+    return { keyId, next: JSON.stringify(target === "clear" ? clear : sealJson(cipher, clear, place)) };
+  };
   return {
     cipher,
     target,
     stays,
-    json(text, place) {
+    json: (text, place) => json(JSON.parse(text) as JsonValue, place),
+    object(text, place) {
       const value = JSON.parse(text) as JsonValue;
-      if (value === null || (isJsonObject(value) && Object.keys(value).length === 0)) return null;
-      const keyId = keyIdOf(value);
-      if (stays(keyId)) return { keyId, next: null };
-      const clear = openJson(cipher, value, place);
-      return { keyId, next: JSON.stringify(target === "clear" ? clear : sealJson(cipher, clear, place)) };
+      return value === null || (isJsonObject(value) && Object.keys(value).length === 0) ? null : json(value, place);
     },
     kwargs(text, runId) {
       const kwargs = JSON.parse(text) as RunKwargs;

@@ -30,8 +30,13 @@ import { sealedTransfer } from "./sealed-transfer.js";
  * nothing of it.
  */
 export function sealedMetadataStore(store: MetadataStore, cipher: Cipher, logger: Pick<Logger, "warn">): MetadataStore {
+  // By name: getters and methods of a class are no properties of its object's own.
   return {
-    ...store,
+    durable: store.durable,
+    presence: store.presence,
+    leaseRenewal: store.leaseRenewal,
+    keys: store.keys,
+    tickets: store.tickets,
     transfer: store.transfer && sealedTransfer(store.transfer, cipher),
     assistants: sealedAssistants(store.assistants, cipher),
     threads: sealedThreads(store.threads, cipher),

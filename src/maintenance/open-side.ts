@@ -40,10 +40,12 @@ export async function openCopySide(params: {
   };
   try {
     const checkpointer = await createCheckpointerRegistry().open(checkpointerUri, context);
-    await checkStorage({ ...store, checkpointer }, readNewestCheckpoint).catch(async (error: unknown) => {
-      await checkpointer.close();
-      throw error;
-    });
+    await checkStorage({ ...store, checkpointer }, cipher !== undefined, readNewestCheckpoint).catch(
+      async (error: unknown) => {
+        await checkpointer.close();
+        throw error;
+      },
+    );
     const names = checkpointerUri === uri ? [uri] : [uri, checkpointerUri];
     return {
       name: names.map(redactUri).join(" with checkpoints in "),

@@ -17,7 +17,7 @@ local function digit(char) return (string.find(digits, char, 1, true) or 1) - 1 
 -- As eventBytes of run-buffer.ts, which tells why.
 local function bytes_of(event, data)
   local bytes = #data
-  if string.sub(data, 1, 12) == '{"$heddle":"' and bytes > 20 then
+  if string.sub(data, 1, 18) == '{"$heddle":"AEhETA' and bytes > 20 then
     local id_bytes = digit(string.sub(data, 19, 19)) % 4 * 64 + digit(string.sub(data, 20, 20))
     bytes = math.max(math.floor((bytes - 14) * 3 / 4) - 74 - id_bytes, 0)
   end

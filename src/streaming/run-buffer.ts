@@ -1,4 +1,4 @@
-import { SEALED_KEY } from "../core/cipher.js";
+import { SEALED_JSON_HEAD, SEALED_KEY } from "../core/cipher.js";
 import type { CursorRead, EventPosition, LogExtent } from "../core/event-log.js";
 import type { NewRunEvent, RunEvent } from "../core/run-event.js";
 import type { RunRef } from "../core/run.js";
@@ -12,15 +12,15 @@ export function eventBytes(event: NewRunEvent): number {
   return dataBytes(event.data) + event.event.length + EVENT_OVERHEAD_BYTES;
 }
 
-const SEALED_HEAD = `{"${SEALED_KEY}":"`;
+const HEAD_BYTES = `{"${SEALED_KEY}":"`.length;
 /** Of the envelope, beside the key's id: magic 5, length of the id 1, wrapped key 40, nonce 12, tag 16. */
 const ENVELOPE_BYTES = 74;
 
 function dataBytes(data: string): number {
   const bytes = Buffer.byteLength(data);
-  if (!data.startsWith(SEALED_HEAD)) return bytes;
-  const idBytes = Buffer.from(data.slice(SEALED_HEAD.length, SEALED_HEAD.length + 8), "base64url")[5] ?? 0;
-  const sealedBytes = Math.floor(((bytes - SEALED_HEAD.length - 2) * 3) / 4);
+  if (!data.startsWith(SEALED_JSON_HEAD)) return bytes;
+  const idBytes = Buffer.from(data.slice(HEAD_BYTES, HEAD_BYTES + 8), "base64url")[5] ?? 0;
+  const sealedBytes = Math.floor(((bytes - HEAD_BYTES - 2) * 3) / 4);
   return Math.max(sealedBytes - ENVELOPE_BYTES - idBytes, 0);
 }
 

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { newKey } from "../support/cipher.js";
 import { call, secret, SECRETS, secretsIn, use } from "../support/diary.js";
+import { rawRedis } from "../support/raw-storage.js";
 import { openDiary as open, type Storage, STORAGES } from "../support/encrypted-storages.js";
 
 for (const [name, make] of Object.entries(STORAGES)) {
@@ -48,6 +49,20 @@ it("finds the secrets where nothing is encrypted: the search can find something"
   try {
     await use(server);
     expect(secretsIn(await storage.dump())).toEqual(SECRETS);
+  } finally {
+    await server.close();
+    await storage.close();
+  }
+});
+
+it.skipIf(STORAGES["SQLite and Redis"] === undefined)("finds those in Redis, too, by themselves", async () => {
+  const storage = await (STORAGES["SQLite and Redis"] as () => Promise<Storage>)();
+  const server = await open(storage, {});
+  try {
+    await use(server);
+    expect(secretsIn(await rawRedis(storage.options.redis ?? ""))).toEqual(
+      expect.arrayContaining(["state", "event", "interrupt", "answer"].map(secret)),
+    );
   } finally {
     await server.close();
     await storage.close();

@@ -42,7 +42,7 @@ export async function mongoCells(
 }
 
 async function storageFields(database: MongoDatabase, resealer: Resealer): Promise<readonly DocumentField[]> {
-  const { json, kwargs, item } = resealer;
+  const { json, object, kwargs, item } = resealer;
   const { assistants, versions, threads, blobs, runs, items } = collectionsOf(database.db);
   // By their `uid`, which is all that versions know of their assistants. There are as many as somebody has made by hand.
   const assistantIds = new Map<string, string>();
@@ -71,6 +71,10 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
     (placeOf: (id: string) => Place) =>
     (stored: string, { _id }: Document): Resealed<string> | null =>
       json(stored, placeOf(String(_id)));
+  const objectAt =
+    (placeOf: (id: string) => Place) =>
+    (stored: string, { _id }: Document): Resealed<string> | null =>
+      object(stored, placeOf(String(_id)));
   const states = ["values", "interrupts", "error"] as const;
   // A blob is of the thread that names it; which of its fields it is, only the thread knows.
   const blobFields = new Map<string, (typeof states)[number]>();
@@ -86,7 +90,7 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
         `assistants: ${field}`,
         assistants,
         field,
-        at((id) => PLACES.assistant(id, field)),
+        objectAt((id) => PLACES.assistant(id, field)),
       ),
       text(
         `assistant versions: ${field}`,
@@ -94,7 +98,7 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
         field,
         (stored, { assistant }) => {
           const assistantId = assistantIds.get(String(assistant));
-          return assistantId === undefined ? null : json(stored, PLACES.assistant(assistantId, field));
+          return assistantId === undefined ? null : object(stored, PLACES.assistant(assistantId, field));
         },
         { assistant: 1 },
       ),
@@ -103,7 +107,7 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       "threads: config",
       threads,
       "config",
-      at((id) => PLACES.thread(id, "config")),
+      objectAt((id) => PLACES.thread(id, "config")),
     ),
     ...states.map((field) =>
       text(

@@ -27,7 +27,7 @@ export interface RewriteResult {
 interface Opened {
   readonly cells: readonly CellTable[];
   readonly left: readonly string[];
-  /** After something was rewritten. */
+  /** After everything was rewritten, here or by a call that was killed. */
   finish(): Promise<void>;
   close(): Promise<void>;
 }
@@ -56,7 +56,8 @@ export async function rewriteStorage(options: RewriteOptions): Promise<RewriteRe
       }
       counts.push({ ...first, wanted, rewritten });
     }
-    if (counts.some(({ rewritten }) => rewritten > 0)) await opened.finish();
+    // Also when nothing was left to rewrite: whoever did it may have been killed before this.
+    if (!isDryRun) await opened.finish();
     return { counts, left: opened.left };
   } finally {
     await opened.close();

@@ -1,6 +1,7 @@
 import {
   fromBytes,
   PLACES as CHECKPOINT_PLACES,
+  sealedMetadataOf,
   secretKeysOf,
   type Sealing,
   sealingWith,
@@ -40,9 +41,12 @@ export interface SqlNames {
 type SqlSource = Pick<SqlColumn, "table" | "from" | "key" | "parts">;
 
 /** The columns of assistants, threads, runs, items and events; the same in both databases but for names. */
-export function storageColumns(names: SqlNames, { json, kwargs, item }: Resealer): readonly SqlColumn[] {
+export function storageColumns(names: SqlNames, { json, object, kwargs, item }: Resealer): readonly SqlColumn[] {
   const at = (placeOf: (id: string) => Place): SqlColumn["reseal"] => {
     return (value, [id = ""]) => json(textOf(value), placeOf(id));
+  };
+  const objectAt = (placeOf: (id: string) => Place): SqlColumn["reseal"] => {
+    return (value, [id = ""]) => object(textOf(value), placeOf(id));
   };
   const column = (name: string, source: SqlSource, of: string, reseal: SqlColumn["reseal"]): SqlColumn => ({
     name,
@@ -57,20 +61,20 @@ export function storageColumns(names: SqlNames, { json, kwargs, item }: Resealer
         `assistants: ${field}`,
         assistants,
         field,
-        at((id) => PLACES.assistant(id, field)),
+        objectAt((id) => PLACES.assistant(id, field)),
       ),
       column(
         `assistant versions: ${field}`,
         versions,
         field,
-        at((id) => PLACES.assistant(id, field)),
+        objectAt((id) => PLACES.assistant(id, field)),
       ),
     ]),
     column(
       "threads: config",
       threadConfigs,
       "config",
-      at((id) => PLACES.thread(id, "config")),
+      objectAt((id) => PLACES.thread(id, "config")),
     ),
     column(
       "threads: values",
@@ -110,10 +114,10 @@ export function storageColumns(names: SqlNames, { json, kwargs, item }: Resealer
 export function resealMetadata(resealer: Resealer, text: string, place: Place): Resealed<string> {
   const { cipher, target } = resealer;
   const sealing = sealingWith(cipher);
-  const stored = JSON.parse(text) as Parameters<Sealing["openMetadata"]>[0] & { readonly $heddle?: string };
-  const { $heddle: sealed } = stored;
+  const stored = JSON.parse(text) as Parameters<Sealing["openMetadata"]>[0];
+  const { isSealed, text: sealed } = sealedMetadataOf(stored);
   // Nothing was secret in it: any key would do.
-  const keyId = sealed === undefined ? null : sealed === "" ? cipher.activeKeyId : cipher.keyIdOf(sealed);
+  const keyId = !isSealed ? null : sealed === null ? cipher.activeKeyId : (cipher.keyIdOf(sealed) ?? "unknown");
   if (resealer.stays(keyId)) return { keyId, next: null };
   const { metadata, sealedKeys } = sealing.openMetadata(stored, place);
   if (target === "clear") return { keyId, next: JSON.stringify(metadata) };

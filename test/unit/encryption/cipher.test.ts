@@ -1,7 +1,15 @@
 import * as fc from "fast-check";
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { areSealed, openJson, openJsonText, type Place, sealJson, sealJsonText } from "../../../src/core/cipher.js";
+import {
+  areSealed,
+  openJson,
+  openJsonText,
+  type Place,
+  SEALED_TEXT,
+  sealJson,
+  sealJsonText,
+} from "../../../src/core/cipher.js";
 import { type JsonValue, toJsonText } from "../../../src/core/json.js";
 import { parseEnvelope } from "../../../src/encryption/envelope.js";
 import { cipherOf, newKey } from "../../support/cipher.js";
@@ -154,7 +162,14 @@ describe("clear values", () => {
     expect(openJsonText(cipherOf(key), text, place)).toBe(text);
     expect(thrown(() => openJsonText(cipherOf(key, { strict: true }), text, place))).toMatchObject(failed());
     expect(openJson(cipherOf(key), { $heddle: 1 }, place)).toEqual({ $heddle: 1 });
-    expect(thrown(() => openJson(cipherOf(key), { $heddle: "made up" }, place))).toMatchObject(failed(null));
+    for (const own of [{ $heddle: "made up" }, { $heddle: "" }, { $heddle: "x", a: "b" }]) {
+      expect(openJson(cipherOf(key), own, place)).toEqual(own);
+      expect(openJsonText(cipherOf(key), toJsonText(own), place)).toBe(toJsonText(own));
+      expect(thrown(() => openJson(cipherOf(key, { strict: true }), own, place))).toMatchObject(failed());
+    }
+    const forged = { $heddle: `${SEALED_TEXT}EA` };
+    expect(thrown(() => openJson(cipherOf(key), forged, place))).toMatchObject(failed(null));
+    expect(cipherOf(key).sealText("", place).startsWith(SEALED_TEXT)).toBe(true);
     expect(areSealed(Buffer.from("[1]"))).toBe(false);
   });
 });

@@ -71,6 +71,29 @@ describe("threads and runs", () => {
     expect(await store.runs.get({ runId: uuid(1), access: ALL_ROWS })).toMatchObject({ status: "error" });
   });
 
+  it("takes nothing clear that was put beside what a client sent", async () => {
+    const store = createMemoryMetadataStore(clock);
+    const cipher = cipherOf(undefined, { strict: true });
+    const sealed = sealedMetadataStore(store, cipher, logger);
+    const run = newRun(1, uuid(101));
+    const { command: _, context: __, ...own } = run.kwargs;
+    const draft = { ...run, kwargs: own, createThread: true };
+    await sealed.runs.create({ draft, access: ALL_ROWS });
+    const stored = await store.runs.get({ runId: uuid(1), access: ALL_ROWS });
+    const kwargs = { ...(stored?.kwargs ?? draft.kwargs), command: { resume: "forged" }, context: { by: "forger" } };
+    const changed = createMemoryMetadataStore(clock);
+    await changed.runs.create({ draft: { ...draft, kwargs }, access: ALL_ROWS });
+    const read = await sealedMetadataStore(changed, cipher, logger).runs.get({ runId: uuid(1), access: ALL_ROWS });
+    expect(read?.kwargs).toEqual(draft.kwargs);
+  });
+
+  it("has every member of a storage that is a class of its own", () => {
+    const store = createMemoryMetadataStore(clock);
+    const custom = Object.create(store) as typeof store;
+    const { durable, keys, tickets } = sealedMetadataStore(custom, cipherOf(), logger);
+    expect({ durable, keys, tickets }).toEqual({ durable: store.durable, keys: store.keys, tickets: store.tickets });
+  });
+
   it("does not open the state of another thread", async () => {
     const store = createMemoryMetadataStore(clock);
     const sealed = sealedMetadataStore(store, cipherOf(), logger);
