@@ -126,6 +126,8 @@ class Connection {
       const frame = await this.#answer(text);
       if (this.#over) break;
       const slow = this.#send(frame);
+      // From here on the client may send the next one; the answer may have taken its time.
+      this.#lastCommandAt = this.#deps.clock.now();
       // Subscriptions that come together start together: one reader serves them, in one order.
       if (this.#waiting.length === 0) for (const start of this.#afterResponse.splice(0)) start();
       if (slow !== null) await slow;
