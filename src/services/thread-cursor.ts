@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import type { CursorRead, EventCursor } from "../core/event-log.js";
 import type { RunEvent } from "../core/run-event.js";
+import { rootMark } from "../core/thread-event.js";
 
 /** The state as it is now, told to a reader that has missed state: an event that is in no log and is no position to resume from. */
 export interface SnapshotEvent extends RunEvent {
@@ -16,16 +17,22 @@ export function isSnapshot(event: RunEvent): event is SnapshotEvent {
 export interface ThreadCursorDeps {
   /**
    * Open the log again, strictly after a number; `null` when the thread is gone or the server closes.
-   * @param hasRun something has happened on the thread, so that it was there
+   * @param hasRun something has happened on the thread, so that it was there. Hidden is not gone
    */
   readonly reopen: (afterSeq: number, hasRun: boolean) => Promise<EventCursor | null>;
   /** Whether the caller may still see the thread. Asked before the first event when it was not there at opening. */
   readonly isVisible: () => Promise<boolean>;
+  /** What the caller sees depends on the thread's metadata: asked again for each run. */
+  readonly mayBecomeHidden: boolean;
   /** The state as it is now, as an event outside the log; `null` when there is none. */
   readonly snapshot: () => Promise<SnapshotEvent | null>;
   readonly clock: Clock;
   readonly onClose: () => void;
 }
+
+type Told = Extract<CursorRead, { kind: "events" | "gap" }>;
+
+const END: CursorRead = Object.freeze({ kind: "end" });
 
 /** Pauses between two looks whether events of a hidden thread may be shown by now; the last one for all that follow. */
 const LOOK_AGAIN_MS = [100, 250, 500, 1_000, 2_500, 5_000] as const;
@@ -45,10 +52,12 @@ export class ThreadCursor implements EventCursor {
   #checked: boolean;
   /** Ends a pause. */
   #wake: (() => void) | null = null;
-  /** How often the thread has been found hidden. */
+  /** How often in a row the thread has been found hidden. */
   #looks = 0;
   /** Waits to be handed out before the log is read on. */
   #waiting: CursorRead[] = [];
+  /** Was read, and waits to be looked at. */
+  #untaken: Told | null = null;
   #closed = false;
   #hasRead = false;
   /** The newest event when the log was opened; -1 for none. */
@@ -83,20 +92,28 @@ export class ThreadCursor implements EventCursor {
 
   async next(signal?: AbortSignal): Promise<CursorRead> {
     for (;;) {
-      if (this.#closed) return { kind: "end" };
+      if (this.#closed) return END;
       const waiting = this.#waiting.shift();
       if (waiting !== undefined) return waiting;
-      const read = await this.#log.next(signal);
-      if (this.#closed) return { kind: "end" };
+      const read = this.#untaken ?? (await this.#log.next(signal));
+      this.#untaken = null;
+      if (this.#closed) return END;
       if (read.kind === "end") {
-        if (!(await this.#goOn())) return { kind: "end" };
-      } else if (await this.#isAllowed()) {
-        await this.#take(read);
-      } else {
-        // It is another's, and may be the caller's later: what was read is not kept for then.
-        await this.#pause(signal);
-        if (!(await this.#goOn())) return { kind: "end" };
+        if (!(await this.#goOn())) return END;
+        continue;
       }
+      const told = this.#upToNextRun(read);
+      if (await this.#isAllowed()) {
+        await this.#take(told);
+        continue;
+      }
+      // It is another's, and may be the caller's later: what was read is not kept for then, and nothing is read until then.
+      this.#untaken = null;
+      do {
+        await this.#pause(signal);
+        if (this.#closed) return END;
+      } while (!(await this.#isAllowed()));
+      if (!(await this.#goOn())) return END;
     }
   }
 
@@ -108,7 +125,25 @@ export class ThreadCursor implements EventCursor {
     this.#deps.onClose();
   }
 
-  async #take(read: Extract<CursorRead, { kind: "events" | "gap" }>): Promise<void> {
+  /**
+   * What of a read one look decides about: a thread may become hidden from one run to the next. So it is looked at again where a run
+   * begins, and where that may be among what is missing; the rest waits for that.
+   */
+  #upToNextRun(read: Told): Told {
+    if (!this.#deps.mayBecomeHidden) return read;
+    if (read.kind === "gap") {
+      this.#checked = false;
+      return read;
+    }
+    const { events } = read;
+    const at = events.findIndex((event) => rootMark(event)?.step === "running");
+    if (at === 0 || (events[0]?.seq ?? 0) > this.#nextSeq) this.#checked = false;
+    if (at <= 0) return read;
+    this.#untaken = { kind: "events", events: events.slice(at) };
+    return { kind: "events", events: events.slice(0, at) };
+  }
+
+  async #take(read: Told): Promise<void> {
     this.#hasRead = true;
     const fromSeq = read.kind === "gap" ? read.resumeAtSeq : (read.events[0]?.seq ?? 0);
     const isGap = read.kind === "gap" || fromSeq > this.#nextSeq;
@@ -130,6 +165,7 @@ export class ThreadCursor implements EventCursor {
     }
     this.#log.close();
     this.#log = log;
+    if (this.#deps.mayBecomeHidden) this.#checked = false;
     if (this.#closed) log.close();
     return true;
   }
@@ -153,6 +189,7 @@ export class ThreadCursor implements EventCursor {
 
   async #isAllowed(): Promise<boolean> {
     this.#checked ||= await this.#deps.isVisible();
+    if (this.#checked) this.#looks = 0;
     return this.#checked;
   }
 }

@@ -1,4 +1,5 @@
 import type { AccessFilter, Caller } from "../core/auth.js";
+import { ALL_ROWS } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
 import type { EventCursor, EventLog, EventPosition, LogExtent } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
@@ -70,7 +71,7 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
   return {
     /**
      * Follow a thread's events, of all its runs, from a position on; the thread need not be there yet. One that the caller may
-     * not see is as one that is not there: nothing comes, and nothing ends. The cursor ends only when it is closed, the thread is
+     * not see is as one that is not there: nothing comes, and nothing ends. One that becomes hidden says nothing from its next run on. The cursor ends only when it is closed, the thread is
      * deleted, or the server closes.
      * @param options.showsValues whether the reader shows the root's `values`: then one that finds no events, or has missed
      *   state, gets the current state first. Asked whenever that happens
@@ -100,11 +101,13 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
           {
             reopen: async (afterSeq, hasRun) => {
               if (deps.closing?.aborted === true) return null;
-              // A thread that is gone was deleted; one that has not been there yet may still come.
-              if ((exists || hasRun) && !(await isVisible(threadId, access))) return null;
+              // A thread that is gone was deleted; one that has not been there yet may still come. One that is hidden by now is
+              // looked at by the cursor, which says nothing of it.
+              if ((exists || hasRun) && !(await isVisible(threadId, ALL_ROWS))) return null;
               return open(threadId, { afterSeq });
             },
             isVisible: () => isVisible(threadId, access),
+            mayBecomeHidden: access.kind === "match",
             snapshot,
             clock: deps.clock,
             onClose: stop,

@@ -1,7 +1,10 @@
 import { v7 } from "uuid";
 import { expect, it } from "vitest";
 import type { AccessFilter, Authorizer, Caller } from "../../src/core/auth.js";
-import type { JsonObject } from "../../src/core/json.js";
+import type { CursorRead, EventCursor } from "../../src/core/event-log.js";
+import { type JsonObject, toJsonText } from "../../src/core/json.js";
+import { rootLifecycle, threadEvent } from "../../src/core/thread-event.js";
+import { ThreadCursor } from "../../src/services/thread-cursor.js";
 import { succeed } from "../../src/testing/scripted-engine.js";
 import { openRuntime, REQUEST, turns } from "../runtime/harness.js";
 
@@ -20,6 +23,9 @@ const owners: Authorizer = {
     return { access, value: creates ? { ...value, metadata: { ...metadata, owner } } : value };
   },
 };
+
+const seqsOf = (told: readonly CursorRead[]): number[] =>
+  told.flatMap((read) => (read.kind === "events" ? read.events.map(({ seq }) => seq) : [])).filter((seq) => seq >= 0);
 
 const open = () => openRuntime({ scripts: { quick: succeed({ n: 1 }) }, authorizer: owners });
 type Test = Awaited<ReturnType<typeof open>>;
@@ -85,6 +91,134 @@ it("a thread that becomes visible is followed from where the reader wanted to be
     events: expect.arrayContaining([expect.objectContaining({ seq: 0 })]),
   });
   cursor.close();
+});
+
+it("a thread that becomes hidden says nothing from its next run on, and not that it is hidden", async () => {
+  const test = await open();
+  const threadId = v7();
+  await run(test, ALICE, threadId);
+  const share = (isPublic: boolean) =>
+    test.services.threads.update(ALICE, threadId, { metadata: { public: isPublic } });
+  await share(true);
+  const cursor = await follow(test, BOB, threadId);
+  const own = await follow(test, ALICE, threadId);
+  const told: CursorRead[] = [];
+  const reading = (async () => {
+    for (let read = await cursor.next(); ; read = await cursor.next()) {
+      told.push(read);
+      if (read.kind === "end") return;
+    }
+  })();
+  await test.until(() => told.length > 0, "the first run", 100);
+  await turns();
+  const seen = seqsOf(told);
+  await share(false);
+  await run(test, ALICE, threadId);
+  for (let i = 0; i < 30; i += 1) {
+    test.clock.advance(1_000);
+    await turns();
+  }
+  expect(seqsOf(told)).toEqual(seen);
+  expect(told.some(({ kind }) => kind === "end")).toBe(false);
+  expect((await own.next()).kind).toBe("events");
+  // Shared again: what came meanwhile is there, once and in order.
+  await share(true);
+  const newest = (await test.services.threadEvents.lastSeq(ALICE, threadId)) - 1;
+  await test.until(() => seqsOf(told).at(-1) === newest, "the second run", 1_000);
+  expect(seqsOf(told)).toEqual(Array.from({ length: newest + 1 }, (_, seq) => seq));
+  // Nor is the end of a hidden one told.
+  await share(false);
+  await run(test, ALICE, threadId);
+  await test.services.threads.delete(ALICE, threadId);
+  for (let i = 0; i < 30; i += 1) {
+    test.clock.advance(1_000);
+    await turns();
+  }
+  expect(seqsOf(told).at(-1)).toBe(newest);
+  expect(told.some(({ kind }) => kind === "end")).toBe(false);
+  cursor.close();
+  own.close();
+  await reading;
+});
+
+it("a batch that holds the beginning of a run is shown up to there", async () => {
+  const test = await open();
+  const threadId = v7();
+  await run(test, ALICE, threadId);
+  await test.services.threads.update(ALICE, threadId, { metadata: { public: true } });
+  const cursor = await follow(test, BOB, threadId);
+  const first = seqsOf([await cursor.next()]);
+  await run(test, ALICE, threadId);
+  await test.services.threads.update(ALICE, threadId, { metadata: { public: false } });
+  let more: CursorRead | null = null;
+  void cursor.next().then((read) => (more = read));
+  for (let i = 0; i < 10; i += 1) {
+    test.clock.advance(1_000);
+    await turns();
+  }
+  expect(first.length).toBeGreaterThan(0);
+  expect(more).toBeNull();
+  cursor.close();
+});
+
+it("nobody reads the log for who may not see it, nor asks twice while a run goes on", async () => {
+  const test = await open();
+  let opened = 0;
+  let looks = 0;
+  let isVisible = false;
+  const events = (from: number, ...names: string[]): CursorRead => ({
+    kind: "events",
+    events: names.map((name, at) => ({
+      ...(name === "running"
+        ? rootLifecycle({ runId: "r", graphName: "g", step: "running", timestamp: 0 })
+        : threadEvent(name, [], toJsonText({ namespace: [], data: {} }), "token")),
+      seq: from + at,
+    })),
+  });
+  const reads = [events(0, "running", "messages"), events(2, "messages"), events(3, "messages", "running", "messages")];
+  const log = (): EventCursor => ({
+    next: async () => reads.shift() ?? new Promise(() => undefined),
+    close: () => undefined,
+  });
+  const cursor = new ThreadCursor(
+    {
+      reopen: async () => {
+        opened += 1;
+        reads.unshift(events(0, "running", "messages"));
+        return log();
+      },
+      isVisible: async () => {
+        looks += 1;
+        return isVisible;
+      },
+      mayBecomeHidden: true,
+      snapshot: async () => null,
+      clock: test.clock,
+      onClose: () => undefined,
+    },
+    log(),
+    { nextSeq: 0, newestSeq: 9, isBehind: true, isVisible: true, snapshot: null },
+  );
+  const first = cursor.next();
+  for (let i = 0; i < 20; i += 1) {
+    test.clock.advance(5_000);
+    await turns();
+  }
+  expect(opened).toBe(0);
+  expect(looks).toBeGreaterThan(5);
+  isVisible = true;
+  test.clock.advance(5_000);
+  expect(seqsOf([await first])).toEqual([0, 1]);
+  expect(opened).toBe(1);
+  looks = 0;
+  expect(seqsOf([await cursor.next()])).toEqual([2]);
+  expect(seqsOf([await cursor.next()])).toEqual([3]);
+  expect(looks).toBe(0);
+  expect(seqsOf([await cursor.next()])).toEqual([4, 5]);
+  expect(looks).toBe(1);
+  const last = cursor.next();
+  cursor.close();
+  void last;
 });
 
 it("an id whose thread is made anew shows nothing of the one before", async () => {
