@@ -265,7 +265,8 @@ describe.each(STORAGES)("runs over the wire on %s", (storage) => {
     ] as const) {
       const threadId = await newThread();
       const leaving = new AbortController();
-      const body = JSON.stringify(slow(60, { on_disconnect: option }));
+      // What is to be cancelled must not end by itself before, however slow the machine is.
+      const body = JSON.stringify(slow(option === "cancel" ? 5_000 : 60, { on_disconnect: option }));
       const url = `${server.url}/threads/${threadId}/runs/${kind}`;
       const answer = fetch(url, { method: "POST", body, signal: leaving.signal }).then((r) => r.text());
       await started(threadId);
@@ -282,7 +283,7 @@ describe.each(STORAGES)("runs over the wire on %s", (storage) => {
       ["stream", "0", "success"],
     ] as const) {
       const threadId = await newThread();
-      const run = await post(threadId, slow(60));
+      const run = await post(threadId, slow(flag === "1" ? 5_000 : 60));
       await started(threadId);
       const leaving = new AbortController();
       const url = `${server.url}${place(run)}/${kind}?cancel_on_disconnect=${flag}`;
