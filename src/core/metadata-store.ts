@@ -94,7 +94,7 @@ export interface AssistantStore {
   delete(params: { readonly assistantId: string; readonly access: AccessFilter }): Promise<Assistant | null>;
   search(params: AssistantQuery & PageRequest<AssistantSortField>): Promise<Page<Assistant>>;
   count(params: AssistantQuery): Promise<number>;
-  /** Newest first. */
+  /** Newest first; only those that `access` shows, of an assistant that it shows. */
   versions(params: {
     readonly assistantId: string;
     readonly metadata?: JsonObject;
@@ -102,10 +102,14 @@ export interface AssistantStore {
     readonly offset: number;
     readonly access: AccessFilter;
   }): Promise<readonly AssistantVersion[]>;
-  /** Restores everything that the version holds. */
+  /**
+   * Restores everything that the version holds, if `access` shows the version, too.
+   * @param params.metadata merged into the version's; absent: it stays as it was
+   */
   setLatest(params: {
     readonly assistantId: string;
     readonly version: number;
+    readonly metadata?: JsonObject;
     readonly access: AccessFilter;
   }): Promise<
     | { readonly kind: "set"; readonly assistant: Assistant }

@@ -223,8 +223,14 @@ export function createAssistantsService(deps: {
     /** @throws `ASSISTANT_NOT_FOUND`, `ASSISTANT_VERSION_NOT_FOUND` */
     async setLatest(caller: Caller, assistantId: string, version: number): Promise<Assistant> {
       const id = idOf(assistantId);
-      const { access } = await authorize(caller, "assistants", "update", { assistant_id: id, version });
-      const outcome = await store.assistants.setLatest({ assistantId: id, version, access });
+      const grant = await authorize(caller, "assistants", "update", { assistant_id: id, version });
+      const metadata = grantedMetadata(grant, undefined);
+      const outcome = await store.assistants.setLatest({
+        assistantId: id,
+        version,
+        ...(metadata === undefined ? {} : { metadata }),
+        access: grant.access,
+      });
       if (outcome.kind === "no-assistant") throw new HeddleError("ASSISTANT_NOT_FOUND");
       if (outcome.kind === "no-version") throw new HeddleError("ASSISTANT_VERSION_NOT_FOUND");
       return outcome.assistant;

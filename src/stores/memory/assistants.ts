@@ -114,18 +114,19 @@ export function createMemoryAssistants(tables: Tables): AssistantStore {
       const row = visible(assistantId, access);
       if (row === null) return [];
       return row.versions
-        .filter((version) => jsonContains(version.metadata, metadata))
+        .filter((version) => jsonContains(version.metadata, metadata) && isVisible(access, version.metadata))
         .toReversed()
         .slice(offset, offset + limit)
         .map(versionOf);
     },
 
-    async setLatest({ assistantId, version, access }) {
+    async setLatest({ assistantId, version, metadata: granted, access }) {
       const row = visible(assistantId, access);
       if (row === null) return { kind: "no-assistant" };
       const found = row.versions.find((one) => one.version === version);
-      if (found === undefined) return { kind: "no-version" };
-      const { graphId, name, description, config, context, metadata } = found;
+      if (found === undefined || !isVisible(access, found.metadata)) return { kind: "no-version" };
+      const { graphId, name, description, config, context } = found;
+      const metadata = granted === undefined ? found.metadata : { ...found.metadata, ...copyJson(granted) };
       change(row, { graphId, name, description, config, context, metadata, version });
       return { kind: "set", assistant: assistantOf(row) };
     },

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { AccessFilter } from "../../core/auth.js";
 import { termsOf } from "../../core/filter-terms.js";
 import { toJsonText } from "../../core/json.js";
-import { jsonContains } from "../../core/metadata-filter.js";
+import { isVisible, jsonContains } from "../../core/metadata-filter.js";
 import type { AssistantStore, NewAssistant } from "../../core/metadata-store.js";
 import { changeAssistant, insertAssistant, type VersionFields } from "./assistant-change.js";
 import { deleteRunsOf } from "./assistant-runs.js";
@@ -80,18 +80,20 @@ export function createMongoAssistants(session: Session): AssistantStore {
       if (document === null) return [];
       return (await readVersions(session, document))
         .map((version) => versionOf(assistantId, version, version.createdAt))
-        .filter((version) => jsonContains(version.metadata, metadata))
+        .filter((version) => jsonContains(version.metadata, metadata) && isVisible(access, version.metadata))
         .slice(offset, offset + limit);
     },
 
-    async setLatest({ assistantId, version, access }) {
+    async setLatest({ assistantId, version, metadata: granted, access }) {
       let wasThere = false;
       const changed = await changeAssistant(session, assistantId, async (current): Promise<VersionFields | null> => {
         wasThere = showsMetadata(access, current.metadata);
         if (!wasThere) return null;
         const found = (await readVersions(session, current)).find((one) => one.version === version);
-        if (found === undefined) return null;
-        const { graphId, name, description, config, context, metadata } = found;
+        if (found === undefined || !showsMetadata(access, found.metadata)) return null;
+        const { graphId, name, description, config, context } = found;
+        const metadata =
+          granted === undefined ? found.metadata : toJsonText({ ...parseObject(found.metadata), ...granted });
         const { maxVersion } = current;
         return { graphId, name, description, config, context, metadata, version, maxVersion };
       });

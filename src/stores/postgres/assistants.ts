@@ -56,10 +56,12 @@ const SET_LATEST: Statement = {
   name: "heddle_set_latest_assistant",
   idempotent,
   text: `UPDATE heddle_assistants AS a SET (${VERSIONED}, name_folded, version) = (
-      SELECT ${VERSIONED}, name_folded, version FROM heddle_assistant_versions WHERE assistant_id = $2 AND version = $3
+      SELECT graph_id, name, description, config, context, metadata || $5::jsonb, name_folded, version
+      FROM heddle_assistant_versions WHERE assistant_id = $2 AND version = $3
     ), updated_at = heddle_now($1)
-    WHERE a.assistant_id = $2 AND heddle_visible(a.metadata, $4)
-      AND EXISTS (SELECT 1 FROM heddle_assistant_versions WHERE assistant_id = $2 AND version = $3)
+    WHERE a.assistant_id = $2 AND heddle_visible(a.metadata, $4) AND EXISTS (
+      SELECT 1 FROM heddle_assistant_versions v WHERE v.assistant_id = $2 AND v.version = $3 AND heddle_visible(v.metadata, $4)
+    )
     RETURNING ${ASSISTANT_COLUMNS}`,
 };
 
@@ -145,7 +147,7 @@ export function createPostgresAssistants(session: Session): AssistantStore {
 
     async versions({ assistantId, metadata, limit, offset, access }) {
       const parameters: unknown[] = [toText(assistantId), ruleParameter(access)];
-      const filter = filterSql("v.metadata", { metadata, access: { kind: "all" } }, parameters) ?? "true";
+      const filter = filterSql("v.metadata", { metadata, access }, parameters) ?? "true";
       const text = `SELECT ${VERSION_COLUMNS} FROM heddle_assistant_versions v WHERE v.assistant_id = $1 AND ${filter} AND EXISTS (
           SELECT 1 FROM heddle_assistants a WHERE a.assistant_id = $1 AND heddle_visible(a.metadata, $2)
         ) ORDER BY v.version DESC LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}`;
@@ -153,9 +155,15 @@ export function createPostgresAssistants(session: Session): AssistantStore {
       return rows.map((row) => versionOf(assistantId, row));
     },
 
-    async setLatest({ assistantId, version, access }) {
+    async setLatest({ assistantId, version, metadata, access }) {
       const id = toText(assistantId);
-      const assistant = await one(SET_LATEST, [session.now(), id, version, ruleParameter(access)]);
+      const assistant = await one(SET_LATEST, [
+        session.now(),
+        id,
+        version,
+        ruleParameter(access),
+        toJsonb(metadata ?? {}),
+      ]);
       if (assistant !== null) return { kind: "set", assistant };
       return { kind: (await one(GET, [id, ruleParameter(access)])) === null ? "no-assistant" : "no-version" };
     },

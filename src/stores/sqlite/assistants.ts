@@ -192,11 +192,11 @@ export function createSqliteAssistants(session: Session): AssistantStore {
           .sql<VersionColumns>(sql)
           .all(row.id)
           .map((version) => versionOf(assistantId, version))
-          .filter((version) => jsonContains(version.metadata, metadata))
+          .filter((version) => jsonContains(version.metadata, metadata) && isVisible(access, version.metadata))
           .slice(offset, offset + limit);
       }),
 
-    setLatest: ({ assistantId, version, access }) =>
+    setLatest: ({ assistantId, version, metadata, access }) =>
       session.write(() => {
         const row = visible(assistantId, access);
         if (row === null) return { kind: "no-assistant" };
@@ -205,8 +205,12 @@ export function createSqliteAssistants(session: Session): AssistantStore {
             `SELECT ${VERSIONED}, created_at FROM assistant_versions WHERE assistant = ? AND version = ?`,
           )
           .get(row.id, version);
-        if (found === undefined) return { kind: "no-version" };
-        return { kind: "set", assistant: assistantOf(replace(row, found)) };
+        if (found === undefined || !showsMetadata(access, found.metadata)) return { kind: "no-version" };
+        const restored =
+          metadata === undefined
+            ? found
+            : { ...found, metadata: toJsonText({ ...parseObject(found.metadata), ...metadata }) };
+        return { kind: "set", assistant: assistantOf(replace(row, restored)) };
       }),
   };
 }

@@ -1,4 +1,5 @@
 import type { Assistant, AssistantSortField } from "../../core/assistant.js";
+import type { AccessFilter } from "../../core/auth.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { ACCESS_CASES, AWKWARD_JSON, CONTAINMENT_CASES } from "./json-cases.js";
 import {
@@ -99,6 +100,31 @@ function rowCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
       expect(await store.assistants.delete(hidden)).toBeNull();
       const shown = await store.assistants.get({ assistantId: uuid(1), access: owner("a") });
       expect(shown).toMatchObject({ name: "assistant 1", version: 1 });
+    }),
+  );
+
+  it(
+    "hides versions that the filter does not show, and merges metadata into one that is restored",
+    withStore(async ({ store }) => {
+      await store.assistants.create({ draft: newAssistant(1, { metadata: { owner: "a", n: 1 } }), access: ALL });
+      await store.assistants.update({ assistantId: uuid(1), patch: { metadata: { owner: "b", n: 2 } }, access: ALL });
+      await store.assistants.update({ assistantId: uuid(1), patch: { metadata: { n: 3 } }, access: ALL });
+      const list = async (access: AccessFilter) =>
+        (await store.assistants.versions({ assistantId: uuid(1), limit: 10, offset: 0, access })).map(
+          ({ version }) => version,
+        );
+      expect(await list(owner("b"))).toEqual([3, 2]);
+      expect(await list(owner("a"))).toEqual([]);
+      expect(await list(ALL)).toEqual([3, 2, 1]);
+      const others = { assistantId: uuid(1), version: 1, metadata: { owner: "b" }, access: owner("b") };
+      expect(await store.assistants.setLatest(others)).toEqual({ kind: "no-version" });
+      expect(await store.assistants.setLatest({ ...others, access: owner("a") })).toEqual({ kind: "no-assistant" });
+      const metadata = { owner: "b", more: { x: [1] } };
+      const own = await store.assistants.setLatest({ assistantId: uuid(1), version: 2, metadata, access: owner("b") });
+      expect(own).toMatchObject({ kind: "set", assistant: { version: 2 } });
+      const kept = await store.assistants.get({ assistantId: uuid(1), access: owner("b") });
+      expect(kept?.metadata).toEqual({ owner: "b", n: 2, more: { x: [1] } });
+      expect((await search(store, { metadata: { more: { x: [1] } } })).total).toBe(1);
     }),
   );
 
