@@ -7,12 +7,16 @@ import { callerKey } from "./core/limits.js";
 import type { Logger } from "./core/logger.js";
 import type { MetadataStore } from "./core/metadata-store.js";
 import type { OperationListener } from "./core/request-scope.js";
+import { settledWithin } from "./core/settled-within.js";
 import { createConfigurableHeaders } from "./http/header-rules.js";
 import { auditOperation, RequestGuard } from "./http/request-guard.js";
 import { createRequestScopes } from "./http/request-scopes.js";
 import { createConcurrencyGauge } from "./limits/concurrency.js";
 import { withQueueLimits } from "./limits/queued-runs.js";
 import { createTokenBuckets } from "./limits/token-bucket.js";
+
+/** How long the last entries of the audit log may take: a stop must not hang on who takes them. */
+const CLOSE_WITHIN_MS = 5_000;
 
 /** Limits per caller, headers for runs and the audit log; with none of them there is nothing in a request's way. */
 export interface OpenGuard {
@@ -68,9 +72,11 @@ export async function openGuard(
         }),
     onOperation: audit === null ? null : auditOperation(audit, scopes),
     requestConfigurable: configurableHeaders === null ? null : () => scopes.current()?.configurable ?? {},
-    limited: (store) => (limitsQueue ? withQueueLimits(store, { perThread, perCaller }, callerOf) : store),
+    limited: (store) => (limitsQueue ? withQueueLimits(store, { perThread, perCaller }, callerOf, deps.clock) : store),
     async close() {
-      await audit?.close();
+      if (audit !== null && !(await settledWithin(deps.clock, CLOSE_WITHIN_MS, audit.close()))) {
+        deps.logger.warn({}, "closing without the last entries of the audit log");
+      }
       await requests?.close();
     },
   };

@@ -1,5 +1,7 @@
 import { ALL_ROWS } from "../core/auth.js";
+import type { StoreClock } from "../core/clock.js";
 import { HeddleError } from "../core/errors.js";
+import type { EpochMs } from "../core/json.js";
 import type { QueueLimits } from "../core/limits.js";
 import type { MetadataStore, RunStore } from "../core/metadata-store.js";
 import type { RunRef } from "../core/run.js";
@@ -21,9 +23,10 @@ export function withQueueLimits(
   store: MetadataStore,
   limits: QueueLimits,
   callerOf: () => string | null,
+  clock: StoreClock,
 ): MetadataStore {
   const perThread = limits.perThread === null ? null : new ThreadQueues(store.runs, limits.perThread);
-  const perCaller = limits.perCaller === null ? null : new CallerQueues(store.runs, limits.perCaller);
+  const perCaller = limits.perCaller === null ? null : new CallerQueues(store.runs, limits.perCaller, clock);
   const create: RunStore["create"] = async (params) => {
     const { draft, access } = params;
     const key = callerOf();
@@ -94,27 +97,35 @@ class ThreadQueues {
 interface CallerQueue {
   entering: number;
   readonly waiting: Map<string, RunRef>;
+  /** The look-up under way: those that come meanwhile wait for it. */
+  lookUp: Promise<void> | null;
+  /** When one found no free place: until then there is none. */
+  fullUntil: EpochMs;
 }
+
+const newQueue = (): CallerQueue => ({ entering: 0, waiting: new Map(), lookUp: null, fullUntil: 0 });
 
 class CallerQueues {
   readonly #runs: RunStore;
   readonly #max: number;
   readonly #byCaller = new Map<string, CallerQueue>();
+  readonly #clock: StoreClock;
   #untilSweep = SWEEP_EVERY;
 
-  constructor(runs: RunStore, max: number) {
+  constructor(runs: RunStore, max: number, clock: StoreClock) {
     this.#runs = runs;
     this.#max = max;
+    this.#clock = clock;
   }
 
   /** @returns to be called with the run that waits now, if one does */
   async enter(key: string): Promise<(queued: RunRef | null) => void> {
-    const queue = this.#byCaller.get(key) ?? { entering: 0, waiting: new Map<string, RunRef>() };
+    const queue = this.#byCaller.get(key) ?? newQueue();
     this.#byCaller.set(key, queue);
     // Counted before anything is awaited: those that come at once must not all pass.
     queue.entering += 1;
     try {
-      if (queue.waiting.size + queue.entering > this.#max) await this.#forgetStarted(queue);
+      if (queue.waiting.size + queue.entering > this.#max) await this.#lookUp(queue);
       if (queue.waiting.size + queue.entering > this.#max) {
         throw tooMany(`Too many of your runs are waiting: at most ${this.#max} (limits.queuedRunsPerCaller)`);
       }
@@ -132,7 +143,22 @@ class CallerQueues {
   }
 
   #forgetEmpty(key: string, queue: CallerQueue): void {
-    if (queue.entering === 0 && queue.waiting.size === 0) this.#byCaller.delete(key);
+    if (queue.entering > 0 || queue.waiting.size > 0) return;
+    // One that came back since then has another.
+    if (this.#byCaller.get(key) === queue) this.#byCaller.delete(key);
+  }
+
+  /** Which runs wait still. Each look-up costs the store a read per run: whoever is refused again and again must not cause one each time. */
+  async #lookUp(queue: CallerQueue): Promise<void> {
+    if (queue.lookUp === null && isWithin(queue.fullUntil - this.#clock.now())) return;
+    queue.lookUp ??= this.#forgetStarted(queue)
+      .then(() => {
+        if (queue.waiting.size >= this.#max) queue.fullUntil = this.#clock.now() + RETRY_AFTER_MS;
+      })
+      .finally(() => {
+        queue.lookUp = null;
+      });
+    await queue.lookUp;
   }
 
   async #forgetStarted(queue: CallerQueue): Promise<void> {
@@ -164,4 +190,9 @@ class CallerQueues {
 
 function tooMany(message: string): HeddleError {
   return new HeddleError("LIMIT_REACHED", { message, details: { retryAfterMs: RETRY_AFTER_MS } });
+}
+
+/** Of a time that is still to come; a clock that was set back makes it no longer. */
+function isWithin(leftMs: number): boolean {
+  return leftMs > 0 && leftMs <= RETRY_AFTER_MS;
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { v7 } from "uuid";
 import { WebSocket } from "ws";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import type { AuditEntry } from "../../src/core/audit.js";
 import { SERVER } from "../../src/core/auth.js";
 import { listen } from "../../src/node/listen.js";
@@ -319,5 +319,21 @@ describe("where it is written", () => {
     isBroken = false;
     expect(await app.json("POST", "/threads/count", {})).toMatchObject({ status: 200, body: 2 });
     expect(entries.map(({ action }) => action)).toContain("threads:search");
+  });
+
+  test("a function that never settles does not keep the server from closing", async () => {
+    const app = await openHttpApp({ audit: { write: () => new Promise<void>(() => {}) } });
+    await app.request("POST", "/threads/search", {});
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    closers.push(() => void vi.useRealTimers());
+    let isClosed = false;
+    const closing = app.close().then(() => (isClosed = true));
+    for (let i = 0; i < 50 && !isClosed; i += 1) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(isClosed).toBe(true);
+    await closing;
+    expect(app.log.map(({ message }) => message)).toContain("closing without the last entries of the audit log");
   });
 });
