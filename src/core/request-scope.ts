@@ -7,6 +7,8 @@ export interface AuditedOperation {
   /** Ids by their names on the wire: `thread_id`, `run_id`, `namespace` … */
   readonly resource: Readonly<Record<string, string | readonly string[]>>;
   readonly allowed: boolean;
+  /** It was neither allowed nor refused: whoever decides that has failed. */
+  readonly isUndecided?: boolean;
 }
 
 /** What is known of a request, or of a command on a connection, while it is carried out. */

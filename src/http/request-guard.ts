@@ -274,7 +274,7 @@ export function auditOperation(audit: AuditLog, scopes: RequestScopes): Operatio
       return;
     }
     const at = scope ?? { requestId: "", route: "services", address: null, isInternal: true, configurable: {} };
-    const code = operation.allowed ? null : "FORBIDDEN";
+    const code = operation.allowed ? null : operation.isUndecided === true ? "INTERNAL" : "FORBIDDEN";
     const entries = entriesOf(
       { ...at, caller, operations: [operation], isAnswered: true },
       { status: null, code },
@@ -320,11 +320,11 @@ function entriesOf(scope: RequestScope, { status, code }: Outcome, isUnauthentic
     const result = code === null ? "allowed" : isDenied ? "denied" : "failed";
     return [{ ...common, action: null, resource: {}, result }];
   }
-  return scope.operations.map(({ action, resource, allowed }) => ({
+  return scope.operations.map(({ action, resource, allowed, isUndecided = false }) => ({
     ...common,
     action,
     resource,
-    result: allowed ? (code === null ? "allowed" : "failed") : "denied",
+    result: allowed && code === null ? "allowed" : allowed || isUndecided ? "failed" : "denied",
   }));
 }
 

@@ -1,4 +1,5 @@
 import type { AuthAction, AuthResource } from "../core/auth.js";
+import { isHeddleError } from "../core/errors.js";
 import type { AuditedOperation, OperationListener } from "../core/request-scope.js";
 import type { Authorize, AuthValue } from "./authorization.js";
 
@@ -12,16 +13,21 @@ const MAX_LABELS = 32;
 /** The same as `authorize`, and tell of each operation what it was and whether it was allowed. */
 export function auditedAuthorize(authorize: Authorize, tell: OperationListener): Authorize {
   return async (caller, resource, action, value) => {
-    let allowed = false;
+    // After the authorizer, which is asked for the value as it came.
+    const told = (allowed: boolean) => operationOf(resource, action, value, allowed);
     try {
       const grant = await authorize(caller, resource, action, value);
-      allowed = true;
+      tell(caller, told(true));
       return grant;
-    } finally {
-      // After the authorizer, which is asked for the value as it came.
-      tell(caller, operationOf(resource, action, value, allowed));
+    } catch (error) {
+      tell(caller, isRefusal(error) ? told(false) : { ...told(false), isUndecided: true });
+      throw error;
     }
   };
+}
+
+function isRefusal(error: unknown): boolean {
+  return isHeddleError(error) && (error.code === "FORBIDDEN" || error.code === "UNAUTHENTICATED");
 }
 
 function operationOf(resource: AuthResource, action: AuthAction, value: AuthValue, allowed: boolean): AuditedOperation {

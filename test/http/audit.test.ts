@@ -83,6 +83,17 @@ describe("the audit log", () => {
     ]);
   });
 
+  test("an authorization handler that crashes has denied nothing: it failed", async () => {
+    const auth = ownersAuth().on("threads:delete", () => {
+      throw new TypeError("a bug of the handler");
+    });
+    const { entries, ann } = await openAudited({ auth });
+    const threadId = await thread(ann);
+    entries.length = 0;
+    expect((await ann("DELETE", `/threads/${threadId}`)).status).toBe(500);
+    expect(entries).toMatchObject([{ action: "threads:delete", result: "failed", code: "INTERNAL", status: 500 }]);
+  });
+
   test("covers commands and subscriptions of the event protocol, each on its own, with the address", async () => {
     const { app, entries, ann } = await openAudited();
     const threadId = await thread(ann);
