@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Context, MiddlewareHandler, Next } from "hono";
 import { Hono } from "hono";
 import type { Caller } from "../core/auth.js";
@@ -6,7 +5,10 @@ import { HeddleError } from "../core/errors.js";
 import { errorResponse } from "./error-response.js";
 import type { HttpDeps } from "./http-deps.js";
 import type { Cors } from "./middleware/cors.js";
-import { REQUEST_ID } from "./request-id.js";
+import { checkHead } from "./request-head.js";
+import { requestIdOf } from "./request-id.js";
+import { logRequest } from "./request-log.js";
+import { isUpgrade, refuseUpgrade } from "./upgrade.js";
 
 /** Routes and middleware of the deployer's own (docs/wire/langgraph-api.md §5.1 `http.app`, §5.7). */
 export interface CustomApp {
@@ -103,7 +105,12 @@ export function customErrorHandler({ app }: CustomApp, { logger }: Pick<HttpDeps
     if ("getResponse" in error && typeof error.getResponse === "function") {
       return (error.getResponse as () => Response)();
     }
-    return errorResponse(error, { request: context.req.raw, requestId: requestIdOf(context), headers: {}, logger });
+    return errorResponse(error, {
+      request: context.req.raw,
+      requestId: requestIdOf(context.req.raw),
+      headers: {},
+      logger,
+    });
   };
 }
 
@@ -129,11 +136,6 @@ function basePathOf(app: Hono): string {
   return (app as unknown as { readonly _basePath: string })._basePath;
 }
 
-function requestIdOf(context: Context): string {
-  const given = context.req.raw.headers.get("x-request-id");
-  return given !== null && REQUEST_ID.test(given) ? given : randomUUID();
-}
-
 /** What stands before a custom route: authentication, limits and audit, and after it: CORS, the log line. */
 class CustomGate {
   readonly #options: Parameters<typeof addCustomApp>[2];
@@ -152,8 +154,10 @@ class CustomGate {
     const { deps } = this.#options;
     const request = context.req.raw;
     if (this.#authenticated.has(request)) return next();
-    const requestId = requestIdOf(context);
+    const startedAtMs = performance.now();
+    const requestId = requestIdOf(request);
     try {
+      checkHead(request, deps.settings);
       const authenticate = () => deps.authenticate(request);
       const at = { requestId, route: `${context.req.method} (custom)` };
       this.#known(
@@ -161,7 +165,9 @@ class CustomGate {
         await (deps.guard === null ? authenticate() : deps.guard.authenticate(context, at, authenticate)),
       );
     } catch (error) {
-      return this.#refused(context, error, requestId);
+      const refusal = this.#refused(context, error, requestId);
+      logRequest(deps, context, { requestId, status: refusal.status, startedAtMs });
+      return isUpgrade(request) ? refuseUpgrade(context, refusal) : refusal;
     }
     return next();
   }
@@ -172,20 +178,11 @@ class CustomGate {
     this.#passed.add(request);
     const { deps } = this.#options;
     const startedAtMs = performance.now();
-    const requestId = requestIdOf(context);
+    const requestId = requestIdOf(context.req.raw);
     const refusal = await this.#enter(context, route, requestId, next);
     const response = refusal ?? context.res;
     if (refusal === null) this.#addHeaders(context, requestId);
-    deps.logger.info(
-      {
-        requestId,
-        method: request.method,
-        path: context.req.path,
-        status: response.status,
-        durationMs: Math.round((performance.now() - startedAtMs) * 10) / 10,
-      },
-      "request",
-    );
+    logRequest(deps, context, { requestId, status: response.status, startedAtMs });
     return refusal ?? undefined;
   }
 
@@ -196,6 +193,7 @@ class CustomGate {
     const request = context.req.raw;
     let guarded: Awaited<ReturnType<NonNullable<typeof guard>["enter"]>> | null = null;
     try {
+      checkHead(request, deps.settings);
       await deps.onRequest();
       if (!this.#isAuthenticated) {
         await next();

@@ -37,7 +37,7 @@ export interface Route {
   /** May become a WebSocket: then errors are told by closing it. */
   readonly upgrades?: boolean;
   /** Its answer takes as long as a run: counted as a stream, as answers of type `event-stream` are. */
-  readonly holds?: boolean;
+  readonly holds?: boolean | ((request: Request) => boolean);
   /** Creates work: refused with 503 while the server drains. */
   readonly createsRun?: boolean;
   readonly handle: (exchange: Exchange, deps: HttpDeps) => Promise<Response> | Response;

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Context } from "hono";
 import { HeddleError } from "../core/errors.js";
 import { ANONYMOUS } from "../core/auth.js";
@@ -10,7 +9,8 @@ import type { Cors } from "./middleware/cors.js";
 import type { GuardedRequest } from "./request-guard.js";
 import { codeOf } from "./request-guard.js";
 import { checkHead } from "./request-head.js";
-import { REQUEST_ID } from "./request-id.js";
+import { requestIdOf } from "./request-id.js";
+import { logRequest } from "./request-log.js";
 import type { Route } from "./route.js";
 import type { SocketHandler } from "./upgrade.js";
 import { isUpgrade, refuseUpgrade, upgrade } from "./upgrade.js";
@@ -24,18 +24,17 @@ const NO_HEADERS: Readonly<Record<string, string>> = {};
  */
 export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
   const { logger, settings, guard } = deps;
-  const { loggingHeaders = null } = settings;
   const isPublic = route.isPublic === true;
   const guardedRoute = {
     route: `${route.method.toUpperCase()} ${route.path}`,
     isPublic,
-    holdsStream: route.answer.content === "event-stream" || route.holds === true || route.upgrades === true,
   };
+  const { holds = false } = route;
+  const isStream = route.answer.content === "event-stream" || route.upgrades === true;
   return async (context: Context): Promise<Response> => {
     const startedAtMs = performance.now();
     const request = context.req.raw;
-    const given = request.headers.get("x-request-id");
-    const requestId = given !== null && REQUEST_ID.test(given) ? given : randomUUID();
+    const requestId = requestIdOf(request);
     const headers = {
       ...(cors?.answerHeaders(request.headers.get("origin") ?? undefined) ?? NO_HEADERS),
       "x-request-id": requestId,
@@ -48,10 +47,17 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
       await deps.onRequest();
       if (route.createsRun === true && deps.isDraining()) throw new HeddleError("SHUTTING_DOWN");
       const authenticate = () => (isPublic ? ANONYMOUS : deps.authenticate(request));
+      const holdsStream = isStream || (typeof holds === "boolean" ? holds : holds(request));
       guarded =
         guard === null
           ? null
-          : await guard.enter(context, { requestId, ...guardedRoute, isSocket: wantsSocket, authenticate });
+          : await guard.enter(context, {
+              requestId,
+              ...guardedRoute,
+              holdsStream,
+              isSocket: wantsSocket,
+              authenticate,
+            });
       const caller = guarded === null ? await authenticate() : guarded.caller;
       const params = context.req.param() as Readonly<Record<string, string>>;
       refuseOtherOrigin(request, { cors, isSocket: wantsSocket, caller });
@@ -72,20 +78,9 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
     } catch (error) {
       response = errorResponse(error, { request, requestId, headers, logger });
       await guarded?.answered(response, codeOf(error), request.signal).catch(() => {});
-      if (wantsSocket) response = (await refuseUpgrade(context, response.status, await reasonOf(response))) ?? response;
+      if (wantsSocket) response = await refuseUpgrade(context, response);
     }
-    // No query and no payload: both may hold secrets.
-    logger.info(
-      {
-        requestId,
-        method: request.method,
-        path: context.req.path,
-        status: response.status,
-        durationMs: Math.round((performance.now() - startedAtMs) * 10) / 10,
-        ...(loggingHeaders !== null && { headers: loggingHeaders(request.headers) }),
-      },
-      "request",
-    );
+    logRequest(deps, context, { requestId, status: response.status, startedAtMs });
     return response;
   };
 }
@@ -102,10 +97,4 @@ function releasing(handler: SocketHandler, guarded: GuardedRequest | null): Sock
       handler.onClose();
     },
   };
-}
-
-/** The error's text, as a close frame carries it. */
-async function reasonOf(response: Response): Promise<string> {
-  const { detail } = (await response.clone().json()) as { readonly detail?: string };
-  return detail ?? "";
 }

@@ -106,16 +106,18 @@ function shortReason(reason: string): string {
 /**
  * Refuse a WebSocket so that a client can read why: accepted, then closed with 4000 + the HTTP status, which the SDK takes as
  * it takes the status (docs/wire/langgraph-api.md §4.7).
+ * @param refusal whose body's `detail` becomes the reason; it is the answer where no WebSockets are served
  */
-export async function refuseUpgrade(context: Context, status: number, reason: string): Promise<Response | null> {
+export async function refuseUpgrade(context: Context, refusal: Response): Promise<Response> {
   try {
+    const { detail = "" } = (await refusal.clone().json()) as { readonly detail?: string };
     return await upgrade(context, {
-      onOpen: (socket) => socket.close(4000 + status, reason),
+      onOpen: (socket) => socket.close(4000 + refusal.status, detail),
       onMessage: () => undefined,
       onPong: () => undefined,
       onClose: () => undefined,
     });
   } catch {
-    return null;
+    return refusal;
   }
 }

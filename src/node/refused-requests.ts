@@ -35,8 +35,7 @@ export function serverOptionsOf(limits: ConnectionLimits) {
  */
 export function refuseBadRequests(http: Server, open: ReadonlySet<ServerResponse>, limits: ConnectionLimits): void {
   http.on("clientError", (error: NodeJS.ErrnoException, socket) => {
-    const isAnswering = [...open].some((response) => response.socket === socket && response.headersSent);
-    if (isAnswering || !socket.writable || error.code === "ECONNRESET") socket.destroy();
+    if (isAnswering(socket, open) || !socket.writable || error.code === "ECONNRESET") socket.destroy();
     else refuse(socket, ...refusalOf(error.code, limits));
   });
   http.timeout = limits.stalledMs;
@@ -49,6 +48,11 @@ export function refuseBadRequests(http: Server, open: ReadonlySet<ServerResponse
       else socket.setTimeout(limits.stalledMs);
     });
   });
+}
+
+function isAnswering(socket: Duplex, open: ReadonlySet<ServerResponse>): boolean {
+  for (const response of open) if (response.socket === socket && response.headersSent) return true;
+  return false;
 }
 
 type Refusal = readonly [status: string, detail: string];

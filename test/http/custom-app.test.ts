@@ -1,10 +1,13 @@
 import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";
 import { type Context, Hono, type Next } from "hono";
 import { HTTPException as HonoException } from "hono/http-exception";
+import { once } from "node:events";
+import { WebSocket } from "ws";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { listen } from "../../src/node/listen.js";
 import type { AuditEntry } from "../../src/core/audit.js";
 import { openHttpApp } from "./app.js";
 
@@ -216,6 +219,31 @@ describe("a custom app with authentication", () => {
     expect((await app.request("POST", "/threads/search", {}, ANN)).status).toBe(200);
     expect(entries).toHaveLength(1);
     expect(app.log.filter(({ message }) => message === "request")).toHaveLength(1);
+  });
+
+  test("its requests are held to the head's limits and logged as ours are", async () => {
+    const http = { app: customApp(), loggingHeaders: { includes: ["x-team"] } };
+    const app = await openHttpApp({ http, limits: { maxUrlBytes: 100, maxHeaderBytes: 512 } });
+    expect((await app.request("GET", `/hello?${"q".repeat(200)}`)).status).toBe(414);
+    const large = { headers: { "x-large": "a".repeat(600) } };
+    expect((await app.request("GET", "/hello", undefined, large)).status).toBe(431);
+    expect((await app.request("GET", "/hello", undefined, { headers: { "x-team": "red" } })).status).toBe(200);
+    expect(app.log.at(-1)?.fields).toMatchObject({ path: "/hello", status: 200, headers: { "x-team": "red" } });
+  });
+
+  test("auth_first: a WebSocket that is refused is closed with 4401, and logged", async () => {
+    const app = await openHttpApp({ auth, http: { app: customApp(), middlewareOrder: "auth_first" } });
+    const listener = await listen(app, { port: 0 });
+    try {
+      const url = `${listener.url.replace("http", "ws")}/threads/01a2b3c4-0000-7000-8000-000000000001/stream/events`;
+      const socket = new WebSocket(url);
+      socket.on("error", () => undefined);
+      const [code, reason] = (await once(socket, "close")) as [number, Buffer];
+      expect([code, reason.toString()]).toEqual([4401, "Who are you?"]);
+      expect(app.log.filter(({ fields }) => fields["status"] === 401)).toHaveLength(1);
+    } finally {
+      await listener.close({ graceMs: 0 });
+    }
   });
 
   test("who is asked is asked once", async () => {

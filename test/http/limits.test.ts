@@ -154,6 +154,17 @@ describe("streams per caller", () => {
     for (const stream of again) await stream.body?.cancel();
   });
 
+  test("a cancel that waits is a stream; one that does not is let in", async () => {
+    const app = await openHttpApp({ limits: { streamsPerCaller: 1 } });
+    const threadId = await app.newThread();
+    const stream = await app.request("POST", `/threads/${threadId}/runs/stream`, slow(10_000));
+    const [run] = (await app.json("GET", `/threads/${threadId}/runs`)).body as [{ run_id: string }];
+    const path = `/threads/${threadId}/runs/${run.run_id}`;
+    expect((await app.request("POST", `${path}/cancel?wait=1`)).status).toBe(429);
+    expect((await app.request("POST", `${path}/cancel`)).status).toBe(202);
+    await stream.text();
+  });
+
   test("a stream that ends by itself gives its place back", async () => {
     const app = await openHttpApp({ limits: { streamsPerCaller: 1 } });
     for (let i = 0; i < 3; i += 1) {

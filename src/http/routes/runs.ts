@@ -203,6 +203,8 @@ export const runRoutes: readonly Route[] = [
     path: `${ID}/cancel`,
     group,
     summary: "Cancel a run",
+    // One that does not wait must be let in: it may be what ends a caller's streams.
+    holds: ({ url }) => !["0", "false"].includes(new URL(url).searchParams.get("wait") ?? "0"),
     query: cancelQuery,
     answer: { status: 202, description: "Cancel requested (204: with `wait`, the run has ended)" },
     errors: [404, 409],
