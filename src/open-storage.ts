@@ -84,7 +84,10 @@ export async function openStorage(
       allowEphemeral: config.allowEphemeral,
     });
     if (problem !== null) throw configError([problem]);
-    await checkStorage({ metadata, items, checkpointer }, cipher !== undefined, readNewestCheckpoint);
+    const parts = { metadata, items, checkpointer };
+    for (const suspicion of await checkStorage(parts, cipher !== undefined, readNewestCheckpoint)) {
+      logger.warn({ err: suspicion }, "Something looks encrypted, and no keys are configured");
+    }
     const limits = {
       ttlMs: streaming.eventLogTtlMs,
       unreadTtlMs: streaming.unreadTtlMs,

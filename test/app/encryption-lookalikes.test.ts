@@ -94,3 +94,17 @@ for (const name of ["SQLite", "Postgres", "MongoDB"]) {
     });
   });
 }
+
+it("do not keep a server without keys from starting again, even when they look like sealed values", async () => {
+  const storage = await (STORAGES["SQLite"] as () => Promise<Storage>)();
+  open.push(storage);
+  const forged = cipherOf(newKey("k1")).sealText("nothing", ["nowhere"]);
+  const server = await serve(storage);
+  await write(server, forged);
+  // Without a configuration of its own, as a sealed run has none.
+  await call(server, "POST", "/runs/wait", { assistant_id: "mimic", input: { $heddle: forged } });
+  await server.close();
+  const again = await serve(storage);
+  expect(await call(again, "POST", "/threads/search", {})).toContain(forged);
+  await again.close();
+});

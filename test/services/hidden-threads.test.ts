@@ -168,12 +168,13 @@ it("nobody reads the log for who may not see it, nor asks twice while a run goes
   let isVisible = false;
   const events = (from: number, ...names: string[]): CursorRead => ({
     kind: "events",
-    events: names.map((name, at) => ({
-      ...(name === "running"
-        ? rootLifecycle({ runId: "r", graphName: "g", step: "running", timestamp: 0 })
-        : threadEvent(name, [], toJsonText({ namespace: [], data: {} }), "token")),
-      seq: from + at,
-    })),
+    events: names.map((name, at) => {
+      const seq = from + at;
+      if (name === "running") {
+        return { ...rootLifecycle({ runId: "r", graphName: "g", step: "running", timestamp: 0 }), seq };
+      }
+      return { ...threadEvent(name, [], toJsonText({ namespace: [], data: {} }), "token"), seq };
+    }),
   });
   const reads = [events(0, "running", "messages"), events(2, "messages"), events(3, "messages", "running", "messages")];
   const log = (): EventCursor => ({
