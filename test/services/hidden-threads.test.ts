@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import type { AccessFilter, Authorizer, Caller } from "../../src/core/auth.js";
 import type { CursorRead, EventCursor } from "../../src/core/event-log.js";
 import { type JsonObject, toJsonText } from "../../src/core/json.js";
+import type { RunEvent } from "../../src/core/run-event.js";
 import { rootLifecycle, threadEvent } from "../../src/core/thread-event.js";
 import { ThreadCursor } from "../../src/services/thread-cursor.js";
 import { succeed } from "../../src/testing/scripted-engine.js";
@@ -166,16 +167,15 @@ it("nobody reads the log for who may not see it, nor asks twice while a run goes
   let opened = 0;
   let looks = 0;
   let isVisible = false;
-  const events = (from: number, ...names: string[]): CursorRead => ({
-    kind: "events",
-    events: names.map((name, at) => {
-      const seq = from + at;
-      if (name === "running") {
-        return { ...rootLifecycle({ runId: "r", graphName: "g", step: "running", timestamp: 0 }), seq };
-      }
-      return { ...threadEvent(name, [], toJsonText({ namespace: [], data: {} }), "token"), seq };
-    }),
-  });
+  const eventNamed = (name: string) =>
+    name === "running"
+      ? rootLifecycle({ runId: "r", graphName: "g", step: "running", timestamp: 0 })
+      : threadEvent(name, [], toJsonText({ namespace: [], data: {} }), "token");
+  const events = (from: number, ...names: string[]): CursorRead => {
+    const numbered: RunEvent[] = [];
+    for (const [at, name] of names.entries()) numbered.push({ ...eventNamed(name), seq: from + at });
+    return { kind: "events", events: numbered };
+  };
   const reads = [events(0, "running", "messages"), events(2, "messages"), events(3, "messages", "running", "messages")];
   const log = (): EventCursor => ({
     next: async () => reads.shift() ?? new Promise(() => undefined),
