@@ -20,6 +20,8 @@ export interface ThreadCursorDeps {
    * @param hasRun something has happened on the thread, so that it was there. Hidden is not gone
    */
   readonly reopen: (afterSeq: number, hasRun: boolean) => Promise<EventCursor | null>;
+  /** The thread was there and is not any more, for anybody. @param hasRun as for {@link reopen} */
+  readonly isGone: (hasRun: boolean) => Promise<boolean>;
   /** Whether the caller may still see the thread. Asked before the first event when it was not there at opening. */
   readonly isVisible: () => Promise<boolean>;
   /** What the caller sees depends on the thread's metadata: asked again for each run. */
@@ -106,6 +108,11 @@ export class ThreadCursor implements EventCursor {
       if (await this.#isAllowed()) {
         await this.#take(told);
         continue;
+      }
+      // What is missing may be all of it: the deletion of a thread that was seen is told.
+      if (await this.#deps.isGone(this.#hasRead)) {
+        this.close();
+        return END;
       }
       // It is another's, and may be the caller's later: what was read is not kept for then, and nothing is read until then.
       this.#untaken = null;

@@ -86,6 +86,7 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
       const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
       const { exists, stop } = await followed.watch({ threadId, access });
       const isKnown = exists || access.kind === "all";
+      const isGone = async (hasRun: boolean) => (exists || hasRun) && !(await isVisible(threadId, ALL_ROWS));
       const snapshot = async () => (options.showsValues() ? snapshotOf(caller, threadId) : null);
       let cursor: EventCursor | null = null;
       try {
@@ -103,9 +104,10 @@ export function createThreadEventsService(deps: ThreadEventsDeps) {
               if (deps.closing?.aborted === true) return null;
               // A thread that is gone was deleted; one that has not been there yet may still come. One that is hidden by now is
               // looked at by the cursor, which says nothing of it.
-              if ((exists || hasRun) && !(await isVisible(threadId, ALL_ROWS))) return null;
+              if (await isGone(hasRun)) return null;
               return open(threadId, { afterSeq });
             },
+            isGone,
             isVisible: () => isVisible(threadId, access),
             mayBecomeHidden: access.kind === "match",
             snapshot,

@@ -188,6 +188,7 @@ it("nobody reads the log for who may not see it, nor asks twice while a run goes
         reads.unshift(events(0, "running", "messages"));
         return log();
       },
+      isGone: async () => false,
       isVisible: async () => {
         looks += 1;
         return isVisible;
