@@ -101,12 +101,12 @@ describe("heddle check", () => {
   it("names what is wrong with langgraph.json, with file and line", () => {
     const { dir } = project({
       graphs: { a: "./a.ts:graph" },
-      auth: { path: "./auth.ts:auth" },
+      auth: { allow_langsmith_api_keys: true },
       http: { disable_runs: 1 },
     });
     const { status, stderr } = heddle(["check"], { cwd: dir });
     expect(status).toBe(1);
-    expect(stderr).toMatch(/langgraph\.json:6: auth\.path: Custom authentication is not supported yet/);
+    expect(stderr).toMatch(/langgraph\.json:6: auth\.allow_langsmith_api_keys: LangSmith keys can't be checked here/);
     expect(stderr).toMatch(/langgraph\.json:9: http\.disable_runs: /);
   });
 
