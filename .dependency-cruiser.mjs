@@ -6,6 +6,18 @@
  *     runtime beside services · wire under http · config beside core, read by app, node and cli
  */
 
+/** What opens storages: servers, and the commands that look after them. */
+const STORAGE_PARTS = [
+  "core",
+  "config",
+  "encryption",
+  "engine/loading/load-export",
+  "databases",
+  "stores",
+  "checkpointers",
+  "streaming",
+];
+
 /** What each folder (or root file) of `src/` may import of ours, besides itself: folders, or single files of one. */
 export const mayImport = {
   core: [],
@@ -26,7 +38,6 @@ export const mayImport = {
   audit: ["core"],
   testing: ["core"],
   encryption: ["core"],
-  logging: ["core"],
   http: ["core", "wire", "services"],
   protocols: ["core", "wire", "services", "http"],
   // The composition root, in four files.
@@ -34,16 +45,7 @@ export const mayImport = {
   "open-custom-app": ["core", "config", "engine", "http"],
   "open-guard": ["core", "config", "http", "limits", "audit"],
   "open-graphs": ["core", "config", "engine"],
-  "open-storage": [
-    "core",
-    "config",
-    "encryption",
-    "engine/loading/load-export",
-    "databases",
-    "stores",
-    "checkpointers",
-    "streaming",
-  ],
+  "open-storage": STORAGE_PARTS,
   app: [
     "open-auth",
     "open-graphs",
@@ -54,7 +56,6 @@ export const mayImport = {
     "wire",
     "core",
     "config",
-    "logging",
     "services",
     "runtime",
     "http",
@@ -70,16 +71,7 @@ export const mayImport = {
   index: ["core", "config", "app", "auth", "open-storage", "services"],
   node: ["core", "config", "logging", "app", "index"],
   // Migrations, copies and diagnoses of storages, for the CLI.
-  maintenance: [
-    "core",
-    "config",
-    "encryption",
-    "engine/loading/load-export",
-    "databases",
-    "stores",
-    "checkpointers",
-    "streaming",
-  ],
+  maintenance: STORAGE_PARTS,
   cli: ["core", "config", "logging", "app", "auth", "index", "node", "maintenance"],
 };
 

@@ -4,7 +4,8 @@ import { secretsOf } from "../config/describe.js";
 import { MANIFEST_NAME } from "../config/langgraph-json.js";
 import type { DatabaseOptions } from "../config/options.js";
 import { resolveConfig } from "../config/resolve.js";
-import type { ResolvedEncryption, StorageLocation } from "../config/resolved-config.js";
+import type { StorageLocation } from "../config/resolved-config.js";
+import type { CipherSettings } from "../core/cipher.js";
 import type { DriverContext } from "../core/driver.js";
 import type { KeptParts } from "../maintenance/schema-versions.js";
 
@@ -24,7 +25,7 @@ export interface StorageSettings {
   readonly redis: string | null;
   readonly database: DatabaseOptions;
   /** `null`: nothing is encrypted. */
-  readonly encryption: ResolvedEncryption | null;
+  readonly encryption: CipherSettings | null;
   /** Values that must not be printed. */
   readonly secrets: readonly string[];
 }

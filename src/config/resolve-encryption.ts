@@ -3,7 +3,7 @@ import type { EnvSettings } from "./env.js";
 import type { Manifest } from "./langgraph-json-schema.js";
 import type { AppOptions } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
-import type { EncryptionKeysFrom, ResolvedEncryption } from "./resolved-config.js";
+import type { CipherSettings, EncryptionKeysFrom } from "../core/cipher.js";
 import type { SettingPicker } from "./setting-picker.js";
 
 /** Keys of the options, which replace those of the environment, which replace the module of the manifest; `null` without any. */
@@ -15,7 +15,7 @@ export function resolveEncryption(params: {
   readonly cwd: string;
   readonly rootDir: string;
   readonly problems: ConfigProblem[];
-}): ResolvedEncryption | null {
+}): CipherSettings | null {
   const { pick, options, env, manifest, cwd, rootDir, problems } = params;
   const { encryption } = options;
   const path = manifest.encryption?.path;

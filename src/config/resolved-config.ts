@@ -1,5 +1,5 @@
 import type { RunConfig } from "../core/assistant.js";
-import type { EncryptionKeySource } from "../core/cipher.js";
+import type { CipherSettings } from "../core/cipher.js";
 import type { JsonValue } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { ReadyMadeAuth } from "./ready-made-auth.js";
@@ -155,21 +155,6 @@ export interface SystemAssistantSeed {
   readonly context?: JsonValue;
 }
 
-/** Where the master keys come from. */
-export type EncryptionKeysFrom =
-  | { readonly kind: "text"; readonly text: string; readonly name: string }
-  /** Absolute. */
-  | { readonly kind: "file"; readonly path: string; readonly name: string }
-  | { readonly kind: "function"; readonly load: EncryptionKeySource }
-  /** `path` is `file:export`, relative to `cwd`. */
-  | { readonly kind: "module"; readonly path: string; readonly cwd: string };
-
-export interface ResolvedEncryption {
-  readonly from: EncryptionKeysFrom;
-  readonly strict: boolean;
-  readonly clearItemFields: readonly string[];
-}
-
 /** Every setting, decided; deeply frozen except what users own (graphs, saver, logger). */
 export interface ResolvedConfig {
   /** The folder of `langgraph.json`, else the working folder. The default storage lies here. */
@@ -191,7 +176,7 @@ export interface ResolvedConfig {
   /** Event log and dispatcher of several processes; `null`: where `storage` points. */
   readonly redis: string | null;
   /** `null`: nothing is encrypted at rest. */
-  readonly encryption: ResolvedEncryption | null;
+  readonly encryption: CipherSettings | null;
   /** How databases are reached; absent keys have the driver's defaults. */
   readonly database: DatabaseOptions;
   /** What this process does: serve requests, execute runs, or both. */

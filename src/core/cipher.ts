@@ -43,6 +43,22 @@ export interface EncryptionKeys {
 /** Asked once, when the storage is opened: a vault, or a KMS that decrypts stored keys. */
 export type EncryptionKeySource = () => EncryptionKeys | Promise<EncryptionKeys>;
 
+/** Where the master keys come from, as the configuration decided. */
+export type EncryptionKeysFrom =
+  | { readonly kind: "text"; readonly text: string; readonly name: string }
+  /** Absolute. */
+  | { readonly kind: "file"; readonly path: string; readonly name: string }
+  | { readonly kind: "function"; readonly load: EncryptionKeySource }
+  /** `path` is `file:export`, relative to `cwd`. */
+  | { readonly kind: "module"; readonly path: string; readonly cwd: string };
+
+/** What a cipher is opened from. */
+export interface CipherSettings {
+  readonly from: EncryptionKeysFrom;
+  readonly strict: boolean;
+  readonly clearItemFields: readonly string[];
+}
+
 /** What sealed bytes begin with; no JSON and no text does. */
 export const SEALED_BYTES: Uint8Array = Uint8Array.of(0, 72, 68, 76, 1);
 

@@ -1,21 +1,8 @@
 import { readFile } from "node:fs/promises";
-import type { Cipher, EncryptionKeySource } from "../core/cipher.js";
+import type { Cipher, CipherSettings, EncryptionKeysFrom, EncryptionKeySource } from "../core/cipher.js";
 import { HeddleError, isHeddleError } from "../core/errors.js";
 import { createCipher } from "./create-cipher.js";
 import { type KeyRing, parseKeyRing, toKeyRing } from "./key-ring.js";
-
-/** Where keys come from, as the configuration decided. */
-export type KeysFrom =
-  | { readonly kind: "text"; readonly text: string; readonly name: string }
-  | { readonly kind: "file"; readonly path: string; readonly name: string }
-  | { readonly kind: "function"; readonly load: EncryptionKeySource }
-  | { readonly kind: "module"; readonly path: string; readonly cwd: string };
-
-export interface CipherSettings {
-  readonly from: KeysFrom;
-  readonly strict: boolean;
-  readonly clearItemFields: readonly string[];
-}
 
 /** What a module exports under a name: `file:export`. */
 export type ExportLoader = (source: { readonly path: string; readonly cwd: string }) => Promise<unknown>;
@@ -34,7 +21,7 @@ export async function openCipher(
   return createCipher({ ring: await ringOf(from, loadExport), strict, clearItemFields });
 }
 
-async function ringOf(from: KeysFrom, loadExport: ExportLoader): Promise<KeyRing> {
+async function ringOf(from: EncryptionKeysFrom, loadExport: ExportLoader): Promise<KeyRing> {
   switch (from.kind) {
     case "text":
       return parseKeyRing(from.text, from.name);

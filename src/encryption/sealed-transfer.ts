@@ -41,32 +41,15 @@ function openRow(cipher: Cipher, kind: TransferKind): Change {
     case "assistants":
     case "assistantVersions":
       return (value) => toRow(openAssistant(cipher, value as AssistantVersion & JsonObject));
-    case "threads":
-      return (value) => {
-        const thread = value as TransferredThread & JsonObject;
-        const { threadId, values, interrupts, error, config } = thread;
-        return toRow({
-          ...thread,
-          values: openColumn(cipher, values, PLACES.thread(threadId, "values")),
-          interrupts: openColumn(cipher, interrupts, PLACES.thread(threadId, "interrupts")),
-          error: openErrorColumn(cipher, error, PLACES.thread(threadId, "error")),
-          config: openObject(cipher, config, PLACES.thread(threadId, "config")),
-        });
-      };
-    case "runs":
-      return (value) => {
-        const run = value as TransferredRun & JsonObject;
-        const { runId, kwargs, error } = run;
-        return toRow({
-          ...run,
-          kwargs: openKwargs(cipher, runId, kwargs),
-          error: openErrorColumn(cipher, error, PLACES.run(runId, "error")),
-        });
-      };
     case "items":
       return (value) => toRow(openItem(cipher, value as Item & JsonObject));
     default:
-      return (value) => value;
+      return changeRow(cipher, kind, {
+        column: openColumn,
+        error: openErrorColumn,
+        object: openObject,
+        kwargs: openKwargs,
+      });
   }
 }
 
@@ -84,30 +67,51 @@ function sealRow(cipher: Cipher, kind: TransferKind): Change {
           context: sealValue(cipher, context, PLACES.assistant(assistantId, "context")),
         });
       };
+    case "items":
+      return (value) => ({ ...value, value: sealItem(cipher, value as Item & JsonObject) });
+    default:
+      return changeRow(cipher, kind, {
+        column: sealColumn,
+        error: sealColumn,
+        object: sealObject,
+        kwargs: sealKwargs,
+      });
+  }
+}
+
+/** How what is secret of a row is opened, or sealed. */
+interface Cells {
+  readonly column: typeof sealColumn;
+  readonly error: typeof sealColumn;
+  readonly object: typeof sealObject;
+  readonly kwargs: typeof sealKwargs;
+}
+
+/** Threads and runs have the same secrets whichever way they go. Other kinds have none. */
+function changeRow(cipher: Cipher, kind: TransferKind, { column, error, object, kwargs }: Cells): Change {
+  switch (kind) {
     case "threads":
       return (value) => {
         const thread = value as TransferredThread & JsonObject;
-        const { threadId, values, interrupts, error, config } = thread;
+        const { threadId } = thread;
         return toRow({
           ...thread,
-          values: sealColumn(cipher, values, PLACES.thread(threadId, "values")),
-          interrupts: sealColumn(cipher, interrupts, PLACES.thread(threadId, "interrupts")),
-          error: sealColumn(cipher, error, PLACES.thread(threadId, "error")),
-          config: sealObject(cipher, config, PLACES.thread(threadId, "config")),
+          values: column(cipher, thread.values, PLACES.thread(threadId, "values")),
+          interrupts: column(cipher, thread.interrupts, PLACES.thread(threadId, "interrupts")),
+          error: error(cipher, thread.error, PLACES.thread(threadId, "error")),
+          config: object(cipher, thread.config, PLACES.thread(threadId, "config")),
         });
       };
     case "runs":
       return (value) => {
         const run = value as TransferredRun & JsonObject;
-        const { runId, kwargs, error } = run;
+        const { runId } = run;
         return toRow({
           ...run,
-          kwargs: sealKwargs(cipher, runId, kwargs),
-          error: sealColumn(cipher, error, PLACES.run(runId, "error")),
+          kwargs: kwargs(cipher, runId, run.kwargs),
+          error: error(cipher, run.error, PLACES.run(runId, "error")),
         });
       };
-    case "items":
-      return (value) => ({ ...value, value: sealItem(cipher, value as Item & JsonObject) });
     default:
       return (value) => value;
   }

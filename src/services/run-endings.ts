@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../core/clock.js";
 import { HeddleError } from "../core/errors.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
-import type { Run, RunRef } from "../core/run.js";
+import { type Run, type RunRef, TERMINAL_RUN_STATUSES } from "../core/run.js";
 
 /**
  * Tells when runs have ended by looking at their rows: for whoever waits and can't rely on an event log, which may have
@@ -39,7 +39,6 @@ const RETRY_MS = 1_000;
 const BATCH = 200;
 /** Rows that are gone are found by asking for those that run, which are shipped whole: not in every look of a long wait. */
 const LOOKS_PER_FULL_LOOK = 4;
-const ENDED = ["success", "error", "timeout", "interrupted"] as const;
 
 export function createRunEndings(deps: {
   readonly store: MetadataStore;
@@ -63,7 +62,7 @@ export function createRunEndings(deps: {
   const lookAt = async (asked: readonly Watch[]): Promise<void> => {
     const runs = [...new Map(asked.map((watch) => [watch.run.runId, watch.run])).values()];
     const page = { runIds: runs.map((run) => run.runId), limit: runs.length, offset: 0, access: ALL_ROWS };
-    for (const row of await store.runs.list({ ...page, status: ENDED })) tell(row, row, asked);
+    for (const row of await store.runs.list({ ...page, status: TERMINAL_RUN_STATUSES })) tell(row, row, asked);
     const left = asked.filter((watch) => watches.has(watch) && watch.looks % LOOKS_PER_FULL_LOOK === 0);
     if (left.length === 0) return;
     const ids = [...new Set(left.map((watch) => watch.run.runId))];

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.js";
 import type { CursorRead, EventCursor } from "../core/event-log.js";
 import type { RunEvent } from "../core/run-event.js";
 import { rootMark } from "../core/thread-event.js";
+import { lookAgainMs } from "./look-again.js";
 
 /** The state as it is now, told to a reader that has missed state: an event that is in no log and is no position to resume from. */
 export interface SnapshotEvent extends RunEvent {
@@ -35,9 +36,6 @@ export interface ThreadCursorDeps {
 type Told = Extract<CursorRead, { kind: "events" | "gap" }>;
 
 const END: CursorRead = Object.freeze({ kind: "end" });
-
-/** Pauses between two looks whether events of a hidden thread may be shown by now; the last one for all that follow. */
-const LOOK_AGAIN_MS = [100, 250, 500, 1_000, 2_500, 5_000] as const;
 
 /**
  * A reader of a thread's log: it never ends while the thread is there. What the log no longer holds shows as a jump of the
@@ -179,7 +177,7 @@ export class ThreadCursor implements EventCursor {
 
   /** Until a thread that is hidden is looked at again. @throws the signal's reason */
   async #pause(signal: AbortSignal | undefined): Promise<void> {
-    const delayMs = LOOK_AGAIN_MS[Math.min(this.#looks, LOOK_AGAIN_MS.length - 1)] ?? 5_000;
+    const delayMs = lookAgainMs(this.#looks);
     this.#looks += 1;
     const { promise, resolve: wake } = Promise.withResolvers<void>();
     const timer = this.#deps.clock.setTimer(wake, delayMs);

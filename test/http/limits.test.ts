@@ -1,33 +1,19 @@
 import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { Client } from "@langchain/langgraph-sdk";
 import { v7 } from "uuid";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { AuditEntry } from "../../src/core/audit.js";
-import { listen } from "../../src/node/listen.js";
 import { bearer, ownersAuth } from "../support/owners-auth.js";
+import { closeAtEnd, listening, openImpatientApp } from "./listening.js";
 import { as, thread } from "./users.js";
 import type { AppOptions } from "../../src/config/options.js";
-import { type HttpApp, openHttpApp as open } from "./app.js";
-
-/** Runs that wait long are given up when the test ends. */
-const openHttpApp = ({ worker, ...options }: Partial<AppOptions> = {}): Promise<HttpApp> =>
-  open({ worker: { drainMs: 0, ...worker }, ...options });
 
 async function openOwned(options: Partial<AppOptions>) {
-  const app = await openHttpApp({ auth: ownersAuth(), ...options });
+  const app = await openImpatientApp({ auth: ownersAuth(), ...options });
   return { app, ann: as(app, "ann"), bob: as(app, "bob") };
 }
 
-const closers: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const closer of closers.splice(0).toReversed()) await closer();
-});
-
-async function listening(app: HttpApp): Promise<string> {
-  const listener = await listen(app, { port: 0 });
-  closers.push(() => listener.close({ graceMs: 0 }));
-  return listener.url;
-}
+closeAtEnd();
 
 const slow = (ms: number, steps = 1) => ({ assistant_id: "slow", input: { ms, steps } });
 
@@ -58,7 +44,7 @@ describe("requests per caller", () => {
 
   test("who guesses learns nothing of the right key, either; public routes and other addresses go on", async () => {
     const entries: AuditEntry[] = [];
-    const app = await openHttpApp({
+    const app = await openImpatientApp({
       auth: ownersAuth(),
       limits,
       http: { trustedProxyHops: 1 },
@@ -90,12 +76,12 @@ describe("requests per caller", () => {
     const at = (forwarded: string) => ({ headers: { "x-forwarded-for": forwarded } });
     const send = async (url: string, forwarded: string) =>
       (await fetch(`${url}/threads/search`, { method: "POST", body: "{}", ...at(forwarded) })).status;
-    const direct = await listening(await openHttpApp({ limits }));
+    const direct = await listening(await openImpatientApp({ limits }));
     const statuses = [];
     for (const forwarded of ["1.1.1.1", "2.2.2.2", "3.3.3.3"]) statuses.push(await send(direct, forwarded));
     expect(statuses).toEqual([200, 200, 429]);
 
-    const behind = await listening(await openHttpApp({ limits, http: { trustedProxyHops: 1 } }));
+    const behind = await listening(await openImpatientApp({ limits, http: { trustedProxyHops: 1 } }));
     const trusted = [];
     // What a client puts in front of the proxy's own entry changes nothing.
     for (const forwarded of ["1.1.1.1", "9.9.9.9, 1.1.1.1", "8.8.8.8, 1.1.1.1", "2.2.2.2"]) {
@@ -112,7 +98,7 @@ describe("requests per caller", () => {
       })
       .addEdge(START, "ask")
       .compile();
-    const app = await openHttpApp({
+    const app = await openImpatientApp({
       graphs: { asking },
       limits: { requestsPerCaller: { perSecond: 0.1, burst: 1 }, streamsPerCaller: 1 },
     });
@@ -124,7 +110,7 @@ describe("requests per caller", () => {
 
 describe("streams per caller", () => {
   test("the one too many is 429 and makes no run; ended and left ones give their place back", async () => {
-    const app = await openHttpApp({ limits: { streamsPerCaller: 2 } });
+    const app = await openImpatientApp({ limits: { streamsPerCaller: 2 } });
     const threadId = await app.newThread();
     const first = await app.request("POST", "/runs/stream", slow(10_000));
     const leave = new AbortController();
@@ -155,7 +141,7 @@ describe("streams per caller", () => {
   });
 
   test("a cancel that waits is a stream; one that does not is let in", async () => {
-    const app = await openHttpApp({ limits: { streamsPerCaller: 1 } });
+    const app = await openImpatientApp({ limits: { streamsPerCaller: 1 } });
     const threadId = await app.newThread();
     const stream = await app.request("POST", `/threads/${threadId}/runs/stream`, slow(10_000));
     const [run] = (await app.json("GET", `/threads/${threadId}/runs`)).body as [{ run_id: string }];
@@ -166,7 +152,7 @@ describe("streams per caller", () => {
   });
 
   test("a stream that ends by itself gives its place back", async () => {
-    const app = await openHttpApp({ limits: { streamsPerCaller: 1 } });
+    const app = await openImpatientApp({ limits: { streamsPerCaller: 1 } });
     for (let i = 0; i < 3; i += 1) {
       const stream = await app.request("POST", "/runs/stream", slow(1));
       expect(stream.status).toBe(200);
@@ -179,7 +165,7 @@ describe("runs that wait", () => {
   const enqueue = { ...slow(10_000), multitask_strategy: "enqueue" };
 
   test.each(["memory:", "sqlite::memory:"])("per thread, on %s", async (storage) => {
-    const app = await openHttpApp({ storage, limits: { queuedRunsPerThread: 2 }, allowEphemeral: true });
+    const app = await openImpatientApp({ storage, limits: { queuedRunsPerThread: 2 }, allowEphemeral: true });
     const threadId = await app.newThread();
     const path = `/threads/${threadId}/runs`;
     // The first is executed at once, two wait.
@@ -211,7 +197,7 @@ describe("runs that wait", () => {
   });
 
   test("per caller: others are not concerned, and a run that is taken up makes room", async () => {
-    const app = await openHttpApp({
+    const app = await openImpatientApp({
       auth: ownersAuth(),
       limits: { queuedRunsPerCaller: 2 },
       worker: { concurrency: 1, pollMs: 20 },
@@ -238,7 +224,7 @@ describe("runs that wait", () => {
 
 describe("sizes", () => {
   test("names and metadata are 422 and named", async () => {
-    const app = await openHttpApp({ limits: { maxNameChars: 40, maxMetadataChars: 50 } });
+    const app = await openImpatientApp({ limits: { maxNameChars: 40, maxMetadataChars: 50 } });
     expect(await app.json("POST", "/assistants", { graph_id: "echo", name: "n".repeat(41) })).toMatchObject({
       status: 422,
       body: { detail: "name: is too long: at most 40 characters (limits.maxNameChars)" },
@@ -253,7 +239,7 @@ describe("sizes", () => {
   });
 
   test("a run's time and its event log", async () => {
-    const app = await openHttpApp({ limits: { runTimeoutMs: 50, maxEventLogBytes: 1_000_000 } });
+    const app = await openImpatientApp({ limits: { runTimeoutMs: 50, maxEventLogBytes: 1_000_000 } });
     const done = await app.json("POST", "/runs/wait", slow(5_000));
     expect(JSON.stringify(done.body)).toMatch(/[Tt]imeout|time limit/);
   });
@@ -264,11 +250,11 @@ describe("headers of requests", () => {
   const headers = { "x-user-id": "from-header", "x-other": "no", langgraph_auth_user_id: "root", thread_id: "t" };
 
   test("reach configurable only where they are named, and replace what a body says", async () => {
-    const none = await openHttpApp();
+    const none = await openImpatientApp();
     const text = await (await none.request("POST", "/runs/wait", who, { headers })).text();
     expect(text).not.toContain("from-header");
 
-    const app = await openHttpApp({ http: { configurableHeaders: { includes: ["*"], excludes: ["x-other"] } } });
+    const app = await openImpatientApp({ http: { configurableHeaders: { includes: ["*"], excludes: ["x-other"] } } });
     const threadId = await app.newThread();
     const body = { ...who, config: { configurable: { "x-user-id": "from-body", mine: 1 } } };
     const created = await app.request("POST", `/threads/${threadId}/runs`, body, { headers });
@@ -280,11 +266,11 @@ describe("headers of requests", () => {
   });
 
   test("reach log lines only where they are named", async () => {
-    const app = await openHttpApp({ http: { loggingHeaders: { includes: ["x-user-id", "authorization"] } } });
+    const app = await openImpatientApp({ http: { loggingHeaders: { includes: ["x-user-id", "authorization"] } } });
     await app.request("POST", "/threads/search", {}, { headers: { ...headers, authorization: "Bearer secret" } });
     const line = app.log.find(({ fields }) => fields["path"] === "/threads/search");
     expect(line?.fields["headers"]).toEqual({ "x-user-id": "from-header" });
-    const plain = await openHttpApp();
+    const plain = await openImpatientApp();
     await plain.request("POST", "/threads/search", {}, { headers });
     expect(plain.log.find(({ fields }) => fields["path"] === "/threads/search")?.fields).not.toHaveProperty("headers");
   });

@@ -4,30 +4,15 @@ import { Auth } from "@langchain/langgraph-sdk/auth";
 import { Hono } from "hono";
 import { WebSocket } from "ws";
 import { v7 } from "uuid";
-import { afterEach, describe, expect, test } from "vitest";
-import { listen } from "../../src/node/listen.js";
+import { describe, expect, test } from "vitest";
+import { atEnd, closeAtEnd, listening, openImpatientApp } from "./listening.js";
 import { as } from "./users.js";
-import type { AppOptions } from "../../src/config/options.js";
-import { type HttpApp, openHttpApp as open } from "./app.js";
 
-/** Runs that wait long are given up when the test ends. */
-const openHttpApp = ({ worker, ...options }: Partial<AppOptions> = {}): Promise<HttpApp> =>
-  open({ worker: { drainMs: 0, ...worker }, ...options });
-
-const closers: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const closer of closers.splice(0).toReversed()) await closer();
-});
-
-async function listening(app: HttpApp): Promise<string> {
-  const listener = await listen(app, { port: 0 });
-  closers.push(() => listener.close({ graceMs: 0 }));
-  return listener.url;
-}
+closeAtEnd();
 
 async function socketOf(url: string, threadId: string) {
   const socket = new WebSocket(`${url.replace("http", "ws")}/threads/${threadId}/stream/events`);
-  closers.push(async () => socket.terminate());
+  atEnd(async () => socket.terminate());
   const closed = new Promise<number>((resolve) => socket.once("close", (code: number) => resolve(code)));
   const waiting: ((frame: Record<string, unknown>) => void)[] = [];
   const frames: Record<string, unknown>[] = [];
@@ -56,7 +41,7 @@ const slow = (ms: number, steps = 1) => ({ assistant_id: "slow", input: { ms, st
 
 describe("WebSockets", () => {
   test("each command counts as a request", async () => {
-    const app = await openHttpApp({ limits: { requestsPerCaller: { perSecond: 0.1, burst: 4 } } });
+    const app = await openImpatientApp({ limits: { requestsPerCaller: { perSecond: 0.1, burst: 4 } } });
     const url = await listening(app);
     // The thread and the connection are the first two.
     const { send } = await socketOf(url, v7());
@@ -69,7 +54,7 @@ describe("WebSockets", () => {
   });
 
   test("a connection is one stream with its first subscription; each further one is one more", async () => {
-    const app = await openHttpApp({ limits: { streamsPerCaller: 2 } });
+    const app = await openImpatientApp({ limits: { streamsPerCaller: 2 } });
     const threadId = await app.newThread();
     const url = await listening(app);
     const one = await socketOf(url, threadId);
@@ -109,7 +94,7 @@ describe("WebSockets", () => {
         await answer.promise;
         return true;
       });
-    const app = await openHttpApp({ auth, limits: { streamsPerCaller: 3 } });
+    const app = await openImpatientApp({ auth, limits: { streamsPerCaller: 3 } });
     const threadId = await app.newThread();
     await app.json("POST", `/threads/${threadId}/runs/wait`, slow(1));
     const [run] = (await app.json("GET", `/threads/${threadId}/runs`)).body as [{ run_id: string }];
@@ -156,12 +141,12 @@ describe("WebSockets", () => {
       }
       return "ann";
     });
-    const app = await openHttpApp({ auth, limits: { streamsPerCaller: 1 } });
+    const app = await openImpatientApp({ auth, limits: { streamsPerCaller: 1 } });
     const ann = as(app, "ann");
     const { port } = new URL(await listening(app));
     const shakeHands = (headers: readonly string[]) => {
       const socket = connect(Number(port), "127.0.0.1");
-      closers.push(async () => void socket.destroy());
+      atEnd(async () => void socket.destroy());
       const told = once(socket, "data").then(([data]) => String(data).split("\r\n")[0]);
       const lines = ["host: x", "connection: upgrade", "upgrade: websocket"];
       socket.write(`GET /threads/${v7()}/stream/events HTTP/1.1\r\n${[...lines, ...headers].join("\r\n")}\r\n\r\n`);
@@ -192,7 +177,7 @@ describe("WebSockets", () => {
   });
 
   test("messages are held to the depth of JSON", async () => {
-    const app = await openHttpApp({ limits: { maxJsonDepth: 10 } });
+    const app = await openImpatientApp({ limits: { maxJsonDepth: 10 } });
     const { send } = await socketOf(await listening(app), v7());
     let deep: object = {};
     for (let i = 0; i < 20; i += 1) deep = { deep };
@@ -209,7 +194,7 @@ describe("a WebSocket behind a custom app's middleware", () => {
       await next();
       context.header("x-custom", "around");
     });
-    const app = await openHttpApp({ http: { app: around }, limits: { streamsPerCaller: 1 } });
+    const app = await openImpatientApp({ http: { app: around }, limits: { streamsPerCaller: 1 } });
     const url = await listening(app);
     for (let i = 0; i < 2; i += 1) {
       const { send, socket, closed } = await socketOf(url, v7());

@@ -1,7 +1,7 @@
 import type { CursorRead, EventPosition } from "../../core/event-log.js";
 import type { RunEvent } from "../../core/run-event.js";
 import type { ThreadEventFilter } from "../../core/thread-event.js";
-import { matchesFilter } from "../../core/thread-event.js";
+import { matchesFilter, rootMark } from "../../core/thread-event.js";
 import type { ThreadCursor } from "../../services/thread-cursor.js";
 import { isSnapshot } from "../../services/thread-cursor.js";
 import { showsValues } from "../../services/thread-snapshot.js";
@@ -153,9 +153,10 @@ export class Subscriptions {
   }
 }
 
-/** A run's end, as the whole graph has it: its name bears no namespace. */
-function isEnd({ event, data }: RunEvent): boolean {
-  return event === "lifecycle" && /"event":"(?:completed|failed|interrupted)"/.test(data);
+/** A run's end, as the whole graph has it. */
+function isEnd(event: RunEvent): boolean {
+  const mark = rootMark(event);
+  return mark !== null && mark.step !== "running";
 }
 
 function replayed(first: CursorRead | null, filter: ThreadEventFilter, newestSeq: number): number | null {

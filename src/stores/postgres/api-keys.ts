@@ -1,22 +1,11 @@
 import type { ApiKey, ApiKeyStore } from "../../core/api-key.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { fromText, toText } from "../../databases/postgres/storable.js";
+import { type ApiKeyColumns, apiKeyOf } from "../api-key-columns.js";
 import type { Session } from "./session.js";
 
 export const API_KEY_COLUMNS =
   "key_id, digest, label, identity, tenant, permissions, created_at, expires_at, revoked_at";
-
-export type ApiKeyColumns = {
-  readonly key_id: string;
-  readonly digest: string;
-  readonly label: string;
-  readonly identity: string;
-  readonly tenant: string | null;
-  readonly permissions: string;
-  readonly created_at: number;
-  readonly expires_at: number | null;
-  readonly revoked_at: number | null;
-};
 
 const idempotent = true;
 const CREATE: Statement = {
@@ -62,17 +51,17 @@ export function createPostgresApiKeys(session: Session): ApiKeyStore {
         expiresInMs,
       ]);
       if (row === undefined) throw new Error(`The API key ${keyId} is not there after its creation`);
-      return apiKeyOf(row);
+      return readApiKey(row);
     },
 
     async list({ after, limit }) {
       const rows = await session.query<ApiKeyColumns>(LIST, [toText(after ?? ""), limit]);
-      return rows.map(apiKeyOf);
+      return rows.map(readApiKey);
     },
 
     async revoke({ keyId }) {
       const [row] = await session.query<ApiKeyColumns>(REVOKE, [session.now(), toText(keyId)]);
-      return row === undefined ? null : apiKeyOf(row);
+      return row === undefined ? null : readApiKey(row);
     },
 
     async findByDigest({ digest }) {
@@ -80,21 +69,19 @@ export function createPostgresApiKeys(session: Session): ApiKeyStore {
         session.now(),
         toText(digest),
       ]);
-      return row === undefined ? null : { key: apiKeyOf(row), now: row.now };
+      return row === undefined ? null : { key: readApiKey(row), now: row.now };
     },
   };
 }
 
-export function apiKeyOf(row: ApiKeyColumns): ApiKey {
-  return {
-    keyId: fromText(row.key_id),
+/** Text of users may hold NUL, which Postgres does not take as it is. */
+export function readApiKey(row: ApiKeyColumns): ApiKey {
+  return apiKeyOf({
+    ...row,
+    key_id: fromText(row.key_id),
     digest: fromText(row.digest),
     label: fromText(row.label),
     identity: fromText(row.identity),
     tenant: row.tenant === null ? null : fromText(row.tenant),
-    permissions: JSON.parse(row.permissions) as readonly string[],
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    revokedAt: row.revoked_at,
-  };
+  });
 }

@@ -4,6 +4,7 @@ import { toJsonText, type JsonObject } from "../../core/json.js";
 import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { fromText, toJsonb } from "../../databases/postgres/storable.js";
+import { apiKeyColumns } from "../api-key-columns.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { API_KEY_COLUMNS } from "./api-keys.js";
 import { foldedName } from "./assistants.js";
@@ -169,23 +170,11 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
     },
 
     async apiKeys(rows) {
-      await send(API_KEYS, rows.map(apiKeyRecord));
+      await send(
+        API_KEYS,
+        rows.map((row) => apiKeyColumns(valueOf("apiKeys", row))),
+      );
     },
-  };
-}
-
-function apiKeyRecord(row: TransferRow): JsonObject {
-  const key = valueOf("apiKeys", row);
-  return {
-    key_id: key.keyId,
-    digest: key.digest,
-    label: key.label,
-    identity: key.identity,
-    tenant: key.tenant,
-    permissions: JSON.stringify(key.permissions),
-    created_at: key.createdAt,
-    expires_at: key.expiresAt,
-    revoked_at: key.revokedAt,
   };
 }
 

@@ -12,7 +12,8 @@ import {
   versionKeyParts,
   versionRow,
 } from "../transfer-rows.js";
-import { API_KEY_COLUMNS, type ApiKeyColumns, apiKeyOf } from "./api-keys.js";
+import type { ApiKeyColumns } from "../api-key-columns.js";
+import { API_KEY_COLUMNS, readApiKey } from "./api-keys.js";
 import { ITEM_COLUMNS, type ItemColumns, itemOf, placeOf } from "./items.js";
 import {
   ASSISTANT_COLUMNS,
@@ -146,7 +147,7 @@ export function createPostgresTransfer(session: Session): RowTransfer {
     },
     async apiKeys(after, limit) {
       const rows = await session.query<ApiKeyColumns>(API_KEYS, [limit, toText(after ?? "")]);
-      return rows.map((row) => apiKeyRow(apiKeyOf(row)));
+      return rows.map((row) => apiKeyRow(readApiKey(row)));
     },
   };
   const writers = createTransferWriters(session);

@@ -1,17 +1,6 @@
-import type { ApiKey, ApiKeyStore } from "../../core/api-key.js";
+import type { ApiKeyStore } from "../../core/api-key.js";
+import { apiKeyColumns, type ApiKeyColumns, apiKeyOf } from "../api-key-columns.js";
 import type { Session } from "./session.js";
-
-export interface ApiKeyColumns {
-  readonly key_id: string;
-  readonly digest: string;
-  readonly label: string;
-  readonly identity: string;
-  readonly tenant: string | null;
-  readonly permissions: string;
-  readonly created_at: number;
-  readonly expires_at: number | null;
-  readonly revoked_at: number | null;
-}
 
 /** API keys in a SQLite database. */
 export function createSqliteApiKeys(session: Session): ApiKeyStore {
@@ -59,33 +48,5 @@ export function createSqliteApiKeys(session: Session): ApiKeyStore {
         const row = session.sql<ApiKeyColumns>("SELECT * FROM api_keys WHERE digest = ? LIMIT 1").get(digest);
         return row === undefined ? null : { key: apiKeyOf(row), now: clock.now() };
       }),
-  };
-}
-
-export function apiKeyColumns(key: ApiKey): ApiKeyColumns {
-  return {
-    key_id: key.keyId,
-    digest: key.digest,
-    label: key.label,
-    identity: key.identity,
-    tenant: key.tenant,
-    permissions: JSON.stringify(key.permissions),
-    created_at: key.createdAt,
-    expires_at: key.expiresAt,
-    revoked_at: key.revokedAt,
-  };
-}
-
-export function apiKeyOf(row: ApiKeyColumns): ApiKey {
-  return {
-    keyId: row.key_id,
-    digest: row.digest,
-    label: row.label,
-    identity: row.identity,
-    tenant: row.tenant,
-    permissions: JSON.parse(row.permissions) as readonly string[],
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    revokedAt: row.revoked_at,
   };
 }

@@ -3,7 +3,7 @@ import { namespaceText } from "../../core/item-namespace.js";
 import { toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import { columnText, valueOf } from "../transfer-rows.js";
-import { apiKeyColumns } from "./api-keys.js";
+import { apiKeyColumns } from "../api-key-columns.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, putThread } from "./thread-rows.js";
 

@@ -10,7 +10,7 @@ import {
   versionRow,
   itemRow,
 } from "../transfer-rows.js";
-import { type ApiKeyColumns, apiKeyOf } from "./api-keys.js";
+import { type ApiKeyColumns, apiKeyOf } from "../api-key-columns.js";
 import { itemOf, type ItemColumns } from "./items.js";
 import {
   type AssistantColumns,

@@ -5,15 +5,15 @@ import { afterAll, describe, expect, it } from "vitest";
 import { createApp } from "../../../src/app.js";
 import { describeConfig, secretsOf } from "../../../src/config/describe.js";
 import { resolveConfig } from "../../../src/config/resolve.js";
-import type { EncryptionKeySource } from "../../../src/core/cipher.js";
-import { type KeysFrom, openCipher } from "../../../src/encryption/open-cipher.js";
+import type { EncryptionKeysFrom, EncryptionKeySource } from "../../../src/core/cipher.js";
+import { openCipher } from "../../../src/encryption/open-cipher.js";
 import { echo } from "../../fixtures/graphs/index.js";
 import { newKey } from "../../support/cipher.js";
 
 const cwd = mkdtempSync(join(tmpdir(), "heddle-keys-"));
 afterAll(() => rmSync(cwd, { recursive: true, force: true }));
 
-const open = (from: KeysFrom, exported?: unknown) =>
+const open = (from: EncryptionKeysFrom, exported?: unknown) =>
   openCipher({ from, strict: false, clearItemFields: [] }, async () => exported);
 const bytes = Buffer.alloc(32, 7);
 
