@@ -7,6 +7,44 @@ export interface Saver {
   readonly [saver]?: never;
 }
 
+/** Which checkpoints stay, per checkpoint namespace (docs/guides/retention.md). */
+export type CheckpointsKept =
+  /** The newest one. */
+  | { readonly kind: "latest" }
+  /** The newest ones. */
+  | { readonly kind: "last"; readonly count: number };
+
+/** What a prune removed, or, as a dry run, would remove. */
+export interface PruneReport {
+  readonly checkpoints: number;
+  /** Pending writes. */
+  readonly writes: number;
+  /** Channel values; 0 where they are part of their checkpoints. */
+  readonly values: number;
+  /** As they are stored: compressed, sealed. */
+  readonly bytes: number;
+}
+
+/** How much there is of something, in bytes as they are stored. */
+export interface StoredAmount {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+/**
+ * What a thread's checkpoints take (docs/wire/langgraph-api.md §2.4.13). A value that several checkpoints share counts once;
+ * one that threads share counts for each.
+ */
+export interface ThreadStorage {
+  readonly totalBytes: number;
+  /** Headers and metadata, without the values of channels. */
+  readonly checkpoints: StoredAmount;
+  readonly channelValues: StoredAmount & {
+    readonly byChannel: ReadonlyMap<string, { readonly versions: number; readonly bytes: number }>;
+  };
+  readonly pendingWrites: StoredAmount;
+}
+
 /** An opened checkpointer, with what LangGraph's interface lacks. */
 export interface Checkpointer {
   /** Handed to graphs. */
@@ -28,10 +66,32 @@ export interface Checkpointer {
   /** Remove everything of a thread. Safe before first use. */
   deleteThread(threadId: string): Promise<void>;
   /**
-   * Copy all checkpoints, blobs and writes of a thread, in all namespaces, replacing the thread id inside checkpoint
+   * Copy the checkpoints, values and writes of a thread, in all namespaces, replacing the thread id inside checkpoint
    * metadata. Checkpoint ids stay.
+   * @param params.keep which of them: those that {@link prune} would leave. Default: all
    */
-  copyThread(params: { readonly fromThreadId: string; readonly toThreadId: string }): Promise<void>;
+  copyThread(params: {
+    readonly fromThreadId: string;
+    readonly toThreadId: string;
+    readonly keep?: CheckpointsKept;
+  }): Promise<void>;
+  /**
+   * Remove all checkpoints of a thread but those that are kept and those that they need: ancestors from which their DeltaChannels
+   * are rebuilt, in all namespaces. Their state, their pending writes, and that they can be resumed from stay as they were.
+   * Nothing for a thread without checkpoints. A process that dies half way leaves a thread that reads the same.
+   * @param params.dryRun removes nothing, and says what would be removed
+   * @throws HeddleError `NOT_SUPPORTED` where a saver offers nothing to remove a checkpoint by
+   */
+  prune?(params: {
+    readonly threadId: string;
+    readonly keep: CheckpointsKept;
+    readonly dryRun: boolean;
+  }): Promise<PruneReport>;
+  /**
+   * What a thread takes; all 0 for one without checkpoints.
+   * @throws HeddleError `NOT_SUPPORTED` for a user's own saver (§2.4.13)
+   */
+  storage?(threadId: string): Promise<ThreadStorage>;
   close(): Promise<void>;
 }
 

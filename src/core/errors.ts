@@ -6,6 +6,7 @@ export const ERROR_MESSAGES = {
   INVALID_REQUEST: "The request is not valid.",
   MALFORMED_JSON: "Malformed JSON in request body",
   UNSUPPORTED_OPTION: "This option is not supported.",
+  NOT_SUPPORTED: "The storage behind this server cannot do this.",
   UNAUTHENTICATED: "Unauthorized",
   FORBIDDEN: "Forbidden",
   NOT_FOUND: "Not Found",

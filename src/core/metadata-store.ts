@@ -1,6 +1,7 @@
 import type { ApiKeyStore } from "./api-key.js";
 import type { AccessFilter } from "./auth.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "./assistant.js";
+import type { ChoreStore } from "./chore.js";
 import type { LeaseRenewal } from "./lease-renewal.js";
 import type { Presence } from "./presence.js";
 import type { RowTransfer } from "./row-transfer.js";
@@ -50,6 +51,7 @@ export interface MetadataStore {
   readonly runs: RunStore;
   readonly keys: ApiKeyStore;
   readonly tickets: StreamTicketStore;
+  readonly chores: ChoreStore;
   /** Round trip to the database. Rejects when it is not available. */
   ping(): Promise<void>;
   close(): Promise<void>;

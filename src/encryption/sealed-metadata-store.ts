@@ -37,6 +37,7 @@ export function sealedMetadataStore(store: MetadataStore, cipher: Cipher, logger
     leaseRenewal: store.leaseRenewal,
     keys: store.keys,
     tickets: store.tickets,
+    chores: store.chores,
     transfer: store.transfer && sealedTransfer(store.transfer, cipher),
     assistants: sealedAssistants(store.assistants, cipher),
     threads: sealedThreads(store.threads, cipher),

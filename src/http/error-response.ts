@@ -21,7 +21,7 @@ export function errorResponse(
   }
   const known = isHeddleError(error) ? error : null;
   const reply = known === null ? encodeUnexpected(requestId) : encodeError(known, requestId);
-  if (reply.status >= 500 && known?.code !== "SHUTTING_DOWN") {
+  if (reply.status >= 500 && known?.code !== "SHUTTING_DOWN" && known?.code !== "NOT_SUPPORTED") {
     logger.error({ requestId, err: error, ...(known === null ? {} : { code: known.code }) }, "request failed");
   }
   const retryAfterSeconds = reply.status === 503 ? 5 : retryAfter(known?.details);

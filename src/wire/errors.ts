@@ -7,6 +7,7 @@ const STATUS: Record<ErrorCode, number> = {
   INVALID_REQUEST: 422,
   MALFORMED_JSON: 400,
   UNSUPPORTED_OPTION: 422,
+  NOT_SUPPORTED: 501,
   UNAUTHENTICATED: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
@@ -56,8 +57,8 @@ export interface ErrorReply {
 }
 
 /**
- * What a client is told. Server faults (5xx) carry the code's own message and the request id, never the inner text,
- * which may hold secrets; it is in the log under that id.
+ * What a client is told. Server faults (5xx, but 501) carry the code's own message and the request id, never the inner
+ * text, which may hold secrets; it is in the log under that id.
  */
 export function encodeError(error: HeddleError, requestId: string): ErrorReply {
   // Its words were chosen for the client.
@@ -65,7 +66,8 @@ export function encodeError(error: HeddleError, requestId: string): ErrorReply {
     return { status: error.status, body: JSON.stringify({ detail: error.message }), headers: error.headers };
   }
   const status = STATUS[error.code];
-  const detail = status < 500 ? error.message : `${ERROR_MESSAGES[error.code]} (request ${requestId})`;
+  const detail =
+    status < 500 || status === 501 ? error.message : `${ERROR_MESSAGES[error.code]} (request ${requestId})`;
   return { status, body: JSON.stringify({ detail }) };
 }
 

@@ -18,6 +18,7 @@ const CODES: Record<ErrorCode, ProtocolErrorCode> = {
   INVALID_REQUEST: "invalid_argument",
   MALFORMED_JSON: "invalid_argument",
   UNSUPPORTED_OPTION: "not_supported",
+  NOT_SUPPORTED: "not_supported",
   UNAUTHENTICATED: "permission_denied",
   FORBIDDEN: "permission_denied",
   NOT_FOUND: "invalid_argument",

@@ -2,6 +2,7 @@ import type { StoreClock } from "../../core/clock.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { createMemoryApiKeys } from "./api-keys.js";
 import { createMemoryAssistants } from "./assistants.js";
+import { createMemoryChores } from "./chores.js";
 import { createMemoryItems, type MemoryItems } from "./items.js";
 import { createMemoryRuns } from "./runs.js";
 import { createMemoryStreamTickets } from "./stream-tickets.js";
@@ -31,6 +32,7 @@ export function createMemoryMetadataStore(
     runs: createMemoryRuns(tables),
     keys,
     tickets: createMemoryStreamTickets(clock),
+    chores: createMemoryChores(clock),
     ping: async () => {},
     close: async () => {},
   };

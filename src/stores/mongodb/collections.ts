@@ -3,6 +3,7 @@ import type {
   ApiKeyDocument,
   AssistantDocument,
   BlobDocument,
+  ChoreDocument,
   ItemDocument,
   RunDocument,
   StreamTicketDocument,
@@ -18,6 +19,7 @@ export interface Collections {
   readonly runs: Collection<RunDocument>;
   readonly items: Collection<ItemDocument>;
   readonly apiKeys: Collection<ApiKeyDocument>;
+  readonly chores: Collection<ChoreDocument>;
   readonly tickets: Collection<StreamTicketDocument>;
 }
 
@@ -30,6 +32,7 @@ export function collectionsOf(db: Db): Collections {
     runs: db.collection("heddle_runs"),
     items: db.collection("heddle_items"),
     apiKeys: db.collection("heddle_api_keys"),
+    chores: db.collection("heddle_chores"),
     tickets: db.collection("heddle_stream_tickets"),
   };
 }

@@ -171,6 +171,13 @@ export interface ApiKeyDocument {
   readonly revokedAt: EpochMs | null;
 }
 
+export interface ChoreDocument {
+  /** The chore's name. */
+  readonly _id: string;
+  readonly workerId: string;
+  readonly leaseUntil: EpochMs;
+}
+
 export interface StreamTicketDocument {
   /** The ticket's digest. */
   readonly _id: string;

@@ -5,6 +5,7 @@ import { migrate } from "../../databases/mongodb/migrate.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
 import { createMongoApiKeys } from "./api-keys.js";
 import { createMongoAssistants } from "./assistants.js";
+import { createMongoChores } from "./chores.js";
 import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./collections.js";
 import { createMongoItems } from "./items.js";
 import { mongoLeaseRenewal } from "./lease-renewal.js";
@@ -39,6 +40,7 @@ export async function createMongoMetadataStore(
     runs: createMongoRuns(session),
     keys: createMongoApiKeys(session),
     tickets: createMongoStreamTickets(session),
+    chores: createMongoChores(session),
     async ping() {
       await session.retrying(() => database.db.command({ ping: 1 }));
     },

@@ -6,6 +6,7 @@ import type { PostgresDatabase } from "../../databases/postgres/open.js";
 import { createPresence } from "../../databases/postgres/presence.js";
 import { createPostgresApiKeys } from "./api-keys.js";
 import { createPostgresAssistants } from "./assistants.js";
+import { createPostgresChores } from "./chores.js";
 import { createPostgresItems } from "./items.js";
 import { COMPONENTS } from "./migrations.js";
 import { createPostgresRuns } from "./runs.js";
@@ -43,6 +44,7 @@ export async function createPostgresMetadataStore(
     runs: createPostgresRuns(session),
     keys: createPostgresApiKeys(session),
     tickets: createPostgresStreamTickets(session),
+    chores: createPostgresChores(session),
     async ping() {
       await session.query({ name: "heddle_ping", idempotent: true, text: "SELECT 1" });
     },

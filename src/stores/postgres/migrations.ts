@@ -1,5 +1,6 @@
 import type { Component } from "../../databases/postgres/migrate.js";
 import { ACCESS_TABLES } from "./access-tables.js";
+import { CHORE_TABLE } from "./chore-table.js";
 import { FUNCTIONS } from "./functions.js";
 import { REPEATED_CHANGES } from "./functions/repeated-changes.js";
 import { WATCHED_THREADS } from "./functions/watched-threads.js";
@@ -8,7 +9,7 @@ import { ITEM_TABLES, TABLES } from "./tables.js";
 /** Assistants, threads and runs. Only ever append to the migrations. */
 const METADATA_COMPONENT: Component = {
   name: "metadata",
-  migrations: [TABLES + FUNCTIONS, WATCHED_THREADS, REPEATED_CHANGES, ACCESS_TABLES],
+  migrations: [TABLES + FUNCTIONS, WATCHED_THREADS, REPEATED_CHANGES, ACCESS_TABLES, CHORE_TABLE],
 };
 
 /** The long-term store. Only ever append to the migrations. */

@@ -6,6 +6,7 @@ import type { SqliteDatabase } from "../../databases/sqlite/open.js";
 import { MEMORY } from "../../databases/sqlite/uri.js";
 import { createSqliteApiKeys } from "./api-keys.js";
 import { createSqliteAssistants } from "./assistants.js";
+import { createSqliteChores } from "./chores.js";
 import { createSqliteItems } from "./items.js";
 import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./migrations.js";
 import { createSqliteRuns } from "./runs.js";
@@ -34,6 +35,7 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
     runs: createSqliteRuns(session),
     keys: createSqliteApiKeys(session),
     tickets: createSqliteStreamTickets(session),
+    chores: createSqliteChores(session),
     ping: () => session.read(() => void session.sql("SELECT 1").get()),
     async close() {
       session.flush();

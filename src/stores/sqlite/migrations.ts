@@ -143,6 +143,14 @@ CREATE TABLE stream_tickets (
 ) WITHOUT ROWID;
 CREATE INDEX stream_tickets_by_expires_at ON stream_tickets (expires_at);
 `,
+  `
+-- leases by name: what one process at a time does for all
+CREATE TABLE chores (
+  name TEXT PRIMARY KEY,
+  worker_id TEXT NOT NULL,
+  lease_until INTEGER NOT NULL
+) WITHOUT ROWID;
+`,
 ];
 
 /** Table of the long-term store. Only ever append to this list. */

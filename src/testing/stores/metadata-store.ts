@@ -1,6 +1,7 @@
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { testApiKeyStore } from "./api-key-store.js";
 import { testAssistantStore } from "./assistant-store.js";
+import { testChoreStore } from "./chore-store.js";
 import { testRunStore } from "./run-store.js";
 import { testStreamTicketStore } from "./stream-ticket-store.js";
 import { type StoreSuite, withStoreOf } from "./suite.js";
@@ -27,5 +28,6 @@ export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
   describe(`Watched threads: ${suite.name}`, () => watchCases(suite, withStore));
   testApiKeyStore(suite);
   testStreamTicketStore(suite);
+  testChoreStore(suite);
   testTransfer(suite);
 }
