@@ -26,6 +26,8 @@ export interface DriverContext {
    * it reaches them.) Absent: nothing is encrypted, and what is found encrypted is refused.
    */
   readonly cipher?: Cipher;
+  /** Vectors of items (`store.index`): item stores keep and compare those of so many dimensions. Absent: they keep none. */
+  readonly vectors?: { readonly dims: number };
   /** Told of lost and regained connections. Default: nobody. */
   readonly logger?: Pick<Logger, "info" | "warn">;
 }

@@ -1,7 +1,8 @@
 import type { ApiKey } from "./api-key.js";
 import type { Assistant, AssistantVersion } from "./assistant.js";
+import type { ItemEmbedding } from "./item-store.js";
 import type { Item } from "./item.js";
-import type { JsonObject, JsonValue } from "./json.js";
+import type { EpochMs, JsonObject, JsonValue } from "./json.js";
 import type { CancelAction, Run, RunStatus } from "./run.js";
 import type { Thread, ThreadStatus } from "./thread.js";
 
@@ -33,13 +34,22 @@ export interface TransferredRun extends Omit<Run, "status" | "error"> {
   readonly cancelRequested: CancelAction | null;
 }
 
+/** An item with what lies beside its value. Expired ones are no rows. */
+export interface TransferredItem extends Item {
+  readonly ttlMs: number | null;
+  readonly expiresAt: EpochMs | null;
+  readonly embedding: ItemEmbedding | null;
+  /** By path. `values`: 32-bit floats, little-endian, at unit length, in base64. */
+  readonly vectors: readonly { readonly path: string; readonly values: string }[];
+}
+
 /** What the rows of each kind hold. `stores/transfer-rows.ts` makes rows of entities and the other way round. */
 export interface TransferValues {
   readonly assistants: Assistant;
   readonly assistantVersions: AssistantVersion;
   readonly threads: TransferredThread;
   readonly runs: TransferredRun;
-  readonly items: Item;
+  readonly items: TransferredItem;
   readonly apiKeys: ApiKey;
 }
 

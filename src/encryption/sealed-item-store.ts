@@ -2,6 +2,7 @@ import type { AccessCondition, AccessFilter } from "../core/auth.js";
 import type { Cipher } from "../core/cipher.js";
 import { HeddleError } from "../core/errors.js";
 import { checkItemFilter } from "../core/item-filter.js";
+import { plainItems } from "../stores/plain-items.js";
 import type { ItemStore } from "../core/item-store.js";
 import type { JsonObject } from "../core/json.js";
 import { openItem, sealItem } from "./sealed-rows.js";
@@ -15,7 +16,7 @@ const ADDRESS = new Set(["namespace", "key"]);
  */
 export function sealedItemStore(store: ItemStore, cipher: Cipher): ItemStore {
   const clear = new Set(cipher.clearItemFields);
-  return {
+  return plainItems({
     async put({ namespace, key, value, access }) {
       checkAccess(access, clear);
       return store.put({ namespace, key, value: sealItem(cipher, { namespace, key, value }), access });
@@ -41,7 +42,7 @@ export function sealedItemStore(store: ItemStore, cipher: Cipher): ItemStore {
       return store.listNamespaces(params);
     },
     close: () => store.close(),
-  };
+  });
 }
 
 function checkAccess(access: AccessFilter, clear: ReadonlySet<string>): void {

@@ -26,9 +26,9 @@ const processClock: StoreClock = { now: () => Date.now() };
 const memoryDriver: Driver<OpenedStore> = {
   schemes: ["memory"],
   requires: [],
-  async open(_uri: string, { clock = processClock }: DriverContext) {
+  async open(_uri: string, { clock = processClock, vectors }: DriverContext) {
     const { createMemoryItems, createMemoryMetadataStore } = await import("./memory/index.js");
-    const items = createMemoryItems(clock);
+    const items = createMemoryItems(clock, vectors);
     return { metadata: createMemoryMetadataStore(clock, items), items };
   },
 };

@@ -5,6 +5,7 @@ import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { parseJsonText, toJsonText } from "../core/json.js";
 import type {
   TransferKind,
+  TransferredItem,
   TransferredRun,
   TransferredThread,
   TransferRow,
@@ -61,8 +62,13 @@ export function runRow(
   });
 }
 
-export function itemRow(item: Item): TransferRow {
-  return rowOf("items", item);
+export function itemRow(item: TransferredItem): TransferRow {
+  const { vectors, embedding, ...rest } = item;
+  return rowOf("items", {
+    ...rest,
+    embedding: embedding && { fingerprint: embedding.fingerprint, paths: embedding.paths },
+    vectors: vectors.toSorted((a, b) => (a.path < b.path ? -1 : 1)),
+  });
 }
 
 export function apiKeyRow(key: ApiKey): TransferRow {

@@ -1,36 +1,18 @@
 import type { StoreClock } from "../../core/clock.js";
 import { checkItemFilter, isItemVisible, matchesItemFilter } from "../../core/item-filter.js";
-import { createNamespaceListing, literalPrefix, namespaceRange, namespaceText } from "../../core/item-namespace.js";
+import { createNamespaceListing, literalPrefix } from "../../core/item-namespace.js";
 import type { ItemStore } from "../../core/item-store.js";
-import type { Item } from "../../core/item.js";
-import type { EpochMs, JsonObject } from "../../core/json.js";
+import type { EpochMs } from "../../core/json.js";
 import { copyJson } from "../../core/json.js";
 import type { TransferRow } from "../../core/row-transfer.js";
+import { unitQuery, unitVectors, type VectorOptions, vectorBytes, vectorOf } from "../item-vectors.js";
 import { startTimeSlice } from "../time-slice.js";
 import { itemRow, transferKey, valueOf } from "../transfer-rows.js";
-import { SortedRows } from "./sorted-rows.js";
-
-/** Up to this many items under a prefix are filtered and sorted at once; beyond, the latest are walked first. */
-const FEW_ROWS = 2_000;
+import { createItemRows, itemOf, type ItemContent, type ItemRow, itemView, placesUnder } from "./item-rows.js";
+import { nearestItems } from "./nearest-items.js";
 
 /** How many rows are decided between two looks at the clock. */
 const ROWS_PER_LOOK = 8;
-
-interface ItemRow {
-  readonly place: NamespaceRow;
-  readonly key: string;
-  readonly createdAt: EpochMs;
-  /** Order of creation, for equal times. */
-  readonly sequence: number;
-  value: JsonObject;
-  updatedAt: EpochMs;
-}
-
-interface NamespaceRow {
-  readonly namespace: readonly string[];
-  readonly text: string;
-  readonly items: Map<string, ItemRow>;
-}
 
 /** An item store whose rows `heddle copy` can read and write. */
 export interface MemoryItems extends ItemStore {
@@ -40,116 +22,88 @@ export interface MemoryItems extends ItemStore {
   };
 }
 
-/** The long-term store in memory. Values are copied when they come in and when they go out. */
-export function createMemoryItems(clock: StoreClock): MemoryItems {
-  const namespaces = new Map<string, NamespaceRow>();
-  const byText = new SortedRows<NamespaceRow>((a, b) => (a.text === b.text ? 0 : a.text < b.text ? -1 : 1));
-  const byTime = new SortedRows<ItemRow>((a, b) =>
-    a.updatedAt === b.updatedAt ? a.sequence - b.sequence : a.updatedAt - b.updatedAt,
-  );
-  let sequence = 0;
+/**
+ * The long-term store in memory. Values are copied when they come in and when they go out.
+ * @param vectors absent: it keeps none
+ */
+export function createMemoryItems(clock: StoreClock, vectors?: VectorOptions): MemoryItems {
+  const rows = createItemRows();
 
-  const find = (namespace: readonly string[], key: string): ItemRow | undefined =>
-    namespaces.get(namespaceText(namespace))?.items.get(key);
+  const isLive = ({ content: { expiresAt } }: ItemRow): boolean => expiresAt === null || expiresAt > clock.now();
 
-  const placeOf = (namespace: readonly string[]): NamespaceRow => {
-    const text = namespaceText(namespace);
-    const existing = namespaces.get(text);
-    if (existing !== undefined) return existing;
-    const place: NamespaceRow = { namespace: [...namespace], text, items: new Map() };
-    namespaces.set(text, place);
-    byText.insert(place);
-    return place;
+  /** Rows change and go while a search pauses. */
+  const isThere = (row: ItemRow): boolean => row.place.items.get(row.key) === row && isLive(row);
+
+  const find = (namespace: readonly string[], key: string): ItemRow | undefined => {
+    const row = rows.find(namespace, key);
+    return row !== undefined && isLive(row) ? row : undefined;
   };
 
-  const insert = (item: Item): void => {
-    const place = placeOf(item.namespace);
-    sequence += 1;
-    const { key, value, createdAt, updatedAt } = item;
-    const row: ItemRow = { place, key, value, createdAt, updatedAt, sequence };
-    place.items.set(key, row);
-    byTime.insert(row);
-  };
-
-  const remove = (row: ItemRow): void => {
-    const { place } = row;
-    place.items.delete(row.key);
-    byTime.remove(row);
-    if (place.items.size > 0) return;
-    namespaces.delete(place.text);
-    byText.remove(place);
-  };
-
-  /** Namespaces that are, or are under, a prefix. */
-  const under = (prefix: readonly string[]): Generator<NamespaceRow, void, void> => {
-    const own = namespaceText(prefix);
-    const { from, to } = namespaceRange(prefix);
-    // In the order of texts, `["a","b"]` comes before `["a"]`.
-    return byText.range(
-      (place) => place.text < from,
-      (place) => place.text < to || place.text === own,
-    );
-  };
-
-  /** Items under a prefix, latest first: all of them when they are few, otherwise as the order of time has them. */
-  const latestUnder = (prefix: readonly string[]): readonly ItemRow[] => {
-    const rows: ItemRow[] = [];
-    if (prefix.length === 0) return byTime.toArray("desc");
-    for (const place of under(prefix)) {
-      if (rows.length + place.items.size > FEW_ROWS) {
-        const own = namespaceText(prefix);
-        const { from, to } = namespaceRange(prefix);
-        return byTime.toArray("desc").filter(({ place: { text } }) => text === own || (text >= from && text < to));
-      }
-      rows.push(...place.items.values());
-    }
-    return rows.sort(latestFirst);
+  const refresh = (row: ItemRow): void => {
+    const { ttlMs } = row.content;
+    if (ttlMs !== null) rows.change(row, { ...row.content, expiresAt: clock.now() + ttlMs });
   };
 
   return {
-    async put({ namespace, key, value, access }) {
+    async put({ namespace, key, value, access, ttlMs = null, vectors: given, embedding = null }) {
       const existing = find(namespace, key);
       if (existing !== undefined && !isItemVisible(access, itemView(existing))) return { kind: "hidden" };
       if (!isItemVisible(access, { namespace, key, value })) return { kind: "forbidden" };
-      const copy = copyJson(value);
       const now = clock.now();
-      if (existing !== undefined) {
-        byTime.remove(existing);
-        existing.value = copy;
-        existing.updatedAt = now;
-        byTime.insert(existing);
-        return { kind: "stored" };
+      const content: ItemContent = {
+        value: copyJson(value),
+        updatedAt: now,
+        ttlMs,
+        expiresAt: ttlMs === null ? null : now + ttlMs,
+        embedding,
+        vectors: unitVectors(given, vectors),
+      };
+      if (existing !== undefined) rows.change(existing, content);
+      else {
+        const expired = rows.find(namespace, key);
+        if (expired !== undefined) rows.remove(expired);
+        rows.insert({ namespace, key, createdAt: now }, content);
       }
-      insert({ namespace, key, value: copy, createdAt: now, updatedAt: now });
       return { kind: "stored" };
     },
 
-    async get({ namespace, key, access }) {
+    async get({ namespace, key, access, refreshTtl = false }) {
       const row = find(namespace, key);
       if (row === undefined) return { kind: "missing" };
-      return isItemVisible(access, itemView(row)) ? { kind: "found", item: itemOf(row) } : { kind: "hidden" };
+      if (!isItemVisible(access, itemView(row))) return { kind: "hidden" };
+      if (refreshTtl) refresh(row);
+      return { kind: "found", item: itemOf(row) };
     },
 
     async delete({ namespace, key, access }) {
       const row = find(namespace, key);
       if (row === undefined) return { kind: "missing" };
       if (!isItemVisible(access, itemView(row))) return { kind: "hidden" };
-      remove(row);
+      rows.remove(row);
       return { kind: "deleted" };
     },
 
-    async search({ namespacePrefix, filter = {}, limit, offset, access }) {
+    async search({ namespacePrefix, filter = {}, limit, offset, access, nearest, refreshTtl = false }) {
       checkItemFilter(filter);
+      const query = nearest && unitQuery(nearest, vectors);
+      const candidates = rows.latestUnder(namespacePrefix);
+      const passes = (row: ItemRow): boolean =>
+        isThere(row) && matchesItemFilter(row.content.value, filter) && isItemVisible(access, itemView(row));
+      if (query !== undefined) {
+        const found = await nearestItems(candidates, query, { limit, offset }, passes);
+        if (refreshTtl) for (const { row } of found) refresh(row);
+        return found.map(({ item }) => item);
+      }
       const slice = startTimeSlice();
       const found: ItemRow[] = [];
-      const rows = latestUnder(namespacePrefix);
-      for (let i = 0; i < rows.length && found.length < offset + limit; i += 1) {
+      for (let i = 0; i < candidates.length && found.length < offset + limit; i += 1) {
         if (i % ROWS_PER_LOOK === 0 && slice.isOver()) await slice.next();
-        const row = rows[i] as ItemRow;
-        if (row.place.items.get(row.key) !== row) continue;
-        if (matchesItemFilter(row.value, filter) && isItemVisible(access, itemView(row))) found.push(row);
+        const row = candidates[i] as ItemRow;
+        if (passes(row)) found.push(row);
       }
-      return found.slice(offset).map(itemOf);
+      const page = found.slice(offset);
+      if (refreshTtl) for (const row of page) if (isThere(row)) refresh(row);
+      return page.map(itemOf);
     },
 
     async listNamespaces({ limit, offset, access, ...query }) {
@@ -157,13 +111,13 @@ export function createMemoryItems(clock: StoreClock): MemoryItems {
       const listing = createNamespaceListing(query);
       let looked = 0;
       // A snapshot: namespaces may come and go while the walk pauses.
-      const places = [...under(literalPrefix(query.prefix ?? []))];
+      const places = [...rows.under(literalPrefix(query.prefix ?? []))];
       for (const place of places) {
         looked += 1;
         if (looked % ROWS_PER_LOOK === 0 && slice.isOver()) await slice.next();
         if (!listing.wants(place.namespace)) continue;
         for (const row of place.items.values()) {
-          if (!isItemVisible(access, itemView(row))) continue;
+          if (!isLive(row) || !isItemVisible(access, itemView(row))) continue;
           listing.add(place.namespace);
           break;
         }
@@ -171,45 +125,89 @@ export function createMemoryItems(clock: StoreClock): MemoryItems {
       return listing.page(limit, offset);
     },
 
+    async scan({ namespacePrefix, staleFor, limit, after, access }) {
+      const slice = startTimeSlice();
+      const last = after === null ? 0 : Number(after);
+      const isUnder = placesUnder(namespacePrefix);
+      const found: ItemRow[] = [];
+      const candidates = [
+        ...rows.byCreation.range(
+          (row) => row.sequence <= last,
+          () => true,
+        ),
+      ];
+      for (const row of candidates) {
+        if (slice.isOver()) await slice.next();
+        if (staleFor !== undefined && row.content.embedding?.fingerprint === staleFor) continue;
+        if (!isUnder(row.place.text) || !isThere(row) || !isItemVisible(access, itemView(row))) continue;
+        found.push(row);
+        if (found.length >= limit) break;
+      }
+      const next = found.length < limit ? null : String(found.at(-1)?.sequence ?? last);
+      return { items: found.map((row) => ({ item: itemOf(row), embedding: row.content.embedding })), next };
+    },
+
+    async embed({ namespace, key, updatedAt, vectors: given, embedding, value }) {
+      const units = unitVectors(given, vectors);
+      const row = find(namespace, key);
+      if (row === undefined || row.content.updatedAt !== updatedAt) return false;
+      if (row.content.embedding?.fingerprint === embedding.fingerprint) return false;
+      const changed = value === undefined ? row.content.value : copyJson(value);
+      rows.change(row, { ...row.content, value: changed, embedding, vectors: units });
+      return true;
+    },
+
+    async sweepExpired({ limit }) {
+      const now = clock.now();
+      const expired: ItemRow[] = [];
+      for (const row of rows.byExpiry.walk("asc")) {
+        if (expired.length >= limit || !isExpired(row.content.expiresAt, now)) break;
+        expired.push(row);
+      }
+      for (const row of expired) rows.remove(row);
+      return expired.length;
+    },
+
     transfer: {
       read: (after, limit) =>
-        [...byTime]
+        [...rows.byCreation]
+          .filter(isLive)
           .map((row) => ({ row, key: transferKey("items", itemView(row)) }))
           .filter(({ key }) => after === null || key > after)
           .sort((a, b) => (a.key < b.key ? -1 : 1))
           .slice(0, limit)
-          .map(({ row }) => itemRow(itemOf(row))),
-      write(rows) {
-        for (const row of rows) {
-          const item = valueOf("items", row);
-          const existing = find(item.namespace, item.key);
-          if (existing !== undefined) remove(existing);
-          insert(item);
+          .map(({ row }) => transferred(row)),
+      write(written) {
+        for (const row of written) {
+          const { namespace, key, createdAt, ...content } = valueOf("items", row);
+          const existing = rows.find(namespace, key);
+          if (existing !== undefined) rows.remove(existing);
+          const unpacked = content.vectors.map(({ path, values }) => ({
+            path,
+            values: vectorOf(Buffer.from(values, "base64")),
+          }));
+          rows.insert({ namespace, key, createdAt }, { ...content, vectors: unpacked });
         }
       },
     },
 
     async close() {
-      namespaces.clear();
+      rows.clear();
     },
   };
 }
 
-/** The row as a filter sees it: not a copy. */
-function itemView(row: ItemRow): Pick<Item, "namespace" | "key" | "value"> {
-  return { namespace: row.place.namespace, key: row.key, value: row.value };
+function isExpired(expiresAt: EpochMs | null, now: EpochMs): boolean {
+  return expiresAt !== null && expiresAt <= now;
 }
 
-function itemOf(row: ItemRow): Item {
-  return {
-    namespace: [...row.place.namespace],
-    key: row.key,
-    value: copyJson(row.value),
-    createdAt: row.createdAt,
-    updatedAt: row.updatedAt,
-  };
-}
-
-function latestFirst(a: ItemRow, b: ItemRow): number {
-  return a.updatedAt === b.updatedAt ? b.sequence - a.sequence : b.updatedAt - a.updatedAt;
+function transferred(row: ItemRow): TransferRow {
+  const { ttlMs, expiresAt, embedding, vectors } = row.content;
+  return itemRow({
+    ...itemOf(row),
+    ttlMs,
+    expiresAt,
+    embedding,
+    vectors: vectors.map(({ path, values }) => ({ path, values: vectorBytes(values).toString("base64") })),
+  });
 }

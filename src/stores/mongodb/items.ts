@@ -14,6 +14,7 @@ import { collectionsOf } from "./collections.js";
 import type { ItemDocument } from "./documents.js";
 import { insertOnce } from "./insert-once.js";
 import { itemOf } from "./rows.js";
+import { plainItems } from "../plain-items.js";
 
 /** MongoDB's limit of 16 MiB, less what an item's other fields may take. */
 const MAX_VALUE_BYTES = 16 * 1024 * 1024 - 64 * 1024;
@@ -27,7 +28,7 @@ export function createMongoItems(database: MongoDatabase, close: () => Promise<v
   const find = (namespace: readonly string[], key: string): Promise<ItemDocument | null> =>
     database.retrying(() => items.findOne({ _id: itemId(namespace, key) }));
 
-  return {
+  return plainItems({
     async put({ namespace, key, value, access }) {
       const text = toJsonText(value);
       const sizeBytes = Buffer.byteLength(text);
@@ -98,7 +99,7 @@ export function createMongoItems(database: MongoDatabase, close: () => Promise<v
     },
 
     close,
-  };
+  });
 }
 
 type Place = Pick<ItemDocument, "_id" | "namespace" | "key">;

@@ -81,7 +81,7 @@ export function createMongoTransfer(session: Session): RowTransfer {
     items: (after, limit) =>
       session.retrying(() =>
         page(items.find(beyond(after)).sort({ _id: 1 }).limit(limit), limit, async (document) =>
-          itemRow(itemOf(document)),
+          itemRow({ ...itemOf(document), ttlMs: null, expiresAt: null, embedding: null, vectors: [] }),
         ),
       ),
 

@@ -10,6 +10,7 @@ import { fromJsonb, fromText, toJsonb, toText } from "../../databases/postgres/s
 import { filterSql, ruleParameter } from "./filters.js";
 import { itemFilterSql } from "./item-filters.js";
 import type { Session } from "./session.js";
+import { plainItems } from "../plain-items.js";
 
 const idempotent = true;
 export const ITEM_COLUMNS = "namespace, item_key, item_value::text AS item_value, created_at, updated_at";
@@ -56,7 +57,7 @@ export function createPostgresItems(session: Session, close: () => Promise<void>
     return row === undefined ? null : { item: itemOf(row), visible: row.visible };
   };
 
-  return {
+  return plainItems({
     async put({ namespace, key, value, access }) {
       if (!isItemVisible(access, { namespace, key, value })) {
         const existing = await find(namespace, key, access);
@@ -118,7 +119,7 @@ export function createPostgresItems(session: Session, close: () => Promise<void>
     },
 
     close,
-  };
+  });
 }
 
 /** What tells places apart, of one length: an index takes no long texts. */

@@ -143,7 +143,7 @@ export function createPostgresTransfer(session: Session): RowTransfer {
       const parts = after === null ? null : itemKeyParts(after);
       const place = parts === null ? Buffer.alloc(0) : placeOf(parts.namespace, parts.key);
       const rows = await session.query<ItemColumns>(ITEMS, [limit, place]);
-      return rows.map((row) => itemRow(itemOf(row)));
+      return rows.map((row) => itemRow({ ...itemOf(row), ttlMs: null, expiresAt: null, embedding: null, vectors: [] }));
     },
     async apiKeys(after, limit) {
       const rows = await session.query<ApiKeyColumns>(API_KEYS, [limit, toText(after ?? "")]);

@@ -8,6 +8,7 @@ import { startTimeSlice } from "../time-slice.js";
 import { parseObject } from "./rows.js";
 import { scan, type Entry } from "./scan.js";
 import { guarded, type Session } from "./session.js";
+import { plainItems } from "../plain-items.js";
 
 /** Up to this many items under a prefix are read and sorted at once; beyond, the latest are walked first. */
 const FEW_ROWS = 1_000;
@@ -38,7 +39,7 @@ export function createSqliteItems(session: Session, close: () => void): ItemStor
     return session.sql<ItemColumns>(sql).all(namespaceText(prefix), from, to);
   };
 
-  return {
+  return plainItems({
     async put({ namespace, key, value, access }) {
       const text = toJsonText(value);
       return session.write(() => {
@@ -121,7 +122,7 @@ export function createSqliteItems(session: Session, close: () => void): ItemStor
     },
 
     close: async () => close(),
-  };
+  });
 }
 
 /** Distinct namespaces, one index seek each: their items are not visited. */

@@ -115,7 +115,7 @@ export function createSqliteTransfer(session: Session): RowTransfer {
           parameters: [namespace, place.key],
         },
         limit,
-        (row) => itemRow(itemOf(row)),
+        (row) => itemRow({ ...itemOf(row), ttlMs: null, expiresAt: null, embedding: null, vectors: [] }),
         (row) => row.item_value.length,
       );
     },
