@@ -34,7 +34,7 @@ export interface TransferredRun extends Omit<Run, "status" | "error"> {
   readonly cancelRequested: CancelAction | null;
 }
 
-/** An item with what lies beside its value. Expired ones are no rows. */
+/** An item with what lies beside its value; also one that has expired and is not swept yet. */
 export interface TransferredItem extends Item {
   readonly ttlMs: number | null;
   readonly expiresAt: EpochMs | null;

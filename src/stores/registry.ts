@@ -49,7 +49,7 @@ const sqliteDriver: Driver<OpenedStore> = {
       const { clock = processClock } = context;
       return {
         metadata: createSqliteMetadataStore(forMetadata, clock),
-        items: createSqliteItemStore(forItems, clock),
+        items: createSqliteItemStore(forItems, clock, context.vectors),
       };
     } catch (error) {
       forMetadata.close();

@@ -171,7 +171,6 @@ export function createMemoryItems(clock: StoreClock, vectors?: VectorOptions): M
     transfer: {
       read: (after, limit) =>
         [...rows.byCreation]
-          .filter(isLive)
           .map((row) => ({ row, key: transferKey("items", itemView(row)) }))
           .filter(({ key }) => after === null || key > after)
           .sort((a, b) => (a.key < b.key ? -1 : 1))

@@ -4,6 +4,7 @@ import type { MetadataStore } from "../../core/metadata-store.js";
 import { migrate } from "../../databases/sqlite/migrate.js";
 import type { SqliteDatabase } from "../../databases/sqlite/open.js";
 import { MEMORY } from "../../databases/sqlite/uri.js";
+import type { VectorOptions } from "../item-vectors.js";
 import { createSqliteApiKeys } from "./api-keys.js";
 import { createSqliteAssistants } from "./assistants.js";
 import { createSqliteChores } from "./chores.js";
@@ -49,11 +50,13 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
  * @param opened closed with the store
  * @throws HeddleError `STORAGE_UNAVAILABLE` when the table is newer than this version
  */
-export function createSqliteItemStore(opened: SqliteDatabase, clock: StoreClock): ItemStore {
+export function createSqliteItemStore(opened: SqliteDatabase, clock: StoreClock, vectors?: VectorOptions): ItemStore {
   migrate(opened.db, "items", ITEM_MIGRATIONS);
   const session = createSession(opened.db, clock);
-  return createSqliteItems(session, () => {
+  const close = (): void => {
+ * @param vectors absent: it keeps none
     session.flush();
     opened.close();
-  });
+  };
+  return createSqliteItems(session, close, vectors);
 }

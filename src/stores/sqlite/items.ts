@@ -1,177 +1,212 @@
 import { checkItemFilter, isItemVisible, matchesItemFilter } from "../../core/item-filter.js";
-import { createNamespaceListing, literalPrefix, namespaceRange, namespaceText } from "../../core/item-namespace.js";
+import { namespaceRange, namespaceText } from "../../core/item-namespace.js";
 import type { ItemStore } from "../../core/item-store.js";
-import type { Item } from "../../core/item.js";
-import type { AccessFilter } from "../../core/auth.js";
 import { toJsonText } from "../../core/json.js";
+import { unitQuery, unitVectors, type VectorOptions } from "../item-vectors.js";
 import { startTimeSlice } from "../time-slice.js";
-import { parseObject } from "./rows.js";
+import { listNamespaces } from "./item-namespaces.js";
+import {
+  embeddingColumns,
+  embeddingOf,
+  findItem,
+  isLive,
+  ITEM_COLUMNS,
+  type ItemColumns,
+  itemOf,
+  latestFirst,
+  packed,
+  putItem,
+  replaceVectors,
+  UNDER,
+} from "./item-rows.js";
+import { createNearestItems } from "./nearest-items.js";
 import { scan, type Entry } from "./scan.js";
 import { guarded, type Session } from "./session.js";
-import { plainItems } from "../plain-items.js";
 
 /** Up to this many items under a prefix are read and sorted at once; beyond, the latest are walked first. */
 const FEW_ROWS = 1_000;
 
-export interface ItemColumns {
-  readonly id: number;
-  readonly namespace: string;
-  readonly item_key: string;
-  readonly item_value: string;
-  readonly created_at: number;
-  readonly updated_at: number;
-}
+/** Rows of one statement of a scan. */
+const SCAN_ROWS = 500;
 
-const COLUMNS = ["namespace", "item_key", "item_value", "created_at", "updated_at"] as const;
-const UNDER = "(namespace = ? OR (namespace >= ? AND namespace < ?))";
+/**
+ * The long-term store in SQLite.
+ * @param close gives the connection back
+ * @param vectors absent: it keeps none
+ */
+export function createSqliteItems(session: Session, close: () => void, vectors?: VectorOptions): ItemStore {
+  const nearestItems = vectors && createNearestItems(session, vectors.dims);
 
-/** The long-term store in SQLite. @param close gives the connection back */
-export function createSqliteItems(session: Session, close: () => void): ItemStore {
-  const find = (namespace: readonly string[], key: string): ItemColumns | undefined =>
-    session
-      .sql<ItemColumns>(`SELECT id, ${COLUMNS.join(", ")} FROM items WHERE namespace = ? AND item_key = ?`)
-      .get(namespaceText(namespace), key);
+  const find = (namespace: readonly string[], key: string): ItemColumns | undefined => {
+    const row = findItem(session, namespace, key);
+    return row !== undefined && isLive(row, session.clock.now()) ? row : undefined;
+  };
 
   /** The first few items under a prefix, in no order. */
   const fewUnder = (prefix: readonly string[]): readonly ItemColumns[] => {
     const { from, to } = namespaceRange(prefix);
-    const sql = `SELECT id, ${COLUMNS.join(", ")} FROM items WHERE ${UNDER} LIMIT ${FEW_ROWS + 1}`;
+    const sql = `SELECT id, ${ITEM_COLUMNS.join(", ")} FROM items WHERE ${UNDER} LIMIT ${FEW_ROWS + 1}`;
     return session.sql<ItemColumns>(sql).all(namespaceText(prefix), from, to);
   };
 
-  return plainItems({
-    async put({ namespace, key, value, access }) {
+  const refresh = (ids: readonly number[]): void => {
+    const now = session.clock.now();
+    const update = session.sql("UPDATE items SET expires_at = ? + ttl_ms WHERE id = ? AND expires_at > ?");
+    for (const id of ids) update.run(now, id, now);
+  };
+
+  const latestItems = async ({
+    namespacePrefix,
+    filter = {},
+    limit,
+    offset,
+    access,
+  }: Parameters<ItemStore["search"]>[0]): Promise<readonly ItemColumns[]> => {
+    const found: ItemColumns[] = [];
+    const consider = (row: ItemColumns): boolean => {
+      const item = itemOf(row);
+      const passes = matchesItemFilter(item.value, filter) && isItemVisible(access, item);
+      if (passes && isLive(row, session.clock.now())) found.push(row);
+      return found.length < offset + limit;
+    };
+    const few = guarded(() => fewUnder(namespacePrefix));
+    if (few.length <= FEW_ROWS) {
+      const slice = startTimeSlice();
+      for (const row of [...few].sort(latestFirst)) {
+        if (!consider(row)) break;
+        if (slice.isOver()) await slice.next();
+      }
+      return found.slice(offset);
+    }
+    const { from, to } = namespaceRange(namespacePrefix);
+    await scan<ItemColumns & Entry>(
+      session,
+      {
+        table: "items",
+        column: "updated_at",
+        order: "desc",
+        condition: UNDER.replaceAll("namespace", "t.namespace"),
+        parameters: [namespaceText(namespacePrefix), from, to],
+        columns: ITEM_COLUMNS,
+      },
+      consider,
+    );
+    return found.slice(offset);
+  };
+
+  return {
+    async put({ namespace, key, value, access, ttlMs = null, vectors: given, embedding = null }) {
       const text = toJsonText(value);
+      const bytes = packed(unitVectors(given, vectors));
       return session.write(() => {
-        const existing = find(namespace, key);
+        const stored = findItem(session, namespace, key);
+        const now = session.clock.now();
+        const existing = stored !== undefined && isLive(stored, now) ? stored : undefined;
         if (existing !== undefined && !isItemVisible(access, itemOf(existing))) return { kind: "hidden" };
         if (!isItemVisible(access, { namespace, key, value })) return { kind: "forbidden" };
-        const now = session.clock.now();
-        session
-          .sql(
-            `INSERT INTO items (namespace, item_key, item_value, created_at, updated_at) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (namespace, item_key) DO UPDATE SET
-               item_value = excluded.item_value, updated_at = excluded.updated_at`,
-          )
-          .run(namespaceText(namespace), key, text, now, now);
+        // What takes the place of an expired one is a new item.
+        if (stored !== undefined && existing === undefined) deleteRow(session, stored.id);
+        const expiresAt = ttlMs === null ? null : now + ttlMs;
+        const createdAt = existing?.created_at ?? now;
+        putItem(session, { namespace, key, text, createdAt, updatedAt: now, ttlMs, expiresAt, embedding }, bytes);
         return { kind: "stored" };
       });
     },
 
-    get: ({ namespace, key, access }) =>
-      session.read(() => {
+    get({ namespace, key, access, refreshTtl = false }) {
+      const step = (): Awaited<ReturnType<ItemStore["get"]>> => {
         const row = find(namespace, key);
         if (row === undefined) return { kind: "missing" };
         const item = itemOf(row);
-        return isItemVisible(access, item) ? { kind: "found", item } : { kind: "hidden" };
-      }),
+        if (!isItemVisible(access, item)) return { kind: "hidden" };
+        if (refreshTtl && row.ttl_ms !== null) refresh([row.id]);
+        return { kind: "found", item };
+      };
+      return refreshTtl ? session.write(step) : session.read(step);
+    },
 
     delete: ({ namespace, key, access }) =>
       session.write(() => {
         const row = find(namespace, key);
         if (row === undefined) return { kind: "missing" };
         if (!isItemVisible(access, itemOf(row))) return { kind: "hidden" };
-        session.sql("DELETE FROM items WHERE id = ?").run(row.id);
+        deleteRow(session, row.id);
         return { kind: "deleted" };
       }),
 
-    async search({ namespacePrefix, filter = {}, limit, offset, access }) {
+    async search(params) {
+      const { filter = {}, nearest, refreshTtl = false } = params;
       checkItemFilter(filter);
-      const found: Item[] = [];
-      const consider = (row: ItemColumns): boolean => {
-        const item = itemOf(row);
-        if (matchesItemFilter(item.value, filter) && isItemVisible(access, item)) found.push(item);
-        return found.length < offset + limit;
-      };
-      if (limit <= 0) return [];
-      const few = guarded(() => fewUnder(namespacePrefix));
-      if (few.length <= FEW_ROWS) {
-        const slice = startTimeSlice();
-        for (const row of [...few].sort(latestFirst)) {
-          if (!consider(row)) break;
+      const query = nearest && unitQuery(nearest, vectors);
+      if (params.limit <= 0) return [];
+      if (query !== undefined && nearestItems !== undefined) {
+        const found = await nearestItems(params, query);
+        if (refreshTtl && found.length > 0) await session.write(() => refresh(found.map(({ id }) => id)));
+        return found.map(({ item }) => item);
+      }
+      const rows = await latestItems(params);
+      const mortal = rows.filter((row) => row.ttl_ms !== null).map((row) => row.id);
+      if (refreshTtl && mortal.length > 0) await session.write(() => refresh(mortal));
+      return rows.map(itemOf);
+    },
+
+    listNamespaces: (query) => listNamespaces(session, query),
+
+    async scan({ namespacePrefix, staleFor, limit, after, access }) {
+      const { from, to } = namespaceRange(namespacePrefix);
+      const now = session.clock.now();
+      const sql = `SELECT id, ${ITEM_COLUMNS.join(", ")} FROM items
+        WHERE id > ? AND ${UNDER} AND (expires_at IS NULL OR expires_at > ?) AND (? IS NULL OR embedding IS NOT ?)
+        ORDER BY id LIMIT ${SCAN_ROWS}`;
+      const found: ItemColumns[] = [];
+      const slice = startTimeSlice();
+      let last = after === null ? 0 : Number(after);
+      for (;;) {
+        const parameters = [last, namespaceText(namespacePrefix), from, to, now, staleFor ?? null, staleFor ?? null];
+        const rows = guarded(() => session.sql<ItemColumns>(sql).all(...parameters));
+        for (const row of rows) {
+          last = row.id;
+          if (isItemVisible(access, itemOf(row))) found.push(row);
+          if (found.length >= limit) return { items: found.map(scanned), next: String(last) };
           if (slice.isOver()) await slice.next();
         }
-      } else {
-        const { from, to } = namespaceRange(namespacePrefix);
-        const parameters = [namespaceText(namespacePrefix), from, to];
-        await scan<ItemColumns & Entry>(
-          session,
-          {
-            table: "items",
-            column: "updated_at",
-            order: "desc",
-            condition: UNDER.replaceAll("namespace", "t.namespace"),
-            parameters,
-            columns: COLUMNS,
-          },
-          consider,
-        );
+        if (rows.length < SCAN_ROWS) return { items: found.map(scanned), next: null };
       }
-      return found.slice(offset);
     },
 
-    async listNamespaces({ limit, offset, access, ...query }) {
-      const listing = createNamespaceListing(query);
-      const slice = startTimeSlice();
-      for (const text of namespacesUnder(session, literalPrefix(query.prefix ?? []))) {
-        if (slice.isOver()) await slice.next();
-        const namespace = JSON.parse(text) as readonly string[];
-        if (listing.wants(namespace) && (await hasVisibleItem(session, text, access))) listing.add(namespace);
-      }
-      return listing.page(limit, offset);
+    async embed({ namespace, key, updatedAt, vectors: given, embedding, value }) {
+      const bytes = packed(unitVectors(given, vectors));
+      const text = value === undefined ? null : toJsonText(value);
+      return session.write(() => {
+        const row = find(namespace, key);
+        if (row === undefined || row.updated_at !== updatedAt || row.embedding === embedding.fingerprint) return false;
+        session
+          .sql("UPDATE items SET item_value = ?, embedding = ?, embedding_paths = ? WHERE id = ?")
+          .run(text ?? row.item_value, ...embeddingColumns(embedding), row.id);
+        replaceVectors(session, row.id, bytes);
+        return true;
+      });
     },
+
+    sweepExpired: ({ limit }) =>
+      session.write(
+        () =>
+          session
+            .sql(
+              `DELETE FROM items WHERE id IN
+                 (SELECT id FROM items WHERE expires_at IS NOT NULL AND expires_at <= ? ORDER BY expires_at LIMIT ?)`,
+            )
+            .run(session.clock.now(), limit).changes,
+      ),
 
     close: async () => close(),
-  });
-}
-
-/** Distinct namespaces, one index seek each: their items are not visited. */
-function* namespacesUnder(session: Session, prefix: readonly string[]): Generator<string, void, void> {
-  const { from, to } = namespaceRange(prefix);
-  const own = namespaceText(prefix);
-  const next = (sql: string, ...parameters: string[]): string | null =>
-    guarded(() => session.sql<{ namespace: string | null }>(sql).get(...parameters)?.namespace ?? null);
-  let at = next("SELECT min(namespace) AS namespace FROM items WHERE namespace >= ? AND namespace < ?", from, to);
-  while (at !== null) {
-    yield at;
-    at = next("SELECT min(namespace) AS namespace FROM items WHERE namespace > ? AND namespace < ?", at, to);
-  }
-  // `[]` lies within its own range.
-  if (prefix.length > 0 && next("SELECT min(namespace) AS namespace FROM items WHERE namespace = ?", own) !== null) {
-    yield own;
-  }
-}
-
-async function hasVisibleItem(session: Session, namespace: string, access: AccessFilter): Promise<boolean> {
-  if (access.kind === "all") return true;
-  const slice = startTimeSlice();
-  const sql = `SELECT id, ${COLUMNS.join(", ")} FROM items WHERE namespace = ? AND item_key > ? ORDER BY item_key LIMIT 200`;
-  const first = sql.replace("AND item_key > ?", "");
-  let last: string | undefined;
-  for (;;) {
-    const from = last;
-    const rows = guarded(() =>
-      from === undefined
-        ? session.sql<ItemColumns>(first).all(namespace)
-        : session.sql<ItemColumns>(sql).all(namespace, from),
-    );
-    if (rows.some((row) => isItemVisible(access, itemOf(row)))) return true;
-    last = rows.at(-1)?.item_key;
-    if (last === undefined) return false;
-    if (slice.isOver()) await slice.next();
-  }
-}
-
-export function itemOf(row: ItemColumns): Item {
-  return {
-    namespace: JSON.parse(row.namespace) as readonly string[],
-    key: row.item_key,
-    value: parseObject(row.item_value),
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
   };
 }
 
-function latestFirst(a: ItemColumns, b: ItemColumns): number {
-  return a.updated_at === b.updated_at ? b.id - a.id : b.updated_at - a.updated_at;
+function deleteRow(session: Session, id: number): void {
+  session.sql("DELETE FROM items WHERE id = ?").run(id);
+}
+
+function scanned(row: ItemColumns) {
+  return { item: itemOf(row), embedding: embeddingOf(row) };
 }

@@ -169,3 +169,22 @@ CREATE UNIQUE INDEX items_by_place ON items (namespace, item_key);
 CREATE INDEX items_by_updated_at ON items (updated_at);
 `,
 ];
+`,
+  `
+ALTER TABLE items ADD COLUMN ttl_ms INTEGER;
+ALTER TABLE items ADD COLUMN expires_at INTEGER;
+CREATE INDEX items_by_expires_at ON items (expires_at) WHERE expires_at IS NOT NULL;
+
+-- fingerprint of what made the vectors, and the paths that the put named (JSON array)
+ALTER TABLE items ADD COLUMN embedding TEXT;
+ALTER TABLE items ADD COLUMN embedding_paths TEXT;
+
+-- Rows are never changed, and ids never used again: whoever has read up to one needs only those after it.
+CREATE TABLE item_vectors (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  item INTEGER NOT NULL REFERENCES items (id) ON DELETE CASCADE,
+  path TEXT NOT NULL,
+  -- 32-bit floats, little-endian, at unit length
+  embedding BLOB NOT NULL
+);
+CREATE UNIQUE INDEX item_vectors_by_item ON item_vectors (item, path);

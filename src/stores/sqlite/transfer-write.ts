@@ -1,9 +1,11 @@
 import { HeddleError } from "../../core/errors.js";
-import { namespaceText } from "../../core/item-namespace.js";
 import { toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { apiKeyColumns } from "../api-key-columns.js";
+import { kwargsText } from "../kwargs-text.js";
+import { putItem } from "./item-rows.js";
+import { ttlColumns } from "../run-rules.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, putThread } from "./thread-rows.js";
 
@@ -110,14 +112,12 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
 }
 
 function writeItem(session: Session, row: TransferRow): void {
-  const { namespace, key, value, createdAt, updatedAt } = valueOf("items", row);
-  upsert(session, "items", ["namespace", "item_key"], {
-    namespace: namespaceText(namespace),
-    item_key: key,
-    item_value: toJsonText(value),
-    created_at: createdAt,
-    updated_at: updatedAt,
-  });
+  const { value, vectors, ...item } = valueOf("items", row);
+  putItem(
+    session,
+    { ...item, text: toJsonText(value) },
+    vectors.map(({ path, values }) => ({ path, bytes: Buffer.from(values, "base64") })),
+  );
 }
 
 function writeApiKey(session: Session, row: TransferRow): void {

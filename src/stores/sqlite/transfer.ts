@@ -11,7 +11,7 @@ import {
   itemRow,
 } from "../transfer-rows.js";
 import { type ApiKeyColumns, apiKeyOf } from "../api-key-columns.js";
-import { itemOf, type ItemColumns } from "./items.js";
+import { type ItemColumns, transferredItem } from "./item-rows.js";
 import {
   type AssistantColumns,
   jsonText,
@@ -109,14 +109,15 @@ export function createSqliteTransfer(session: Session): RowTransfer {
     items(after, limit) {
       const place = after === null ? { namespace: null, key: "" } : itemKeyParts(after);
       const namespace = place.namespace === null ? "" : namespaceText(place.namespace);
-      return page<ItemColumns>(
+      return page<ItemColumns & { readonly vector_bytes: number | null }>(
         {
-          sql: "SELECT * FROM items WHERE (namespace, item_key) > (?, ?) ORDER BY namespace, item_key",
+          sql: `SELECT *, (SELECT sum(length(v.embedding)) FROM item_vectors v WHERE v.item = items.id) AS vector_bytes
+            FROM items WHERE (namespace, item_key) > (?, ?) ORDER BY namespace, item_key`,
           parameters: [namespace, place.key],
         },
         limit,
-        (row) => itemRow({ ...itemOf(row), ttlMs: null, expiresAt: null, embedding: null, vectors: [] }),
-        (row) => row.item_value.length,
+        (row) => itemRow(transferredItem(session, row)),
+        (row) => row.item_value.length + (row.vector_bytes ?? 0),
       );
     },
     apiKeys: (after, limit) =>

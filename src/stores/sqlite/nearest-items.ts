@@ -1,0 +1,68 @@
+import { isItemVisible, matchesItemFilter } from "../../core/item-filter.js";
+import { namespaceRange, namespaceText } from "../../core/item-namespace.js";
+import type { FoundItem, ItemStore } from "../../core/item-store.js";
+import { similarity } from "../item-vectors.js";
+import { ranked } from "../ranking.js";
+import { startTimeSlice } from "../time-slice.js";
+import { isLive, ITEM_COLUMNS, type ItemColumns, itemOf, UNDER } from "./item-rows.js";
+import { guarded, type Session } from "./session.js";
+import { createVectorCache, floatsOf, type VectorColumns } from "./vector-cache.js";
+
+/** Up to this many items under a prefix, their vectors are read by themselves; beyond, all vectors are compared. */
+const FEW_ITEMS = 1_000;
+
+const COUNT = `SELECT count(*) AS count FROM (SELECT 1 FROM items WHERE ${UNDER} LIMIT ${FEW_ITEMS + 1})`;
+const FEW = `SELECT v.id, i.namespace, v.embedding FROM items i CROSS JOIN item_vectors v ON v.item = i.id
+  WHERE ${UNDER.replaceAll("namespace", "i.namespace")} AND length(v.embedding) = ?`;
+const ITEM = `SELECT i.id, ${ITEM_COLUMNS.map((name) => `i.${name}`).join(", ")}
+  FROM item_vectors v JOIN items i ON i.id = v.item WHERE v.id = ?`;
+
+export type NearestItems = (
+  params: Pick<Parameters<ItemStore["search"]>[0], "namespacePrefix" | "filter" | "limit" | "offset" | "access">,
+  query: Float32Array,
+) => Promise<readonly { readonly id: number; readonly item: FoundItem }[]>;
+
+/**
+ * Exact semantic search: vectors are scored, then items are looked up from the best on, until enough pass. Of equal scores the
+ * later vector comes first.
+ */
+export function createNearestItems(session: Session, dims: number): NearestItems {
+  const cache = createVectorCache(session, dims);
+
+  return async ({ namespacePrefix, filter = {}, limit, offset, access }, query) => {
+    const slice = startTimeSlice();
+    const own = namespaceText(namespacePrefix);
+    const { from, to } = namespaceRange(namespacePrefix);
+    const isFew =
+      namespacePrefix.length > 0 &&
+      (guarded(() => session.sql<{ count: number }>(COUNT).get(own, from, to))?.count ?? 0) <= FEW_ITEMS;
+    const { ids, scores } = isFew
+      ? scoreFew(guarded(() => session.sql<VectorColumns>(FEW).all(own, from, to, dims * 4)))
+      : await cache.score(query, (text) => text === own || (text >= from && text < to), slice);
+
+    const found: { id: number; item: FoundItem }[] = [];
+    const seen = new Set<number>();
+    let skipped = 0;
+    const lookUp = session.sql<ItemColumns>(ITEM);
+    for (const at of ranked(scores, (a, b) => (ids[a] as number) > (ids[b] as number))) {
+      if (found.length >= limit) break;
+      if (slice.isOver()) await slice.next();
+      const row = guarded(() => lookUp.get(ids[at]));
+      // Gone, or its item was met by a better vector.
+      if (row === undefined || seen.has(row.id) || !isLive(row, session.clock.now())) continue;
+      seen.add(row.id);
+      const item = itemOf(row);
+      if (!matchesItemFilter(item.value, filter) || !isItemVisible(access, item)) continue;
+      if (skipped < offset) skipped += 1;
+      else found.push({ id: row.id, item: { ...item, score: scores[at] as number } });
+    }
+    return found;
+
+    function scoreFew(rows: readonly VectorColumns[]): { ids: readonly number[]; scores: readonly number[] } {
+      return {
+        ids: rows.map(({ id }) => id),
+        scores: rows.map(({ embedding }) => similarity(query, floatsOf(embedding))),
+      };
+    }
+  };
+}

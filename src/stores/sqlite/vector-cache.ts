@@ -1,0 +1,115 @@
+import type { TimeSlice } from "../time-slice.js";
+import { similarity } from "../item-vectors.js";
+import { guarded, type Session } from "./session.js";
+
+/** Vectors in memory, at most: reading 100,000 of 384 dimensions from the file takes several times as long as comparing them. */
+const MAX_CACHE_BYTES = 256 * 1024 * 1024;
+
+/** Vectors in one block of the matrix, and in one statement. */
+const BLOCK = 512;
+
+export interface VectorColumns {
+  readonly id: number;
+  readonly namespace: string;
+  readonly embedding: Buffer;
+}
+
+const READ = `SELECT v.id, i.namespace, v.embedding FROM item_vectors v JOIN items i ON i.id = v.item
+  WHERE v.id > ? AND length(v.embedding) = ? ORDER BY v.id LIMIT ${BLOCK}`;
+
+/**
+ * Scores all vectors of the database. A vector's row never changes and its id is never used again (a put makes new rows), so the
+ * cache reads on from the last id that it has, whoever wrote; rows that are gone are found out by who looks up the best ones.
+ * What is beyond `maxBytes` is read every time.
+ */
+export function createVectorCache(session: Session, dims: number, maxBytes = MAX_CACHE_BYTES) {
+  const maxVectors = Math.floor(maxBytes / (dims * 4));
+  let cached = emptyCache();
+  /** Vectors when it was last filled from nothing: twice as many may be half dead ones. */
+  let filled = 0;
+
+  const read = (after: number): readonly VectorColumns[] =>
+    guarded(() => session.sql<VectorColumns>(READ).all(after, dims * 4));
+
+  return {
+    /** Ids of vectors and their scores, of those whose namespace is `isUnder`. */
+    async score(
+      query: Float32Array,
+      isUnder: (namespace: string) => boolean,
+      slice: TimeSlice,
+    ): Promise<{ readonly ids: readonly number[]; readonly scores: readonly number[] }> {
+      if (cached.ids.length > 2 * filled + BLOCK) {
+        cached = emptyCache();
+        filled = 0;
+      }
+      // Searches at the same time work on one cache, or on the one before.
+      const cache = cached;
+      const ids: number[] = [];
+      const scores: number[] = [];
+      const under = new Map<number, boolean>();
+      let at = 0;
+      const scoreCached = async (): Promise<void> => {
+        for (; at < cache.ids.length; at += 1) {
+          if (at % 64 === 0 && slice.isOver()) await slice.next();
+          const place = cache.places[at] as number;
+          let wanted = under.get(place);
+          if (wanted === undefined) under.set(place, (wanted = isUnder(cache.namespaces[place] as string)));
+          if (!wanted) continue;
+          ids.push(cache.ids[at] as number);
+          scores.push(similarity(query, cache.blocks[Math.floor(at / BLOCK)] as Float32Array, (at % BLOCK) * dims));
+        }
+      };
+      const isFirst = cache.ids.length === 0;
+      await scoreCached();
+      for (;;) {
+        const rows = cache.ids.length >= maxVectors ? [] : read(cache.ids.at(-1) ?? 0);
+        if (rows.length === 0) break;
+        for (const row of rows) if (cache.ids.length < maxVectors) add(cache, row);
+        await scoreCached();
+      }
+      if (isFirst && cache === cached) filled = cache.ids.length;
+      if (cache.ids.length < maxVectors) return { ids, scores };
+      let last = cache.ids.at(-1) ?? 0;
+      for (let rows = read(last); rows.length > 0; rows = read(last)) {
+        for (const { id, namespace, embedding } of rows) {
+          last = id;
+          if (!isUnder(namespace)) continue;
+          ids.push(id);
+          scores.push(similarity(query, floatsOf(embedding)));
+        }
+        if (slice.isOver()) await slice.next();
+      }
+      return { ids, scores };
+    },
+  };
+
+  function emptyCache() {
+    return {
+      ids: [] as number[],
+      /** Of each vector, the index of its namespace. */
+      places: [] as number[],
+      namespaces: [] as string[],
+      placeOf: new Map<string, number>(),
+      blocks: [] as Float32Array[],
+    };
+  }
+
+  function add(cache: ReturnType<typeof emptyCache>, { id, namespace, embedding }: VectorColumns): void {
+    let place = cache.placeOf.get(namespace);
+    if (place === undefined) {
+      place = cache.namespaces.push(namespace) - 1;
+      cache.placeOf.set(namespace, place);
+    }
+    const at = cache.ids.length;
+    if (at % BLOCK === 0) cache.blocks.push(new Float32Array(BLOCK * dims));
+    cache.blocks.at(-1)?.set(floatsOf(embedding), (at % BLOCK) * dims);
+    cache.ids.push(id);
+    cache.places.push(place);
+  }
+}
+
+/** A blob as floats: a view where it is aligned, as on every machine that Node runs on they are little-endian. */
+export function floatsOf(bytes: Buffer): Float32Array {
+  const aligned = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  return new Float32Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 4);
+}
