@@ -48,13 +48,13 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
 /**
  * The long-term store in a SQLite database; brings its table up to date.
  * @param opened closed with the store
+ * @param vectors absent: it keeps none
  * @throws HeddleError `STORAGE_UNAVAILABLE` when the table is newer than this version
  */
 export function createSqliteItemStore(opened: SqliteDatabase, clock: StoreClock, vectors?: VectorOptions): ItemStore {
   migrate(opened.db, "items", ITEM_MIGRATIONS);
   const session = createSession(opened.db, clock);
   const close = (): void => {
- * @param vectors absent: it keeps none
     session.flush();
     opened.close();
   };

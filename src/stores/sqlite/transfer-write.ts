@@ -3,9 +3,7 @@ import { toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { apiKeyColumns } from "../api-key-columns.js";
-import { kwargsText } from "../kwargs-text.js";
 import { putItem } from "./item-rows.js";
-import { ttlColumns } from "../run-rules.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, putThread } from "./thread-rows.js";
 
