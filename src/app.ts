@@ -6,6 +6,8 @@ import type { ResolvedConfig } from "./config/resolved-config.js";
 import { heddleVersion } from "./config/version.js";
 import { ANONYMOUS, type Caller, SERVER } from "./core/auth.js";
 import { HeddleError } from "./core/errors.js";
+import type { IndexedItems } from "./core/indexed-items.js";
+import type { StreamTicketStore } from "./core/stream-ticket.js";
 import type { Engine } from "./core/engine.js";
 import type { Logger } from "./core/logger.js";
 import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
@@ -14,6 +16,7 @@ import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
 import type { CustomApp } from "./http/custom-app.js";
 import { createLoggingHeaders } from "./http/header-rules.js";
+import { askedAgain } from "./http/credentials-watch.js";
 import type { HttpDeps, HttpSettings } from "./http/http-deps.js";
 import { INTERNAL_ENV } from "./http/remote-address.js";
 import { withStreamTickets } from "./http/stream-ticket.js";
@@ -165,7 +168,7 @@ export async function openApp(
     info: serverInfo(config),
     authDocument: config.auth === null ? null : (config.auth.openapi ?? {}),
     ui: ui.bundles,
-    authenticate: withStreamTickets(store.tickets, (request) => callers.get(request) ?? auth.authenticate(request)),
+    ...authentication(config, { auth, callers, tickets: store.tickets }),
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),
@@ -196,6 +199,31 @@ export async function openApp(
 /** The engine, and who the requests of its graphs are from: they come as the caller of their run. */
 function createGraphEngine(
   config: ResolvedConfig,
+/** Who asks, and who still does. Requests of graphs come as the caller of their run, whatever has become of its credentials. */
+function authentication(
+  config: ResolvedConfig,
+  deps: {
+    readonly auth: OpenAuth;
+    readonly callers: WeakMap<Request, Caller>;
+    readonly tickets: StreamTicketStore;
+  },
+): Pick<HttpDeps, "authenticate" | "reauthenticate"> {
+  const { auth, callers, tickets } = deps;
+  const { authenticate, reauthenticate } = withStreamTickets({
+    tickets,
+    clock: systemClock,
+    authenticate: (request) => callers.get(request) ?? auth.authenticate(request),
+    stillValid: (caller) => auth.stillValid?.(caller) ?? true,
+  });
+  return {
+    authenticate,
+    reauthenticate:
+      config.auth === null
+        ? null
+        : (request, caller) => (callers.has(request) ? caller : reauthenticate(askedAgain(request), caller)),
+  };
+}
+
   { graphs, storage, logger }: Pick<Parts, "graphs" | "storage"> & { readonly logger: Logger },
   serve: (request: Request) => Response | Promise<Response>,
 ): { readonly engine: Engine; readonly callers: WeakMap<Request, Caller> } {

@@ -63,6 +63,7 @@ async function openFile(
       // Nobody is asked who they are: everybody may do everything.
       return authorizer === null && caller === ANONYMOUS ? SERVER : caller;
     },
+    stillValid: (caller) => provider().stillValid?.(caller) ?? true,
     // Whether there is one may change with the module.
     authorizer: {
       authorize: (caller, operation) => {

@@ -35,7 +35,7 @@ export interface ApiKeyAdmin {
   create(request: ApiKeyRequest): Promise<{ readonly key: ListedApiKey; readonly secret: string }>;
   /** All of them, oldest first, also revoked and expired ones. */
   list(): Promise<readonly ListedApiKey[]>;
-  /** For good. `null`: no such key. Servers notice within `cacheMs`; streams that are open go on. */
+  /** For good. `null`: no such key. Servers notice within `cacheMs`, in open streams within `limits.reauthenticateMs`. */
   revoke(keyId: string): Promise<ListedApiKey | null>;
 }
 

@@ -7,32 +7,41 @@ import { isApiKeySecret, isSameDigest } from "./api-key-secret.js";
 /** Keys that are remembered at once; the ones found first are forgotten first. */
 const MAX_ENTRIES = 10_000;
 
-/** The key of a secret that may be used now; `null` for any other. */
-export type FindApiKey = (secret: string) => Promise<ApiKey | null>;
+/** A key that may be used now, and until when by this process's clock (`null`: it never expires). */
+export interface UsableApiKey {
+  readonly key: ApiKey;
+  readonly validUntil: EpochMs | null;
+}
+
+export interface ApiKeyLookup {
+  /** The key of a secret; `null` for any other. */
+  find(secret: string): Promise<UsableApiKey | null>;
+  /** The key of a digest that {@link find} has met. */
+  findByDigest(digest: string): Promise<UsableApiKey | null>;
+}
 
 /**
  * @param cacheMs how long a key is believed without asking again; also how long a revoked one may go on. Unknown keys are
  * asked about each time
  */
-export function createApiKeyLookup(keys: ApiKeyStore, clock: Clock, cacheMs: number): FindApiKey {
-  const known = new Map<string, { readonly key: ApiKey; readonly until: EpochMs }>();
+export function createApiKeyLookup(keys: ApiKeyStore, clock: Clock, cacheMs: number): ApiKeyLookup {
+  const known = new Map<string, { readonly usable: UsableApiKey; readonly until: EpochMs }>();
 
-  const remember = (key: ApiKey, forMs: number): void => {
+  const remember = (usable: UsableApiKey, forMs: number): void => {
     if (forMs <= 0) return;
-    known.delete(key.digest);
-    known.set(key.digest, { key, until: clock.now() + forMs });
+    const { digest } = usable.key;
+    known.delete(digest);
+    known.set(digest, { usable, until: clock.now() + forMs });
     for (const oldest of known.keys()) {
       if (known.size <= MAX_ENTRIES) break;
       known.delete(oldest);
     }
   };
 
-  return async (secret) => {
-    if (!isApiKeySecret(secret)) return null;
-    const digest = secretDigest(secret);
+  const findByDigest = async (digest: string): Promise<UsableApiKey | null> => {
     const cached = known.get(digest);
     if (cached !== undefined) {
-      if (cached.until > clock.now() && isSameDigest(cached.key.digest, digest)) return cached.key;
+      if (cached.until > clock.now() && isSameDigest(cached.usable.key.digest, digest)) return cached.usable;
       known.delete(digest);
     }
     const found = await keys.findByDigest({ digest });
@@ -41,7 +50,12 @@ export function createApiKeyLookup(keys: ApiKeyStore, clock: Clock, cacheMs: num
     const { key, now } = found;
     const leftMs = key.expiresAt === null ? Number.POSITIVE_INFINITY : key.expiresAt - now;
     if (key.revokedAt !== null || leftMs <= 0) return null;
-    remember(key, Math.min(cacheMs, leftMs));
-    return key;
+    const usable = { key, validUntil: key.expiresAt === null ? null : clock.now() + leftMs };
+    remember(usable, Math.min(cacheMs, leftMs));
+    return usable;
+  };
+  return {
+    find: async (secret) => (isApiKeySecret(secret) ? findByDigest(secretDigest(secret)) : null),
+    findByDigest,
   };
 }

@@ -1,9 +1,8 @@
-import type { ApiKey } from "../core/api-key.js";
 import type { AuthDeps, AuthFactory, AuthProvider, Caller } from "../core/auth.js";
 import { authFactory } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import { type AccessRules, problemsOfRules, refuseProblems, rowMarks } from "./access-rules.js";
-import { createApiKeyLookup } from "./api-key-lookup.js";
+import { createApiKeyLookup, type UsableApiKey } from "./api-key-lookup.js";
 import { isApiKeySecret } from "./api-key-secret.js";
 import { bearerToken, unauthenticated } from "./credentials.js";
 import { createIsolation } from "./isolation.js";
@@ -42,20 +41,21 @@ function openApiKeys(
   { keys, clock }: AuthDeps,
 ): AuthProvider {
   const { header, cacheMs, roles = {}, tenantKey = null } = options;
-  const find = createApiKeyLookup(keys, clock, cacheMs);
+  const usable = createApiKeyLookup(keys, clock, cacheMs);
   return {
     async authenticate(request) {
       const secret = secretOf(request.headers, header);
       if (secret === null) throw unauthenticated(`Send an API key as ${header}, or as authorization: Bearer`);
-      const key = await find(secret);
-      if (key === null) throw unauthenticated("The API key is unknown, expired or revoked", "invalid_token");
-      if (key.tenant !== null && tenantKey === null) {
+      const found = await usable.find(secret);
+      if (found === null) throw unauthenticated("The API key is unknown, expired or revoked", "invalid_token");
+      if (found.key.tenant !== null && tenantKey === null) {
         throw new HeddleError("FORBIDDEN", {
           message: "This key belongs to a tenant, and this server does not keep tenants apart: apiKey({ tenantKey })",
         });
       }
-      return callerOf(key);
+      return callerOf(found);
     },
+    stillValid: async ({ credential }) => credential === undefined || (await usable.findByDigest(credential)) !== null,
     authorizer: createIsolation({ marks: rowMarks(options), roles: createRoleCheck(roles, { onlyRoles: false }) }),
   };
 }
@@ -75,7 +75,8 @@ function secretOf(headers: Headers, header: string): string | null {
 }
 
 /** As graphs see it, too: the vocabulary of docs/wire/langgraph-api.md §7.2. */
-function callerOf({ keyId, label, identity, tenant, permissions }: ApiKey): Caller {
+function callerOf({ key, validUntil }: UsableApiKey): Caller {
+  const { keyId, digest, label, identity, tenant, permissions } = key;
   const user = {
     identity,
     display_name: label === "" ? identity : label,
@@ -84,5 +85,5 @@ function callerOf({ keyId, label, identity, tenant, permissions }: ApiKey): Call
     key_id: keyId,
     ...(tenant !== null && { tenant }),
   };
-  return { identity, permissions, user };
+  return { identity, permissions, user, credential: digest, ...(validUntil !== null && { validUntil }) };
 }

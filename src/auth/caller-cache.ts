@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import type { AuthProvider, Caller } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
+import type { EpochMs } from "../core/json.js";
 import { withAuthenticate } from "./provider.js";
 
 /** `auth.cache` (docs/wire/langgraph-api.md §5.1). */
@@ -18,15 +19,21 @@ export interface CallerCacheOptions {
  */
 export function withCallerCache(provider: AuthProvider, clock: Clock, options: CallerCacheOptions): AuthProvider {
   const { headers, ttlMs, maxEntries } = options;
-  const kept = new Map<string, { readonly caller: Promise<Caller>; readonly until: number }>();
+  type Entry = { readonly caller: Promise<Caller>; until: EpochMs };
+  const kept = new Map<string, Entry>();
 
   const ask = (key: string, request: Request): Promise<Caller> => {
     const caller = Promise.resolve(provider.authenticate(request));
-    const entry = { caller, until: clock.now() + ttlMs };
+    const entry: Entry = { caller, until: clock.now() + ttlMs };
     kept.set(key, entry);
-    caller.catch(() => {
-      if (kept.get(key) === entry) kept.delete(key);
-    });
+    caller.then(
+      ({ validUntil }) => {
+        if (validUntil !== undefined) entry.until = Math.min(entry.until, validUntil);
+      },
+      () => {
+        if (kept.get(key) === entry) kept.delete(key);
+      },
+    );
     for (const oldest of kept.keys()) {
       if (kept.size <= maxEntries) break;
       kept.delete(oldest);

@@ -1,7 +1,7 @@
 import type { JWTVerifyOptions } from "jose";
 import type { AuthDeps, AuthFactory, AuthProvider, AuthRefusal } from "../core/auth.js";
 import { authFactory } from "../core/auth.js";
-import type { JsonObject } from "../core/json.js";
+import type { EpochMs, JsonObject } from "../core/json.js";
 import { refuseProblems, rowMarks } from "./access-rules.js";
 import { bearerToken, unauthenticated } from "./credentials.js";
 import { createIsolation } from "./isolation.js";
@@ -54,13 +54,20 @@ async function openJwt(settings: JwtSettings, { clock, logger }: AuthDeps): Prom
       } catch (error) {
         throw refusalOf(error);
       }
-      return callerOfClaims(claims, settings);
+      return { ...callerOfClaims(claims, settings), validUntil: validUntil(claims, settings) };
     },
     authorizer: createIsolation({
       marks: rowMarks(rules, Object.keys(settings.metadataClaims)),
       roles: settings.permissionsClaim === null ? null : createRoleCheck(roles ?? {}, { onlyRoles: roles !== null }),
     }),
   };
+}
+
+/** When `exp` or `maxAgeSeconds` would make the token be refused. */
+function validUntil({ exp, iat }: JsonObject, { clockToleranceSeconds, maxAgeSeconds }: JwtSettings): EpochMs {
+  const oldestAt = maxAgeSeconds === null || typeof iat !== "number" ? Number.POSITIVE_INFINITY : iat + maxAgeSeconds;
+  // `exp` is required, and checked to be a number.
+  return (Math.min(Number(exp), oldestAt) + clockToleranceSeconds) * 1_000;
 }
 
 function invalidToken(why: string): AuthRefusal {

@@ -9,6 +9,7 @@ export function withAuthenticate(
     authenticate,
     authorizer: provider.authorizer,
     // A spread would lose the methods of an instance.
+    stillValid: (caller) => provider.stillValid?.(caller) ?? true,
     close: async () => provider.close?.(),
   };
 }

@@ -43,6 +43,11 @@ export interface LimitsOptions {
   readonly requestTimeoutMs?: number;
   /** A client that has taken nothing of its answer for so long is cut off. Default 120,000. */
   readonly stalledMs?: number;
+  /**
+   * The callers of open streams are asked again who they are this often: a revoked key and an expired token end them. From 1,000;
+   * 0: credentials count only when a stream opens. Default 30,000.
+   */
+  readonly reauthenticateMs?: number;
 }
 
 /** Takes audit entries. What it throws is logged, and refuses requests when the log is required. */

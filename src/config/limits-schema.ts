@@ -30,6 +30,12 @@ export const limitsOptions = z.strictObject({
   headersTimeoutMs: milliseconds,
   requestTimeoutMs: milliseconds,
   stalledMs: milliseconds,
+  reauthenticateMs: z
+    .union(
+      [z.literal(0), z.number().int().min(1_000).max(MAX_MS)],
+      "must be whole milliseconds from 1,000, or 0 for never",
+    )
+    .optional(),
 });
 
 /** `maxBodyBytes` → `max_body_bytes`. */

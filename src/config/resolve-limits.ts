@@ -20,6 +20,7 @@ const DEFAULTS = {
   headersTimeoutMs: 30_000,
   requestTimeoutMs: 300_000,
   stalledMs: 120_000,
+  reauthenticateMs: 30_000,
 } as const satisfies { readonly [Name in keyof LimitsOptions]?: number | null };
 
 /** `limits` of `langgraph.json`, or of the variable that replaces it, in the words of `createApp`. */

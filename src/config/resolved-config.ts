@@ -105,6 +105,8 @@ export interface ResolvedLimits {
   readonly headersTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly stalledMs: number;
+  /** 0: never. */
+  readonly reauthenticateMs: number;
   /** `null`: what the HTTP server allows. */
   readonly maxHeaderBytes: number | null;
   /** `null`, here and below: no limit. */

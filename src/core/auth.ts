@@ -2,7 +2,7 @@ import type { ApiKeyStore } from "./api-key.js";
 import type { Clock } from "./clock.js";
 import type { ErrorCode } from "./errors.js";
 import { ERROR_MESSAGES, HeddleError, isHeddleError } from "./errors.js";
-import type { JsonObject, JsonValue } from "./json.js";
+import type { EpochMs, JsonObject, JsonValue } from "./json.js";
 import type { Logger } from "./logger.js";
 
 /** Who asks. The first argument of every service method. */
@@ -12,6 +12,13 @@ export interface Caller {
   readonly permissions: readonly string[];
   /** What `authenticate` returned; passed to graphs as `langgraph_auth_user`. `null` without authentication. */
   readonly user: JsonObject | null;
+  /** Until when the credentials hold, by the process's clock: then the streams of the caller end. Absent: no end is known. */
+  readonly validUntil?: EpochMs;
+  /**
+   * What the provider knows the credentials by, for {@link AuthProvider.stillValid}. No secret, and nothing that graphs or logs
+   * get; kept with stream tickets.
+   */
+  readonly credential?: string;
 }
 
 /** The caller of a server without authentication. Where there is an authorizer, it refuses this one. */
@@ -65,6 +72,11 @@ export interface AuthProvider {
    * other exception is a 500, logged and answered without its text
    */
   authenticate(request: Request): Caller | Promise<Caller>;
+  /**
+   * Whether a caller's credentials still hold, for streams whose request can't be asked again: of tickets. Absent: nothing but
+   * `validUntil` ends them.
+   */
+  stillValid?(caller: Caller): boolean | Promise<boolean>;
   /** `null`: whoever is authenticated may do everything. */
   readonly authorizer: Authorizer | null;
   close?(): Promise<void>;

@@ -1,4 +1,5 @@
 import type { EventCursor } from "../core/event-log.js";
+import { watchCredentials } from "./credentials-watch.js";
 import type { Exchange } from "./exchange.js";
 import type { HttpDeps, SseOptions } from "./http-deps.js";
 
@@ -19,16 +20,35 @@ export function eventStream(
   { headers, subject, onLeft, ...options }: EventStreamOptions,
 ): Response {
   const { streaming, clock, settings, closing, logger } = deps;
-  const left = whenLeft(exchange.request, () => {
-    cursor.close();
-    onLeft?.();
+  const cut = new AbortController();
+  let isCut = false;
+  const credentials = watchCredentials(exchange, deps, {
+    subject,
+    onEnd() {
+      isCut = true;
+      if (exchange.disconnect === null) cut.abort();
+      else exchange.disconnect();
+    },
   });
-  const body = streaming.sseStream(cursor, {
+  const watched: EventCursor = {
+    next: () => cursor.next(),
+    close() {
+      credentials?.close();
+      cursor.close();
+    },
+  };
+  const left = whenLeft(exchange.request, () => {
+    watched.close();
+    // Cut off by us, it is to come again: its run goes on.
+    if (!isCut) onLeft?.();
+  });
+  const body = streaming.sseStream(watched, {
     ...options,
     clock,
     heartbeatMs: settings.heartbeatMs,
     stalledMs: settings.stalledMs,
     ...(closing === undefined ? {} : { signal: closing }),
+    ...(credentials !== null && { cut: cut.signal }),
     onCancel: left,
     onError: (error) => logger.error({ requestId: exchange.requestId, ...subject, err: error }, "stream failed"),
   });

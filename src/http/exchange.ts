@@ -18,6 +18,11 @@ export class Exchange {
   readonly headers: Readonly<Record<string, string>>;
   /** Turns the request into a WebSocket; `null` when it asks for none. Throws `UNSUPPORTED_OPTION` where that can't be. */
   readonly upgrade: ((handler: SocketHandler) => Promise<Response>) | null;
+  /**
+   * Drops the connection while it is answered, as a network does; `null` where there is none. A body that fails would do it as well,
+   * but @hono/node-server (2.1.8) writes each of them to the console.
+   */
+  readonly disconnect: (() => void) | null;
   /** Limits and audit of what comes over this request; `null`: there are none. */
   readonly guarded: GuardedRequest | null;
   readonly #params: Readonly<Record<string, string>>;
@@ -31,6 +36,7 @@ export class Exchange {
     readonly headers: Readonly<Record<string, string>>;
     readonly limits: BodyLimits & { readonly maxBodyBytes: number };
     readonly guarded?: GuardedRequest | null;
+    readonly disconnect?: () => void;
     readonly upgrade?: (handler: SocketHandler) => Promise<Response>;
   }) {
     this.request = init.request;
@@ -38,6 +44,7 @@ export class Exchange {
     this.caller = init.caller;
     this.headers = init.headers;
     this.upgrade = init.upgrade ?? null;
+    this.disconnect = init.disconnect ?? null;
     this.#params = init.params;
     this.guarded = init.guarded ?? null;
     this.#limits = init.limits;

@@ -45,6 +45,7 @@ export interface SseOptions {
   readonly stalledMs?: number;
   readonly tokenGap?: "continue" | "error";
   readonly signal?: AbortSignal;
+  readonly cut?: AbortSignal;
   readonly onCancel?: () => void;
   readonly onError?: (error: unknown) => void;
 }
@@ -62,6 +63,8 @@ export interface HttpSettings extends BodyLimits, HeadLimits {
   readonly stalledMs: number;
   /** Headers for log lines; absent: none. */
   readonly loggingHeaders?: ((headers: Headers) => JsonObject) | null;
+  /** The callers of open streams are asked again who they are this often; 0 or absent: never. */
+  readonly reauthenticateMs?: number;
   /** Comments on idle streams and newlines on waits come this often. */
   readonly heartbeatMs: number;
   /** A LangSmith key is configured, whether or not runs are traced. */
@@ -82,6 +85,11 @@ export interface HttpDeps {
   readonly ui: UiBundles;
   /** Who asks. Throws `UNAUTHENTICATED`. */
   readonly authenticate: (request: Request) => Caller | Promise<Caller>;
+  /**
+   * Ask again who asks, of a stream that is open, with the caller it was opened as. Throws what `authenticate` throws. Absent or
+   * `null`: credentials count when a stream opens.
+   */
+  readonly reauthenticate?: ((request: Request, caller: Caller) => Caller | Promise<Caller>) | null;
   /** What the OpenAPI document says of authentication; absent or `null`: nobody is asked who they are. */
   readonly authDocument?: AuthDocument | null;
   /** Called before every request is served: starts the workers on the first one. */

@@ -53,6 +53,8 @@ export interface GuardedRequest {
    * @throws HeddleError `STORAGE_UNAVAILABLE`, as `AuditLog.write` does
    */
   answered(response: Response, code: ErrorCode | null, signal: AbortSignal): Promise<Response>;
+  /** Its stream was ended: write down why. @throws HeddleError `STORAGE_UNAVAILABLE`, as `AuditLog.write` does */
+  withdrawn(code: ErrorCode): Promise<void>;
 }
 
 /** Limits and audit around requests: of routes, of custom routes, and of commands on a WebSocket. */
@@ -246,6 +248,12 @@ class Guarded implements GuardedRequest {
   async refused(error: unknown): Promise<void> {
     this.permits.closeAll();
     await this.#written({ status: statusOf(error), code: codeOf(error) });
+  }
+
+  async withdrawn(code: ErrorCode): Promise<void> {
+    const { audit } = this.#deps;
+    if (!this.#isAudited) return;
+    await audit?.write(entriesOf({ ...this.#scope, operations: [] }, { status: null, code }, false));
   }
 
   async #written(outcome: Outcome): Promise<void> {

@@ -13,7 +13,7 @@ import { requestIdOf } from "./request-id.js";
 import { logRequest } from "./request-log.js";
 import type { Route } from "./route.js";
 import type { SocketHandler } from "./upgrade.js";
-import { isUpgrade, refuseUpgrade, upgrade } from "./upgrade.js";
+import { isUpgrade, refuseUpgrade, socketOf, upgrade } from "./upgrade.js";
 
 const NO_HEADERS: Readonly<Record<string, string>> = {};
 
@@ -59,6 +59,7 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
               authenticate,
             });
       const caller = guarded === null ? await authenticate() : guarded.caller;
+      const connection = isStream ? socketOf(context) : undefined;
       const params = context.req.param() as Readonly<Record<string, string>>;
       refuseOtherOrigin(request, { cors, isSocket: wantsSocket, caller });
       const exchange = new Exchange({
@@ -69,6 +70,7 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
         headers,
         limits: settings,
         guarded,
+        ...(connection !== undefined && { disconnect: () => void connection.destroy() }),
         ...(wantsSocket && { upgrade: (handler) => upgrade(context, releasing(handler, guarded)) }),
       });
       response = await (guarded === null

@@ -1,4 +1,5 @@
-import type { Caller } from "../core/auth.js";
+import type { AuthProvider, Caller } from "../core/auth.js";
+import type { StoreClock } from "../core/clock.js";
 import { HeddleError } from "../core/errors.js";
 import type { StreamTicketStore } from "../core/stream-ticket.js";
 import { isStreamTicket, redeemStreamTicket } from "../services/stream-tickets.js";
@@ -16,11 +17,21 @@ const PARAMETER = "ticket";
  * Let `?ticket=` of a stream's URL say who asks; all other requests are asked as before. A ticket is of nobody else's: a value
  * of another form is left to `authenticate`.
  */
-export function withStreamTickets(
-  tickets: StreamTicketStore,
-  authenticate: HttpDeps["authenticate"],
-): HttpDeps["authenticate"] {
-  return (request) => {
+export function withStreamTickets(deps: {
+  readonly tickets: StreamTicketStore;
+  readonly clock: StoreClock;
+  readonly authenticate: HttpDeps["authenticate"];
+  /** As the provider has it. */
+  readonly stillValid: NonNullable<AuthProvider["stillValid"]>;
+}): {
+  readonly authenticate: HttpDeps["authenticate"];
+  readonly reauthenticate: NonNullable<HttpDeps["reauthenticate"]>;
+} {
+  const { authenticate, stillValid } = deps;
+  /** Who came with a ticket, which is used up. */
+  const redeemedCallers = new WeakSet<Caller>();
+
+  const asked: HttpDeps["authenticate"] = (request) => {
     // Most requests have no such word in them: nothing is parsed for them.
     if (request.method !== "GET" || !request.url.includes(PARAMETER)) return authenticate(request);
     const { pathname } = new URL(request.url);
@@ -30,10 +41,23 @@ export function withStreamTickets(
     if (threadId === null && !RUN_STREAM.test(pathname)) return authenticate(request);
     return redeemed(request, ticket, threadId?.toLowerCase() ?? null);
   };
+  return {
+    authenticate: asked,
+    async reauthenticate(request, caller) {
+      if (!redeemedCallers.has(caller)) return authenticate(request);
+      if (await stillValid(caller)) return caller;
+      throw new HeddleError("UNAUTHENTICATED", {
+        message: "The credentials that the ticket was asked for with are no longer valid",
+      });
+    },
+  };
 
   async function redeemed(request: Request, ticket: string, threadId: string | null): Promise<Caller> {
-    const caller = await redeemStreamTicket(tickets, ticket, threadId);
-    if (caller.identity !== null) return caller;
+    const caller = await redeemStreamTicket(deps, ticket, threadId);
+    if (caller.identity !== null) {
+      redeemedCallers.add(caller);
+      return caller;
+    }
     // Issued while nobody was asked who they are: it says nothing, and nobody is still asked.
     const asked = await authenticate(request);
     // A cookie must not say who asks where a ticket stands for it: its origin is not looked at (./cross-origin.ts).

@@ -67,14 +67,19 @@ export async function upgrade(context: Context, handler: SocketHandler): Promise
     });
   }
   // Of a handshake that fails afterwards, or whose client has left, @hono/node-server 2.1.8 says nothing.
-  const { incoming } = (context.env ?? {}) as { readonly incoming?: { readonly socket?: Socket } };
-  const socket = incoming?.socket;
+  const socket = socketOf(context);
   const over = (): void => {
     if (!opened) handler.onClose();
   };
   if (socket?.destroyed === true) over();
   else socket?.once("close", over);
   return response;
+}
+
+/** A request's connection, where @hono/node-server serves it. */
+export function socketOf(context: Context): Socket | undefined {
+  const { incoming } = (context.env ?? {}) as { readonly incoming?: { readonly socket?: Socket } };
+  return incoming?.socket;
 }
 
 function wrap(socket: WebSocket): UpgradedSocket {

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Caller } from "../core/auth.js";
+import type { StoreClock } from "../core/clock.js";
 import { HeddleError } from "../core/errors.js";
 import type { EpochMs } from "../core/json.js";
 import type { MetadataStore } from "../core/metadata-store.js";
@@ -9,6 +10,8 @@ import type { ThreadsService } from "./threads.js";
 
 /** Long enough to open a stream at once, too short to be of use in a log. */
 const TTL_MS = 30_000;
+/** A ticket can't be asked again who shows it: its stream ends then at the latest. */
+const STREAM_MS = 3_600_000;
 const TICKET_BYTES = 32;
 const TICKET = /^hdt_[A-Za-z0-9_-]{43}$/;
 
@@ -33,15 +36,26 @@ export function createStreamTicketsService(deps: {
   const { tickets } = deps.store;
   return {
     /**
-     * A ticket that opens one stream as the caller, within 30 s.
+     * A ticket that opens one stream as the caller, within 30 s, for an hour at most.
      * @param threadId only streams of this thread, which the caller must see; `null`: any that it may read then
      * @throws HeddleError `THREAD_NOT_FOUND`, and what reading the thread throws
      */
     async issue(caller: Caller, threadId: string | null): Promise<IssuedTicket> {
       if (threadId !== null) await deps.threads.get(caller, threadId);
       const ticket = `hdt_${randomBytes(TICKET_BYTES).toString("base64url")}`;
-      const { identity, permissions, user } = caller;
-      const stored = { digest: secretDigest(ticket), caller: { identity, permissions, user }, threadId };
+      const { identity, permissions, user, validUntil, credential } = caller;
+      const stored = {
+        digest: secretDigest(ticket),
+        // What else a caller may be made of is not for a storage.
+        caller: {
+          identity,
+          permissions,
+          user,
+          ...(validUntil !== undefined && { validUntil }),
+          ...(credential !== undefined && { credential }),
+        },
+        threadId,
+      };
       return { ticket, expiresAt: await tickets.issue({ ticket: stored, ttlMs: TTL_MS }) };
     },
   };
@@ -53,7 +67,7 @@ export function createStreamTicketsService(deps: {
  * @throws HeddleError `UNAUTHENTICATED` when it is unknown, expired, used before or for another thread
  */
 export async function redeemStreamTicket(
-  tickets: StreamTicketStore,
+  { tickets, clock }: { readonly tickets: StreamTicketStore; readonly clock: StoreClock },
   ticket: string,
   threadId: string | null,
 ): Promise<Caller> {
@@ -63,5 +77,11 @@ export async function redeemStreamTicket(
       message: "The ticket is unknown, expired, used before or for another thread: ask for a new one",
     });
   }
-  return claimed.caller;
+  const { caller } = claimed;
+  if (caller.identity === null) return caller;
+  const now = clock.now();
+  if (caller.validUntil !== undefined && caller.validUntil <= now) {
+    throw new HeddleError("UNAUTHENTICATED", { message: "Who asked for the ticket had credentials that have expired" });
+  }
+  return { ...caller, validUntil: Math.min(now + STREAM_MS, caller.validUntil ?? Number.POSITIVE_INFINITY) };
 }

@@ -38,6 +38,8 @@ export interface SseOptions {
   readonly stalledMs?: number;
   /** Ends the stream without a further frame: the server is closing. */
   readonly signal?: AbortSignal;
+  /** Fails the stream, as a lost connection does, so that the client comes again. */
+  readonly cut?: AbortSignal;
   /** The client left before the stream was over. Called at most once. */
   readonly onCancel?: () => void;
   /** The cursor failed; the stream is torn down, so that the client reconnects. For the log. */
@@ -86,7 +88,10 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
   }
 
   start(controller: Controller): void {
-    const { signal } = this.#options;
+    const { signal, cut } = this.#options;
+    this.#controller = controller;
+    if (cut?.aborted === true) this.#cut();
+    else cut?.addEventListener("abort", this.#cut, { once: true });
     if (signal === undefined) return;
     this.#onAbort = () => this.#close(controller);
     if (signal.aborted) this.#onAbort();
@@ -213,6 +218,12 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
     this.#options.onCancel?.();
   }
 
+  readonly #cut = (): void => {
+    if (this.#over) return;
+    this.#release();
+    this.#controller?.error(new Error("The stream was cut"));
+  };
+
   #close(controller: Controller): void {
     if (this.#over) return;
     this.#release();
@@ -226,6 +237,7 @@ class SseSource implements UnderlyingDefaultSource<Uint8Array> {
     this.#heartbeat?.cancel();
     this.#cursor.close();
     if (this.#onAbort !== null) this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#options.cut?.removeEventListener("abort", this.#cut);
   }
 }
 

@@ -113,6 +113,7 @@ describe("the table of langgraph.json's keys", () => {
         headers_timeout_ms: 12,
         request_timeout_ms: 13,
         stalled_ms: 14,
+        reauthenticate_ms: 1_000,
       },
       {
         http: { maxBodyBytes: 1 },
@@ -131,6 +132,7 @@ describe("the table of langgraph.json's keys", () => {
           headersTimeoutMs: 12,
           requestTimeoutMs: 13,
           stalledMs: 14,
+          reauthenticateMs: 1_000,
         },
       },
     ],

@@ -1,9 +1,12 @@
 import type { Clock, Timer } from "../../core/clock.js";
-import { isHeddleError } from "../../core/errors.js";
+import type { Caller } from "../../core/auth.js";
+import { HeddleError, isHeddleError } from "../../core/errors.js";
 import type { EventPosition } from "../../core/event-log.js";
 import type { EpochMs, JsonObject, JsonText } from "../../core/json.js";
 import { toJsonText } from "../../core/json.js";
 import type { RunEvent } from "../../core/run-event.js";
+import type { CredentialsEnd, CredentialsWatch } from "../../http/credentials-watch.js";
+import { CREDENTIALS_OVER } from "../../http/credentials-watch.js";
 import type { SocketHandler, UpgradedSocket } from "../../http/upgrade.js";
 import type { AgentTree } from "../../services/thread-commands/index.js";
 import type { CommandContext } from "./answer-command.js";
@@ -32,10 +35,15 @@ const UNANSWERED_PINGS = 3;
 const SETTLE_MS = 100;
 const MAX_SETTLES = 20;
 
-/** Close codes (RFC 6455 §7.4): clients of the SDK connect again after all but 4404. */
-const CLOSE = { restart: 1012, failure: 1011, threadGone: 4404 } as const;
+/**
+ * Close codes (RFC 6455 §7.4): clients of the SDK (1.15.0) connect again after all but 4404, with what credentials they have then.
+ * 3000 is "Unauthorized" in IANA's registry. Who comes with bad ones is refused with 4401, after which no client comes again.
+ */
+const CLOSE = { restart: 1012, failure: 1011, threadGone: 4404, credentialsOver: 3000 } as const;
 
 export interface ConnectionDeps extends Omit<CommandContext, "subscriptions"> {
+  /** Watches the caller's credentials, and says when they are over; `null`: nobody does. */
+  readonly watch: (onEnd: (end: CredentialsEnd) => void) => CredentialsWatch | null;
   readonly clock: Clock;
   readonly heartbeatMs: number;
   /** A message as JSON. @throws SyntaxError, HeddleError `INVALID_REQUEST` for what is over a limit */
@@ -61,6 +69,7 @@ class Connection {
   readonly #deps: ConnectionDeps;
   readonly #socket: UpgradedSocket;
   readonly #subscriptions: Subscriptions;
+  readonly #credentials: CredentialsWatch | null;
   /** What gives back the stream of a subscription, by its id. */
   readonly #permits = new Map<string, () => void>();
   readonly #waiting: string[] = [];
@@ -76,9 +85,11 @@ class Connection {
   constructor(deps: ConnectionDeps, socket: UpgradedSocket) {
     this.#deps = deps;
     this.#socket = socket;
-    const { services, caller, threadId, closing } = deps;
+    const { services, threadId, closing } = deps;
+    this.#credentials = deps.watch((end) => this.#credentialsOver(end));
     this.#subscriptions = new Subscriptions({
-      follow: (position, showsValues) => services.threadEvents.follow(caller, threadId, { position, showsValues }),
+      follow: (position, showsValues) =>
+        services.threadEvents.follow(this.#caller, threadId, { position, showsValues }),
       send: (event) => this.#sendEvent(event),
       settled: () => this.#settled(),
       onEnd: () => {
@@ -104,6 +115,10 @@ class Connection {
     if (!this.#working) void this.#work();
   }
 
+  get #caller(): Caller {
+    return this.#credentials?.caller ?? this.#deps.caller;
+  }
+
   alive(): void {
     this.#unanswered = 0;
   }
@@ -113,6 +128,7 @@ class Connection {
     if (this.#over) return;
     this.#over = true;
     this.#ping?.cancel();
+    this.#credentials?.close();
     this.#subscriptions.close();
     this.#waiting.length = 0;
     this.#deps.closing?.removeEventListener("abort", this.#onClosing);
@@ -144,8 +160,11 @@ class Connection {
     }
     if (typeof command === "string") return this.#refuse(command);
     try {
+      // Over: the socket is closed, and this goes nowhere.
+      if ((await this.#credentials?.check()) === false) throw new HeddleError("UNAUTHENTICATED");
       return await answerCommand(command, {
         ...this.#deps,
+        caller: this.#caller,
         subscriptions: (subscription) => this.#subscription(subscription),
       });
     } catch (error) {
@@ -201,7 +220,8 @@ class Connection {
   /** Subscriptions of an earlier connection, from the event on that the client has seen last. */
   async #reconnect(params: JsonObject): Promise<JsonText> {
     const { runId, lastSeq, subscriptionIds } = reconnectParams(params);
-    const { services, caller, threadId } = this.#deps;
+    const { services, threadId } = this.#deps;
+    const caller = this.#caller;
     const tree = await services.threadCommands.tree(caller, threadId, runId);
     const found = subscriptionIds.map((id) => ({ id, filter: filterOfSubscription(id) }));
     const unknown = found.find(({ filter }) => filter === null);
@@ -275,6 +295,12 @@ class Connection {
       this.#socket.ping();
       this.#armPing();
     }, this.#deps.heartbeatMs * HEARTBEATS_PER_PING);
+  }
+
+  #credentialsOver(end: CredentialsEnd): void {
+    const reason = CREDENTIALS_OVER[end.kind];
+    if (end.kind === "refused") this.#close(4000 + end.status, reason);
+    else this.#close(end.kind === "unknown" ? CLOSE.failure : CLOSE.credentialsOver, reason);
   }
 
   #fail(error: unknown): void {

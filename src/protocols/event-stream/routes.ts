@@ -1,4 +1,5 @@
 import { HeddleError } from "../../core/errors.js";
+import { watchCredentials } from "../../http/credentials-watch.js";
 import { eventStream } from "../../http/event-stream.js";
 import type { Exchange } from "../../http/exchange.js";
 import type { HttpDeps } from "../../http/http-deps.js";
@@ -9,7 +10,7 @@ import { asJsonText } from "../../core/json.js";
 import { showsValues } from "../../services/thread-snapshot.js";
 import { answerCommand } from "./answer-command.js";
 import { errorFrame, sseEventFrame } from "./frames.js";
-import { openConnection } from "./connection.js";
+import { type ConnectionDeps, openConnection } from "./connection.js";
 import { commandBody, decodeEventStream, errorFrameBody, eventStreamBody, readCommand } from "./wire.js";
 
 const THREAD = "/threads/{thread_id}";
@@ -77,7 +78,11 @@ export const eventStreamRoutes: readonly Route[] = [
       const { clock, closing } = deps;
       const context = contextOf(exchange, deps, threadId);
       const parse = (text: string): unknown => exchange.parse(text);
-      return exchange.upgrade(openConnection({ ...context, clock, heartbeatMs, parse, closing: closing ?? null }));
+      const watch: ConnectionDeps["watch"] = (onEnd) =>
+        watchCredentials(exchange, deps, { subject: { threadId }, onEnd });
+      return exchange.upgrade(
+        openConnection({ ...context, clock, heartbeatMs, parse, watch, closing: closing ?? null }),
+      );
     },
   },
 ];

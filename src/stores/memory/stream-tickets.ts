@@ -16,8 +16,8 @@ export function createMemoryStreamTickets(clock: StoreClock): StreamTicketStore 
         if (expiresAt <= now) tickets.delete(digest);
         if (++looked >= LOOKED_AT) break;
       }
-      const { identity, permissions, user } = ticket.caller;
-      const caller = { identity, permissions: [...permissions], user: user === null ? null : copyJson(user) };
+      const { permissions, user } = ticket.caller;
+      const caller = { ...ticket.caller, permissions: [...permissions], user: user === null ? null : copyJson(user) };
       tickets.set(ticket.digest, { ticket: { ...ticket, caller }, expiresAt: now + ttlMs });
       return now + ttlMs;
     },

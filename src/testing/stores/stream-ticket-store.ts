@@ -5,7 +5,13 @@ import { AWKWARD_JSON } from "./json-cases.js";
 import { type StoreSuite, uuid, withStoreOf } from "./suite.js";
 
 const digest = (n: number): string => n.toString(16).padStart(64, "0");
-const CALLER: Caller = { identity: "ada", permissions: ["threads:read"], user: { identity: "ada", ...AWKWARD_JSON } };
+const CALLER: Caller = {
+  identity: "ada",
+  permissions: ["threads:read"],
+  user: { identity: "ada", ...AWKWARD_JSON },
+  validUntil: 1_767_225_600_123,
+  credential: digest(99),
+};
 const TTL_MS = 30_000;
 
 const ticketOf = (n: number, ticket: Partial<StreamTicket> = {}): StreamTicket => ({

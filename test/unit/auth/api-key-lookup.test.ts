@@ -22,13 +22,13 @@ async function openLookup(cacheMs: number, expiresInMs: number | null = null) {
   const admin = createApiKeyAdmin(store);
   const { key, secret } = await admin.create({ identity: "ada", permissions: [], expiresInMs });
   const { keys, asked } = counted(store);
-  return { clock, admin, key, secret, asked, find: createApiKeyLookup(keys, clock, cacheMs) };
+  return { clock, admin, key, secret, asked, find: createApiKeyLookup(keys, clock, cacheMs).find };
 }
 
 describe("looking for an API key", () => {
   it("asks once per cacheMs: no longer does a revoked key go on", async () => {
     const { clock, admin, key, secret, asked, find } = await openLookup(1_000);
-    expect((await find(secret))?.keyId).toBe(key.keyId);
+    expect((await find(secret))?.key.keyId).toBe(key.keyId);
     await admin.revoke(key.keyId);
     clock.advance(999);
     expect(await find(secret)).not.toBeNull();
@@ -61,9 +61,9 @@ describe("looking for an API key", () => {
     const { secret } = await createApiKeyAdmin(store).create({ identity: "a", permissions: [], expiresInMs: 10_000 });
     const process = fakeClock();
     process.advance(86_400_000);
-    expect(await createApiKeyLookup(store, process, 1_000)(secret)).not.toBeNull();
+    expect(await createApiKeyLookup(store, process, 1_000).find(secret)).not.toBeNull();
     storage.advance(10_000);
-    expect(await createApiKeyLookup(store, fakeClock(), 1_000)(secret)).toBeNull();
+    expect(await createApiKeyLookup(store, fakeClock(), 1_000).find(secret)).toBeNull();
   });
 
   it("asks no storage about what can't be a key, and each time about what is none", async () => {
@@ -81,6 +81,6 @@ describe("looking for an API key", () => {
     const { clock, key } = await openLookup(0);
     const found = { key: { ...key, digest: "0".repeat(64) }, now: clock.now() };
     const lying = { ...createMemoryApiKeys(clock), findByDigest: async () => found };
-    expect(await createApiKeyLookup(lying, clock, 0)(newApiKeySecret())).toBeNull();
+    expect(await createApiKeyLookup(lying, clock, 0).find(newApiKeySecret())).toBeNull();
   });
 });
