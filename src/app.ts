@@ -6,7 +6,6 @@ import type { ResolvedConfig } from "./config/resolved-config.js";
 import { heddleVersion } from "./config/version.js";
 import { ANONYMOUS, type Caller, SERVER } from "./core/auth.js";
 import { HeddleError } from "./core/errors.js";
-import type { IndexedItems } from "./core/indexed-items.js";
 import type { StreamTicketStore } from "./core/stream-ticket.js";
 import type { Engine } from "./core/engine.js";
 import type { Logger } from "./core/logger.js";
@@ -15,8 +14,8 @@ import type { GraphFailure } from "./engine/loading/load-graph.js";
 import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
 import type { CustomApp } from "./http/custom-app.js";
-import { createLoggingHeaders } from "./http/header-rules.js";
 import { askedAgain } from "./http/credentials-watch.js";
+import { createLoggingHeaders } from "./http/header-rules.js";
 import type { HttpDeps, HttpSettings } from "./http/http-deps.js";
 import { INTERNAL_ENV } from "./http/remote-address.js";
 import { withStreamTickets } from "./http/stream-ticket.js";
@@ -196,9 +195,6 @@ export async function openApp(
   return server;
 }
 
-/** The engine, and who the requests of its graphs are from: they come as the caller of their run. */
-function createGraphEngine(
-  config: ResolvedConfig,
 /** Who asks, and who still does. Requests of graphs come as the caller of their run, whatever has become of its credentials. */
 function authentication(
   config: ResolvedConfig,
@@ -224,6 +220,9 @@ function authentication(
   };
 }
 
+/** The engine, and who the requests of its graphs are from: they come as the caller of their run. */
+function createGraphEngine(
+  config: ResolvedConfig,
   { graphs, storage, logger }: Pick<Parts, "graphs" | "storage"> & { readonly logger: Logger },
   serve: (request: Request) => Response | Promise<Response>,
 ): { readonly engine: Engine; readonly callers: WeakMap<Request, Caller> } {
