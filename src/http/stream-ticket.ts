@@ -59,10 +59,10 @@ export function withStreamTickets(deps: {
       return caller;
     }
     // Issued while nobody was asked who they are: it says nothing, and nobody is still asked.
-    const asked = await authenticate(request);
+    const other = await authenticate(request);
     // A cookie must not say who asks where a ticket stands for it: its origin is not looked at (./cross-origin.ts).
-    if (asked.identity !== null) throw new HeddleError("UNAUTHENTICATED", { message: "The ticket is nobody's" });
-    return asked;
+    if (other.identity !== null) throw new HeddleError("UNAUTHENTICATED", { message: "The ticket is nobody's" });
+    return other;
   }
 }
 
