@@ -38,20 +38,24 @@ export const mayImport = {
   audit: ["core"],
   testing: ["core"],
   encryption: ["core"],
+  embeddings: ["core"],
   http: ["core", "wire", "services"],
   protocols: ["core", "wire", "services", "http"],
-  // The composition root, in four files.
+  // The composition root, in five files.
   "open-auth": ["core", "config", "engine", "auth"],
   "open-custom-app": ["core", "config", "engine", "http"],
   "open-guard": ["core", "config", "http", "limits", "audit"],
   "open-graphs": ["core", "config", "engine"],
+  "open-item-index": ["core", "config", "embeddings", "engine/loading/load-export"],
   "open-storage": STORAGE_PARTS,
   app: [
     "open-auth",
     "open-graphs",
     "open-guard",
     "open-custom-app",
+    "open-item-index",
     "open-storage",
+    "embeddings",
     "logging",
     "wire",
     "core",
@@ -98,6 +102,7 @@ export const rootFiles = new Set([
   "open-custom-app",
   "open-graphs",
   "open-guard",
+  "open-item-index",
   "open-storage",
 ]);
 const folder = (name) => (rootFiles.has(name) || name.includes("/") ? `^src/${name}[.]ts$` : `^src/${name}/`);

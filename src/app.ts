@@ -6,9 +6,11 @@ import type { ResolvedConfig } from "./config/resolved-config.js";
 import { heddleVersion } from "./config/version.js";
 import { ANONYMOUS, type Caller, SERVER } from "./core/auth.js";
 import { HeddleError } from "./core/errors.js";
+import type { IndexedItems } from "./core/indexed-items.js";
 import type { StreamTicketStore } from "./core/stream-ticket.js";
 import type { Engine } from "./core/engine.js";
 import type { Logger } from "./core/logger.js";
+import { createIndexedItems, type ItemIndex } from "./embeddings/indexed-items.js";
 import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
 import type { GraphFailure } from "./engine/loading/load-graph.js";
 import { createLoopback } from "./engine/execution/loopback.js";
@@ -26,6 +28,7 @@ import { openAuth, type OpenAuth } from "./open-auth.js";
 import { openCustomApp } from "./open-custom-app.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
 import { openGuard, type OpenGuard } from "./open-guard.js";
+import { openItemIndex } from "./open-item-index.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
 import { createRuntime } from "./runtime/create-runtime.js";
 import { createLifecycle } from "./runtime/lifecycle.js";
@@ -107,16 +110,17 @@ export async function openApp(
   const { logger, watch = false, studio = false } = options;
   const clock = systemClock;
   let seed = (): Promise<void> => Promise.resolve();
-  const { graphs, ui, storage, auth, guard, customApp } = await openParts(config, {
+  const { graphs, ui, storage, auth, guard, customApp, itemIndex } = await openParts(config, {
     ...options,
     watch,
     studio,
     onReload: () => seed(),
   });
-  const { engine, callers } = createGraphEngine(config, { graphs, storage, logger }, (request) =>
+  const items = createIndexedItems({ items: storage.items, index: itemIndex, ttl: config.store.ttl });
+  const { engine, callers } = createGraphEngine(config, { graphs, storage, items, logger }, (request) =>
     inner.fetch(request, INTERNAL_ENV),
   );
-  const { metadata: store, items, checkpointer, eventLog, dispatcher } = storage;
+  const { metadata: store, checkpointer, eventLog, dispatcher } = storage;
   const runtime = createRuntime(
     { store, engine, checkpointer, eventLog, dispatcher, clock, logger },
     {
@@ -223,11 +227,12 @@ function authentication(
 /** The engine, and who the requests of its graphs are from: they come as the caller of their run. */
 function createGraphEngine(
   config: ResolvedConfig,
-  { graphs, storage, logger }: Pick<Parts, "graphs" | "storage"> & { readonly logger: Logger },
+  deps: Pick<Parts, "graphs" | "storage"> & { readonly items: IndexedItems; readonly logger: Logger },
   serve: (request: Request) => Response | Promise<Response>,
 ): { readonly engine: Engine; readonly callers: WeakMap<Request, Caller> } {
   const callers = new WeakMap<Request, Caller>();
-  const { checkpointer, items, metadata } = storage;
+  const { graphs, items, logger } = deps;
+  const { checkpointer, metadata } = deps.storage;
   const engine = createEngine({
     graphs: graphs.source,
     checkpointer,
@@ -265,6 +270,7 @@ interface Parts {
   readonly auth: OpenAuth;
   readonly guard: OpenGuard;
   readonly customApp: CustomApp | null;
+  readonly itemIndex: ItemIndex | null;
 }
 
 /** Graphs and storage side by side, since neither needs the other; then auth. If one fails the others are closed again. */
@@ -303,8 +309,9 @@ async function openParts(
     });
     closeAuth = () => auth.close();
     const customApp = await openCustomApp(config.http.app);
+    const itemIndex = await openItemIndex(config.store.index, systemClock);
     const guard = await openGuard(config, { clock: systemClock, logger });
-    return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth, guard, customApp };
+    return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth, guard, customApp, itemIndex };
   } catch (error) {
     await closeAuth();
     await close();

@@ -13,6 +13,7 @@ export type {
   StreamingOptions,
   WorkerOptions,
 } from "./config/options.js";
+export type { EmbeddingsOption, StoreIndexOptions, StoreOptions, StoreTtlOptions } from "./config/store-options.js";
 export type { AuditOptions, AuditSink, LimitsOptions, RequestRate } from "./config/limits-options.js";
 export type { AuditEntry } from "./core/audit.js";
 export {

@@ -56,7 +56,15 @@ export async function openStorage(
   const shared = new Map<string, unknown>();
   const { storage, streaming, redis } = config;
   const cipher = await openCipher(config.encryption, loadKeyFunction);
-  const context = { cwd: storage.cwd, shared, logger, ...config.database, ...(cipher !== undefined && { cipher }) };
+  const { index } = config.store;
+  const context = {
+    cwd: storage.cwd,
+    shared,
+    logger,
+    ...config.database,
+    ...(cipher !== undefined && { cipher }),
+    ...(index !== null && { vectors: { dims: index.dims } }),
+  };
   const closers: (() => Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) {

@@ -50,6 +50,10 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
       ([key, value]) => [`limits.${key}`, describeLimit(value)] as const,
     ),
     ["audit", describeAudit(config)],
+    ["store.index", describeIndex(config)],
+    ["store.ttl.defaultTtlMinutes", (config.store.ttl.defaultTtlMs ?? 0) / 60_000 || "for ever"],
+    ["store.ttl.refreshOnRead", config.store.ttl.refreshOnRead],
+    ["store.ttl.sweepIntervalMinutes", config.store.ttl.sweepEveryMs / 60_000],
     ["auth", describeAuth(config)],
     ...Object.entries(streaming).map(([key, value]) => [`streaming.${key}`, value] as const),
     ["ui", list(Object.keys(config.ui.files))],
@@ -122,6 +126,18 @@ function describeAudit({ audit }: ResolvedConfig): string {
   if (audit === null) return "off";
   const where = audit.kind === "file" ? audit.path : "a function of your own";
   return audit.required ? `${where}, required` : where;
+}
+
+function describeIndex({ store: { index } }: ResolvedConfig): string {
+  if (index === null) return "off";
+  const { embed, dims, fields } = index;
+  const model =
+    embed.kind === "value"
+      ? "a model of your own"
+      : embed.kind === "file"
+        ? embed.path
+        : `${embed.provider}:${embed.model}`;
+  return `${model}, ${dims} dimensions, fields ${list(fields)}`;
 }
 
 function describeCors(cors: ResolvedCors): string {

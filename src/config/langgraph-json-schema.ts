@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AUTH_METHODS, readyMadeSections } from "./ready-made-auth.js";
 import { auditSection, headerPatterns, limitsSection } from "./limits-schema.js";
+import { storeSection } from "./store-schema.js";
 
 /** The rule that {@link isBasePath} checks, as a sentence. */
 export const BASE_PATH_RULE = "must start with / and hold no spaces and none of : * ? # { } \\";
@@ -102,6 +103,7 @@ export const manifestSchema = z.object({
   node_loader: z.string().optional(),
   http: httpSection.optional(),
   limits: limitsSection.optional(),
+  store: storeSection.optional(),
   audit: auditSection.optional(),
   auth: authSection.optional(),
   encryption: z

@@ -11,6 +11,7 @@ import {
 import { auditOptions, headerPatterns, limitsOptions } from "./limits-schema.js";
 import { type AppOptions, LOG_LEVELS, MIDDLEWARE_ORDERS, ROLES, ROUTE_GROUPS } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
+import { storeOptions } from "./store-schema.js";
 
 /** Longest delay that Node's timers take. */
 const MAX_MS = 2 ** 31 - 1;
@@ -125,6 +126,7 @@ const appOptions = z.strictObject({
     })
     .optional(),
   limits: limitsOptions.optional(),
+  store: storeOptions.optional(),
   audit: z.union([z.custom((value) => typeof value === "function", "must be a function"), auditOptions]).optional(),
   streaming: z
     .strictObject({

@@ -3,6 +3,7 @@ import type { EncryptionKeySource } from "../core/cipher.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { AuditOptions, AuditSink, LimitsOptions } from "./limits-options.js";
+import type { StoreOptions } from "./store-options.js";
 
 /** Levels of the log, from most to least. `silent` writes nothing. */
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "silent"] as const;
@@ -231,6 +232,8 @@ export interface AppOptions {
    */
   readonly auth?: LanggraphAuthLike | AuthFactory | string | AuthOptions;
   readonly limits?: LimitsOptions;
+  /** Semantic search and times to live in the long-term store. Default: neither. */
+  readonly store?: StoreOptions;
   /** Who did what, and what came of it: a function that takes entries, or {@link AuditOptions}. Default: nothing is written down. */
   readonly audit?: AuditSink | AuditOptions;
   readonly streaming?: StreamingOptions;

@@ -19,6 +19,7 @@ import {
   storageField,
   storageLocation,
 } from "./resolve-storage.js";
+import { resolveStore } from "./resolve-store.js";
 import { resolveStreaming, resolveWorker } from "./resolve-worker.js";
 import type { ResolvedConfig } from "./resolved-config.js";
 import { createSettingPicker } from "./setting-picker.js";
@@ -107,6 +108,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     auth: resolveAuth({ pick, options, manifest, cwd, rootDir, warnings }),
     http: resolveHttp({ pick, options, env, manifest, cwd, rootDir, warnings }),
     limits: resolveLimits({ pick, options, manifest, problems }),
+    store: resolveStore({ pick, options, manifest, cwd, rootDir }),
     audit: resolveAudit({ pick, options, env, manifest, cwd, rootDir }),
     streaming: resolveStreaming(pick, options, ofManifest),
     ui: resolveUi({ pick, options, manifest, cwd, rootDir }),
@@ -170,6 +172,10 @@ function freeze(config: ResolvedConfig): ResolvedConfig {
     http.disabled,
     http.app,
     config.limits,
+    config.store,
+    config.store.index,
+    config.store.index?.fields,
+    config.store.ttl,
     config.audit,
     streaming,
     listen,

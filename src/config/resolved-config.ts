@@ -116,6 +116,34 @@ export interface ResolvedLimits {
   readonly queuedRunsPerThread: number | null;
 }
 
+/** The index of the long-term store: what embeds which texts. */
+export interface ResolvedStoreIndex {
+  readonly dims: number;
+  readonly embed:
+    | { readonly kind: "value"; readonly value: object }
+    /** `path` is `file:export` relative to `cwd`; the export defaults to `default`. */
+    | { readonly kind: "file"; readonly path: string; readonly cwd: string }
+    /** Through LangChain, from the packages of the project in `cwd`. */
+    | { readonly kind: "model"; readonly provider: string; readonly model: string; readonly cwd: string };
+  readonly fields: readonly string[];
+  /** Changed by hand, where the same name gives other vectors. */
+  readonly version: string | null;
+  readonly maxTexts: number;
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+}
+
+export interface ResolvedStore {
+  /** `null`: nothing is embedded. */
+  readonly index: ResolvedStoreIndex | null;
+  readonly ttl: {
+    /** `null`: items live for ever unless their put says otherwise. */
+    readonly defaultTtlMs: number | null;
+    readonly refreshOnRead: boolean;
+    readonly sweepEveryMs: number;
+  };
+}
+
 /** Where audit entries go; a path is absolute. */
 export type ResolvedAudit = { readonly required: boolean } & (
   { readonly kind: "file"; readonly path: string } | { readonly kind: "function"; readonly write: AuditSink }
@@ -188,6 +216,7 @@ export interface ResolvedConfig {
   readonly worker: ResolvedWorker;
   readonly http: ResolvedHttp;
   readonly limits: ResolvedLimits;
+  readonly store: ResolvedStore;
   /** `null`: nothing is written down. */
   readonly audit: ResolvedAudit | null;
   /** `null`: nobody is asked who they are. */

@@ -28,6 +28,7 @@ export const ERROR_MESSAGES = {
   CHECKPOINT_NOT_FOUND: "Checkpoint not found",
   NAMESPACE_NOT_FOUND: "Namespace not found",
   ITEM_INVALID: "The store item is not valid.",
+  EMBEDDING_FAILED: "The embedding model of the long-term store failed.",
   STATE_UPDATE_REJECTED: "The state update was rejected by the graph.",
   STATE_TOO_LARGE: "The state is larger than the checkpointer can keep.",
   LEASE_LOST: "This worker no longer holds the run.",

@@ -1,3 +1,16 @@
+/**
+ * What is wrong with the namespace of an item, as a sentence with the way out; `null`: nothing. Labels may hold anything but periods,
+ * by which clients join them (docs/wire/langgraph-api.md §2.10).
+ */
+export function namespaceProblem(namespace: readonly string[]): string | null {
+  if (namespace.length === 0) return "Namespace is required";
+  if (!namespace.some((label) => label === "" || label.includes("."))) return null;
+  return (
+    `Namespace labels cannot be empty or contain periods. Received: ${namespace.join(".")}. Escape periods before you use ` +
+    'text as a label, e.g. the domain of an e-mail address: label.replaceAll("%", "%25").replaceAll(".", "%2E") makes ann@example%2Ecom.'
+  );
+}
+
 /** A namespace as text: its JSON. All namespaces under a prefix are one range of such texts. */
 export function namespaceText(namespace: readonly string[]): string {
   return JSON.stringify(namespace);

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import type { Checkpointer } from "../core/checkpointer.js";
 import type { Clock } from "../core/clock.js";
 import type { Engine } from "../core/engine.js";
-import type { ItemStore } from "../core/item-store.js";
+import type { IndexedItems } from "../core/indexed-items.js";
 import type { Logger } from "../core/logger.js";
 import type { RunLease } from "../core/run.js";
 import { createBindingNotice } from "./execution/bind-graph.js";
@@ -21,7 +21,7 @@ export interface EngineOptions {
   readonly graphs: GraphSource;
   readonly checkpointer: Checkpointer;
   /** The long-term store, which graphs see as `config.store`; they keep their own without one. */
-  readonly items?: ItemStore;
+  readonly items?: IndexedItems;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly server?: ServerInfo;

@@ -1,6 +1,5 @@
 import {
   BaseStore,
-  validateNamespace,
   type GetOperation,
   type Item as LangGraphItem,
   type ListNamespacesOperation,
@@ -13,34 +12,49 @@ import {
 } from "@langchain/langgraph-checkpoint";
 import { ALL_ROWS } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
-import type { ItemStore } from "../core/item-store.js";
+import type { IndexedItems, ItemPut } from "../core/indexed-items.js";
+import { ttlMsOf } from "../core/indexed-items.js";
+import { namespaceProblem } from "../core/item-namespace.js";
+import type { FoundItem } from "../core/item-store.js";
 import type { Item } from "../core/item.js";
 import type { JsonObject } from "../core/json.js";
 
 export interface StoreAdapterOptions {
-  readonly items: ItemStore;
+  readonly items: IndexedItems;
   /** Told once, when a graph asks for something that needs a vector index. */
   readonly onNotice?: (message: string) => void;
 }
 
+/** What LangGraph's Python stores take and its JavaScript ones have no word for: in `batch`, and in the methods' own options. */
+export interface PutOptions {
+  readonly index?: false | string[] | undefined;
+  /** Minutes; `null`: for ever. Default: as configured. */
+  readonly ttl?: number | null | undefined;
+}
+
+/** Options of reads, as {@link PutOptions}. */
+interface RefreshOption {
+  /** Start the time of what is read anew. Default: as configured. */
+  readonly refreshTtl?: boolean | undefined;
+}
+
+type SearchOptions = Parameters<BaseStore["search"]>[1] & RefreshOption;
+
 /**
  * The long-term store as graphs see it (`config.store`). Graphs may see every item: authorization is for callers.
  *
- * Like LangGraph's `InMemoryStore` without an index: reads of a batch see the state before its puts; of two puts of one
- * key the last wins; `query` and `index` have no effect and results have no `score`. Unlike it:
- * - items are copies, and hold what JSON can hold (`undefined` fields vanish, a Date becomes text);
- * - `search` returns the most recently updated first;
- * - a namespace is listed while it has items, and namespaces are ordered by code unit, label by label;
- * - filters compare nested values by content; an unknown `$operator` is an error instead of matching nothing.
+ * Like LangGraph's `InMemoryStore`: reads of a batch see the state before its puts; of two puts of one key the last wins; with an
+ * index a batch's texts are embedded before its first put, and without one `query` and `index` have no effect. How it differs:
+ * docs/guides/store.md. Labels may hold what LangGraph's own checks refuse (`:`, the root `langgraph`), times to live are taken.
  *
- * Values that are no objects and `ttl` are refused (`ITEM_INVALID`, `UNSUPPORTED_OPTION`).
+ * Values that are no objects are refused (`ITEM_INVALID`), as are namespaces that are empty or have periods in them.
  */
 export function createStoreAdapter(options: StoreAdapterOptions): BaseStore {
   return new StoreAdapter(options);
 }
 
 class StoreAdapter extends BaseStore {
-  readonly #items: ItemStore;
+  readonly #items: IndexedItems;
   readonly #onNotice: (message: string) => void;
   #noticed = false;
 
@@ -50,13 +64,36 @@ class StoreAdapter extends BaseStore {
     this.#onNotice = options.onNotice ?? (() => {});
   }
 
+  // LangGraph's own of these four check namespaces more strictly (checkpoint 1.2.2), and have no times to live.
+  override async get(namespace: string[], key: string, options: RefreshOption = {}): Promise<LangGraphItem | null> {
+    return this.#get({ namespace, key, ...options });
+  }
+
+  override async search(namespacePrefix: string[], options: SearchOptions = {}): Promise<SearchItem[]> {
+    return this.#search({ namespacePrefix, ...options });
+  }
+
+  override async put(
+    namespace: string[],
+    key: string,
+    value: Record<string, unknown>,
+    index?: PutOptions | PutOptions["index"],
+  ): Promise<void> {
+    const options = index === false || Array.isArray(index) ? { index } : index;
+    await this.batch([{ namespace, key, value, ...options } as PutOperation]);
+  }
+
+  override async delete(namespace: string[], key: string): Promise<void> {
+    await this.batch([{ namespace, key, value: null }]);
+  }
+
   override async batch<Op extends readonly Operation[]>(operations: Op): Promise<OperationResults<Op>> {
     const puts = new Map<string, PutOperation>();
     for (const operation of operations) {
       if (isPut(operation)) puts.set(JSON.stringify([operation.namespace, operation.key]), checked(operation));
     }
     const results = await Promise.all(operations.map((operation) => this.#read(operation)));
-    for (const operation of puts.values()) await this.#put(operation);
+    await this.#putAll([...puts.values()]);
     return results as OperationResults<Op>;
   }
 
@@ -67,32 +104,48 @@ class StoreAdapter extends BaseStore {
     return this.#namespaces(operation);
   }
 
-  async #get({ namespace, key }: GetOperation): Promise<LangGraphItem | null> {
-    const found = await this.#items.get({ namespace, key, access: ALL_ROWS });
+  async #get({ namespace, key, refreshTtl }: GetOperation & RefreshOption): Promise<LangGraphItem | null> {
+    const refresh = refreshTtl === undefined ? {} : { refreshTtl };
+    const found = await this.#items.get({ namespace, key, access: ALL_ROWS, ...refresh });
     return found.kind === "found" ? toLangGraph(found.item) : null;
   }
 
-  async #put(operation: PutOperation): Promise<void> {
-    const { namespace, key, value, index } = operation;
-    if (value === null) {
-      await this.#items.delete({ namespace, key, access: ALL_ROWS });
-      return;
+  async #putAll(operations: readonly PutOperation[]): Promise<void> {
+    const puts: ItemPut[] = [];
+    for (const operation of operations) {
+      const { namespace, key, value, index } = operation;
+      if (value === null) continue;
+      if (Array.isArray(index) && this.#items.index === null) this.#noticeIndex(`"index" of put`);
+      const ttl = ttlOf(operation);
+      puts.push({
+        namespace,
+        key,
+        value: value as JsonObject,
+        access: ALL_ROWS,
+        ...(index !== undefined && { index }),
+        ...(ttl !== undefined && { ttlMs: ttlMsOf(ttl) }),
+      });
     }
-    if (Array.isArray(index)) this.#noticeIndex(`"index" of put`);
-    await this.#items.put({ namespace, key, value: value as JsonObject, access: ALL_ROWS });
+    if (puts.length > 0) await this.#items.putAll(puts);
+    for (const { namespace, key, value } of operations) {
+      if (value === null) await this.#items.delete({ namespace, key, access: ALL_ROWS });
+    }
   }
 
-  async #search(operation: SearchOperation): Promise<SearchItem[]> {
-    const { namespacePrefix, filter, limit = 10, offset = 0, query } = operation;
-    if (query !== undefined) this.#noticeIndex(`"query" of search`);
+  async #search(operation: SearchOperation & RefreshOption): Promise<SearchItem[]> {
+    const { namespacePrefix, filter, limit = 10, offset = 0, query, refreshTtl } = operation;
+    const isAsked = query !== undefined && query !== null && query.trim() !== "";
+    if (isAsked && this.#items.index === null) this.#noticeIndex(`"query" of search`);
     const found = await this.#items.search({
       namespacePrefix,
       ...(filter === undefined ? {} : { filter: filter as JsonObject }),
       limit,
       offset,
       access: ALL_ROWS,
+      ...(isAsked && this.#items.index !== null && { query }),
+      ...(refreshTtl !== undefined && { refreshTtl }),
     });
-    return found.map(toLangGraph);
+    return found.map(toSearchItem);
   }
 
   async #namespaces(operation: ListNamespacesOperation): Promise<string[][]> {
@@ -114,7 +167,7 @@ class StoreAdapter extends BaseStore {
   #noticeIndex(what: string): void {
     if (this.#noticed) return;
     this.#noticed = true;
-    this.#onNotice(`The long-term store has no vector index: ${what} has no effect.`);
+    this.#onNotice(`The long-term store has no vector index (store.index): ${what} has no effect.`);
   }
 }
 
@@ -133,27 +186,30 @@ function isGet(operation: Operation): operation is GetOperation {
 
 function checked(operation: PutOperation): PutOperation {
   const { namespace, key, value } = operation;
-  validateNamespace(namespace, { allowReservedRoot: true });
+  const strange = (namespace as readonly unknown[]).find((label) => typeof label !== "string");
+  if (strange !== undefined) throw invalid(`labels must be strings, not ${typeof strange}`, namespace);
+  const problem = namespaceProblem(namespace);
+  if (problem !== null) throw invalid(problem, namespace);
   if (typeof key !== "string") throw invalid(`the key must be a string, not ${typeof key}`, namespace);
   // SQLite holds half a surrogate pair as U+FFFD: two keys would be one.
   if (!key.isWellFormed()) throw invalid("the key is no well-formed Unicode: it has half a surrogate pair", namespace);
   if (value !== null && (typeof value !== "object" || Array.isArray(value))) {
     throw invalid(`the value must be an object, not ${Array.isArray(value) ? "an array" : typeof value}`, namespace);
   }
-  // Python's stores take a time to live; LangGraph.js 1.7 has no such field, and nothing here would expire the item.
-  if ("ttl" in operation && operation.ttl !== undefined && operation.ttl !== null) {
-    throw new HeddleError("UNSUPPORTED_OPTION", {
-      message: `The long-term store does not support "ttl" yet. Leave it out, or delete the item yourself.`,
-      details: { field: "ttl" },
-    });
+  const ttl: unknown = ttlOf(operation);
+  if (ttl !== undefined && ttl !== null && !(typeof ttl === "number" && ttl > 0)) {
+    throw invalid("ttl must be minutes, more than 0, or null for ever", namespace);
   }
   return operation;
 }
 
+function ttlOf(operation: PutOperation & { readonly ttl?: number | null }): number | null | undefined {
+  return operation.ttl;
+}
+
 function invalid(reason: string, namespace: readonly string[]): HeddleError {
-  return new HeddleError("ITEM_INVALID", {
-    message: `Can't put an item into [${namespace.map((label) => JSON.stringify(label)).join(", ")}]: ${reason}.`,
-  });
+  const message = `Can't put an item into [${namespace.map((label) => JSON.stringify(label)).join(", ")}]: ${reason}`;
+  return new HeddleError("ITEM_INVALID", { message: message.endsWith(".") ? message : `${message}.` });
 }
 
 /** All conditions of one kind as one pattern; `null` when nothing can match them all. */
@@ -172,6 +228,10 @@ function patternOf(conditions: readonly MatchCondition[], kind: "prefix" | "suff
     pattern = merged;
   }
   return pattern;
+}
+
+function toSearchItem(item: FoundItem): SearchItem {
+  return { ...toLangGraph(item), ...(item.score !== undefined && { score: item.score }) };
 }
 
 function toLangGraph(item: Item): LangGraphItem {

@@ -53,33 +53,48 @@ interface Field {
   readonly name: string;
   readonly isValid: Check;
   readonly isRequired?: true;
+  /** A null says something else than its absence. */
+  readonly takesNull?: true;
 }
 
 const isStrings: Check = (value) => Array.isArray(value) && value.every((one) => typeof one === "string");
+const isBoolean: Check = (value) => typeof value === "boolean";
+const isText: Check = (value) => typeof value === "string";
+const isMinutes: Check = (value) => typeof value === "number" && value > 0;
 const isKey: Check = (value) => typeof value === "string" && value !== "";
 
 const METADATA: readonly Field[] = [{ name: "metadata", isValid: isJsonObject }];
 const RUN: readonly Field[] = [...METADATA, { name: "kwargs", isValid: isJsonObject, isRequired: true }];
+const REFRESH: Field = { name: "refresh_ttl", isValid: isBoolean };
 const LISTED: readonly Field[] = [
   { name: "namespace", isValid: isStrings },
   { name: "filter", isValid: isJsonObject },
+  { name: "query", isValid: isText },
+  REFRESH,
 ];
 const PLACE: readonly Field[] = [
   { name: "namespace", isValid: isStrings, isRequired: true },
   { name: "key", isValid: isKey, isRequired: true },
 ];
-const ITEM: readonly Field[] = [...PLACE, { name: "value", isValid: isJsonObject, isRequired: true }];
+const ITEM: readonly Field[] = [
+  ...PLACE,
+  { name: "value", isValid: isJsonObject, isRequired: true },
+  { name: "index", isValid: (value) => value === false || isStrings(value) },
+  { name: "ttl", isValid: isMinutes, takesNull: true },
+];
 
 function fieldsOf(resource: AuthResource, action: AuthAction): readonly Field[] {
   if (resource !== "store") return action === "create_run" ? RUN : METADATA;
   if (action === "put") return ITEM;
-  return action === "get" || action === "delete" ? PLACE : LISTED;
+  if (action === "delete") return PLACE;
+  return action === "get" ? [...PLACE, REFRESH] : LISTED;
 }
 
 function checkedValue<V extends AuthValue>(resource: AuthResource, action: AuthAction, value: V): V {
   const checked: Record<string, JsonValue | undefined> = { ...value };
-  for (const { name, isValid, isRequired } of fieldsOf(resource, action)) {
+  for (const { name, isValid, isRequired, takesNull } of fieldsOf(resource, action)) {
     const given = checked[name];
+    if (given === null && takesNull === true) continue;
     // A null is absent, too: the SDK's types have `Maybe`.
     const isAbsent = given === undefined || given === null;
     if (isAbsent ? isRequired === true : !isValid(given)) throw invalid(resource, action, name);

@@ -4,7 +4,7 @@ import type { Clock } from "../core/clock.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { Engine } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
-import type { ItemStore } from "../core/item-store.js";
+import type { IndexedItems } from "../core/indexed-items.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
@@ -49,7 +49,7 @@ export interface Services {
 /** Wire the services to what they need. */
 export function createServices(deps: {
   readonly store: MetadataStore;
-  readonly items: ItemStore;
+  readonly items: IndexedItems;
   readonly checkpointer: Checkpointer;
   readonly engine: Engine;
   readonly eventLog: EventLog;

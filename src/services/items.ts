@@ -1,39 +1,75 @@
 import type { Caller } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
+import type { IndexedItems } from "../core/indexed-items.js";
+import { ttlMsOf, withoutIndex } from "../core/indexed-items.js";
 import type { Item, ItemFilter } from "../core/item.js";
 import { mayHoldVisible } from "../core/item-filter.js";
-import type { ItemStore } from "../core/item-store.js";
+import { namespaceProblem } from "../core/item-namespace.js";
+import type { FoundItem } from "../core/item-store.js";
 import type { JsonObject } from "../core/json.js";
 import type { Authorize } from "./authorization.js";
 
 /** The long-term store over HTTP (docs/wire/langgraph-api.md §2.10). */
 export type ItemsService = ReturnType<typeof createItemsService>;
 
-export function createItemsService(deps: { readonly items: ItemStore; readonly authorize: Authorize }) {
-  const { items, authorize } = deps;
+interface ItemsDeps {
+  readonly items: IndexedItems;
+  readonly authorize: Authorize;
+}
 
+export function createItemsService(deps: ItemsDeps) {
+  return { ...singleItems(deps), ...itemLists(deps) };
+}
+
+function singleItems({ items, authorize }: ItemsDeps) {
   return {
+    /**
+     * @param request.index paths to embed instead of the store's own; `false`: none
+     * @param request.ttl minutes; `null`: for ever; absent: the store's default
+     * @throws HeddleError `UNSUPPORTED_OPTION` for paths without an index
+     */
     async put(
       caller: Caller,
-      request: { readonly namespace: readonly string[]; readonly key: string; readonly value: JsonObject },
+      request: {
+        readonly namespace: readonly string[];
+        readonly key: string;
+        readonly value: JsonObject;
+        readonly index?: false | readonly string[];
+        readonly ttl?: number | null;
+      },
     ): Promise<void> {
       const { access, value: granted } = await authorize(caller, "store", "put", { ...request });
-      const { namespace, key, value } = granted;
+      const { namespace, key, value, index, ttl } = granted;
       requireNamespace(namespace);
       requireKey(key);
-      const outcome = await items.put({ namespace, key, value, access });
-      if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
-      if (outcome.kind === "forbidden") throw notAuthorized();
+      if (Array.isArray(index) && items.index === null) throw withoutIndex("index");
+      const [outcome] = await items.putAll([
+        {
+          namespace,
+          key,
+          value,
+          access,
+          ...(index !== undefined && { index }),
+          ...(ttl !== undefined && { ttlMs: ttlMsOf(ttl) }),
+        },
+      ]);
+      if (outcome?.kind === "hidden") throw notFound();
+      if (outcome?.kind === "forbidden") throw notAuthorized();
     },
 
+    /** @param request.refreshTtl start the item's time anew; absent: as configured */
     async get(
       caller: Caller,
-      request: { readonly namespace: readonly string[]; readonly key: string },
+      request: { readonly namespace: readonly string[]; readonly key: string; readonly refreshTtl?: boolean },
     ): Promise<Item | null> {
-      const { access, value } = await authorize(caller, "store", "get", { ...request });
-      const { namespace, key } = value;
-      const outcome = await items.get({ namespace, key, access });
-      if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
+      const { access, value } = await authorize(caller, "store", "get", {
+        namespace: request.namespace,
+        key: request.key,
+        refresh_ttl: request.refreshTtl,
+      });
+      const { namespace, key, refresh_ttl: refreshTtl } = value;
+      const outcome = await items.get({ namespace, key, access, ...(refreshTtl !== undefined && { refreshTtl }) });
+      if (outcome.kind === "hidden") throw notFound();
       return outcome.kind === "found" ? outcome.item : null;
     },
 
@@ -47,11 +83,19 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
       if (namespace.length > 0) requireNamespace(namespace);
       requireKey(key);
       const outcome = await items.delete({ namespace, key, access });
-      if (outcome.kind === "hidden") throw new HeddleError("NOT_FOUND", { message: "Item not found" });
+      if (outcome.kind === "hidden") throw notFound();
       // What is missing can be judged by its place only (§7.6).
       if (outcome.kind === "missing" && !mayHoldVisible(access, { namespace, key })) throw notAuthorized();
     },
+  };
+}
 
+function itemLists({ items, authorize }: ItemsDeps) {
+  return {
+    /**
+     * @param request.query what to look for by meaning; blank is none
+     * @throws HeddleError `UNSUPPORTED_OPTION` for a query without an index
+     */
     async search(
       caller: Caller,
       request: {
@@ -60,15 +104,20 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
         readonly limit: number;
         readonly offset: number;
         readonly query?: string;
+        readonly refreshTtl?: boolean;
       },
-    ): Promise<readonly Item[]> {
+    ): Promise<readonly FoundItem[]> {
       const { access, value } = await authorize(caller, "store", "search", {
         namespace: request.namespacePrefix,
         filter: request.filter,
         limit: request.limit,
         offset: request.offset,
         query: request.query,
+        refresh_ttl: request.refreshTtl,
       });
+      const { query, refresh_ttl: refreshTtl } = value;
+      const isAsked = query !== undefined && query.trim() !== "";
+      if (isAsked && items.index === null) throw withoutIndex("query");
       return items.search({
         // What a handler left out confines nobody.
         namespacePrefix: value.namespace ?? request.namespacePrefix,
@@ -76,6 +125,8 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
         limit: request.limit,
         offset: request.offset,
         access,
+        ...(isAsked && { query }),
+        ...(refreshTtl !== undefined && { refreshTtl }),
       });
     },
 
@@ -107,6 +158,10 @@ export function createItemsService(deps: { readonly items: ItemStore; readonly a
   };
 }
 
+function notFound(): HeddleError {
+  return new HeddleError("NOT_FOUND", { message: "Item not found" });
+}
+
 function notAuthorized(): HeddleError {
   return new HeddleError("FORBIDDEN", { message: "Not authorized" });
 }
@@ -118,12 +173,6 @@ function requireKey(key: string): void {
 }
 
 function requireNamespace(namespace: readonly string[]): void {
-  if (namespace.length === 0) throw new HeddleError("ITEM_INVALID", { message: "Namespace is required" });
-  for (const label of namespace) {
-    if (label === "" || label.includes(".")) {
-      throw new HeddleError("ITEM_INVALID", {
-        message: `Namespace labels cannot be empty or contain periods. Received: ${namespace.join(".")}. Escape periods, for example in e-mail addresses, before you use them as labels.`,
-      });
-    }
-  }
+  const problem = namespaceProblem(namespace);
+  if (problem !== null) throw new HeddleError("ITEM_INVALID", { message: problem });
 }

@@ -1,26 +1,29 @@
 import { z } from "zod";
-import type { Item } from "../core/item.js";
+import type { FoundItem } from "../core/item-store.js";
 import type { JsonText } from "../core/json.js";
-import { decode, present, unsupported } from "./decode.js";
+import { decode, present } from "./decode.js";
 import type { FieldEncoders } from "./json.js";
 import { asJsonText, encodeFields, encodeList, isoText, quote, toJsonText } from "./json.js";
 import type { Query } from "./query.js";
-import { anyJson, jsonObject, limit, offset, queryBoolean, queryStrings, strings, text } from "./schema.js";
+import { jsonObject, limit, offset, queryBoolean, queryStrings, strings, text } from "./schema.js";
 
-const ENCODERS: FieldEncoders<Item, "namespace" | "key" | "value" | "created_at" | "updated_at"> = {
+const ENCODERS: FieldEncoders<FoundItem, "namespace" | "key" | "value" | "created_at" | "updated_at" | "score"> = {
   namespace: (item) => toJsonText(item.namespace),
   key: (item) => quote(item.key),
   value: (item) => toJsonText(item.value),
   created_at: (item) => isoText(item.createdAt),
   updated_at: (item) => isoText(item.updatedAt),
+  // Only what was found by meaning has one.
+  score: (item) => item.score?.toString(),
 };
 
 /** An item of the long-term store (docs/wire/langgraph-api.md §2.2); `null` when there is none. */
-export function encodeItem(item: Item | null): JsonText {
+export function encodeItem(item: FoundItem | null): JsonText {
   return item === null ? asJsonText("null") : encodeFields(ENCODERS, item);
 }
 
-export function encodeItems(items: readonly Item[]): JsonText {
+/** What a search found, with a `score` where it was by meaning (§2.10.4). */
+export function encodeItems(items: readonly FoundItem[]): JsonText {
   return asJsonText(`{"items":${encodeList(items.map(encodeItem))}}`);
 }
 
@@ -29,26 +32,37 @@ export function encodeNamespaces(namespaces: readonly (readonly string[])[]): Js
   return toJsonText({ namespaces });
 }
 
-const refuseExpiry = (field: "ttl" | "refresh_ttl", value: unknown): void => {
-  if (value !== undefined && value !== null && value !== false) unsupported(field, "items do not expire; leave it out");
-};
+/** About a hundred years. */
+const MAX_TTL_MINUTES = 52_560_000;
+/** What is searched for by meaning is a sentence or two; models take a few thousand words. */
+const MAX_QUERY_CHARS = 32_768;
+
+const index = z
+  .union([z.literal(false), strings], { error: "expected false or an array of paths" })
+  .nullish()
+  .meta({ description: "Paths of the value to embed instead of the configured ones; false: none" });
+
+const ttl = z
+  .number()
+  .positive()
+  .max(MAX_TTL_MINUTES)
+  .nullish()
+  .meta({ description: "Minutes until the item expires; null: never. Default: as configured" });
+
+const refreshTtl = z
+  .boolean()
+  .nullish()
+  .meta({ description: "Start the time to live of what is read anew. Default: as configured" });
 
 export const itemPutBody = z
-  .object({
-    namespace: strings,
-    key: text,
-    value: jsonObject,
-    index: z.union([z.literal(false), strings], { error: "expected false or an array of paths" }).nullish(),
-    ttl: anyJson.optional(),
-  })
+  .object({ namespace: strings, key: text, value: jsonObject, index, ttl })
   .meta({ id: "ItemPut" });
 
-/** §2.10.1. `index: false` is what happens anyway: nothing is embedded. */
+/** §2.10.1 */
 export function decodeItemPut(body: unknown) {
-  const { namespace, key, value, index, ttl } = decode(itemPutBody, body);
-  if (Array.isArray(index)) unsupported("index", "items are not embedded; leave it out or send false");
-  refuseExpiry("ttl", ttl);
-  return { namespace, key, value };
+  const sent = decode(itemPutBody, body);
+  const { namespace, key, value } = sent;
+  return { namespace, key, value, ...present({ index: sent.index }), ...(sent.ttl !== undefined && { ttl: sent.ttl }) };
 }
 
 export const itemGetQuery = z.object({
@@ -59,9 +73,12 @@ export const itemGetQuery = z.object({
 
 /** §2.10.2: the namespace dot-joined, or repeated (Appendix A27). */
 export function decodeItemGet(query: Query) {
-  const { namespace, key, refresh_ttl: refreshTtl } = decode(itemGetQuery, query);
-  refuseExpiry("refresh_ttl", refreshTtl);
-  return { namespace: splitNamespace(namespace ?? []), key };
+  const sent = decode(itemGetQuery, query);
+  return {
+    namespace: splitNamespace(sent.namespace ?? []),
+    key: sent.key,
+    ...present({ refreshTtl: sent.refresh_ttl }),
+  };
 }
 
 function splitNamespace(sent: readonly string[]): readonly string[] {
@@ -83,21 +100,23 @@ export const itemSearchBody = z
     filter: jsonObject.nullish(),
     limit: limit.nullish(),
     offset: offset.nullish(),
-    query: z.string().nullish(),
-    refresh_ttl: z.boolean().nullish(),
+    query: z
+      .string()
+      .max(MAX_QUERY_CHARS)
+      .nullish()
+      .meta({ description: "What to look for by meaning; needs store.index" }),
+    refresh_ttl: refreshTtl,
   })
   .meta({ id: "ItemSearch" });
 
 /** §2.10.4 */
 export function decodeItemSearch(body: unknown) {
   const sent = decode(itemSearchBody, body);
-  if (sent.query) unsupported("query", "this server has no semantic index; use filter");
-  refuseExpiry("refresh_ttl", sent.refresh_ttl);
   return {
     namespacePrefix: sent.namespace_prefix ?? [],
     limit: sent.limit ?? 10,
     offset: sent.offset ?? 0,
-    ...present({ filter: sent.filter }),
+    ...present({ filter: sent.filter, query: sent.query, refreshTtl: sent.refresh_ttl }),
   };
 }
 

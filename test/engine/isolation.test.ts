@@ -11,6 +11,7 @@ import { LEASE_KEY, leaseOf } from "../../src/core/checkpointer.js";
 import type { PregelLike } from "../../src/engine/graph-source.js";
 import { installFastPaths } from "../../src/engine/execution/fast-paths.js";
 import { systemClock } from "../../src/runtime/system-clock.js";
+import { createIndexedItems } from "../../src/embeddings/indexed-items.js";
 import { createMemoryItems } from "../../src/stores/memory/index.js";
 import { hello, inspect, steps } from "./graphs.js";
 import { execute, harness } from "./harness.js";
@@ -76,7 +77,7 @@ describe("what a graph sees of its run", () => {
   });
 
   it("has the engine's store, and factories get the run's config and context", async () => {
-    const items = createMemoryItems(systemClock);
+    const items = createIndexedItems({ items: createMemoryItems(systemClock) });
     const uses: unknown[] = [];
     const { engine } = await harness(
       {
@@ -139,7 +140,7 @@ describe("one shared graph", () => {
       .addNode("a", () => ({}))
       .addEdge(START, "a")
       .compile({ checkpointer: own, store: new InMemoryStore() });
-    const { engine, saver, logs } = await harness({ graph }, { items: createMemoryItems(systemClock) });
+    const { engine, saver, logs } = await harness({ graph }, { items: createIndexedItems({ items: createMemoryItems(systemClock) }) });
     const first = await execute(engine, { graphId: "graph", input: hello });
     await execute(engine, { graphId: "graph", input: hello });
     expect(Object.keys(own.storage)).toEqual([]);

@@ -18,11 +18,8 @@ RUN = {"assistant_id": "slow", "input": {"steps": 1, "step_ms": 1}}
         ("POST", "/threads/{thread_id}/runs/stream", RUN, {"namespace": "a"}, "namespace"),
         ("GET", "/threads/{thread_id}/runs/{run_id}/stream", None, {"namespace": "a"}, "namespace"),
         ("POST", "/threads/{thread_id}/runs/{run_id}/cancel", None, {"reason": "taken"}, "reason"),
-        ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}, "ttl": 5}, {}, "ttl"),
         ("PUT", "/store/items", {"namespace": ["a"], "key": "k", "value": {}, "index": ["a"]}, {}, "index"),
-        ("GET", "/store/items", None, {"namespace": "a", "key": "k", "refresh_ttl": "true"}, "refresh_ttl"),
         ("POST", "/store/items/search", {"namespace_prefix": [], "query": "tea"}, {}, "query"),
-        ("POST", "/store/items/search", {"namespace_prefix": [], "refresh_ttl": True}, {}, "refresh_ttl"),
     ],
 )
 def test_refused_by_name(server, client, thread_id, method, path, body, query, named):

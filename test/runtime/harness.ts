@@ -10,6 +10,7 @@ import type { Run, RunRef } from "../../src/core/run.js";
 import { createRuntime, type Runtime } from "../../src/runtime/create-runtime.js";
 import { createServices, type Services } from "../../src/services/create-services.js";
 import type { RunRequest } from "../../src/services/run-request.js";
+import { createIndexedItems } from "../../src/embeddings/indexed-items.js";
 import { createMemoryItems, createMemoryMetadataStore } from "../../src/stores/memory/index.js";
 import { InProcessDispatcher } from "../../src/streaming/in-process-dispatcher.js";
 import { MemoryEventLog } from "../../src/streaming/memory-event-log.js";
@@ -123,7 +124,7 @@ export async function openRuntime(options: RuntimeOptions): Promise<TestRuntime>
   });
   const services = createServices({
     ...deps,
-    items: createMemoryItems(clock),
+    items: createIndexedItems({ items: createMemoryItems(clock) }),
     launcher: runtime.launcher,
     authorizer: options.authorizer ?? null,
     maxAttempts: options.maxAttempts ?? 3,

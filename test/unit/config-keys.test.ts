@@ -190,6 +190,26 @@ describe("the table of langgraph.json's keys", () => {
         },
       },
     ],
+    "store.index": [
+      { dims: 3, embed: "ollama:a:latest", fields: ["text"], max_texts: 5, timeout_ms: 6 },
+      {
+        store: {
+          index: {
+            dims: 3,
+            embed: { kind: "model", provider: "ollama", model: "a:latest" },
+            fields: ["text"],
+            version: null,
+            maxTexts: 5,
+            concurrency: 4,
+            timeoutMs: 6,
+          },
+        },
+      },
+    ],
+    "store.ttl": [
+      { refresh_on_read: false, default_ttl: 1.5, sweep_interval_minutes: 10 },
+      { store: { ttl: { refreshOnRead: false, defaultTtlMs: 90_000, sweepEveryMs: 600_000 } } },
+    ],
     ui: [{ agent: "./ui.tsx" }, { ui: { files: { agent: "./ui.tsx" }, shared: [] } }],
     "ui_config.shared": [["lucide-react"], { ui: { files: {}, shared: ["lucide-react"] } }],
     "http.cors": [

@@ -39,6 +39,7 @@ const CODES: Record<ErrorCode, ProtocolErrorCode> = {
   CHECKPOINT_NOT_FOUND: "no_such_checkpoint",
   NAMESPACE_NOT_FOUND: "no_such_namespace",
   ITEM_INVALID: "invalid_argument",
+  EMBEDDING_FAILED: "unknown_error",
   STATE_UPDATE_REJECTED: "invalid_argument",
   STATE_TOO_LARGE: "invalid_argument",
   LEASE_LOST: "unknown_error",

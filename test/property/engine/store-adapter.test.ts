@@ -1,13 +1,14 @@
 import { AsyncBatchedStore, InMemoryStore, type Operation } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { createIndexedItems } from "../../../src/embeddings/indexed-items.js";
 import { createStoreAdapter } from "../../../src/engine/store-adapter.js";
 import { createMemoryItems } from "../../../src/stores/memory/items.js";
 import { fakeClock } from "../../../src/testing/fake-clock.js";
 
 const open = (onNotice: (message: string) => void = () => {}) => {
   const clock = fakeClock();
-  const store = createStoreAdapter({ items: createMemoryItems(clock), onNotice });
+  const store = createStoreAdapter({ items: createIndexedItems({ items: createMemoryItems(clock) }), onNotice });
   return { clock, store };
 };
 
@@ -149,12 +150,12 @@ describe("the store adapter against LangGraph's InMemoryStore", () => {
     const { store } = open((message) => notices.push(message));
     await store.put(["a"], "k", { text: "hello" }, ["text"]);
     expect(await store.search(["a"], { query: "hello" })).toHaveLength(1);
-    expect(notices).toEqual([`The long-term store has no vector index: "index" of put has no effect.`]);
+    expect(notices).toEqual([`The long-term store has no vector index (store.index): "index" of put has no effect.`]);
     const refused = (operation: object) => store.batch([operation as Operation]);
-    await expect(refused({ namespace: ["a"], key: "k", value: {}, ttl: 5 })).rejects.toThrow(/"ttl"/);
+    await expect(refused({ namespace: ["a"], key: "k", value: {}, ttl: 0 })).rejects.toThrow(/ttl must be minutes/);
     await expect(refused({ namespace: ["a"], key: "k", value: [1] })).rejects.toThrow(/must be an object/);
     await expect(refused({ namespace: ["a"], key: 1, value: {} })).rejects.toThrow(/key must be a string/);
-    await expect(refused({ namespace: [], key: "k", value: {} })).rejects.toThrow(/cannot be empty/);
+    await expect(refused({ namespace: [], key: "k", value: {} })).rejects.toThrow(/Namespace is required/);
     await expect(store.put(["a.b"], "k", {})).rejects.toThrow(/periods/);
   });
 

@@ -307,21 +307,24 @@ describe("store", () => {
     expect(refusal(() => decodeItemGet(readQuery("?namespace=a")))).toContain("key: is required");
   });
 
-  test("what comes later is refused by name; what changes nothing is not", () => {
+  test("what is embedded and how long it lives: absent is as configured, null for ever", () => {
     const item = { namespace: ["a"], key: "k", value: {} };
-    expect(decodeItemPut({ ...item, index: false, ttl: null })).toEqual(item);
+    expect(decodeItemPut({ ...item, index: false, ttl: null })).toEqual({ ...item, index: false, ttl: null });
     expect(decodeItemPut({ ...item, index: null })).toEqual(item);
-    expect(refusal(() => decodeItemPut({ ...item, index: ["text"] }))).toMatch(/^UNSUPPORTED_OPTION index/);
-    expect(refusal(() => decodeItemPut({ ...item, ttl: 5 }))).toMatch(/^UNSUPPORTED_OPTION ttl/);
-    expect(refusal(() => decodeItemGet(readQuery("?key=k&refresh_ttl=true")))).toMatch(
-      /^UNSUPPORTED_OPTION refresh_ttl/,
-    );
-    expect(refusal(() => decodeItemSearch({ query: "cats" }))).toMatch(/^UNSUPPORTED_OPTION query/);
-    expect(decodeItemSearch({ namespace_prefix: null, refresh_ttl: false })).toEqual({
+    expect(decodeItemPut({ ...item, index: ["text"], ttl: 0.5 })).toEqual({ ...item, index: ["text"], ttl: 0.5 });
+    expect(refusal(() => decodeItemPut({ ...item, index: true }))).toContain("index: expected false or an array");
+    for (const ttl of [0, -1, "5", 1e9]) expect(refusal(() => decodeItemPut({ ...item, ttl }))).toMatch(/ttl: /);
+    expect(decodeItemGet(readQuery("?key=k&refresh_ttl=true"))).toMatchObject({ refreshTtl: true });
+    expect(decodeItemGet(readQuery("?key=k&refresh_ttl=false"))).toMatchObject({ refreshTtl: false });
+    expect(decodeItemSearch({ namespace_prefix: null, refresh_ttl: false, query: "cats" })).toEqual({
       namespacePrefix: [],
       limit: 10,
       offset: 0,
+      query: "cats",
+      refreshTtl: false,
     });
+    expect(refusal(() => decodeItemSearch({ query: "x".repeat(32_769) }))).toMatch(/query: Too big/);
+    expect(refusal(() => decodeItemSearch({ refresh_ttl: "yes" }))).toMatch(/refresh_ttl: /);
     expect(refusal(() => decodeItemPut({ ...item, value: [] }))).toContain("value: expected an object");
   });
 
