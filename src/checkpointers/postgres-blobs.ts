@@ -9,6 +9,36 @@ export interface StoredValue {
   readonly blob: Buffer | null;
 }
 
+/**
+ * A list of messages, by their texts. What is stored of it is made when it is asked for: of a list that has grown only what is new travels
+ * ({@link KnownLists}).
+ */
+export class ListValue implements StoredValue {
+  readonly type = "json";
+  readonly texts: readonly string[];
+  #blob: Buffer | undefined;
+
+  constructor(texts: readonly string[]) {
+    this.texts = texts;
+  }
+
+  get blob(): Buffer {
+    return (this.#blob ??= Buffer.from(joinTexts(this.texts)));
+  }
+
+  /** About as many as `blob` has, without making it. */
+  get length(): number {
+    return lengthOf(this.texts);
+  }
+}
+
+/** Characters of a list's texts. */
+export function lengthOf(texts: readonly string[]): number {
+  let length = 0;
+  for (const text of texts) length += text.length;
+  return length;
+}
+
 export const EMPTY: StoredValue = { type: "empty", blob: null };
 
 /** `type` of a sealed value: neither the stock saver nor LangGraph for Python takes it for something else. */

@@ -2,6 +2,8 @@ import { isHeddleError } from "../core/errors.js";
 import type { PostgresDatabase } from "../databases/postgres/open.js";
 import { type Batch, storeBatch } from "./postgres-batch.js";
 import { leaseLost } from "./postgres-lease.js";
+import { ListValue, type StoredValue } from "./postgres-blobs.js";
+import type { KnownLists } from "./postgres-lists.js";
 import { type Put, storeCheckpoint } from "./postgres-put.js";
 import { type PutWrites, storeWrites } from "./postgres-writes.js";
 
@@ -38,14 +40,18 @@ export class CheckpointGathering {
   /** By thread and namespace: the newest checkpoint that was put here, if neither it nor an ancestor of it here needed an alias. */
   readonly #plain = new Map<string, string>();
 
-  constructor(database: PostgresDatabase) {
+  readonly #lists: KnownLists;
+
+  /** @param lists told of what is stored */
+  constructor(database: PostgresDatabase, lists: KnownLists) {
     this.#database = database;
+    this.#lists = lists;
   }
 
   /** @throws HeddleError `LEASE_LOST` */
   put(put: Put): Promise<void> {
     let bytes = put.metadata.length + put.checkpoint.length;
-    for (const { blob } of put.fresh.values()) bytes += blob?.length ?? 0;
+    for (const value of put.fresh.values()) bytes += bytesOf(value);
     return this.#add((end) => ({ kind: "put", put, bytes, ...end }));
   }
 
@@ -166,8 +172,13 @@ export class CheckpointGathering {
   async #storeAlone(operation: Operation): Promise<void> {
     try {
       if (operation.kind === "writes") await storeWrites(this.#database, operation.put);
-      else if (await storeCheckpoint(this.#database, operation.put)) this.#remember(operation.put);
-      else this.#plain.delete(keyOf(operation.put));
+      else if (await storeCheckpoint(this.#database, operation.put, this.#lists.grown(operation.put)))
+        this.#remember(operation.put);
+      else {
+        this.#plain.delete(keyOf(operation.put));
+        // It is stored under other versions than it says.
+        this.#lists.forget(operation.put);
+      }
       operation.resolve();
     } catch (error) {
       operation.reject(error);
@@ -175,6 +186,7 @@ export class CheckpointGathering {
   }
 
   #remember(put: Put): void {
+    this.#lists.stored(put);
     const key = keyOf(put);
     this.#plain.delete(key);
     this.#plain.set(key, put.checkpointId);
@@ -184,6 +196,11 @@ export class CheckpointGathering {
       return;
     }
   }
+}
+
+/** About: a list is not made for being counted. */
+function bytesOf(value: StoredValue): number {
+  return value instanceof ListValue ? value.length : (value.blob?.length ?? 0);
 }
 
 function keyOf(put: Put): string {

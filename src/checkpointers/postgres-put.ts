@@ -5,6 +5,7 @@ import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js
 import { ALIASES_KEY, aliasOf, aliased, readAliases, type Aliases, type Version } from "./postgres-aliases.js";
 import { EMPTY, type StoredValue } from "./postgres-blobs.js";
 import { leaseLost, leaseTable } from "./postgres-lease.js";
+import type { GrownList } from "./postgres-lists.js";
 import { fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 import { versionOf } from "./stored-checkpoint.js";
 
@@ -45,15 +46,25 @@ interface PutRow extends SqlRow {
 
 /**
  * Store a checkpoint: one statement, unless a version of it is taken by another value.
+ * @param grown lists of `put.fresh` that begin like those of its parent; when its parent has others than that, it is stored as a whole
  * @returns whether it needs no alias
  * @throws HeddleError `LEASE_LOST`
  */
-export async function storeCheckpoint(database: SqlClient, put: Put): Promise<boolean> {
+export async function storeCheckpoint(
+  database: SqlClient,
+  put: Put,
+  grown: ReadonlyMap<string, GrownList> = NONE_GROWN,
+): Promise<boolean> {
   const { versions: said } = put;
   const fresh = new Map(put.fresh);
   const aliases = new Map<string, readonly [Version, Version]>();
+  if (grown.size > 0) {
+    const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, { grown }));
+    if (row?.saved === true) return true;
+    if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
+  }
   for (let attempt = 0; attempt < MAX_TRIES; attempt += 1) {
-    const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, attempt > 0));
+    const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, { knowsAliases: attempt > 0 }));
     if (row?.saved === true) return aliases.size === 0;
     if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
     for (const [channel, alias] of [...readAliases(row.parent), ...readAliases(row.own)]) {
@@ -79,9 +90,10 @@ function statementOf(
   put: Put,
   fresh: ReadonlyMap<string, StoredValue>,
   aliases: Aliases,
-  knowsAliases: boolean,
+  options: { readonly knowsAliases?: boolean; readonly grown?: ReadonlyMap<string, GrownList> },
 ): readonly [Statement, readonly unknown[]] {
   const { lease, versions: said } = put;
+  const { knowsAliases = false, grown } = options;
   const checkpoint =
     aliases.size === 0 ? put.checkpoint : JSON.stringify(aliased(JSON.parse(put.checkpoint) as Checkpoint, aliases));
   const version = (channel: string): string => String(aliases.get(channel)?.[1] ?? versionOf(said, channel));
@@ -98,9 +110,14 @@ function statementOf(
     put.silent.map(version),
   ];
   if (lease !== undefined) values.push(lease.runId, lease.leaseToken);
-  for (const [channel, { type, blob }] of fresh) values.push(toText(channel), version(channel), type, blob);
-  for (let row = fresh.size; row < rows; row += 1) values.push(null, null, null, null);
-  return [putStatement({ rows, isLeased: lease !== undefined, knowsAliases }), values];
+  for (const [channel, value] of fresh) {
+    const list = grown?.get(channel);
+    values.push(toText(channel), version(channel), value.type, list === undefined ? value.blob : list.rest);
+    if (grown !== undefined) values.push(list?.fromVersion ?? null, list?.fromBytes ?? null, list?.sharedBytes ?? null);
+  }
+  const columns = grown === undefined ? WHOLE : GROWN;
+  for (let row = fresh.size; row < rows; row += 1) values.push(...columns.map(() => null));
+  return [putStatement({ rows, isLeased: lease !== undefined, knowsAliases, grows: grown !== undefined }), values];
 }
 
 /** Rows of `VALUES`: 0, 1, 2, 4, …, so that few statements have to be prepared. */
@@ -120,6 +137,20 @@ export function valuesList(first: number, rows: number, types: readonly string[]
 export const SAME_BLOB = `ON CONFLICT (thread_id, checkpoint_ns, channel, version) DO UPDATE SET type = excluded.type
       WHERE b.type = excluded.type AND b.blob IS NOT DISTINCT FROM excluded.blob`;
 
+const NONE_GROWN: ReadonlyMap<string, GrownList> = new Map();
+/** Types of a value's parameters: channel, version, type, blob; of one that may have grown also the version that it begins like, that one's bytes, and how many of them are its own. */
+const WHOLE = ["text", "text", "text", "bytea"];
+const GROWN = [...WHOLE, "text", "int", "int"];
+
+/** Of `v (…, from_version, from_bytes, shared_bytes)`: the value, whose beginning the parent `$4` has; none where the parent has something else, or is gone. */
+const GROWN_BLOB = `SELECT CASE WHEN v.from_version IS NULL THEN v.blob ELSE substring(o.blob FROM 1 FOR v.shared_bytes) || v.blob END AS blob
+    FROM (SELECT) AS one LEFT JOIN checkpoint_blobs AS o ON v.from_version IS NOT NULL
+      AND o.thread_id = $1 AND o.checkpoint_ns = $2 AND o.channel = v.channel AND o.version = v.from_version
+      AND o.type = 'json' AND octet_length(o.blob) = v.from_bytes
+      AND EXISTS (SELECT FROM checkpoints AS p WHERE p.thread_id = $1 AND p.checkpoint_ns = $2 AND p.checkpoint_id = $4
+        AND p.checkpoint -> 'channel_versions' ->> v.channel = v.from_version)
+    WHERE v.from_version IS NULL OR o.blob IS NOT NULL OFFSET 0`;
+
 const NONE = "SELECT NULL::text AS found WHERE false";
 
 /**
@@ -131,14 +162,17 @@ function putStatement(options: {
   readonly rows: number;
   readonly isLeased: boolean;
   readonly knowsAliases: boolean;
+  readonly grows: boolean;
 }): Statement {
-  const { rows, isLeased, knowsAliases } = options;
+  const { rows, isLeased, knowsAliases, grows } = options;
   const leaseAt = 10;
   const valuesAt = leaseAt + (isLeased ? 2 : 0);
   const held = isLeased ? "EXISTS (SELECT FROM lease)" : "true";
   const fresh = `INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob)
-    SELECT $1, $2, v.* FROM (VALUES ${valuesList(valuesAt, rows, ["text", "text", "text", "bytea"])})
-      AS v (channel, version, type, blob)
+    SELECT $1, $2, v.channel, v.version, v.type, ${grows ? "made.blob" : "v.blob"}
+    FROM (VALUES ${valuesList(valuesAt, rows, grows ? GROWN : WHOLE)})
+      AS v (channel, version, type, blob${grows ? ", from_version, from_bytes, shared_bytes" : ""})
+      ${grows ? `CROSS JOIN LATERAL (${GROWN_BLOB}) AS made` : ""}
     WHERE v.channel IS NOT NULL AND ${held}
     ${SAME_BLOB}
     RETURNING b.channel AS found`;
@@ -164,6 +198,6 @@ function putStatement(options: {
       (SELECT array_agg(found) FROM stale) AS stale,
       (SELECT found FROM known WHERE checkpoint_id = $4) AS parent,
       (SELECT found FROM known WHERE checkpoint_id = $3) AS own`;
-  const name = `heddle_checkpoint_put_${rows}${isLeased ? "_leased" : ""}${knowsAliases ? "_again" : ""}`;
+  const name = `heddle_checkpoint_put_${rows}${isLeased ? "_leased" : ""}${knowsAliases ? "_again" : ""}${grows ? "_grown" : ""}`;
   return { name, text, idempotent: true };
 }

@@ -10,6 +10,7 @@ import type {
 } from "@langchain/langgraph-checkpoint";
 import { PostgresSaver } from "@langchain/langgraph-checkpoint-postgres";
 import { leaseOf, type Checkpointer, type Saver } from "../core/checkpointer.js";
+import type { Place } from "../core/cipher.js";
 import type { DriverContext } from "../core/driver.js";
 import type { RunLease } from "../core/run.js";
 import { migrate } from "../databases/postgres/migrate.js";
@@ -17,10 +18,11 @@ import { openPostgres, type PostgresDatabase } from "../databases/postgres/open.
 import { metadataText } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { aliased, nextVersion, versionCounter } from "./postgres-aliases.js";
-import { EMPTY, toSealed, type StoredValue } from "./postgres-blobs.js";
+import { EMPTY, ListValue, toSealed, type StoredValue } from "./postgres-blobs.js";
 import { CheckpointGathering } from "./postgres-gather.js";
 import { readAncestors } from "./postgres-delta.js";
 import { knowsRuns } from "./postgres-lease.js";
+import { KnownLists, type StoredList } from "./postgres-lists.js";
 import { PostgresReader } from "./postgres-reader.js";
 import { CHECKPOINT_TABLES } from "./postgres-schema.js";
 import { copyThread, deleteRun, deleteThread, threadIds } from "./postgres-threads.js";
@@ -71,6 +73,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   readonly #database: PostgresDatabase;
   readonly #reader: PostgresReader;
   readonly #gathering: CheckpointGathering;
+  readonly #lists = new KnownLists();
   readonly #fenced: boolean;
   readonly #sealing: Sealing;
 
@@ -78,7 +81,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     super(database.pool, new CheckpointSerde());
     this.#database = database;
     this.#reader = new PostgresReader(database, options.sealing);
-    this.#gathering = new CheckpointGathering(database);
+    this.#gathering = new CheckpointGathering(database, this.#lists);
     this.#fenced = options.fenced;
     this.#sealing = options.sealing;
   }
@@ -98,6 +101,8 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
     const key = readKey(config);
     const parts = key && (await this.#reader.one(key.threadId, key.checkpointNs, key.checkpointId));
+    if (parts !== undefined && !this.#sealing.enabled)
+      this.#lists.read({ ...parts, checkpointId: parts.id }, listsOf(parts));
     return parts && toTuple(this.serde, parts);
   }
 
@@ -122,7 +127,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
       const hasValue = Object.hasOwn(values, channel);
       if (versionOf(newVersions, channel) !== undefined) {
         const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(version));
-        fresh.set(channel, hasValue ? toSealed(this.#sealing, this.serde.encode(values[channel]), place) : EMPTY);
+        fresh.set(channel, hasValue ? this.#toStored(values[channel], place) : EMPTY);
       } else if (!hasValue) silent.push(channel);
     }
     await this.#gathering.put({
@@ -219,9 +224,24 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     }
   }
 
+  #toStored(value: unknown, place: Place): StoredValue {
+    const data = this.serde.encode(value);
+    const isClearList = !this.#sealing.enabled && typeof data === "object" && !(data instanceof Uint8Array);
+    return isClearList ? new ListValue(data) : toSealed(this.#sealing, data, place);
+  }
+
   #leaseOf(config: RunnableConfig): RunLease | undefined {
     return this.#fenced ? leaseOf(config.configurable) : undefined;
   }
+}
+
+function listsOf({ channels, header }: CheckpointParts): ReadonlyMap<string, StoredList> {
+  const lists = new Map<string, StoredList>();
+  for (const { channel, data } of channels) {
+    if (typeof data === "string" || data instanceof Uint8Array) continue;
+    lists.set(channel, { version: String(versionOf(header.channel_versions, channel)), texts: data });
+  }
+  return lists;
 }
 
 /** How many checkpoints a copy has in memory. */

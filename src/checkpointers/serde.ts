@@ -92,11 +92,19 @@ export class CheckpointSerde extends JsonPlusSerializer {
 
 // JSON.stringify escapes line breaks, so a raw one between elements marks where to split.
 const LIST_HEAD = "[\n";
-const LIST_SEPARATOR = ",\n";
+export const LIST_SEPARATOR = ",\n";
+export const LIST_TAIL = "]";
 
 /** A list's element texts as one JSON text, for stores that keep values in one cell. */
 export function joinTexts(texts: readonly string[]): string {
-  return `${LIST_HEAD}${texts.join(LIST_SEPARATOR)}]`;
+  return `${LIST_HEAD}${texts.join(LIST_SEPARATOR)}${LIST_TAIL}`;
+}
+
+/** Bytes of {@link joinTexts} without {@link LIST_TAIL}: what a list that begins with the same elements begins with. At least one element. */
+export function textsBytes(texts: readonly string[]): number {
+  let bytes = LIST_HEAD.length + LIST_SEPARATOR.length * (texts.length - 1);
+  for (const text of texts) bytes += Buffer.byteLength(text);
+  return bytes;
 }
 
 /** JSON that says everything about a value, for comparing. */

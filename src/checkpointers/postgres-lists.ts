@@ -1,0 +1,136 @@
+import type { ChannelVersions } from "@langchain/langgraph-checkpoint";
+import { ListValue, lengthOf, type StoredValue } from "./postgres-blobs.js";
+import { LIST_SEPARATOR, LIST_TAIL, textsBytes } from "./serde.js";
+import { versionOf } from "./stored-checkpoint.js";
+
+/** Shorter lists travel whole: that costs less than looking for what is new in them. */
+const MIN_LENGTH = 16 * 1024;
+/** Characters of all lists that are known. */
+const MAX_LENGTH = 16 * 1024 * 1024;
+
+/** A list as the database has it. */
+export interface StoredList {
+  readonly version: string;
+  readonly texts: readonly string[];
+}
+
+/** A list that begins like one of the parent checkpoint: what is stored of it is the beginning of that one, and `rest`. */
+export interface GrownList {
+  readonly fromVersion: string;
+  /** All of the value that it begins like, to be sure of it. */
+  readonly fromBytes: number;
+  readonly sharedBytes: number;
+  readonly rest: Buffer;
+}
+
+interface Known {
+  readonly checkpointId: string;
+  readonly lists: ReadonlyMap<string, StoredList>;
+  readonly length: number;
+}
+
+/** What names a checkpoint. */
+interface Place {
+  readonly threadId: string;
+  readonly checkpointNs: string;
+  readonly checkpointId: string;
+}
+
+/** A checkpoint that was stored, with the lists that it brought. */
+interface StoredCheckpoint extends Place {
+  readonly parentId: string | undefined;
+  readonly versions: ChannelVersions;
+  readonly fresh: ReadonlyMap<string, StoredValue>;
+}
+
+/**
+ * The long message lists of the newest checkpoints that this process has read or put, by thread and namespace: at most 16 Mi characters.
+ * Of a conversation each step adds a message to a list that the database has already; with this it gets the message instead of the
+ * list.
+ *
+ * A checkpoint's id names one content for ever: what is known of it cannot become wrong, only useless, because the checkpoint is gone. The
+ * statement that uses it looks whether it is there.
+ */
+export class KnownLists {
+  readonly #known = new Map<string, Known>();
+  #length = 0;
+
+  /** A checkpoint was read. */
+  read(place: Place, lists: ReadonlyMap<string, StoredList>): void {
+    this.#set(place, new Map([...lists].filter(([, { texts }]) => lengthOf(texts) >= MIN_LENGTH)));
+  }
+
+  /** A checkpoint was stored under the versions that it said. */
+  stored(checkpoint: StoredCheckpoint): void {
+    const { parentId, versions, fresh } = checkpoint;
+    const lists = new Map<string, StoredList>();
+    for (const [channel, list] of this.of(checkpoint, parentId)) {
+      const version = versionOf(versions, channel);
+      if (!fresh.has(channel) && String(version) === list.version) lists.set(channel, list);
+    }
+    for (const [channel, value] of fresh) {
+      const isLong = value instanceof ListValue && value.length >= MIN_LENGTH;
+      if (isLong) lists.set(channel, { version: String(versionOf(versions, channel)), texts: value.texts });
+    }
+    this.#set(checkpoint, lists);
+  }
+
+  /** By channel, of a checkpoint. */
+  of(place: Omit<Place, "checkpointId">, checkpointId: string | undefined): ReadonlyMap<string, StoredList> {
+    const known = this.#known.get(keyOf(place));
+    return known !== undefined && known.checkpointId === checkpointId ? known.lists : NONE;
+  }
+
+  /** Lists among `fresh` that begin like those of the checkpoint's parent, by channel. */
+  grown({ fresh, parentId, ...place }: Omit<StoredCheckpoint, "versions">): ReadonlyMap<string, GrownList> {
+    const known = this.of(place, parentId);
+    const grown = new Map<string, GrownList>();
+    for (const [channel, from] of known) {
+      const value = fresh.get(channel);
+      const list = value instanceof ListValue ? grownFrom(from, value.texts) : null;
+      if (list !== null) grown.set(channel, list);
+    }
+    return grown;
+  }
+
+  forget(place: Omit<Place, "checkpointId">): void {
+    const key = keyOf(place);
+    this.#length -= this.#known.get(key)?.length ?? 0;
+    this.#known.delete(key);
+  }
+
+  #set(place: Place, lists: ReadonlyMap<string, StoredList>): void {
+    this.forget(place);
+    if (lists.size === 0) return;
+    let length = 0;
+    for (const { texts } of lists.values()) length += lengthOf(texts);
+    this.#known.set(keyOf(place), { checkpointId: place.checkpointId, lists, length });
+    this.#length += length;
+    for (const [oldest, known] of this.#known) {
+      if (this.#length <= MAX_LENGTH) return;
+      this.#known.delete(oldest);
+      this.#length -= known.length;
+    }
+  }
+}
+
+const NONE: ReadonlyMap<string, StoredList> = new Map();
+
+function keyOf({ threadId, checkpointNs }: Omit<Place, "checkpointId">): string {
+  return `${threadId}\0${checkpointNs}`;
+}
+
+/** `null` when they have too little in common. */
+function grownFrom(from: StoredList, texts: readonly string[]): GrownList | null {
+  let shared = 0;
+  while (shared < texts.length && texts[shared] === from.texts[shared]) shared += 1;
+  const common = texts.slice(0, shared);
+  if (lengthOf(common) < MIN_LENGTH) return null;
+  const rest = texts.slice(shared).map((text) => `${LIST_SEPARATOR}${text}`);
+  return {
+    fromVersion: from.version,
+    fromBytes: textsBytes(from.texts) + LIST_TAIL.length,
+    sharedBytes: textsBytes(common),
+    rest: Buffer.from(rest.join("") + LIST_TAIL),
+  };
+}
