@@ -75,7 +75,7 @@ const postgresDriver: Driver<OpenedStore> = {
     try {
       return {
         metadata: await createPostgresMetadataStore(forMetadata, { clock }),
-        items: await createPostgresItemStore(forItems, { clock }),
+        items: await createPostgresItemStore(forItems, { clock, vectors: context.vectors }),
       };
     } catch (error) {
       await forItems.close();

@@ -7,7 +7,9 @@ import { createPresence } from "../../databases/postgres/presence.js";
 import { createPostgresApiKeys } from "./api-keys.js";
 import { createPostgresAssistants } from "./assistants.js";
 import { createPostgresChores } from "./chores.js";
+import type { VectorOptions } from "../item-vectors.js";
 import { createPostgresItems } from "./items.js";
+import { createNearestItems } from "./nearest-items.js";
 import { COMPONENTS } from "./migrations.js";
 import { createPostgresRuns } from "./runs.js";
 import { createSession } from "./session.js";
@@ -18,6 +20,8 @@ import { createPostgresThreads } from "./threads.js";
 export interface PostgresStoreOptions {
   /** Default: the database's own. */
   readonly clock?: StoreClock | undefined;
+  /** Of items. Absent: none are kept. */
+  readonly vectors?: VectorOptions | undefined;
 }
 
 /**
@@ -65,5 +69,9 @@ export async function createPostgresItemStore(
   options: PostgresStoreOptions = {},
 ): Promise<ItemStore> {
   await migrate(database, COMPONENTS);
-  return createPostgresItems(createSession(database, options.clock), () => database.close());
+  const session = createSession(database, options.clock);
+  const { vectors } = options;
+  if (vectors === undefined) return createPostgresItems(session, () => database.close());
+  const nearestItems = createNearestItems(session, vectors.dims);
+  return createPostgresItems(session, () => database.close(), { ...vectors, nearestItems });
 }

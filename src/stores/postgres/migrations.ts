@@ -4,6 +4,7 @@ import { CHORE_TABLE } from "./chore-table.js";
 import { FUNCTIONS } from "./functions.js";
 import { REPEATED_CHANGES } from "./functions/repeated-changes.js";
 import { WATCHED_THREADS } from "./functions/watched-threads.js";
+import { ITEM_VECTORS } from "./item-tables.js";
 import { ITEM_TABLES, TABLES } from "./tables.js";
 
 /** Assistants, threads and runs. Only ever append to the migrations. */
@@ -13,7 +14,16 @@ const METADATA_COMPONENT: Component = {
 };
 
 /** The long-term store. Only ever append to the migrations. */
-const ITEMS_COMPONENT: Component = { name: "items", migrations: [ITEM_TABLES] };
+const ITEMS_COMPONENT: Component = { name: "items", migrations: [ITEM_TABLES, ITEM_VECTORS] };
+
+/** The outbox of webhooks. Only ever append to the migrations. */
+const WEBHOOKS_COMPONENT: Component = { name: "webhooks", migrations: [DELIVERIES] };
+
+/** Crons. Only ever append to the migrations. */
 
 /** In the order in which they are made: items are filtered by functions of the first. */
-export const COMPONENTS: readonly Component[] = [METADATA_COMPONENT, ITEMS_COMPONENT];
+export const COMPONENTS: readonly Component[] = [
+  METADATA_COMPONENT,
+  WEBHOOKS_COMPONENT,
+  ITEMS_COMPONENT,
+];

@@ -8,7 +8,8 @@ import { apiKeyColumns } from "../api-key-columns.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { API_KEY_COLUMNS } from "./api-keys.js";
 import { foldedName } from "./assistants.js";
-import { placeOf } from "./items.js";
+import { vectorOf } from "../item-vectors.js";
+import { placeOf } from "./item-rows.js";
 import type { Session } from "./session.js";
 
 const VERSIONED = "graph_id, name, name_folded, description, config, context, metadata, created_at";
@@ -49,14 +50,20 @@ const RUNS: Statement = {
   idempotent: true,
   text: "SELECT run_id, thread_id FROM heddle_import_runs($1)",
 };
+const ITEM_CONTENT = "item_value, created_at, updated_at, ttl_ms, expires_at, embedding, embedding_paths";
 const ITEMS: Statement = {
   name: "heddle_import_items",
   idempotent: true,
-  text: `INSERT INTO heddle_items (place, namespace, labels, item_key, item_value, created_at, updated_at)
-    SELECT decode(place, 'hex'), namespace, labels, item_key, item_value, created_at, updated_at
-    FROM json_to_recordset($1) AS g (place text, namespace text, labels text[], item_key text, item_value jsonb, created_at bigint,
-      updated_at bigint)
-    ON CONFLICT (place) DO UPDATE SET ${replaced("item_value, created_at, updated_at")}`,
+  text: `WITH given AS MATERIALIZED (
+      SELECT decode(place, 'hex') AS place, namespace, labels, item_key, ${ITEM_CONTENT}, paths, vectors
+      FROM json_to_recordset($1) AS g (place text, namespace text, labels text[], item_key text, item_value jsonb, created_at bigint,
+        updated_at bigint, ttl_ms bigint, expires_at bigint, embedding text, embedding_paths text[], paths text[], vectors text[])
+    ), put AS (
+      INSERT INTO heddle_items (place, namespace, labels, item_key, ${ITEM_CONTENT})
+      SELECT place, namespace, labels, item_key, ${ITEM_CONTENT} FROM given
+      ON CONFLICT (place) DO UPDATE SET ${replaced(ITEM_CONTENT)}
+      RETURNING place
+    ) SELECT heddle_put_vectors(given.place, given.paths, given.vectors) FROM given JOIN put USING (place)`,
 };
 
 const API_KEYS: Statement = {
@@ -155,7 +162,10 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
 
     async items(rows) {
       const records = rows.map((row) => {
-        const { namespace, key, value, createdAt, updatedAt } = valueOf("items", row);
+        const { namespace, key, value, createdAt, updatedAt, ttlMs, expiresAt, embedding, vectors } = valueOf(
+          "items",
+          row,
+        );
         return {
           place: placeOf(namespace, key).toString("hex"),
           namespace: namespaceText(namespace),
@@ -164,6 +174,12 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
           item_value: value,
           created_at: createdAt,
           updated_at: updatedAt,
+          ttl_ms: ttlMs,
+          expires_at: expiresAt,
+          embedding: embedding?.fingerprint ?? null,
+          embedding_paths: embedding?.paths ?? null,
+          paths: vectors.map(({ path }) => path),
+          vectors: vectors.map(({ values }) => `{${vectorOf(Buffer.from(values, "base64")).join(",")}}`),
         };
       });
       await send(ITEMS, records);

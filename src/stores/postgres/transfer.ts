@@ -12,9 +12,10 @@ import {
   versionKeyParts,
   versionRow,
 } from "../transfer-rows.js";
+import { vectorBytes } from "../item-vectors.js";
 import type { ApiKeyColumns } from "../api-key-columns.js";
 import { API_KEY_COLUMNS, readApiKey } from "./api-keys.js";
-import { ITEM_COLUMNS, type ItemColumns, itemOf, placeOf } from "./items.js";
+import { embeddingOf, ITEM_COLUMNS, type ItemColumns, itemOf, placeOf } from "./item-rows.js";
 import {
   ASSISTANT_COLUMNS,
   type AssistantColumns,
@@ -99,8 +100,12 @@ const ITEMS = pageStatement({
   from: "heddle_items",
   key: "place",
   after: "place > $2",
-  bytes: ["item_value"],
-  columns: ITEM_COLUMNS,
+  bytes: [
+    "item_value",
+    "(SELECT sum(pg_column_size(v.embedding)) FROM heddle_item_vectors v WHERE v.place = heddle_items.place)",
+  ],
+  columns: `${ITEM_COLUMNS}, (SELECT json_agg(json_build_array(v.path, v.embedding))::text FROM heddle_item_vectors v
+    WHERE v.place = heddle_items.place) AS vectors`,
 });
 const API_KEYS = pageStatement({
   kind: "apiKeys",
@@ -142,8 +147,21 @@ export function createPostgresTransfer(session: Session): RowTransfer {
     async items(after, limit) {
       const parts = after === null ? null : itemKeyParts(after);
       const place = parts === null ? Buffer.alloc(0) : placeOf(parts.namespace, parts.key);
-      const rows = await session.query<ItemColumns>(ITEMS, [limit, place]);
-      return rows.map((row) => itemRow({ ...itemOf(row), ttlMs: null, expiresAt: null, embedding: null, vectors: [] }));
+      const rows = await session.query<ItemColumns & { readonly vectors: string | null }>(ITEMS, [limit, place]);
+      return rows.map((row) =>
+        itemRow({
+          ...itemOf(row),
+          ttlMs: row.ttl_ms,
+          expiresAt: row.expires_at,
+          embedding: embeddingOf(row),
+          vectors: (JSON.parse(row.vectors ?? "[]") as readonly [string, readonly number[]][]).map(
+            ([path, values]) => ({
+              path: fromText(path),
+              values: vectorBytes(Float32Array.from(values)).toString("base64"),
+            }),
+          ),
+        }),
+      );
     },
     async apiKeys(after, limit) {
       const rows = await session.query<ApiKeyColumns>(API_KEYS, [limit, toText(after ?? "")]);
