@@ -16,14 +16,5 @@ const METADATA_COMPONENT: Component = {
 /** The long-term store. Only ever append to the migrations. */
 const ITEMS_COMPONENT: Component = { name: "items", migrations: [ITEM_TABLES, ITEM_VECTORS] };
 
-/** The outbox of webhooks. Only ever append to the migrations. */
-const WEBHOOKS_COMPONENT: Component = { name: "webhooks", migrations: [DELIVERIES] };
-
-/** Crons. Only ever append to the migrations. */
-
 /** In the order in which they are made: items are filtered by functions of the first. */
-export const COMPONENTS: readonly Component[] = [
-  METADATA_COMPONENT,
-  WEBHOOKS_COMPONENT,
-  ITEMS_COMPONENT,
-];
+export const COMPONENTS: readonly Component[] = [METADATA_COMPONENT, ITEMS_COMPONENT];

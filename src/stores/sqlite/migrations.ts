@@ -168,8 +168,6 @@ CREATE TABLE items (
 CREATE UNIQUE INDEX items_by_place ON items (namespace, item_key);
 CREATE INDEX items_by_updated_at ON items (updated_at);
 `,
-];
-`,
   `
 ALTER TABLE items ADD COLUMN ttl_ms INTEGER;
 ALTER TABLE items ADD COLUMN expires_at INTEGER;
@@ -188,3 +186,5 @@ CREATE TABLE item_vectors (
   embedding BLOB NOT NULL
 );
 CREATE UNIQUE INDEX item_vectors_by_item ON item_vectors (item, path);
+`,
+];
