@@ -8,8 +8,9 @@ import { type ThreadColumns, threadOf } from "./rows.js";
 import type { Session } from "./session.js";
 
 /**
- * Up to this many threads whose metadata match are sorted at once; beyond, an index is walked in order. Postgres cannot tell the
- * two apart: it takes any containment for one row in a hundred.
+ * Up to this many threads whose metadata match are sorted at once; beyond, an index is walked in order, and also when so great a
+ * part of all threads match that the first page lies close by. Postgres cannot tell the two apart: it takes any containment for
+ * one row in a hundred.
  */
 const FEW_ROWS = 2_000;
 
@@ -22,7 +23,9 @@ const SORT_COLUMNS: Record<ThreadSortField, string> = {
 };
 
 const BARE =
-  "t.thread_id, m.created_at, t.updated_at, t.state_updated_at, t.status, m.metadata::text AS metadata, m.config";
+  "t.thread_id, m.created_at, t.updated_at, t.state_updated_at, t.status, m.metadata::text AS metadata, m.config, t.ttl_ms, t.ttl_strategy";
+/** A page's first two parameters. */
+const PAGING = "LIMIT $1::bigint OFFSET $2::bigint";
 const FULL = `${BARE}, t.state_values, t.interrupts, t.error`;
 
 /** A page of threads and how many match, in one statement. */
@@ -31,19 +34,17 @@ export async function searchThreads(
   params: ThreadQuery & PageRequest<ThreadSortField> & { readonly withState: boolean },
 ): Promise<Page<Thread>> {
   const { limit, offset, sortBy, sortOrder, withState, ...query } = params;
-  const parameters: unknown[] = [];
+  const parameters: unknown[] = [limit, offset];
   const plan = planOf(query, parameters);
   const direction = sortOrder === "asc" ? "ASC" : "DESC";
-  const paging = `LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}`;
   const pageOf = (source: Source): string => {
     const { from, id } = source(sortBy);
     const column = sortBy === "thread_id" ? id : SORT_COLUMNS[sortBy];
     const order = `${column} ${direction}${sortBy === "thread_id" ? "" : `, ${id} ${direction}`}`;
-    return `SELECT ${id}, row_number() OVER (ORDER BY ${order}) AS place ${from} ORDER BY ${order} ${paging}`;
+    return `SELECT ${id}, row_number() OVER (ORDER BY ${order}) AS place ${from} ORDER BY ${order} ${PAGING}`;
   };
-  const totalOf = (source: Source): string => `SELECT count(*) AS total ${source(null).from}`;
   // Ids first: what is skipped is neither joined nor read out of line.
-  const text = `WITH ${plan.few}page AS MATERIALIZED (${plan.either(pageOf)}), total AS MATERIALIZED (${plan.either(totalOf)})
+  const text = `WITH ${plan.tables}, page AS MATERIALIZED (${plan.either(pageOf)})
     SELECT total.total, found.* FROM (SELECT sum(total)::bigint AS total FROM total) AS total LEFT JOIN (
       SELECT page.place, ${withState ? FULL : BARE} FROM page
       JOIN heddle_threads t ON t.thread_id = page.thread_id JOIN heddle_thread_metadata m ON m.thread_id = page.thread_id
@@ -58,7 +59,7 @@ export async function searchThreads(
 /** How many threads match. */
 export async function countThreads(session: Session, query: ThreadQuery): Promise<number> {
   const parameters: unknown[] = [];
-  const text = `SELECT count(*) AS total ${planOf(query, parameters).all(null).from}`;
+  const text = totalOf(planOf(query, parameters).all);
   const [row] = await session.query<{ total: number }>({ name: "", idempotent: true, text }, parameters);
   return row?.total ?? 0;
 }
@@ -68,11 +69,13 @@ type Source = (sortBy: ThreadSortField | null) => { readonly from: string; reado
 
 interface Plan {
   readonly all: Source;
-  /** Common table expressions that {@link Plan.either} needs, each with a comma. */
-  readonly few: string;
+  /** Common table expressions: `total`, and what {@link Plan.either} needs. They refer to {@link PAGING}'s parameters. */
+  readonly tables: string;
   /** What a SELECT over the few, or over all when they are not few, gives. */
   either(select: (source: Source) => string): string;
 }
+
+const totalOf = (source: Source): string => `SELECT count(*) AS total ${source(null).from}`;
 
 function planOf(query: ThreadQuery, parameters: unknown[]): Plan {
   const { ids, status, metadata, values, access } = query;
@@ -91,7 +94,9 @@ function planOf(query: ThreadQuery, parameters: unknown[]): Plan {
     const from = asksThreads ? `heddle_threads t ${join}` : "heddle_thread_metadata m";
     return { from: `FROM ${from} WHERE ${["true", ...conditions].join(" AND ")}`, id };
   };
-  if (filter === null || ids !== undefined) return { all, few: "", either: (select) => select(all) };
+  if (filter === null || ids !== undefined) {
+    return { all, tables: `total AS MATERIALIZED (${totalOf(all)})`, either: (select) => select(all) };
+  }
   const few: Source = () => ({
     from: `FROM few m JOIN heddle_threads t ON t.thread_id = m.thread_id WHERE ${["(SELECT yes FROM is_few)", ...ofThread].join(" AND ")}`,
     id: "t.thread_id",
@@ -100,13 +105,20 @@ function planOf(query: ThreadQuery, parameters: unknown[]): Plan {
     const { from, id } = all(sortBy);
     return { from: `${from} AND NOT (SELECT yes FROM is_few)`, id };
   };
-  return {
-    all,
-    few: `few AS MATERIALIZED (
-        SELECT m.thread_id, m.created_at FROM heddle_thread_metadata m WHERE ${filter} LIMIT ${FEW_ROWS + 1}
-      ), is_few AS MATERIALIZED (SELECT count(*) <= ${FEW_ROWS} AS yes FROM few), `,
-    either: (select) => `(${select(few)}) UNION ALL (${select(many)})`,
-  };
+  const either: Plan["either"] = (select) => `(${select(few)}) UNION ALL (${select(many)})`;
+  const matches = `SELECT m.thread_id, m.created_at FROM heddle_thread_metadata m WHERE ${filter}`;
+  if (ofThread.length > 0) {
+    const tables = `few AS MATERIALIZED (${matches} LIMIT ${FEW_ROWS + 1}),
+      is_few AS MATERIALIZED (SELECT count(*) <= ${FEW_ROWS} AS yes FROM few), total AS MATERIALIZED (${either(totalOf)})`;
+    return { all, tables, either };
+  }
+  // The total has to be counted anyway, and says more than whether they are few. A table that was never analyzed has no tuples, or -1.
+  const tables = `total AS MATERIALIZED (${totalOf(all)}),
+      is_few AS MATERIALIZED (
+        SELECT total <= ${FEW_ROWS} AND (reltuples <= 0 OR total * total < ($1::bigint + $2::bigint) * reltuples) AS yes
+        FROM total, pg_class WHERE oid = 'heddle_thread_metadata'::regclass
+      ), few AS MATERIALIZED (${matches} AND (SELECT yes FROM is_few))`;
+  return { all, tables, either };
 }
 
 function threadConditions(
