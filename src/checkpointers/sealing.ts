@@ -26,6 +26,8 @@ export const PLACES = {
     channel,
     stored,
   ],
+  /** What values share, under its id: no thread's own. */
+  content: (content: string): Place => ["checkpoint content", content],
   /** @param idx its index in the task, or its channel */
   write: (threadId: string, checkpointNs: string, id: string, taskId: string, idx: number | string): Place => [
     "checkpoint write",

@@ -25,6 +25,13 @@ export interface WriteRow {
   readonly data: Cell;
 }
 
+/** A value. */
+export interface BlobRow {
+  readonly data: Cell;
+  /** The content that it has a part of. */
+  readonly content: string | null;
+}
+
 /** What a `data` column holds. */
 export type Cell = string | Buffer;
 

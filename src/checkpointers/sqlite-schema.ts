@@ -6,6 +6,10 @@
  *   value is meant.
  * - `data` is TEXT for JSON (a list of messages has one line per message) and BLOB for bytes.
  * - `metadata` and `checkpoint` (without channel values) are JSON.
+ *
+ * Since version 2, values that threads or versions share lie in `heddle_checkpoint_contents`, compressed: `content` names one, and
+ * `data` then says what is to be done with it (sharing.ts). Triggers remove a content with the last value that names it, whoever
+ * removes that; REPLACE does not call triggers, so values are replaced by an upsert.
  */
 export const CHECKPOINT_MIGRATIONS: readonly string[] = [
   `CREATE TABLE heddle_checkpoint_lineages (
@@ -41,4 +45,19 @@ export const CHECKPOINT_MIGRATIONS: readonly string[] = [
      data NOT NULL,
      PRIMARY KEY (lineage, checkpoint_id, task_id, idx)
    ) WITHOUT ROWID;`,
+  `CREATE TABLE heddle_checkpoint_contents (
+     content TEXT PRIMARY KEY,
+     data NOT NULL
+   );
+   ALTER TABLE heddle_checkpoint_blobs ADD COLUMN content TEXT;
+   CREATE INDEX heddle_checkpoint_blobs_content ON heddle_checkpoint_blobs (content) WHERE content IS NOT NULL;
+   CREATE TRIGGER heddle_checkpoint_blob_removed AFTER DELETE ON heddle_checkpoint_blobs WHEN OLD.content IS NOT NULL BEGIN
+     DELETE FROM heddle_checkpoint_contents WHERE content = OLD.content
+       AND NOT EXISTS (SELECT 1 FROM heddle_checkpoint_blobs WHERE content = OLD.content);
+   END;
+   CREATE TRIGGER heddle_checkpoint_blob_replaced AFTER UPDATE OF content ON heddle_checkpoint_blobs
+   WHEN OLD.content IS NOT NULL AND OLD.content IS NOT NEW.content BEGIN
+     DELETE FROM heddle_checkpoint_contents WHERE content = OLD.content
+       AND NOT EXISTS (SELECT 1 FROM heddle_checkpoint_blobs WHERE content = OLD.content);
+   END;`,
 ];

@@ -1,5 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { Cell, CheckpointRow, ListedRow, WriteRow } from "./sqlite-rows.js";
+import type { BlobRow, Cell, CheckpointRow, ListedRow, WriteRow } from "./sqlite-rows.js";
 
 type Name = readonly [threadId: string, checkpointNs: string];
 type Id = readonly [lineage: number, checkpointId: string];
@@ -36,13 +36,14 @@ export class CheckpointStatements {
   readonly parentOf: Statement<[...Id], { readonly parent_checkpoint_id: string | null }>;
   readonly channelsOf: Statement<[...Id], { readonly channels: string }>;
   readonly lineage: Statement<[lineage: number], LineageRow>;
-  readonly blob: Statement<[...Id, channel: string], { readonly data: Cell }>;
+  readonly blob: Statement<[...Id, channel: string], BlobRow>;
+  readonly content: Statement<[content: string], { readonly data: Cell }>;
   readonly blobKeys: Statement<[lineage: number], { readonly checkpoint_id: string; readonly channel: string }>;
   readonly writes: Statement<[...Id], WriteRow>;
   /** Values and writes of neighbouring checkpoints, by the smallest and the largest id. */
   readonly blobsBetween: Statement<
     [lineage: number, from: string, to: string],
-    { readonly checkpoint_id: string; readonly channel: string; readonly data: Cell }
+    BlobRow & { readonly checkpoint_id: string; readonly channel: string }
   >;
   readonly writesBetween: Statement<
     [lineage: number, from: string, to: string],
@@ -51,7 +52,9 @@ export class CheckpointStatements {
   readonly putCheckpoint: Statement<
     [...Id, parent: string | null, run: string | null, checkpoint: string, metadata: string, channels: string]
   >;
-  readonly putBlob: Statement<[...Id, channel: string, data: Cell]>;
+  readonly putBlob: Statement<[...Id, channel: string, data: Cell, content: string | null]>;
+  /** Does nothing where it is: contents never change. */
+  readonly putContent: Statement<[content: string, data: Cell]>;
   readonly keepWrite: Statement<[...Id, task: string, idx: number, path: string, channel: string, data: Cell]>;
   readonly replaceWrite: CheckpointStatements["keepWrite"];
   readonly deleteCheckpoint: Statement<[...Id]>;
@@ -62,7 +65,6 @@ export class CheckpointStatements {
   readonly #addLineage: Statement<[...Name], number>;
   readonly #lineagesOf: Statement<[threadId: string], number>;
   readonly #deletes: readonly Statement<[lineage: number]>[];
-  readonly #copies: readonly Statement<[Readonly<Record<string, string>>]>[];
   readonly #threadIds: Statement<[after: string | null, after: string | null, limit: number], string>;
   readonly #ascending: Statement<[threadId: string, checkpointNs: string, id: string, limit: number], ListedRow>;
   readonly #lists = new Map<string, Statement<unknown[], ListedRow>>();
@@ -77,13 +79,16 @@ export class CheckpointStatements {
     this.lineage = db.prepare(
       `SELECT checkpoint_id, parent_checkpoint_id, run_id, metadata, channels ${from} lineage = ? ORDER BY checkpoint_id`,
     );
-    this.blob = db.prepare(`SELECT data FROM heddle_checkpoint_blobs WHERE ${ONE} AND channel = ?`);
+    this.blob = db.prepare(`SELECT data, content FROM heddle_checkpoint_blobs WHERE ${ONE} AND channel = ?`);
+    this.content = db.prepare("SELECT data FROM heddle_checkpoint_contents WHERE content = ?");
     this.blobKeys = db.prepare("SELECT checkpoint_id, channel FROM heddle_checkpoint_blobs WHERE lineage = ?");
     this.writes = db.prepare(
       `SELECT task_id, idx, task_path, channel, data FROM heddle_checkpoint_writes WHERE ${ONE}`,
     );
     const between = "WHERE lineage = ? AND checkpoint_id BETWEEN ? AND ?";
-    this.blobsBetween = db.prepare(`SELECT checkpoint_id, channel, data FROM heddle_checkpoint_blobs ${between}`);
+    this.blobsBetween = db.prepare(
+      `SELECT checkpoint_id, channel, data, content FROM heddle_checkpoint_blobs ${between}`,
+    );
     this.writesBetween = db.prepare(
       `SELECT checkpoint_id, task_id, idx, task_path, channel, data FROM heddle_checkpoint_writes ${between}`,
     );
@@ -92,7 +97,11 @@ export class CheckpointStatements {
        (lineage, checkpoint_id, parent_checkpoint_id, run_id, checkpoint, metadata, channels) VALUES (?, ?, ?, ?, ?, ?, ?)`,
     );
     this.putBlob = db.prepare(
-      "INSERT OR REPLACE INTO heddle_checkpoint_blobs (lineage, checkpoint_id, channel, data) VALUES (?, ?, ?, ?)",
+      `INSERT INTO heddle_checkpoint_blobs (lineage, checkpoint_id, channel, data, content) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET data = excluded.data, content = excluded.content`,
+    );
+    this.putContent = db.prepare(
+      "INSERT INTO heddle_checkpoint_contents (content, data) VALUES (?, ?) ON CONFLICT DO NOTHING",
     );
     const write = `INTO heddle_checkpoint_writes
        (lineage, checkpoint_id, task_id, idx, task_path, channel, data) VALUES (?, ?, ?, ?, ?, ?, ?)`;
@@ -120,17 +129,6 @@ export class CheckpointStatements {
       `SELECT thread_id, checkpoint_ns, ${COLUMNS} FROM ${lineages} JOIN heddle_checkpoints USING (lineage)
        WHERE thread_id = ? AND (checkpoint_ns, checkpoint_id) > (?, ?) ORDER BY checkpoint_ns, checkpoint_id LIMIT ?`,
     );
-    const pairs = `${lineages} AS old
-       JOIN ${lineages} AS new ON new.checkpoint_ns = old.checkpoint_ns AND new.thread_id = @to AND old.thread_id = @from`;
-    this.#copies = [
-      `INSERT INTO ${lineages} (thread_id, checkpoint_ns) SELECT @to, checkpoint_ns FROM ${lineages} WHERE thread_id = @from`,
-      `INSERT INTO heddle_checkpoints SELECT new.lineage, checkpoint_id, parent_checkpoint_id, run_id, checkpoint,
-         replace(metadata, @fromJson, @toJson), channels FROM ${pairs} JOIN heddle_checkpoints c ON c.lineage = old.lineage`,
-      `INSERT INTO heddle_checkpoint_blobs SELECT new.lineage, checkpoint_id, channel, data
-         FROM ${pairs} JOIN heddle_checkpoint_blobs b ON b.lineage = old.lineage`,
-      `INSERT INTO heddle_checkpoint_writes SELECT new.lineage, checkpoint_id, task_id, idx, task_path, channel, data
-         FROM ${pairs} JOIN heddle_checkpoint_writes w ON w.lineage = old.lineage`,
-    ].map((sql) => db.prepare(sql));
   }
 
   lineageOf(threadId: string, checkpointNs: string): number | undefined {
@@ -150,12 +148,6 @@ export class CheckpointStatements {
     for (const lineage of this.lineagesOf(threadId)) {
       for (const statement of this.#deletes) statement.run(lineage);
     }
-  }
-
-  /** To a thread that has nothing. Metadata's whole strings that equal the old thread id become the new one. */
-  copyThread(from: string, to: string): void {
-    const names = { from, to, fromJson: JSON.stringify(from), toJson: JSON.stringify(to) };
-    for (const statement of this.#copies) statement.run(names);
   }
 
   /** Threads that have checkpoints, by id. */

@@ -1,9 +1,10 @@
 import { runIdOf } from "./checkpoint-metadata.js";
-import { PLACES, secretKeysOf, type Sealing } from "./sealing.js";
+import { PLACES, secretKeysOf } from "./sealing.js";
 import type { Encoded } from "./serde.js";
 import { encodeChannels, sameCell, toCell, type ChannelRef } from "./sqlite-rows.js";
 import type { SqliteReader } from "./sqlite-reader.js";
 import type { CheckpointStatements } from "./sqlite-statements.js";
+import type { SqliteValues } from "./sqlite-values.js";
 import { versionOf, type CheckpointParts } from "./stored-checkpoint.js";
 
 /**
@@ -13,10 +14,11 @@ import { versionOf, type CheckpointParts } from "./stored-checkpoint.js";
 export function writeCheckpoint(
   sql: CheckpointStatements,
   reader: SqliteReader,
-  sealing: Sealing,
+  values: SqliteValues,
   parts: CheckpointParts,
 ): void {
   const { threadId, checkpointNs, id, parentId, header, metadata } = parts;
+  const { sealing } = values;
   const lineage = sql.ensureLineage(threadId, checkpointNs);
   const inherited = new Map(
     parentId === undefined ? [] : reader.refs(lineage, parentId).map((ref) => [ref.channel, ref] as const),
@@ -32,8 +34,7 @@ export function writeCheckpoint(
     const known = inherited.get(channel);
     if (known?.version === version && isSame(known, data)) refs.push(known);
     else {
-      const sealed = sealing.seal(data, PLACES.value(threadId, checkpointNs, channel, id));
-      sql.putBlob.run(lineage, id, channel, toCell(sealed));
+      values.store(lineage, values.prepareNow({ threadId, checkpointNs, channel }, id, data));
       refs.push({ channel, version, origin: id });
     }
   }

@@ -9,7 +9,7 @@ import {
   type DeltaChannelHistory,
   type PendingWrite,
 } from "@langchain/langgraph-checkpoint";
-import { leaseOf, type Checkpointer, type Saver } from "../core/checkpointer.js";
+import { leaseOf, type Checkpointer, type CheckpointsKept, type Saver } from "../core/checkpointer.js";
 import type { DriverContext } from "../core/driver.js";
 import { HeddleError } from "../core/errors.js";
 import { migrate } from "../databases/sqlite/migrate.js";
@@ -17,27 +17,28 @@ import { openSqlite, type SqliteDatabase } from "../databases/sqlite/open.js";
 import { metadataText, runIdOf } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
-import { movedTo, PLACES, sealingWith, type Sealing } from "./sealing.js";
+import { PLACES, sealingWith, type Sealing } from "./sealing.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
+import { SqliteCopy } from "./sqlite-copy.js";
 import { LeaseGuard } from "./sqlite-lease.js";
 import { MAX_PAGE_ROWS, SqliteReader } from "./sqlite-reader.js";
 import { deleteRun } from "./sqlite-delete-run.js";
+import { SqliteRetention, type Kept } from "./sqlite-retention.js";
 import {
   decodeChannels,
   encodeChannels,
   sameCell,
   toCell,
-  type Cell,
   type ChannelRef,
   type CheckpointName,
   type CheckpointRow,
-  type ListedRow,
 } from "./sqlite-rows.js";
 import { CHECKPOINT_MIGRATIONS } from "./sqlite-schema.js";
 import { CheckpointStatements } from "./sqlite-statements.js";
 import { writeCheckpoint } from "./sqlite-transfer.js";
+import { SqliteValues, type PreparedValue } from "./sqlite-values.js";
 import { headerText, toTuple, versionOf, writeIndex, type CheckpointParts } from "./stored-checkpoint.js";
-import type { CheckpointTransfer, TransferPlace } from "./transfer.js";
+import type { CheckpointTransfer } from "./transfer.js";
 
 /**
  * Open the SQLite checkpointer, making its tables. Several processes may open one file at the same time.
@@ -48,7 +49,10 @@ export async function openSqliteCheckpointer(uri: string, context: DriverContext
   const database = await openSqlite(uri, context);
   try {
     migrate(database.db, "checkpoints", CHECKPOINT_MIGRATIONS);
-    const saver = new HeddleSqliteSaver(database, sealingWith(context.cipher));
+    const saver = new HeddleSqliteSaver(database, {
+      sealing: sealingWith(context.cipher),
+      compress: context.compressCheckpoints ?? true,
+    });
     return {
       saver: saver as Saver,
       durable: database.path !== ":memory:",
@@ -57,7 +61,9 @@ export async function openSqliteCheckpointer(uri: string, context: DriverContext
       },
       deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
       deleteThread: (threadId) => saver.deleteThread(threadId),
-      copyThread: async ({ fromThreadId, toThreadId }) => saver.copyThread(fromThreadId, toThreadId),
+      copyThread: (params) => saver.copyThread(params),
+      prune: (params) => saver.retention.prune(params),
+      storage: async (threadId) => saver.retention.storage(threadId),
       close: async () => database.close(),
     };
   } catch (error) {
@@ -76,19 +82,27 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
   readonly #sql: CheckpointStatements;
   readonly #lease: LeaseGuard;
   readonly #reader: SqliteReader;
+  readonly retention: SqliteRetention;
+  readonly #copy: SqliteCopy;
+  readonly #values: SqliteValues;
+  /** Packs and seals what is neither a value nor shared. */
   readonly #sealing: Sealing;
   readonly #read: <T>(step: () => T) => T;
   readonly #write: <T>(step: () => T) => T;
 
-  constructor(database: SqliteDatabase, sealing: Sealing) {
+  constructor(database: SqliteDatabase, options: { readonly sealing: Sealing; readonly compress: boolean }) {
     super(new CheckpointSerde());
+    const { sealing, compress } = options;
     this.#sql = new CheckpointStatements(database.db);
     this.#lease = new LeaseGuard(database);
-    this.#reader = new SqliteReader(this.#sql, sealing);
-    this.#sealing = sealing;
+    this.#values = new SqliteValues(this.#sql, sealing, { compress });
+    this.#sealing = this.#values.sealing;
+    this.#reader = new SqliteReader(this.#sql, this.#sealing, this.#values.sharing);
+    this.#copy = new SqliteCopy(database.db, sealing);
     const transaction = database.db.transaction((step: () => unknown) => step());
     this.#read = guarded(transaction.deferred as <T>(step: () => T) => T);
     this.#write = guarded(transaction.immediate as <T>(step: () => T) => T);
+    this.retention = new SqliteRetention(database.db, this.#write);
   }
 
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
@@ -100,7 +114,14 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
       if (lineage === undefined) return undefined;
       const row =
         checkpointId === undefined ? this.#sql.latest.get(lineage) : this.#sql.byId.get(lineage, checkpointId);
-      return row && this.#reader.one({ ...row, thread_id: threadId, checkpoint_ns: checkpointNs });
+      return (
+        row &&
+        this.#reader.one(
+          { ...row, thread_id: threadId, checkpoint_ns: checkpointNs },
+          // The newest one: the next put goes on from it.
+          { remember: checkpointId === undefined },
+        )
+      );
     });
     return parts && toTuple(this.serde, parts);
   }
@@ -129,7 +150,7 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     const { threadId, checkpointNs, checkpointId: parentId } = putKey(config);
     const { id } = checkpoint;
     // Serialised before the lock is taken.
-    const fresh: { readonly ref: ChannelRef; readonly cell: Cell }[] = [];
+    const fresh: { readonly ref: ChannelRef; readonly value: PreparedValue | Promise<PreparedValue> }[] = [];
     const carried: ChannelRef[] = [];
     for (const [channel, value] of Object.entries(checkpoint.channel_values ?? {})) {
       const version = versionOf(checkpoint.channel_versions, channel);
@@ -137,8 +158,8 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
       if (version === undefined) continue;
       const ref = { channel, version, origin: id };
       if (Object.hasOwn(newVersions, channel)) {
-        const place = PLACES.value(threadId, checkpointNs, channel, id);
-        fresh.push({ ref, cell: toCell(this.#sealing.seal(this.serde.encode(value), place)) });
+        const place = { threadId, checkpointNs, channel };
+        fresh.push({ ref, value: this.#values.prepare(place, id, this.serde.encode(value)) });
       } else carried.push(ref);
     }
     const header = headerText(checkpoint);
@@ -146,10 +167,12 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     const stored = this.#sealing.sealMetadata(metadata, secretKeys, PLACES.metadata(threadId, checkpointNs, id));
     const metadataJson = metadataText(this.serde, stored);
     const runId = runIdOf(metadata) ?? null;
+    const prepared: PreparedValue[] = [];
+    for (const { value } of fresh) prepared.push(value instanceof Promise ? await value : value);
     this.#write(() => {
       this.#lease.assertHeld(leaseOf(config.configurable));
       const lineage = this.#sql.ensureLineage(threadId, checkpointNs);
-      for (const { ref, cell } of fresh) this.#sql.putBlob.run(lineage, id, ref.channel, cell);
+      for (const value of prepared) this.#values.store(lineage, value);
       const refs = fresh.map(({ ref }) => ref);
       if (carried.length > 0)
         refs.push(...this.#carried({ threadId, checkpointNs }, lineage, parentId, checkpoint, carried));
@@ -225,7 +248,7 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
 
   async writeCheckpoints(checkpoints: readonly CheckpointParts[]): Promise<void> {
     this.#write(() => {
-      for (const parts of checkpoints) writeCheckpoint(this.#sql, this.#reader, this.#sealing, parts);
+      for (const parts of checkpoints) writeCheckpoint(this.#sql, this.#reader, this.#values, parts);
     });
   }
 
@@ -237,29 +260,25 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     this.#write(() => deleteRun(this.#sql, threadId, runId));
   }
 
-  /** The target is replaced. */
-  copyThread(fromThreadId: string, toThreadId: string): void {
+  /** The target is replaced, unless there is nothing to copy. */
+  async copyThread(params: Parameters<Checkpointer["copyThread"]>[0]): Promise<void> {
+    const { fromThreadId, toThreadId, keep } = params;
     if (fromThreadId === toThreadId) return;
+    const kept = keep && (await this.#keptOf(fromThreadId, keep));
     this.#write(() => {
       if (this.#sql.lineagesOf(fromThreadId).length === 0) return;
       this.#sql.deleteThread(toThreadId);
-      if (this.#sealing.enabled) this.#sealAnew(fromThreadId, toThreadId);
-      else this.#sql.copyThread(fromThreadId, toThreadId);
+      this.#copy.copy(fromThreadId, toThreadId, kept);
     });
   }
 
-  /** What is sealed opens only under its thread's id. */
-  #sealAnew(fromThreadId: string, toThreadId: string): void {
-    let after: TransferPlace | null = null;
-    for (;;) {
-      const rows: readonly ListedRow[] = this.#sql.ascending(fromThreadId, after, MAX_PAGE_ROWS);
-      const last = rows.at(-1);
-      if (last === undefined) return;
-      for (const row of rows) {
-        writeCheckpoint(this.#sql, this.#reader, this.#sealing, movedTo(this.#reader.one(row), toThreadId));
-      }
-      after = { checkpointNs: last.checkpoint_ns, id: last.checkpoint_id };
+  async #keptOf(threadId: string, keep: CheckpointsKept): Promise<ReadonlyMap<number, Kept>> {
+    const kept = new Map<number, Kept>();
+    for (const lineage of this.#sql.lineagesOf(threadId)) {
+      const found = await this.retention.kept(lineage, keep);
+      if (found !== null) kept.set(lineage, found);
     }
+    return kept;
   }
 
   /**
@@ -303,8 +322,8 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
       const stored = this.#reader.value(of, lineage, ref.origin, ref.channel);
       if (stored !== undefined && sameCell(toCell(stored), toCell(data))) return ref;
     }
-    const place = PLACES.value(of.threadId, of.checkpointNs, wanted.channel, wanted.origin);
-    this.#sql.putBlob.run(lineage, wanted.origin, wanted.channel, toCell(this.#sealing.seal(data, place)));
+    const place = { ...of, channel: wanted.channel };
+    this.#values.store(lineage, this.#values.prepareNow(place, wanted.origin, data));
     return wanted;
   }
 }

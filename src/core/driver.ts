@@ -28,6 +28,11 @@ export interface DriverContext {
   readonly cipher?: Cipher;
   /** Vectors of items (`store.index`): item stores keep and compare those of so many dimensions. Absent: they keep none. */
   readonly vectors?: { readonly dims: number };
+  /**
+   * Whether checkpoints are compressed and share what they have in common (docs/guides/checkpoint-storage.md). What is stored is read either way.
+   * Default: true in SQLite, false in Postgres, where other programs may read the tables; others don't offer it.
+   */
+  readonly compressCheckpoints?: boolean;
   /** Told of lost and regained connections. Default: nobody. */
   readonly logger?: Pick<Logger, "info" | "warn">;
 }

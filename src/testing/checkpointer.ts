@@ -1,6 +1,7 @@
 import { withCheckpointer, type CheckpointerSuite } from "./checkpointer/fixture.js";
 import { graphCases } from "./checkpointer/graphs.js";
 import { listCases } from "./checkpointer/lists.js";
+import { pruningCases } from "./checkpointer/pruning.js";
 import { threadCases } from "./checkpointer/threads.js";
 import { valueCases } from "./checkpointer/values.js";
 import { writeCases } from "./checkpointer/writes.js";
@@ -19,6 +20,7 @@ export function testCheckpointer(suite: CheckpointerSuite): void {
     writeCases(suite, withSaver);
     listCases(suite, withSaver);
     threadCases(suite, withSaver);
+    pruningCases(suite, withSaver);
     graphCases(suite, withSaver);
   });
 }

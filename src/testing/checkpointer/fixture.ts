@@ -63,6 +63,8 @@ export interface PutOptions {
   /** Parent by its place; default the newest. */
   readonly parent?: number;
   readonly configurable?: Record<string, unknown>;
+  /** Channels that have a new version and no value, as DeltaChannels between two snapshots. */
+  readonly silent?: readonly string[];
 }
 
 interface ChainState {
@@ -84,12 +86,16 @@ export function chainOf(saver: BaseCheckpointSaver, threadId: string = randomUUI
     threadId,
     ids,
     config,
-    async put(changed, { metadata = {}, parent = ids.length - 1, configurable = {} } = {}) {
+    async put(changed, { metadata = {}, parent = ids.length - 1, configurable = {}, silent = [] } = {}) {
       const before = states[parent] ?? { values: {}, versions: {} };
       const newVersions = Object.fromEntries(
-        Object.keys(changed).map((channel) => [channel, (before.versions[channel] ?? 0) + 1]),
+        [...Object.keys(changed), ...silent].map((channel) => [channel, (before.versions[channel] ?? 0) + 1]),
       );
-      const state = { values: { ...before.values, ...changed }, versions: { ...before.versions, ...newVersions } };
+      const kept = Object.entries(before.values).filter(([channel]) => !silent.includes(channel));
+      const state = {
+        values: { ...Object.fromEntries(kept), ...changed },
+        versions: { ...before.versions, ...newVersions },
+      };
       const at = config(parent);
       const id = nextId();
       const saved = await saver.put(
