@@ -20,14 +20,16 @@ class FilterCheck {
   #count = 0;
 
   conditions(filter: unknown, path: string, depth: number): AccessCondition {
-    const entries = entriesOf(filter, path || "the filter");
+    const keys = keysOf(filter, path || "the filter");
     if (depth > MAX_DEPTH) throw new TypeError(`${path}: filters are nested deeper than ${MAX_DEPTH} levels`);
     const checked: Record<string, JsonValue> = {};
     const both: AccessCondition[] = [];
-    for (const [key, value] of entries) {
+    for (const key of keys) {
+      const value = (filter as Readonly<Record<string, unknown>>)[key];
       const place = path === "" ? key : `${path}.${key}`;
       if (key === "$and" || key === "$or") checked[key] = this.#combined(value, place, depth);
       else if (key.startsWith("$")) throw new TypeError(`${place}: the operators of filters are $and and $or`);
+      else if (typeof value !== "object" || value === null) checked[key] = this.#scalar(value, place);
       else {
         const [first, ...others] = this.#values(value, place);
         if (first !== undefined) checked[key] = first;
@@ -45,11 +47,11 @@ class FilterCheck {
   }
 
   /** All must hold. */
-  #values(value: unknown, place: string): readonly JsonValue[] {
-    if (typeof value !== "object" || value === null) return [this.#scalar(value, place)];
-    const entries = entriesOf(value, place);
-    if (entries.length === 0) throw new TypeError(`${place}: an empty object is no condition`);
-    return entries.map(([operator, operand]) => {
+  #values(value: object, place: string): readonly JsonValue[] {
+    const operators = keysOf(value, place);
+    if (operators.length === 0) throw new TypeError(`${place}: an empty object is no condition`);
+    return operators.map((operator) => {
+      const operand = (value as Readonly<Record<string, unknown>>)[operator];
       const at = `${place}.${operator}`;
       if (operator === "$eq") return { $eq: this.#scalar(operand, at) };
       if (operator !== "$contains") throw new TypeError(`${at}: the operators of values are $eq and $contains`);
@@ -68,15 +70,17 @@ class FilterCheck {
   }
 }
 
-function entriesOf(value: unknown, place: string): readonly (readonly [string, unknown])[] {
+function keysOf(value: unknown, place: string): readonly string[] {
   if (typeof value !== "object" || value === null || Array.isArray(value))
     throw new TypeError(`${place}: must be an object`);
   const prototype: unknown = Object.getPrototypeOf(value);
   // Maps, dates and instances have no keys of their own that would say what they mean.
   if (prototype !== Object.prototype && prototype !== null) throw new TypeError(`${place}: must be a plain object`);
-  return Reflect.ownKeys(value).map((key) => {
+  const keys: string[] = [];
+  for (const key of Reflect.ownKeys(value)) {
     if (typeof key === "symbol" || key === "__proto__")
       throw new TypeError(`${place}: ${String(key)} is no key for a filter`);
-    return [key, (value as Readonly<Record<string, unknown>>)[key]] as const;
-  });
+    keys.push(key);
+  }
+  return keys;
 }

@@ -21,33 +21,27 @@ export const STUDIO_USER = Object.freeze({
  * @throws TypeError for anything else: a fault of the deployer's handler, never a caller without identity
  */
 export function authenticatedUser(returned: unknown): AuthenticatedUser {
-  if (typeof returned === "string") return completed({ identity: returned });
+  if (typeof returned === "string") return completed({}, returned, undefined);
   if (typeof returned === "object" && returned !== null && "identity" in returned) {
-    // Read before the copy, which leaves getters of a class behind.
-    return completed({ ...returned, identity: returned.identity, ...permissionsOf(returned) });
+    // Read here, since a copy leaves getters of a class behind.
+    return completed(returned, returned.identity, "permissions" in returned ? returned.permissions : undefined);
   }
   throw new TypeError("authenticate must return an identity, or an object that has one as `identity`");
 }
 
-function permissionsOf(returned: object): { readonly permissions?: unknown } {
-  return "permissions" in returned ? { permissions: returned.permissions } : {};
-}
-
-function completed(given: Readonly<Record<string, unknown>>): AuthenticatedUser {
-  const { identity } = given;
+function completed(returned: object, identity: unknown, permissions: unknown): AuthenticatedUser {
   if (typeof identity !== "string" || identity === "") {
     throw new TypeError("authenticate returned a user whose `identity` is not a string, or empty");
   }
-  const permissions = stringsOf(given["permissions"] ?? []);
-  const user = {
-    ...given,
-    permissions,
-    is_authenticated: given["is_authenticated"] ?? true,
-    display_name: given["display_name"] ?? identity,
-  };
+  const user: Record<string, unknown> = { ...returned };
+  const held = stringsOf(permissions ?? []);
+  user["identity"] = identity;
+  user["permissions"] = held;
+  user["is_authenticated"] ??= true;
+  user["display_name"] ??= identity;
   const stored: unknown = copyJson(user as never);
   if (!isJsonObject(stored)) throw new TypeError("authenticate returned a user that is no JSON object");
-  return { caller: { identity, permissions, user: stored }, user };
+  return { caller: { identity, permissions: held, user: stored }, user };
 }
 
 function stringsOf(permissions: unknown): readonly string[] {

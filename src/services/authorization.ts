@@ -91,18 +91,19 @@ function fieldsOf(resource: AuthResource, action: AuthAction): readonly Field[] 
 }
 
 function checkedValue<V extends AuthValue>(resource: AuthResource, action: AuthAction, value: V): V {
-  const checked: Record<string, JsonValue | undefined> = { ...value };
+  let checked: Record<string, JsonValue | undefined> | null = null;
   for (const { name, isValid, isRequired, takesNull } of fieldsOf(resource, action)) {
-    const given = checked[name];
+    const given = value[name];
     if (given === null && takesNull === true) continue;
     // A null is absent, too: the SDK's types have `Maybe`.
     const isAbsent = given === undefined || given === null;
     if (isAbsent ? isRequired === true : !isValid(given)) throw invalid(resource, action, name);
-    if (isAbsent) delete checked[name];
     // Inputs may be large, and go to the engine as they are.
-    else if (name !== "kwargs") checked[name] = plain(resource, action, name, given);
+    if (given === undefined || name === "kwargs") continue;
+    checked ??= { ...value };
+    checked[name] = given === null ? undefined : plain(resource, action, name, given);
   }
-  return checked as V;
+  return checked === null ? value : (checked as V);
 }
 
 /** Handlers change values in place, also to what no store can keep. */
