@@ -1,7 +1,9 @@
 import type { ApiKeyStore } from "./api-key.js";
 import type { AccessFilter } from "./auth.js";
+import type { CronStore } from "./cron.js";
 import type { Assistant, AssistantPatch, AssistantSortField, AssistantVersion, RunConfig } from "./assistant.js";
 import type { ChoreStore } from "./chore.js";
+import type { ExpiredThreadStore } from "./expired-threads.js";
 import type { LeaseRenewal } from "./lease-renewal.js";
 import type { Presence } from "./presence.js";
 import type { RowTransfer } from "./row-transfer.js";
@@ -18,7 +20,8 @@ import type {
   RunStatus,
   TerminalRunStatus,
 } from "./run.js";
-import type { Thread, ThreadSortField, ThreadStatePatch, ThreadStatus } from "./thread.js";
+import type { DeliveryStore } from "./webhook.js";
+import type { Thread, ThreadSortField, ThreadStatePatch, ThreadStatus, ThreadTtl } from "./thread.js";
 
 /** A page of rows and the number of all matches. */
 export interface Page<T> {
@@ -48,10 +51,13 @@ export interface MetadataStore {
   readonly transfer: RowTransfer | null;
   readonly assistants: AssistantStore;
   readonly threads: ThreadStore;
+  readonly expiredThreads: ExpiredThreadStore;
   readonly runs: RunStore;
+  readonly crons: CronStore;
   readonly keys: ApiKeyStore;
   readonly tickets: StreamTicketStore;
   readonly chores: ChoreStore;
+  readonly deliveries: DeliveryStore;
   /** Round trip to the database. Rejects when it is not available. */
   ping(): Promise<void>;
   close(): Promise<void>;
@@ -132,19 +138,23 @@ export interface ThreadQuery {
 }
 
 export interface ThreadStore {
+  /** @throws HeddleError `THREAD_BUSY` while an expired thread of the same id is being removed; `runs.create` does, too */
   create(params: {
     readonly threadId: string;
     readonly metadata: JsonObject;
     readonly config?: RunConfig;
+    /** Default: it is kept until somebody deletes it. */
+    readonly ttl?: ThreadTtl;
     readonly access: AccessFilter;
   }): Promise<
     { readonly kind: "created"; readonly thread: Thread } | { readonly kind: "exists"; readonly thread: Thread | null }
   >;
   get(params: { readonly threadId: string; readonly access: AccessFilter }): Promise<Thread | null>;
-  /** Merges metadata shallowly. */
+  /** Merges metadata shallowly; `ttl: null` lets the thread live for ever. */
   update(params: {
     readonly threadId: string;
     readonly metadata?: JsonObject;
+    readonly ttl?: ThreadTtl | null;
     readonly access: AccessFilter;
   }): Promise<Thread | null>;
   /**
@@ -190,6 +200,8 @@ export interface NewRun {
   readonly assistantConfig: RunConfig;
   /** Create the thread when it is missing, with `{...metadata, graph_id, assistant_id}`; otherwise `no-thread`. */
   readonly createThread: boolean;
+  /** Of the thread, where this makes it. Default: it is kept until somebody deletes it. */
+  readonly threadTtl?: ThreadTtl;
   /** Watch the thread too, as `threads.watch` does. Default: it stays as it is. */
   readonly watched?: true;
 }

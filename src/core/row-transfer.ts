@@ -1,5 +1,6 @@
 import type { ApiKey } from "./api-key.js";
 import type { Assistant, AssistantVersion } from "./assistant.js";
+import type { Cron } from "./cron.js";
 import type { ItemEmbedding } from "./item-store.js";
 import type { Item } from "./item.js";
 import type { EpochMs, JsonObject, JsonValue } from "./json.js";
@@ -7,7 +8,15 @@ import type { CancelAction, Run, RunStatus } from "./run.js";
 import type { Thread, ThreadStatus } from "./thread.js";
 
 /** Kinds of rows, in the order in which a copy writes them: what is referred to comes first. */
-export const TRANSFER_KINDS = ["assistants", "assistantVersions", "threads", "runs", "items", "apiKeys"] as const;
+export const TRANSFER_KINDS = [
+  "assistants",
+  "assistantVersions",
+  "threads",
+  "runs",
+  "crons",
+  "items",
+  "apiKeys",
+] as const;
 export type TransferKind = (typeof TRANSFER_KINDS)[number];
 
 /** A thread without its runs: `busy` follows from them. What is `JsonText` in a thread is parsed here. */
@@ -49,6 +58,8 @@ export interface TransferValues {
   readonly assistantVersions: AssistantVersion;
   readonly threads: TransferredThread;
   readonly runs: TransferredRun;
+  /** Claimed by nobody. */
+  readonly crons: Cron;
   readonly items: TransferredItem;
   readonly apiKeys: ApiKey;
 }
@@ -60,7 +71,7 @@ export interface TransferValues {
 export interface TransferRow {
   /**
    * Unique among rows of a kind, and the same in every store: `assistantId`; `assistantId:version` with the version in ten
-   * digits; `threadId`; `runId`; the JSON text of `[namespace, key]`; `keyId`.
+   * digits; `threadId`; `runId`; `cronId`; the JSON text of `[namespace, key]`; `keyId`.
    */
   readonly key: string;
   readonly value: JsonObject;
@@ -80,7 +91,7 @@ export interface RowTransfer {
   }): Promise<readonly TransferRow[]>;
   /**
    * Insert, or replace what has the same key: writing twice is writing once. All or nothing where the database can.
-   * @throws HeddleError `ASSISTANT_NOT_FOUND`, `THREAD_NOT_FOUND` for a version or a run whose assistant or thread is missing
+   * @throws HeddleError `ASSISTANT_NOT_FOUND`, `THREAD_NOT_FOUND` for a version, run or cron whose assistant or thread is missing
    */
   write(params: { readonly kind: TransferKind; readonly rows: readonly TransferRow[] }): Promise<void>;
 }

@@ -1,5 +1,6 @@
 import type { RunConfig } from "./assistant.js";
 import type { EpochMs, JsonObject, JsonText, JsonValue } from "./json.js";
+import type { RunWebhook } from "./webhook.js";
 
 export const TERMINAL_RUN_STATUSES = ["success", "error", "timeout", "interrupted"] as const;
 /** How a run has ended. */
@@ -56,6 +57,8 @@ export interface RunKwargs {
   /** Keys to ask LangSmith's feedback URLs for: not empty, each once. */
   readonly feedbackKeys?: readonly string[];
   readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
+  /** Told of the run's end (core/webhook). */
+  readonly webhook?: RunWebhook;
 }
 
 /** One execution of an assistant on a thread. The row is also the queue entry (design §4). */

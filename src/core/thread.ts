@@ -3,10 +3,26 @@ import type { EpochMs, JsonObject, JsonText } from "./json.js";
 
 export type ThreadStatus = "idle" | "busy" | "interrupted" | "error";
 
+/** What happens to a thread whose time is over: it is removed, or its checkpoints are but for the newest (§2.4.1 `ttl`). */
+export const TTL_STRATEGIES = ["delete", "keep_latest"] as const;
+export type TtlStrategy = (typeof TTL_STRATEGIES)[number];
+
+/** How long a thread is kept after it was last active (`Thread.updatedAt`). */
+export interface ThreadTtl {
+  readonly strategy: TtlStrategy;
+  readonly ttlMs: number;
+}
+
+/** When a thread expires, unless something happens to it before; `null`: never. */
+export function expiresAt({ ttl, updatedAt }: Pick<Thread, "ttl" | "updatedAt">): EpochMs | null {
+  return ttl === null ? null : updatedAt + ttl.ttlMs;
+}
+
 /** Durable state of one conversation: checkpoints live in the checkpointer, this row is what searches see. */
 export interface Thread {
   readonly threadId: string;
   readonly createdAt: EpochMs;
+  /** When its row last changed: a run began or ended, metadata or state were updated. Its time to live starts here. */
   readonly updatedAt: EpochMs;
   /** When `values` last changed. */
   readonly stateUpdatedAt: EpochMs;
@@ -21,6 +37,8 @@ export interface Thread {
   readonly interrupts: JsonText | null;
   /** `{error, message}` when `status` is `error`. */
   readonly error: JsonText | null;
+  /** `null`: it is kept until somebody deletes it. */
+  readonly ttl: ThreadTtl | null;
 }
 
 /** A thread row's state columns, as a finished run or a state update leaves them. */

@@ -1,5 +1,6 @@
 import { type Cipher, openJson, type Place, SEALED_KEY, sealedTextOf, sealJson } from "../core/cipher.js";
 import { isJsonObject, type JsonObject, type JsonValue } from "../core/json.js";
+import { kwargsText } from "../core/kwargs-text.js";
 import type { RunKwargs } from "../core/run.js";
 import { openKwargs, PLACES, sealItem, sealKwargs } from "./sealed-rows.js";
 
@@ -26,10 +27,15 @@ export interface Resealer {
   item(text: string, namespace: readonly string[], key: string): Resealed<string>;
   /** Whether a value under this key (`null`: a clear one) stays as it is. */
   stays(keyId: string | null): boolean;
+  /** Whether values that stay are opened, too: what names a key need not open with it. */
+  readonly verifies: boolean;
 }
 
-/** @param cipher not strict: clear values are what it is about */
-export function createResealer(cipher: Cipher, target: ResealTarget): Resealer {
+/**
+ * @param cipher not strict: clear values are what it is about
+ * @param verifies open also what is under the active key already
+ */
+export function createResealer(cipher: Cipher, target: ResealTarget, verifies = false): Resealer {
   const keyIdOf = (value: JsonValue | undefined): string | null => {
     const sealed = sealedTextOf(value);
     return sealed === null ? null : (cipher.keyIdOf(sealed) ?? "unknown");
@@ -37,7 +43,10 @@ export function createResealer(cipher: Cipher, target: ResealTarget): Resealer {
   const stays = (keyId: string | null): boolean => keyId === (target === "active" ? cipher.activeKeyId : null);
   const json = (value: JsonValue, place: Place): Resealed<string> => {
     const keyId = keyIdOf(value);
-    if (stays(keyId)) return { keyId, next: null };
+    if (stays(keyId)) {
+      if (verifies) openJson(cipher, value, place);
+      return { keyId, next: null };
+    }
     const clear = openJson(cipher, value, place);
     return { keyId, next: JSON.stringify(target === "clear" ? clear : sealJson(cipher, clear, place)) };
   };
@@ -45,6 +54,7 @@ export function createResealer(cipher: Cipher, target: ResealTarget): Resealer {
     cipher,
     target,
     stays,
+    verifies,
     json: (text, place) => json(JSON.parse(text) as JsonValue, place),
     object(text, place) {
       const value = JSON.parse(text) as JsonValue;
@@ -53,9 +63,12 @@ export function createResealer(cipher: Cipher, target: ResealTarget): Resealer {
     kwargs(text, runId) {
       const kwargs = JSON.parse(text) as RunKwargs;
       const keyId = keyIdOf(kwargs.input);
-      if (stays(keyId)) return { keyId, next: null };
+      if (stays(keyId)) {
+        if (verifies) openKwargs(cipher, runId, kwargs);
+        return { keyId, next: null };
+      }
       const clear = openKwargs(cipher, runId, kwargs);
-      return { keyId, next: JSON.stringify(target === "clear" ? clear : sealKwargs(cipher, runId, clear)) };
+      return { keyId, next: kwargsText(target === "clear" ? clear : sealKwargs(cipher, runId, clear)) };
     },
     item(text, namespace, key) {
       const value = JSON.parse(text) as JsonObject;

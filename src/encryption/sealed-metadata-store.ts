@@ -1,5 +1,5 @@
 import { ALL_ROWS } from "../core/auth.js";
-import { type Cipher, sealJsonText } from "../core/cipher.js";
+import { type Cipher, openJsonText, sealJsonText } from "../core/cipher.js";
 import { ERROR_MESSAGES, errorName, HeddleError, isHeddleError } from "../core/errors.js";
 import { toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
@@ -12,6 +12,8 @@ import type {
   ThreadStore,
 } from "../core/metadata-store.js";
 import type { ClaimedRun } from "../core/run.js";
+import type { ClaimedDelivery, DeliveryStore } from "../core/webhook.js";
+import { sealedCrons } from "./sealed-crons.js";
 import {
   openAssistant,
   openRun,
@@ -37,11 +39,14 @@ export function sealedMetadataStore(store: MetadataStore, cipher: Cipher, logger
     leaseRenewal: store.leaseRenewal,
     keys: store.keys,
     tickets: store.tickets,
+    expiredThreads: store.expiredThreads,
     chores: store.chores,
+    deliveries: sealedDeliveries(store.deliveries, cipher, logger),
     transfer: store.transfer && sealedTransfer(store.transfer, cipher),
     assistants: sealedAssistants(store.assistants, cipher),
     threads: sealedThreads(store.threads, cipher),
     runs: sealedRuns(store.runs, cipher, logger),
+    crons: sealedCrons(store.crons, cipher, logger),
     ping: () => store.ping(),
     close: () => store.close(),
   };
@@ -159,7 +164,12 @@ function sealedRuns(store: RunStore, cipher: Cipher, logger: Pick<Logger, "warn"
           opened.push({ ...claimed, run: openRun(cipher, claimed.run) });
         } catch (error) {
           logger.warn({ err: error, runId, threadId }, "a run that cannot be decrypted is ended");
-          await endUnreadable(store, claimed, error);
+          try {
+            await endUnreadable(store, claimed, error);
+          } catch (failure) {
+            // The others of this claim are to be executed. Nobody renews this one's lease: it is claimed again.
+            logger.warn({ err: failure, runId, threadId }, "a run that cannot be decrypted could not be ended");
+          }
         }
       }
       return opened;
@@ -213,6 +223,39 @@ function sealedRuns(store: RunStore, cipher: Cipher, logger: Pick<Logger, "warn"
     abandonedTemporaryThreads: (params) => store.abandonedTemporaryThreads(params),
   };
 }
+
+/** Deliveries are copies of what runs and threads have sealed: nothing to seal, and opened as those are. */
+function sealedDeliveries(store: DeliveryStore, cipher: Cipher, logger: Pick<Logger, "warn">): DeliveryStore {
+  return {
+    due: (params) => store.due(params),
+    async claim(params) {
+      const opened: ClaimedDelivery[] = [];
+      for (const claimed of await store.claim(params)) {
+        const { delivery, leaseToken, run, values } = claimed;
+        const { deliveryId, threadId } = delivery;
+        try {
+          const place = PLACES.thread(threadId, "values");
+          const clear = { run: openRun(cipher, run), values: values && openJsonText(cipher, values, place) };
+          opened.push({ ...claimed, ...clear });
+        } catch (error) {
+          logger.warn({ err: error, deliveryId }, "a webhook that cannot be decrypted is given up");
+          const attempt = { at: delivery.updatedAt, durationMs: 0, statusCode: null, error: UNREADABLE };
+          await store.record({ lease: { deliveryId, leaseToken }, attempt, next: { kind: "failed" } });
+        }
+      }
+      return opened;
+    },
+    record: (params) => store.record(params),
+    release: (params) => store.release(params),
+    get: (params) => store.get(params),
+    list: (params) => store.list(params),
+    redeliver: (params) => store.redeliver(params),
+    sweep: (params) => store.sweep(params),
+    deleteThread: (params) => store.deleteThread(params),
+  };
+}
+
+const UNREADABLE = "the stored payload cannot be decrypted";
 
 /** Runs held at once that a process remembers the threads of; of others it asks. */
 const MAX_HELD = 100_000;

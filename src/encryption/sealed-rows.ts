@@ -10,6 +10,7 @@ import {
   sealJson,
   sealJsonText,
 } from "../core/cipher.js";
+import type { Cron, CronCreator, CronPayload } from "../core/cron.js";
 import type { Item } from "../core/item.js";
 import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
@@ -23,6 +24,7 @@ export const PLACES = {
   run: (runId: string, field: "kwargs" | "error"): Place => ["run", runId, field],
   /** Of all versions: one becomes current by being copied. */
   assistant: (assistantId: string, field: "config" | "context"): Place => ["assistant", assistantId, field],
+  cron: (cronId: string, field: "payload" | "creator"): Place => ["cron", cronId, field],
   item: (namespace: readonly string[], key: string): Place => ["item", JSON.stringify(namespace), key],
 } as const;
 
@@ -72,10 +74,12 @@ function openValue(cipher: Cipher, value: JsonValue, place: Place): JsonValue {
   return isEmpty(value) ? value : openJson(cipher, value, place);
 }
 
-/** Input, command, config and context as one sealed value in the place of the input. */
+/** Input, command, config, context and the URL of a webhook as one sealed value in the place of the input. */
 export function sealKwargs(cipher: Cipher, runId: string, kwargs: RunKwargs): RunKwargs {
-  const { input, command, context, config, ...clear } = kwargs;
-  const secret: JsonObject = { input, command, context, config };
+  const { input, command, context, config, webhook, ...rest } = kwargs;
+  const secret: JsonObject = { input, command, context, config, webhook: webhook?.url };
+  // Receivers are told apart by their host, also where there is no key.
+  const clear = { ...rest, ...(webhook !== undefined && { webhook: { host: webhook.host, url: "" } }) };
   return { ...clear, input: sealJson(cipher, secret, PLACES.run(runId, "kwargs")), config: {} };
 }
 
@@ -83,9 +87,12 @@ export function openKwargs(cipher: Cipher, runId: string, kwargs: RunKwargs): Ru
   const place = PLACES.run(runId, "kwargs");
   if (sealedTextOf(kwargs.input) === null) return admitClear(cipher, place, kwargs);
   // A clear `command` or `context` beside it is not of whoever sealed it.
-  const { input: sealed = null, config: _, command: __, context: ___, ...clear } = kwargs;
-  const { config = {}, ...secret } = asObject(openJson(cipher, sealed, place));
-  return { ...clear, ...secret, config: asObject(config) };
+  const { input: sealed = null, config: _, command: __, context: ___, webhook, ...clear } = kwargs;
+  const { config = {}, webhook: url, ...secret } = asObject(openJson(cipher, sealed, place));
+  const opened = { ...clear, ...secret, config: asObject(config) };
+  return webhook === undefined || typeof url !== "string"
+    ? opened
+    : { ...opened, webhook: { host: webhook.host, url } };
 }
 
 export function openRun<R extends Pick<Run, "runId" | "kwargs" | "error">>(cipher: Cipher, run: R): R {
@@ -107,6 +114,20 @@ export function openAssistant<A extends Pick<Assistant, "assistantId" | "config"
     config: openObject(cipher, config, PLACES.assistant(assistantId, "config")),
     context: openValue(cipher, context, PLACES.assistant(assistantId, "context")),
   };
+}
+
+/** What a cron starts its runs with, and as whom. */
+export function sealCron<C extends Pick<Cron, "payload" | "creator">>(cipher: Cipher, cronId: string, cron: C): C {
+  const payload = sealJson(cipher, { ...cron.payload }, PLACES.cron(cronId, "payload"));
+  const creator = sealJson(cipher, { ...cron.creator }, PLACES.cron(cronId, "creator"));
+  return { ...cron, payload: payload as object as CronPayload, creator: creator as object as CronCreator };
+}
+
+export function openCron<C extends Pick<Cron, "cronId" | "payload" | "creator">>(cipher: Cipher, cron: C): C {
+  const { cronId } = cron;
+  const payload = openJson(cipher, { ...cron.payload }, PLACES.cron(cronId, "payload"));
+  const creator = openJson(cipher, { ...cron.creator }, PLACES.cron(cronId, "creator"));
+  return { ...cron, payload: payload as object as CronPayload, creator: creator as object as CronCreator };
 }
 
 /** The whole value sealed; beside it clear copies of the fields that filters look at, which nobody reads back. */

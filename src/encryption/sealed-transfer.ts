@@ -1,17 +1,20 @@
 import type { Cipher } from "../core/cipher.js";
 import type { AssistantVersion } from "../core/assistant.js";
+import type { Cron } from "../core/cron.js";
 import type { Item } from "../core/item.js";
 import type { JsonObject } from "../core/json.js";
 import type { RowTransfer, TransferKind, TransferredRun, TransferredThread } from "../core/row-transfer.js";
 import {
   openAssistant,
   openColumn,
+  openCron,
   openErrorColumn,
   openItem,
   openKwargs,
   openObject,
   PLACES,
   sealColumn,
+  sealCron,
   sealItem,
   sealKwargs,
   sealObject,
@@ -41,6 +44,8 @@ function openRow(cipher: Cipher, kind: TransferKind): Change {
     case "assistants":
     case "assistantVersions":
       return (value) => toRow(openAssistant(cipher, value as AssistantVersion & JsonObject));
+    case "crons":
+      return (value) => toRow(openCron(cipher, value as object as Cron));
     case "items":
       return (value) => toRow(openItem(cipher, value as Item & JsonObject));
     default:
@@ -66,6 +71,11 @@ function sealRow(cipher: Cipher, kind: TransferKind): Change {
           config: sealObject(cipher, config, PLACES.assistant(assistantId, "config")),
           context: sealValue(cipher, context, PLACES.assistant(assistantId, "context")),
         });
+      };
+    case "crons":
+      return (value) => {
+        const cron = value as object as Cron;
+        return toRow(sealCron(cipher, cron.cronId, cron));
       };
     case "items":
       return (value) => ({ ...value, value: sealItem(cipher, value as Item & JsonObject) });

@@ -137,8 +137,10 @@ const sqlite: SchemaDriver = {
 };
 
 async function sqliteComponents(parts: KeptParts): Promise<readonly Component<string>[]> {
-  const [stores, events, checkpoints] = await Promise.all([
+  const [stores, webhooks, crons, events, checkpoints] = await Promise.all([
     import("../stores/sqlite/migrations.js"),
+    import("../stores/sqlite/webhook-migrations.js"),
+    import("../stores/sqlite/cron-migrations.js"),
     import("../streaming/sqlite-event-statements.js"),
     import("../checkpointers/sqlite-schema.js"),
   ]);
@@ -146,6 +148,8 @@ async function sqliteComponents(parts: KeptParts): Promise<readonly Component<st
     parts,
     [
       { name: "metadata", migrations: stores.METADATA_MIGRATIONS },
+      { name: "webhooks", migrations: webhooks.WEBHOOK_MIGRATIONS },
+      { name: "crons", migrations: crons.CRON_MIGRATIONS },
       { name: "items", migrations: stores.ITEM_MIGRATIONS },
       { name: "events", migrations: events.EVENT_MIGRATIONS },
     ],
@@ -235,6 +239,8 @@ async function mongoComponents(parts: KeptParts) {
     parts,
     [
       { name: "metadata", migrations: stores.METADATA_MIGRATIONS },
+      { name: "webhooks", migrations: stores.WEBHOOK_MIGRATIONS },
+      { name: "crons", migrations: stores.CRON_MIGRATIONS },
       { name: "items", migrations: stores.ITEM_MIGRATIONS },
       events.EVENTS,
     ],

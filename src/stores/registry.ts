@@ -99,7 +99,7 @@ const mongoDriver: Driver<OpenedStore> = {
     const forItems = await openMongo(uri, own);
     try {
       const metadata = await createMongoMetadataStore(forMetadata, context);
-      return { metadata, items: await createMongoItemStore(forItems) };
+      return { metadata, items: await createMongoItemStore(forItems, context.vectors) };
     } catch (error) {
       await forMetadata.close();
       await forItems.close();

@@ -1,8 +1,9 @@
+import { HeddleError } from "../core/errors.js";
 import type { EpochMs, JsonObject } from "../core/json.js";
 import type { NewRun } from "../core/metadata-store.js";
 import { threadStatusAfter } from "../core/run-lifecycle.js";
 import type { CancelAction, TerminalRunStatus } from "../core/run.js";
-import type { ThreadStatus } from "../core/thread.js";
+import type { ThreadStatus, ThreadTtl, TtlStrategy } from "../core/thread.js";
 
 /* Rules of the run queue that every store applies inside its transactions. */
 
@@ -26,6 +27,28 @@ export function settledStatusAfter(
 /** Of two cancels of one run the one that undoes more: a rollback is never weakened to an interrupt. */
 export function strongerCancel(stored: CancelAction | null, requested: CancelAction): CancelAction {
   return stored === "rollback" ? "rollback" : requested;
+}
+
+/** How the SQL stores keep a time to live. */
+export type TtlColumns = {
+  readonly ttl_ms: number | null;
+  readonly ttl_strategy: TtlStrategy | null;
+};
+
+export function ttlColumns(ttl: ThreadTtl | null): TtlColumns {
+  return { ttl_ms: ttl?.ttlMs ?? null, ttl_strategy: ttl?.strategy ?? null };
+}
+
+export function ttlOf({ ttl_ms: ttlMs, ttl_strategy: strategy }: TtlColumns): ThreadTtl | null {
+  return ttlMs === null || strategy === null ? null : { strategy, ttlMs };
+}
+
+/** Nobody makes a thread of an id whose former thread is not gone yet: it would begin with, and then lose, its checkpoints. */
+export function beingRemoved(threadId: string): HeddleError {
+  return new HeddleError("THREAD_BUSY", {
+    message: `Thread ${threadId} has expired and is being removed. Try again in a moment.`,
+    details: { threadId, removing: true, retryAfterMs: 1000 },
+  });
 }
 
 /** What a thread's metadata gains with every run on it. */

@@ -1,6 +1,8 @@
 import type { ApiKey } from "../core/api-key.js";
 import type { Assistant, AssistantVersion } from "../core/assistant.js";
+import type { Cron } from "../core/cron.js";
 import type { Item } from "../core/item.js";
+import { HeddleError } from "../core/errors.js";
 import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { parseJsonText, toJsonText } from "../core/json.js";
 import type {
@@ -62,6 +64,10 @@ export function runRow(
   });
 }
 
+export function cronRow(cron: Cron): TransferRow {
+  return rowOf("crons", cron);
+}
+
 export function itemRow(item: TransferredItem): TransferRow {
   const { vectors, embedding, ...rest } = item;
   return rowOf("items", {
@@ -107,6 +113,7 @@ interface KeyParts {
   readonly assistantVersions: Pick<AssistantVersion, "assistantId" | "version">;
   readonly threads: Pick<TransferredThread, "threadId">;
   readonly runs: Pick<TransferredRun, "runId">;
+  readonly crons: Pick<Cron, "cronId">;
   readonly items: Pick<Item, "namespace" | "key">;
   readonly apiKeys: Pick<ApiKey, "keyId">;
 }
@@ -116,9 +123,25 @@ const KEYS: { readonly [Kind in TransferKind]: (value: KeyParts[Kind]) => string
   assistantVersions: ({ assistantId, version }) => `${assistantId}:${String(version).padStart(10, "0")}`,
   threads: ({ threadId }) => threadId,
   runs: ({ runId }) => runId,
+  crons: ({ cronId }) => cronId,
   items: ({ namespace, key }) => JSON.stringify([namespace, key]),
   apiKeys: ({ keyId }) => keyId,
 };
+
+/** A cron of a copy belongs to what is not there. */
+export function cronWithout(
+  cron: Pick<Cron, "cronId" | "assistantId" | "threadId">,
+  missing: "assistant" | "thread",
+): HeddleError {
+  const { cronId, assistantId, threadId } = cron;
+  return missing === "assistant"
+    ? new HeddleError("ASSISTANT_NOT_FOUND", {
+        message: `Cron ${cronId} belongs to an assistant ${assistantId} that is not there.`,
+      })
+    : new HeddleError("THREAD_NOT_FOUND", {
+        message: `Cron ${cronId} belongs to a thread ${threadId} that is not there.`,
+      });
+}
 
 function rowOf<Kind extends TransferKind>(kind: Kind, value: TransferValues[Kind]): TransferRow {
   return { key: transferKey(kind, value), value: value as JsonObject };

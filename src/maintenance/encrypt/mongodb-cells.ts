@@ -43,7 +43,9 @@ export async function mongoCells(
 
 async function storageFields(database: MongoDatabase, resealer: Resealer): Promise<readonly DocumentField[]> {
   const { json, object, kwargs, item } = resealer;
-  const { assistants, versions, threads, blobs, runs, items } = collectionsOf(database.db);
+  const { assistants, versions, threads, blobs, runs, items, deliveryContents, deliveryValues } = collectionsOf(
+    database.db,
+  );
   // By their `uid`, which is all that versions know of their assistants. There are as many as somebody has made by hand.
   const assistantIds = new Map<string, string>();
   for await (const { _id, uid } of assistants.find({}, { projection: { uid: 1 } })) assistantIds.set(uid, _id);
@@ -134,6 +136,23 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       at((id) => PLACES.run(id, "error")),
     ),
     text("runs: what was sent", runs, "kwargs", (stored, { _id }) => kwargs(stored, String(_id))),
+    text("webhooks: what was sent", deliveryContents, "kwargs", (stored, { runId }) => kwargs(stored, String(runId)), {
+      runId: 1,
+    }),
+    text(
+      "webhooks: error",
+      deliveryContents,
+      "error",
+      (stored, { runId }) => json(stored, PLACES.run(String(runId), "error")),
+      { runId: 1 },
+    ),
+    text(
+      "webhooks: values",
+      deliveryValues,
+      "text",
+      (stored, { threadId }) => json(stored, PLACES.thread(String(threadId), "values")),
+      { threadId: 1 },
+    ),
     text(
       "items",
       items,
@@ -209,6 +228,25 @@ function rawOf({ db }: MongoDatabase, { collectionName }: Named): Collection {
   return db.collection(collectionName, { promoteBuffers: true });
 }
 
+/** What a document goes by, for who has to find it: the address of a checkpoint, else its id. */
+function nameOf(document: Document): string {
+  const { _id, thread_id: thread, checkpoint_id: checkpoint, task_id: task, idx } = document;
+  const parts = thread === undefined ? [_id] : [thread, checkpoint, task, idx].filter((part) => part !== undefined);
+  return parts.map(String).join(" ");
+}
+
+/**
+ * A document over 16 MiB, or a command that holds one: as the server says it (10334 BSONObjectTooLarge; 17419 and 17420 of an update's
+ * result; 2 of FerretDB), and the driver (bson 7), whose buffer of 17 MiB is full before.
+ */
+function isTooLarge(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if ("code" in at && (at.code === 10334 || at.code === 17419 || at.code === 17420)) return true;
+    if (/too large|larger than|out of range|out of bounds|maximum size/i.test(at.message)) return true;
+  }
+  return false;
+}
+
 function bytesOf(value: Bytes): Buffer {
   return Buffer.isBuffer(value) ? value : Buffer.from(value.buffer);
 }
@@ -230,12 +268,18 @@ function cellsOf({ retrying }: MongoDatabase, field: DocumentField): CellTable<D
     reseal,
     async replace(changes) {
       let replaced = 0;
+      const refused: string[] = [];
       for (const { cell, next } of changes) {
         const condition = { _id: cell["_id"], ...next.was } as Document;
-        const { modifiedCount } = await retrying(() => collection.updateOne(condition, { $set: next.set }));
-        replaced += modifiedCount;
+        try {
+          const { modifiedCount } = await retrying(() => collection.updateOne(condition, { $set: next.set }));
+          replaced += modifiedCount;
+        } catch (error) {
+          if (!isTooLarge(error)) throw error;
+          refused.push(`${collection.collectionName} ${nameOf(cell)}`);
+        }
       }
-      return replaced;
+      return { replaced, refused };
     },
   };
 }

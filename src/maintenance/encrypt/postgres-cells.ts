@@ -4,7 +4,8 @@ import { areSealed } from "../../core/cipher.js";
 import type { PostgresDatabase, SqlRow } from "../../databases/postgres/open.js";
 import { fromJsonb, fromText, toJsonbText, toText } from "../../databases/postgres/storable.js";
 import type { Resealer } from "../../encryption/reseal.js";
-import type { CellTable, Change } from "./cells.js";
+import { type CellTable, type Change, FOREIGN } from "./cells.js";
+import { inlineValues } from "./postgres-inline-values.js";
 import {
   CHECKPOINT_PLACES,
   resealData,
@@ -32,7 +33,7 @@ interface PostgresColumn extends Omit<SqlColumn, "reseal"> {
   reseal(
     stored: Stored,
     parts: readonly string[],
-  ): { readonly keyId: string | null; readonly next: Stored | null } | null;
+  ): { readonly keyId: string | null; readonly next: Stored | null } | typeof FOREIGN | null;
 }
 
 const NAMES: SqlNames = {
@@ -58,6 +59,12 @@ const NAMES: SqlNames = {
   runs: { table: "heddle_runs", from: "heddle_runs t", key: ["run_id"], parts: ["t.run_id"] },
   kwargs: { table: "heddle_runs", from: "heddle_runs t", key: ["run_id"], parts: ["t.run_id"] },
   items: { table: "heddle_items", from: "heddle_items t", key: ["place"], parts: ["t.namespace", "t.item_key"] },
+  deliveries: {
+    table: "heddle_delivery_contents",
+    from: "heddle_delivery_contents t",
+    key: ["delivery_id"],
+    parts: ["t.run_id", "t.thread_id"],
+  },
   events: {
     table: "heddle_events",
     from: "heddle_events t JOIN heddle_event_logs o ON o.log_id = t.log_id",
@@ -80,7 +87,11 @@ export async function postgresCells(
   });
   const tables = new Set(found.map(({ name }) => name));
   // A part that nobody has used here has no tables.
-  return columns.filter(({ table }) => tables.has(table)).map((column) => cellsOf(database, column) as CellTable);
+  const cells = columns
+    .filter(({ table }) => tables.has(table))
+    .map((column) => cellsOf(database, column) as CellTable);
+  const isPythons = keeps.checkpoints && tables.has("checkpoints") && resealer.target === "active";
+  return isPythons ? [inlineValues(database, resealer) as CellTable, ...cells] : cells;
 }
 
 /** Texts are kept as Postgres can hold them; JSONB comes as text, and its escapes with it. */
@@ -103,9 +114,9 @@ function columnOf(column: SqlColumn): PostgresColumn {
 function checkpointColumns(resealer: Resealer): readonly PostgresColumn[] {
   const data = (stored: Stored, place: Parameters<typeof resealData>[2]): ReturnType<PostgresColumn["reseal"]> => {
     const { type, value } = stored;
-    // What LangGraph for Python serialized stays its own.
-    if (type !== "json" && type !== "bytes" && type !== SEALED_TYPE) return null;
     const bytes = Buffer.from(value);
+    // What LangGraph for Python serialized stays its own. Its `null` and `empty` have no bytes.
+    if (type !== "json" && type !== "bytes" && type !== SEALED_TYPE) return bytes.length === 0 ? null : FOREIGN;
     const encoded = fromColumns(
       { type, json: type === "json" ? bytes.toString("utf8") : null, bytes },
       () => "a value",

@@ -35,6 +35,8 @@ export interface SqlNames {
   readonly runs: SqlSource;
   readonly kwargs: SqlSource;
   readonly items: SqlSource;
+  /** Of webhooks: by run and thread. */
+  readonly deliveries: SqlSource;
   readonly events: SqlSource;
 }
 
@@ -101,6 +103,16 @@ export function storageColumns(names: SqlNames, { json, object, kwargs, item }: 
       at((id) => PLACES.run(id, "error")),
     ),
     column("runs: what was sent", names.kwargs, "kwargs", (value, [id = ""]) => kwargs(textOf(value), id)),
+    column("webhooks: what was sent", names.deliveries, "kwargs", (value, [id = ""]) => kwargs(textOf(value), id)),
+    column(
+      "webhooks: error",
+      names.deliveries,
+      "error",
+      at((id) => PLACES.run(id, "error")),
+    ),
+    column("webhooks: values", names.deliveries, "state_values", (value, [, threadId = ""]) =>
+      json(textOf(value), PLACES.thread(threadId, "values")),
+    ),
     column("items", names.items, "item_value", (value, [namespace = "[]", key = ""]) =>
       item(textOf(value), JSON.parse(namespace) as readonly string[], key),
     ),
@@ -118,7 +130,10 @@ export function resealMetadata(resealer: Resealer, text: string, place: Place): 
   const { isSealed, text: sealed } = sealedMetadataOf(stored);
   // Nothing was secret in it: any key would do.
   const keyId = !isSealed ? null : sealed === null ? cipher.activeKeyId : (cipher.keyIdOf(sealed) ?? "unknown");
-  if (resealer.stays(keyId)) return { keyId, next: null };
+  if (resealer.stays(keyId)) {
+    if (resealer.verifies) sealing.openMetadata(stored, place);
+    return { keyId, next: null };
+  }
   const { metadata, sealedKeys } = sealing.openMetadata(stored, place);
   if (target === "clear") return { keyId, next: JSON.stringify(metadata) };
   const secretKeys = secretKeysOf({ metadata, ...(sealedKeys !== undefined && { sealedKeys }) });
@@ -130,7 +145,10 @@ export function resealData(resealer: Resealer, stored: Encoded, place: Place): R
   const { cipher, target } = resealer;
   const sealed = stored instanceof Uint8Array && areSealed(stored) ? stored : null;
   const keyId = sealed === null ? null : cipher.keyIdOf(sealed);
-  if (resealer.stays(keyId)) return { keyId, next: null };
+  if (resealer.stays(keyId)) {
+    if (resealer.verifies && sealed !== null) cipher.openBytes(sealed, place);
+    return { keyId, next: null };
+  }
   const data = sealed === null ? stored : fromBytes(cipher.openBytes(sealed, place));
   return { keyId, next: target === "clear" ? data : sealingWith(cipher).seal(data, place) };
 }

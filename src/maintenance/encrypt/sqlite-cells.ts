@@ -40,6 +40,12 @@ const NAMES: SqlNames = {
   runs: { table: "runs", from: "runs t", key: ["id"], parts: ["t.run_id"] },
   kwargs: { table: "run_kwargs", from: "run_kwargs t JOIN runs o ON o.id = t.run", key: ["run"], parts: ["o.run_id"] },
   items: { table: "items", from: "items t", key: ["id"], parts: ["t.namespace", "t.item_key"] },
+  deliveries: {
+    table: "delivery_contents",
+    from: "delivery_contents t JOIN deliveries o ON o.id = t.delivery",
+    key: ["delivery"],
+    parts: ["o.run_id", "o.thread_id"],
+  },
   events: {
     table: "run_events",
     // What belongs to no run any more is about to go.

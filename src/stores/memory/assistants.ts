@@ -94,6 +94,7 @@ export function createMemoryAssistants(tables: Tables): AssistantStore {
       const row = visible(assistantId, access);
       if (row === null) return null;
       assistants.delete(assistantId);
+      tables.crons.removeOfAssistant(assistantId);
       assistantIndex.remove(row, tags(row));
       for (const run of tables.runs.values()) {
         if (run.assistantId !== assistantId || run.status === "running") continue;

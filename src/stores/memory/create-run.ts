@@ -3,6 +3,7 @@ import { copyJson } from "../../core/json.js";
 import type { ClaimRequest, CreateRunOutcome, NewRun, SupersededRun } from "../../core/metadata-store.js";
 import { decideMultitask } from "../../core/multitask.js";
 import type { CancelAction, RunKwargs } from "../../core/run.js";
+import { kwargsText } from "../../core/kwargs-text.js";
 import { runMetadata, strongerCancel, withRunIds } from "../run-rules.js";
 import type { RunRow, ThreadRow } from "./rows.js";
 import { runOf } from "./rows.js";
@@ -26,10 +27,17 @@ export function createRun(
   const threadMetadata = withRunIds(existing?.metadata ?? copyJson(draft.metadata), draft);
   const config = copyJson(draft.assistantConfig);
   const metadata = JSON.stringify(runMetadata(threadMetadata, draft));
-  const kwargs = JSON.stringify(draft.kwargs);
+  const kwargs = kwargsText(draft.kwargs);
 
   const thread =
-    existing ?? tables.addThread({ threadId: draft.threadId, metadata: threadMetadata, config, temporary: false });
+    existing ??
+    tables.addThread({
+      threadId: draft.threadId,
+      metadata: threadMetadata,
+      config,
+      temporary: false,
+      ttl: draft.threadTtl,
+    });
   if (existing !== null) updateThread(tables, existing, threadMetadata);
   thread.config = config;
   markTemporary(tables, thread, draft.kwargs, existing === null);
@@ -86,7 +94,10 @@ function supersede(tables: Tables, row: RunRow, action: CancelAction): Supersede
     return { ...ref, action: row.cancel, was: "running" };
   }
   if (action === "rollback") tables.removeRun(row);
-  else tables.endRun(row, "interrupted", null);
+  else {
+    tables.endRun(row, "interrupted", null);
+    tables.deliveries.ended(row, null);
+  }
   return { ...ref, action, was: "pending" };
 }
 

@@ -3,6 +3,8 @@ import type { MetadataStore } from "../../core/metadata-store.js";
 import { createMemoryApiKeys } from "./api-keys.js";
 import { createMemoryAssistants } from "./assistants.js";
 import { createMemoryChores } from "./chores.js";
+import { createMemoryCrons } from "./crons.js";
+import { createMemoryExpiredThreads } from "./expired-threads.js";
 import { createMemoryItems, type MemoryItems } from "./items.js";
 import { createMemoryRuns } from "./runs.js";
 import { createMemoryStreamTickets } from "./stream-tickets.js";
@@ -29,9 +31,12 @@ export function createMemoryMetadataStore(
     transfer: createMemoryTransfer(tables, items, keys),
     assistants: createMemoryAssistants(tables),
     threads: createMemoryThreads(tables),
+    expiredThreads: createMemoryExpiredThreads(tables),
     runs: createMemoryRuns(tables),
+    crons: createMemoryCrons(tables),
     keys,
     tickets: createMemoryStreamTickets(clock),
+    deliveries: tables.deliveries,
     chores: createMemoryChores(clock),
     ping: async () => {},
     close: async () => {},

@@ -2,7 +2,7 @@ import type { Assistant, AssistantVersion, RunConfig } from "../../core/assistan
 import type { EpochMs, JsonObject, JsonText, JsonValue } from "../../core/json.js";
 import { asJsonText, copyJson, parseJsonText } from "../../core/json.js";
 import type { CancelAction, MultitaskStrategy, Run, RunKwargs, RunStatus } from "../../core/run.js";
-import type { Thread, ThreadStatus } from "../../core/thread.js";
+import type { Thread, ThreadStatus, ThreadTtl } from "../../core/thread.js";
 import type { SettledStatus } from "../run-rules.js";
 
 /*
@@ -38,6 +38,9 @@ export interface ThreadRow {
   values: JsonText | null;
   interrupts: JsonText | null;
   error: JsonText | null;
+  ttl: ThreadTtl | null;
+  /** `updatedAt` of when its checkpoints were pruned last because it had expired; `null`: never. */
+  prunedAt: EpochMs | null;
   /** Made for a stateless run, to be removed with it. */
   temporary: boolean;
   /** Followed by the event protocol. */
@@ -113,6 +116,7 @@ export function threadOf(row: ThreadRow, withState = true): Thread {
     values: withState ? row.values : null,
     interrupts: withState ? row.interrupts : null,
     error: withState && row.status === "error" ? row.error : null,
+    ttl: row.ttl,
   };
 }
 

@@ -78,7 +78,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
       if (outcome.kind === "ended" && row.cancel === "rollback") {
         return { accepted: false, cancelRequested: "rollback" };
       }
-      const { thread } = row;
+      const { thread, updatedAt: startedAt } = row;
       if (outcome.kind === "ended") tables.endRun(row, outcome.status, outcome.error ?? null);
       else tables.removeRun(row);
       const status = outcome.kind === "ended" ? outcome.status : outcome.kind;
@@ -88,6 +88,7 @@ export function createMemoryRuns(tables: Tables): RunStore {
         runError: outcome.kind === "ended" ? outcome.error : undefined,
         ...(threadMetadata === undefined ? {} : { metadata: { ...thread.metadata, ...copyJson(threadMetadata) } }),
       });
+      if (outcome.kind === "ended") tables.deliveries.ended(row, startedAt);
       return { accepted: true, nextPending: dueIn(thread.threadId).length > 0 };
     },
 
@@ -110,7 +111,10 @@ export function createMemoryRuns(tables: Tables): RunStore {
         return { kind: "requested", run: runOf(row) };
       }
       if (action === "rollback") tables.removeRun(row);
-      else tables.endRun(row, "interrupted", null);
+      else {
+        tables.endRun(row, "interrupted", null);
+        tables.deliveries.ended(row, null);
+      }
       tables.refreshStatus(row.thread);
       return { kind: "cancelled", run: runOf(row) };
     },
@@ -129,8 +133,10 @@ export function createMemoryRuns(tables: Tables): RunStore {
           requeued.push(ref);
         } else {
           const error = toJsonText(maxAttemptsError(row.attempt, row.workerId));
+          const startedAt = row.updatedAt;
           tables.endRun(row, "error", error);
           tables.settleThread(row.thread, { status: "error", patch: { error } });
+          tables.deliveries.ended(row, startedAt);
           failed.push(ref);
         }
       }

@@ -5,8 +5,16 @@ import { termsOf } from "../../core/filter-terms.js";
 import type { EpochMs, JsonObject, JsonText } from "../../core/json.js";
 import { isVisible } from "../../core/metadata-filter.js";
 import type { AssistantSortField } from "../../core/assistant.js";
-import type { ThreadSortField, ThreadStatePatch, ThreadStatus } from "../../core/thread.js";
-import type { SettledStatus } from "../run-rules.js";
+import {
+  expiresAt,
+  type ThreadSortField,
+  type ThreadStatePatch,
+  type ThreadStatus,
+  type ThreadTtl,
+} from "../../core/thread.js";
+import { beingRemoved, type SettledStatus } from "../run-rules.js";
+import { createMemoryDeliveries, type MemoryDeliveries } from "./deliveries.js";
+import { CronRows } from "./cron-rows.js";
 import { compareBy, IndexedRows } from "./indexed-rows.js";
 import type { AssistantRow, RunRow, ThreadRow } from "./rows.js";
 import { partitionPoint, SortedRows } from "./sorted-rows.js";
@@ -17,6 +25,8 @@ interface ThreadChange {
   readonly updatedAt?: EpochMs;
   readonly stateUpdatedAt?: EpochMs;
   readonly metadata?: JsonObject;
+  readonly ttl?: ThreadTtl | null;
+  readonly prunedAt?: EpochMs;
 }
 
 /**
@@ -30,7 +40,13 @@ export class Tables {
   readonly threads = new Map<string, ThreadRow>();
   readonly threadIndex: IndexedRows<ThreadRow, ThreadSortField>;
   readonly temporaryThreads = new Set<ThreadRow>();
+  /** Threads that expire, by when they do; those that were pruned are out until they are active again. */
+  readonly expiring: SortedRows<ThreadRow>;
+  /** Ids of expired threads that are being removed. */
+  readonly removals = new Set<string>();
+  readonly crons = new CronRows();
   readonly runs = new Map<string, RunRow>();
+  readonly deliveries: MemoryDeliveries;
   /** Pending and running. */
   readonly inflight = new Set<RunRow>();
   /** Threads with a pending run, no running one and no pause, by their first pending run: the queue. */
@@ -44,6 +60,7 @@ export class Tables {
 
   constructor(clock: StoreClock) {
     this.clock = clock;
+    this.deliveries = createMemoryDeliveries(clock);
     const assistantId = (row: AssistantRow): string => row.assistantId;
     this.assistantIndex = new IndexedRows({
       assistant_id: compareBy(assistantId, assistantId),
@@ -60,6 +77,7 @@ export class Tables {
       updated_at: compareBy((row) => row.updatedAt, threadId),
       state_updated_at: compareBy((row) => row.stateUpdatedAt, threadId),
     });
+    this.expiring = new SortedRows(compareBy((row) => expiresAt(row) ?? 0, threadId));
     this.#ready = new SortedRows((a, b) => compareDue(a.pending[0] as RunRow, b.pending[0] as RunRow));
     this.#delayed = new SortedRows(compareDue);
     this.#retrying = new SortedRows(
@@ -100,10 +118,14 @@ export class Tables {
     readonly metadata: JsonObject;
     readonly config: RunConfig;
     readonly temporary: boolean;
+    readonly ttl?: ThreadTtl | undefined;
   }): ThreadRow {
+    if (this.removals.has(draft.threadId)) throw beingRemoved(draft.threadId);
     const now = this.clock.now();
     return this.putThread({
       ...draft,
+      ttl: draft.ttl ?? null,
+      prunedAt: null,
       createdAt: now,
       updatedAt: now,
       stateUpdatedAt: now,
@@ -137,6 +159,7 @@ export class Tables {
     this.threadIndex.insert(row, termsOf(row.metadata));
     this.#statusCounts[row.status] += 1;
     if (row.temporary) this.temporaryThreads.add(row);
+    if (isExpiring(row)) this.expiring.insert(row);
   }
 
   #unindexThread(row: ThreadRow): void {
@@ -144,15 +167,18 @@ export class Tables {
     this.threadIndex.remove(row, termsOf(row.metadata));
     this.#statusCounts[row.status] -= 1;
     this.temporaryThreads.delete(row);
+    if (isExpiring(row)) this.expiring.remove(row);
   }
 
   removeThread(row: ThreadRow): void {
     for (let run = row.runs.at(-1); run !== undefined; run = row.runs.at(-1)) this.removeRun(run);
+    this.crons.removeOfThread(row.threadId);
     this.#unindexThread(row);
   }
 
   changeThread(row: ThreadRow, change: ThreadChange): void {
     const { status = row.status, updatedAt = row.updatedAt, stateUpdatedAt = row.stateUpdatedAt, metadata } = change;
+    if (isExpiring(row)) this.expiring.remove(row);
     const fields: ThreadSortField[] = [];
     if (updatedAt !== row.updatedAt) fields.push("updated_at");
     if (stateUpdatedAt !== row.stateUpdatedAt) fields.push("state_updated_at");
@@ -168,6 +194,9 @@ export class Tables {
       row.stateUpdatedAt = stateUpdatedAt;
       row.metadata = metadata ?? row.metadata;
     });
+    if (change.ttl !== undefined) row.ttl = change.ttl;
+    if (change.prunedAt !== undefined) row.prunedAt = change.prunedAt;
+    if (isExpiring(row)) this.expiring.insert(row);
   }
 
   /** Write the state columns and the status that they leave; a thread with runs in flight stays `busy`. */
@@ -357,6 +386,10 @@ function statusNow(row: ThreadRow): ThreadStatus {
 
 function statusOf(row: Pick<ThreadRow, "running" | "pending">, settled: SettledStatus): ThreadStatus {
   return row.running !== null || row.pending.length > 0 ? "busy" : settled;
+}
+
+function isExpiring(row: ThreadRow): boolean {
+  return row.ttl !== null && row.prunedAt !== row.updatedAt;
 }
 
 function isReady(thread: ThreadRow): boolean {

@@ -12,7 +12,7 @@ export function createMemoryThreads(tables: Tables): ThreadStore {
   const { threads, threadIndex, clock } = tables;
 
   return {
-    async create({ threadId, metadata, config, access }) {
+    async create({ threadId, metadata, config, ttl, access }) {
       if (threads.has(threadId)) {
         const existing = tables.visibleThread(threadId, access);
         return { kind: "exists", thread: existing === null ? null : threadOf(existing) };
@@ -22,6 +22,7 @@ export function createMemoryThreads(tables: Tables): ThreadStore {
         metadata: copyJson(metadata),
         config: copyJson(config ?? {}),
         temporary: false,
+        ttl,
       });
       return { kind: "created", thread: threadOf(row) };
     },
@@ -31,12 +32,13 @@ export function createMemoryThreads(tables: Tables): ThreadStore {
       return row === null ? null : threadOf(row);
     },
 
-    async update({ threadId, metadata, access }) {
+    async update({ threadId, metadata, ttl, access }) {
       const row = tables.visibleThread(threadId, access);
       if (row === null) return null;
       tables.changeThread(row, {
         updatedAt: clock.now(),
         ...(metadata === undefined ? {} : { metadata: { ...row.metadata, ...copyJson(metadata) } }),
+        ...(ttl === undefined ? {} : { ttl }),
       });
       return threadOf(row);
     },

@@ -1,9 +1,12 @@
 import { HeddleError } from "../../core/errors.js";
 import { copyJson } from "../../core/json.js";
 import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
+import { kwargsText } from "../../core/kwargs-text.js";
 import {
   apiKeyRow,
   assistantRow,
+  cronRow,
+  cronWithout,
   columnText,
   runRow,
   threadRow,
@@ -14,6 +17,7 @@ import {
 } from "../transfer-rows.js";
 import { frozenKey, type MemoryApiKeys } from "./api-keys.js";
 import { putAssistant } from "./assistants.js";
+import { copyCron } from "./crons.js";
 import type { MemoryItems } from "./items.js";
 import type { RunRow } from "./rows.js";
 import { assistantOf, runOf, threadOf, versionOf } from "./rows.js";
@@ -57,6 +61,11 @@ export function createMemoryTransfer(tables: Tables, items: MemoryItems, apiKeys
           ? []
           : [runRow(runOf(row), { leaseToken: row.leaseToken, cancelRequested: row.cancel })];
       }),
+    crons: (after, limit) =>
+      page(tables.crons.byId.keys(), after, limit).flatMap((key) => {
+        const row = tables.crons.byId.get(key);
+        return row === undefined ? [] : [cronRow(copyCron(row.cron))];
+      }),
     items: (after, limit) => items.transfer.read(after, limit),
     apiKeys: (after, limit) =>
       page(apiKeys.rows.keys(), after, limit).flatMap((keyId) => {
@@ -84,12 +93,19 @@ export function createMemoryTransfer(tables: Tables, items: MemoryItems, apiKeys
       const { values, interrupts, error, ...thread } = valueOf("threads", row);
       tables.putThread({
         ...thread,
+        prunedAt: null,
         values: columnText(values),
         interrupts: columnText(interrupts),
         error: columnText(error),
       });
     },
     runs: (row) => tables.putRun(runRowOf(tables, row)),
+    crons(row) {
+      const cron = valueOf("crons", row);
+      if (!assistants.has(cron.assistantId)) throw cronWithout(cron, "assistant");
+      if (cron.threadId !== null && !threads.has(cron.threadId)) throw cronWithout(cron, "thread");
+      tables.crons.put({ cron, leaseToken: 0, leaseUntil: null });
+    },
     apiKeys(row) {
       const key = valueOf("apiKeys", row);
       apiKeys.rows.set(key.keyId, frozenKey(key));
@@ -119,7 +135,7 @@ function runRowOf(tables: Tables, row: TransferRow): RunRow {
     ...fields,
     thread,
     metadata: JSON.stringify(metadata),
-    kwargs: JSON.stringify(kwargs),
+    kwargs: kwargsText(kwargs),
     temporary: kwargs.temporary,
     error: columnText(error),
     cancel: cancelRequested,

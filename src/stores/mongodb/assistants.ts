@@ -66,6 +66,7 @@ export function createMongoAssistants(session: Session): AssistantStore {
       const { uid } = document;
       // The assistant goes last: who deletes again after a crash finishes it.
       await deleteRunsOf(session, assistantId);
+      await session.retrying(() => session.crons.deleteMany({ assistantId }));
       await session.retrying(() => versions.deleteMany({ assistant: uid }));
       await session.retrying(() => assistants.deleteOne({ _id: assistantId, uid }));
       return assistantOf(document);

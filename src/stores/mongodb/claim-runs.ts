@@ -1,6 +1,7 @@
 import type { ClaimRequest } from "../../core/metadata-store.js";
 import type { ClaimedRun } from "../../core/run.js";
 import type { QueueHead, RunDocument } from "./documents.js";
+import { freed, mayStart } from "./fire-cron.js";
 import { dueEntry, endedEntry, started } from "./queue.js";
 import { leaseText, placeOfEntry, runOf } from "./rows.js";
 import type { Session } from "./session.js";
@@ -88,7 +89,10 @@ async function claimOne(
       // Its creator was stopped for so long that the run was swept before it counted.
       return { kind: "change", change: { queue, ended: [endedEntry(entry, { end: "deleted", now })] }, result: null };
     }
-    const running = started(entry, claim, now);
+    if (entry.hold !== undefined && !(await mayStart(session, entry.hold, { threadId, runId: entry.runId }))) {
+      return { kind: "change", change: { queue, ended: [endedEntry(entry, { end: "deleted", now })] }, result: null };
+    }
+    const running = started(freed(entry), claim, now);
     const { runId, leaseToken, cancel } = running;
     return {
       kind: "change",

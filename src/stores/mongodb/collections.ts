@@ -4,7 +4,12 @@ import type {
   AssistantDocument,
   BlobDocument,
   ChoreDocument,
+  CronDocument,
+  DeliveryContentDocument,
+  DeliveryDocument,
+  DeliveryValuesDocument,
   ItemDocument,
+  RemovalDocument,
   RunDocument,
   StreamTicketDocument,
   ThreadDocument,
@@ -19,7 +24,12 @@ export interface Collections {
   readonly runs: Collection<RunDocument>;
   readonly items: Collection<ItemDocument>;
   readonly apiKeys: Collection<ApiKeyDocument>;
+  readonly removals: Collection<RemovalDocument>;
   readonly chores: Collection<ChoreDocument>;
+  readonly crons: Collection<CronDocument>;
+  readonly deliveries: Collection<DeliveryDocument>;
+  readonly deliveryContents: Collection<DeliveryContentDocument>;
+  readonly deliveryValues: Collection<DeliveryValuesDocument>;
   readonly tickets: Collection<StreamTicketDocument>;
 }
 
@@ -30,9 +40,15 @@ export function collectionsOf(db: Db): Collections {
     threads: db.collection("heddle_threads"),
     blobs: db.collection("heddle_blobs"),
     runs: db.collection("heddle_runs"),
-    items: db.collection("heddle_items"),
+    // Vectors are bytes.
+    items: db.collection("heddle_items", { promoteBuffers: true }),
     apiKeys: db.collection("heddle_api_keys"),
+    removals: db.collection("heddle_thread_removals"),
     chores: db.collection("heddle_chores"),
+    crons: db.collection("heddle_crons"),
+    deliveries: db.collection("heddle_deliveries"),
+    deliveryContents: db.collection("heddle_delivery_contents"),
+    deliveryValues: db.collection("heddle_delivery_values"),
     tickets: db.collection("heddle_stream_tickets"),
   };
 }
@@ -80,6 +96,41 @@ export const METADATA_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
     await apiKeys.createIndexes([{ name: "digest", key: { digest: 1 } }]);
     await tickets.createIndexes([{ name: "expiresAt", key: { expiresAt: 1 } }]);
   },
+  async (db) => {
+    const { threads, removals } = collectionsOf(db);
+    await threads.createIndexes([{ name: "expiresAt", key: { expiresAt: 1 }, sparse: true }]);
+    await removals.createIndexes([{ name: "removedAt", key: { removedAt: 1 } }]);
+  },
+];
+
+/** Indexes of the outbox of webhooks. Each may be made twice. Only ever append to this list. */
+export const WEBHOOK_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
+  async (db) => {
+    const { deliveries, deliveryContents } = collectionsOf(db);
+    await deliveries.createIndexes([
+      { name: "due", key: { status: 1, nextAttemptAt: 1, _id: 1 } },
+      { name: "touched", key: { status: 1, updatedAt: 1 } },
+      { name: "createdAt", key: { createdAt: -1, _id: -1 } },
+      { name: "threadId", key: { threadId: 1 } },
+      { name: "runId", key: { runId: 1 } },
+      { name: "contentId", key: { contentId: 1 } },
+    ]);
+    await deliveryContents.createIndexes([{ name: "createdAt", key: { createdAt: 1, _id: 1 } }]);
+  },
+];
+
+/** Indexes of crons. Each may be made twice. Only ever append to this list. */
+export const CRON_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
+  async (db) => {
+    await collectionsOf(db).crons.createIndexes([
+      { name: "due", key: { nextRunAt: 1, leaseUntil: 1, _id: 1 } },
+      { name: "leaseUntil", key: { leaseUntil: 1, nextRunAt: 1 } },
+      { name: "assistantId", key: { assistantId: 1 } },
+      { name: "threadId", key: { threadId: 1 } },
+      { name: "createdAt", key: { createdAt: 1, _id: 1 } },
+      { name: "terms", key: { terms: 1 } },
+    ]);
+  },
 ];
 
 /** Indexes of the long-term store. Each may be made twice. Only ever append to this list. */
@@ -88,6 +139,13 @@ export const ITEM_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
     await collectionsOf(db).items.createIndexes([
       { name: "namespace", key: { namespace: 1, updatedAt: -1 } },
       { name: "updatedAt", key: { updatedAt: -1, _id: -1 } },
+    ]);
+  },
+  async (db) => {
+    await collectionsOf(db).items.createIndexes([
+      { name: "expiresAt", key: { expiresAt: 1 }, sparse: true },
+      // What a semantic search asks for before it reads vectors.
+      { name: "dims", key: { dims: 1, namespace: 1, rev: 1 }, sparse: true },
     ]);
   },
 ];

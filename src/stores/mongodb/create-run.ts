@@ -1,11 +1,14 @@
+import { randomUUID } from "node:crypto";
 import type { AccessFilter } from "../../core/auth.js";
 import { type EpochMs, toJsonText } from "../../core/json.js";
 import type { ClaimRequest, CreateRunOutcome, NewRun, SupersededRun } from "../../core/metadata-store.js";
 import { decideMultitask } from "../../core/multitask.js";
 import type { CancelAction } from "../../core/run.js";
 import { isDuplicateKey } from "../../databases/mongodb/failures.js";
+import { kwargsText } from "../../core/kwargs-text.js";
 import { runMetadata, strongerCancel, withRunIds } from "../run-rules.js";
-import type { EndedEntry, QueueEntry, RunDocument, RunningEntry, ThreadDocument } from "./documents.js";
+import { withDeliveries } from "./delivery-contents.js";
+import type { EndedEntry, QueueEntry, RunDocument, RunHold, RunningEntry, ThreadDocument } from "./documents.js";
 import { cancelledLater, endedEntry, enqueued, started } from "./queue.js";
 import { leaseText, parseObject, placeOf, runOf, showsMetadata } from "./rows.js";
 import type { Session } from "./session.js";
@@ -19,11 +22,17 @@ const WRITTEN_FOR_MS = 60_000;
  */
 export async function createRun(
   session: Session,
-  params: { readonly draft: NewRun; readonly claim?: ClaimRequest; readonly access: AccessFilter },
+  params: {
+    readonly draft: NewRun;
+    readonly claim?: ClaimRequest;
+    readonly access: AccessFilter;
+    /** Of a cron: the run is held (fire-cron.ts), and never claimed here. */
+    readonly forTick?: Omit<RunHold, "name">;
+  },
 ): Promise<CreateRunOutcome> {
-  const { draft, claim, access } = params;
+  const { draft, claim, access, forTick } = params;
   const { threadId } = draft;
-  const kwargs = JSON.stringify(draft.kwargs);
+  const kwargs = kwargsText(draft.kwargs);
   const config = toJsonText(draft.assistantConfig);
   let createdAt: EpochMs | null = null;
   let written: { readonly metadata: string; readonly thread: string; readonly atMs: number } | null = null;
@@ -47,8 +56,11 @@ export async function createRun(
     createdAt ??= now;
     const threadMetadata = withRunIds(existing === null ? draft.metadata : parseObject(existing.metadata), draft);
     const metadata = toJsonText(threadMetadata);
-    const thread = existing ?? newThread({ threadId, metadata, config, temporary: draft.kwargs.temporary, now });
+    const thread =
+      existing ??
+      newThread({ threadId, metadata, config, temporary: draft.kwargs.temporary, ttl: draft.threadTtl, now });
     const cleared = supersede(thread, decision.cancelInflight, now);
+    const ended = await withDeliveries(session, thread, cleared.ended);
     const entry: QueueEntry = {
       runId: draft.runId,
       dueAt: createdAt + draft.delayMs,
@@ -58,6 +70,8 @@ export async function createRun(
       cancel: null,
       temporary: draft.kwargs.temporary,
       retryAt: null,
+      ...(forTick !== undefined && { hold: { ...forTick, name: randomUUID() } }),
+      ...(draft.kwargs.webhook !== undefined && { webhook: draft.kwargs.webhook.host }),
     };
     const isFree = thread.running === null && cleared.queue.length === 0;
     const running = claim !== undefined && isFree && draft.delayMs === 0 ? started(entry, claim, now) : null;
@@ -102,7 +116,7 @@ export async function createRun(
       ...(running === null ? {} : { running }),
       ...(cleared.cancelRunning === null ? {} : { cancelRunning: cleared.cancelRunning }),
       queue,
-      ended: cleared.ended,
+      ended,
       updatedAt: now,
       config,
       ...(metadata === existing.metadata ? {} : { metadata }),

@@ -1,6 +1,7 @@
 import type { EpochMs } from "../../core/json.js";
 import type { CancelAction, MultitaskStrategy, TerminalRunStatus } from "../../core/run.js";
-import type { ThreadStatus } from "../../core/thread.js";
+import type { DeliveryStatus } from "../../core/webhook.js";
+import type { ThreadStatus, ThreadTtl } from "../../core/thread.js";
 import type { SettledStatus } from "../run-rules.js";
 
 /*
@@ -10,6 +11,15 @@ import type { SettledStatus } from "../run-rules.js";
 
 /** A text beside a document: in it while it is small, else in `heddle_blobs`. */
 export type StoredText = { readonly text: string } | { readonly blob: string };
+
+/** The tick of a cron that a run was made for: until the cron has been moved on for it the run does not start (fire-cron.ts). */
+export interface RunHold {
+  readonly cronId: string;
+  readonly tick: EpochMs;
+  readonly next: EpochMs | null;
+  /** Of the very write that put the run into the queue. */
+  readonly name: string;
+}
 
 /** A run in flight, as its thread's queue knows it. */
 export interface QueueEntry {
@@ -23,6 +33,10 @@ export interface QueueEntry {
   readonly temporary: boolean;
   /** After a crash: no run of the thread starts before. */
   readonly retryAt: EpochMs | null;
+  /** Absent: it may start. */
+  readonly hold?: RunHold;
+  /** Host of the webhook that is told of its end. Absent: nobody is. */
+  readonly webhook?: string;
 }
 
 export interface RunningEntry extends QueueEntry {
@@ -41,6 +55,8 @@ export interface EndedEntry {
   readonly attempt: number;
   readonly leaseToken: number;
   readonly updatedAt: EpochMs;
+  /** Somebody is to be told: struck off only once the delivery's document is there. */
+  readonly webhook?: { readonly host: string; readonly assistantId: string; readonly contentId: string };
 }
 
 /** The pending run that may start next, where none is running: what workers look for. */
@@ -69,6 +85,10 @@ export interface ThreadDocument {
   readonly temporary: boolean;
   /** Followed by the event protocol. Absent: no. */
   readonly watched?: boolean;
+  /** Absent, or null: it is kept until somebody deletes it. */
+  readonly ttl?: ThreadTtl | null;
+  /** `updatedAt` and the time to live; absent without one, and once its checkpoints were pruned, until it is active again. */
+  readonly expiresAt?: EpochMs;
   readonly running: RunningEntry | null;
   /** Pending runs by (dueAt, runId). */
   readonly queue: readonly QueueEntry[];
@@ -146,16 +166,28 @@ export interface VersionDocument extends VersionContent {
   readonly createdAt: EpochMs;
 }
 
-export interface ItemDocument {
+export interface ItemDocument extends ItemExtras {
   /** JSON text of `[namespace, key]`. */
   readonly _id: string;
   /** JSON text of the labels. */
   readonly namespace: string;
   readonly key: string;
   readonly value: string;
+  /** Another one with every change but that of `expiresAt`. */
   readonly rev: string;
   readonly createdAt: EpochMs;
   readonly updatedAt: EpochMs;
+}
+
+/** What an item may have. */
+export interface ItemExtras {
+  readonly ttlMs?: number;
+  readonly expiresAt?: EpochMs;
+  readonly embedding?: { readonly fingerprint: string; readonly paths: readonly string[] | null };
+  /** `values`: 32-bit floats, little-endian, at unit length. */
+  readonly vectors?: readonly { readonly path: string; readonly values: Buffer }[];
+  /** Of its vectors. */
+  readonly dims?: number;
 }
 
 export interface ApiKeyDocument {
@@ -169,6 +201,44 @@ export interface ApiKeyDocument {
   readonly createdAt: EpochMs;
   readonly expiresAt: EpochMs | null;
   readonly revokedAt: EpochMs | null;
+}
+
+/** An expired thread whose checkpoints and events are still to be removed. */
+export interface RemovalDocument {
+  /** The thread's id. */
+  readonly _id: string;
+  /** `uid` of the thread. */
+  readonly thread: string;
+  readonly removedAt: EpochMs;
+}
+
+export interface CronDocument {
+  readonly _id: string;
+  readonly assistantId: string;
+  readonly threadId: string | null;
+  /** What a search sorts by: `null` comes last. */
+  readonly threadKey: string;
+  readonly schedule: string;
+  readonly timezone: string | null;
+  readonly endTime: EpochMs | null;
+  readonly endKey: EpochMs;
+  readonly enabled: boolean;
+  readonly onRunCompleted: "delete" | "keep";
+  readonly multitaskStrategy: MultitaskStrategy;
+  readonly payload: string;
+  readonly metadata: string;
+  readonly terms: readonly string[];
+  readonly creator: string;
+  readonly nextRunAt: EpochMs | null;
+  readonly nextRunKey: EpochMs;
+  readonly revision: number;
+  readonly leaseToken: number;
+  /** 0: nobody has claimed it. */
+  readonly leaseUntil: EpochMs;
+  /** The run for which it was last moved on, until that may start without asking. */
+  readonly firing: { readonly threadId: string; readonly runId: string; readonly name: string } | null;
+  readonly createdAt: EpochMs;
+  readonly updatedAt: EpochMs;
 }
 
 export interface ChoreDocument {
@@ -185,4 +255,48 @@ export interface StreamTicketDocument {
   readonly caller: string;
   readonly threadId: string | null;
   readonly expiresAt: EpochMs;
+}
+
+/** A webhook that is sent, or was. */
+export interface DeliveryDocument {
+  /** The delivery's id. */
+  readonly _id: string;
+  readonly runId: string;
+  readonly threadId: string;
+  readonly assistantId: string;
+  readonly host: string;
+  readonly status: DeliveryStatus;
+  readonly createdAt: EpochMs;
+  readonly updatedAt: EpochMs;
+  /** The run's end, or the last redelivery. */
+  readonly pendingSince: EpochMs;
+  /** `null` unless it is pending. */
+  readonly nextAttemptAt: EpochMs | null;
+  readonly leaseToken: number;
+  readonly attempts: number;
+  readonly failures: number;
+  /** JSON array of attempts. */
+  readonly log: string;
+  readonly contentId: string;
+}
+
+/** What a delivery says, written before the run ends; what no delivery names is swept. */
+export interface DeliveryContentDocument {
+  readonly _id: string;
+  readonly createdAt: EpochMs;
+  readonly runId: string;
+  /** JSON text of the run as it ended, without the two below. */
+  readonly run: string;
+  readonly kwargs: string;
+  readonly error: string | null;
+  readonly startedAt: EpochMs | null;
+  /** The thread's values are in a document of their own, `<id>:values`: together they may be too large for one. */
+  readonly hasValues: boolean;
+}
+
+export interface DeliveryValuesDocument {
+  readonly _id: string;
+  readonly threadId: string;
+  readonly createdAt: EpochMs;
+  readonly text: string;
 }

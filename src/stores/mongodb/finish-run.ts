@@ -2,6 +2,7 @@ import { toJsonText } from "../../core/json.js";
 import type { RunStore } from "../../core/metadata-store.js";
 import type { RunLease } from "../../core/run.js";
 import { settledStatusAfter } from "../run-rules.js";
+import { withDeliveries } from "./delivery-contents.js";
 import type { RunningEntry, ThreadDocument } from "./documents.js";
 import { dueEntry, endedEntry, requeued } from "./queue.js";
 import { leaseText, parseObject } from "./rows.js";
@@ -33,7 +34,7 @@ export async function finishRun(
       const settledStatus = settledStatusAfter(status, hasNext, thread.settledStatus);
       const change = {
         running: null,
-        ended: [endedEntry(running, { end, error, now })],
+        ended: await withDeliveries(session, thread, [endedEntry(running, { end, error, now })], threadPatch.values),
         ...(await state.changeFor(thread, settledStatus, now)),
         ...(threadMetadata === undefined
           ? {}

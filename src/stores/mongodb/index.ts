@@ -6,7 +6,11 @@ import type { MongoDatabase } from "../../databases/mongodb/open.js";
 import { createMongoApiKeys } from "./api-keys.js";
 import { createMongoAssistants } from "./assistants.js";
 import { createMongoChores } from "./chores.js";
-import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./collections.js";
+import { createMongoDeliveries } from "./deliveries.js";
+import { CRON_MIGRATIONS, ITEM_MIGRATIONS, METADATA_MIGRATIONS, WEBHOOK_MIGRATIONS } from "./collections.js";
+import { createMongoCrons } from "./crons.js";
+import { createMongoExpiredThreads } from "./expired-threads.js";
+import type { VectorOptions } from "../item-vectors.js";
 import { createMongoItems } from "./items.js";
 import { mongoLeaseRenewal } from "./lease-renewal.js";
 import { createMongoRuns } from "./runs.js";
@@ -18,6 +22,7 @@ import { createMongoTransfer } from "./transfer.js";
 /**
  * Assistants, threads, runs and API keys in a MongoDB database; brings its indexes up to date. A stand-alone server is enough.
  * @param database closed with the store
+ * @param vectors absent: it keeps none
  * @throws HeddleError `STORAGE_UNAVAILABLE` when the collections are newer than this version
  */
 export async function createMongoMetadataStore(
@@ -26,6 +31,8 @@ export async function createMongoMetadataStore(
 ): Promise<MetadataStore> {
   await migrate(database, [
     { name: "metadata", migrations: METADATA_MIGRATIONS },
+    { name: "webhooks", migrations: WEBHOOK_MIGRATIONS },
+    { name: "crons", migrations: CRON_MIGRATIONS },
     { name: "items", migrations: ITEM_MIGRATIONS },
   ]);
   const session = createSession(database);
@@ -37,9 +44,12 @@ export async function createMongoMetadataStore(
     transfer: createMongoTransfer(session),
     assistants: createMongoAssistants(session),
     threads: createMongoThreads(session),
+    expiredThreads: createMongoExpiredThreads(session),
     runs: createMongoRuns(session),
+    crons: createMongoCrons(session),
     keys: createMongoApiKeys(session),
     tickets: createMongoStreamTickets(session),
+    deliveries: createMongoDeliveries(session),
     chores: createMongoChores(session),
     async ping() {
       await session.retrying(() => database.db.command({ ping: 1 }));
@@ -54,9 +64,10 @@ export async function createMongoMetadataStore(
 /**
  * The long-term store in a MongoDB database; brings its indexes up to date.
  * @param database closed with the store
+ * @param vectors absent: it keeps none
  * @throws HeddleError `STORAGE_UNAVAILABLE` when the collection is newer than this version
  */
-export async function createMongoItemStore(database: MongoDatabase): Promise<ItemStore> {
+export async function createMongoItemStore(database: MongoDatabase, vectors?: VectorOptions): Promise<ItemStore> {
   await migrate(database, [{ name: "items", migrations: ITEM_MIGRATIONS }]);
-  return createMongoItems(database, () => database.close());
+  return createMongoItems(database, () => database.close(), vectors);
 }

@@ -1,54 +1,116 @@
 import { randomUUID } from "node:crypto";
 import type { Filter } from "mongodb";
+import type { AccessFilter } from "../../core/auth.js";
 import { HeddleError } from "../../core/errors.js";
 import { checkItemFilter, isItemVisible, matchesItemFilter } from "../../core/item-filter.js";
-import { createNamespaceListing, literalPrefix, namespaceRange, namespaceText } from "../../core/item-namespace.js";
+import { createNamespaceListing, literalPrefix, namespaceText } from "../../core/item-namespace.js";
 import type { ItemStore } from "../../core/item-store.js";
-import type { Item } from "../../core/item.js";
-import type { AccessFilter } from "../../core/auth.js";
 import { type JsonObject, toJsonText } from "../../core/json.js";
-import { isDuplicateKey } from "../../databases/mongodb/failures.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
+import { unitQuery, unitVectors, type VectorOptions } from "../item-vectors.js";
 import { startTimeSlice } from "../time-slice.js";
 import { collectionsOf } from "./collections.js";
-import type { ItemDocument } from "./documents.js";
+import type { ItemDocument, ItemExtras } from "./documents.js";
 import { insertOnce } from "./insert-once.js";
-import { itemOf } from "./rows.js";
-import { plainItems } from "../plain-items.js";
+import {
+  embeddingFields,
+  embeddingOf,
+  extrasOf,
+  isLive,
+  itemId,
+  itemOf,
+  itemsUnder,
+  liveAt,
+  packed,
+  WITHOUT_VECTORS,
+  withUnset,
+} from "./item-documents.js";
+import { createNearestItems } from "./nearest-items.js";
 
 /** MongoDB's limit of 16 MiB, less what an item's other fields may take. */
-const MAX_VALUE_BYTES = 16 * 1024 * 1024 - 64 * 1024;
+const MAX_ITEM_BYTES = 16 * 1024 * 1024 - 64 * 1024;
 const MAX_TRIES = 50;
 const BATCH = 200;
 
-/** The long-term store in MongoDB. @param close gives the connections back */
-export function createMongoItems(database: MongoDatabase, close: () => Promise<void>): ItemStore {
+type Found = Omit<ItemDocument, "vectors">;
+
+/**
+ * The long-term store in MongoDB.
+ * @param close gives the connections back
+ * @param vectors absent: it keeps none
+ */
+export function createMongoItems(
+  database: MongoDatabase,
+  close: () => Promise<void>,
+  vectors?: VectorOptions,
+): ItemStore {
   const { items } = collectionsOf(database.db);
+  const nearestItems = vectors && createNearestItems(database, vectors.dims);
 
-  const find = (namespace: readonly string[], key: string): Promise<ItemDocument | null> =>
-    database.retrying(() => items.findOne({ _id: itemId(namespace, key) }));
+  const find = async (namespace: readonly string[], key: string): Promise<Found | null> => {
+    const filter = { _id: itemId(namespace, key), ...liveAt(database.serverNow()) };
+    return database.retrying(() => items.findOne(filter, { projection: WITHOUT_VECTORS }));
+  };
 
-  return plainItems({
-    async put({ namespace, key, value, access }) {
+  /** Only while they are as they were read: a put in between has a time of its own. */
+  const refresh = async (documents: readonly Pick<ItemDocument, "_id" | "rev" | "ttlMs">[]): Promise<void> => {
+    const now = database.serverNow();
+    const writes = documents.flatMap(({ _id, rev, ttlMs }) =>
+      ttlMs === undefined
+        ? []
+        : [{ updateOne: { filter: { _id, rev, ...liveAt(now) }, update: { $set: { expiresAt: now + ttlMs } } } }],
+    );
+    if (writes.length > 0) await database.retrying(() => items.bulkWrite(writes));
+  };
+
+  const latestItems = async (
+    params: Parameters<ItemStore["search"]>[0],
+    filter: JsonObject,
+  ): Promise<readonly Found[]> => {
+    const { namespacePrefix, limit, offset, access } = params;
+    const under = { $and: [itemsUnder(namespacePrefix), liveAt(database.serverNow())] };
+    const options = { sort: { updatedAt: -1, _id: -1 }, projection: WITHOUT_VECTORS } as const;
+    if (access.kind === "all" && Object.keys(filter).length === 0) {
+      return database.retrying(() => items.find(under, options).skip(offset).limit(limit).toArray());
+    }
+    return database.retrying(async () => {
+      const found: Found[] = [];
+      const slice = startTimeSlice();
+      for await (const document of items.find(under, { ...options, batchSize: BATCH })) {
+        const item = itemOf(document);
+        if (matchesItemFilter(item.value, filter) && isItemVisible(access, item)) found.push(document);
+        if (found.length >= offset + limit) break;
+        if (slice.isOver()) await slice.next();
+      }
+      return found.slice(offset);
+    });
+  };
+
+  return {
+    async put({ namespace, key, value, access, ttlMs = null, vectors: given, embedding }) {
       const text = toJsonText(value);
-      const sizeBytes = Buffer.byteLength(text);
-      if (sizeBytes > MAX_VALUE_BYTES) {
+      const units = unitVectors(given, vectors);
+      const sizeBytes = Buffer.byteLength(text) + units.reduce((sum, { values }) => sum + values.byteLength + 200, 0);
+      if (sizeBytes > MAX_ITEM_BYTES) {
         throw new HeddleError("ITEM_INVALID", {
-          message: `The item "${key}" has ${sizeBytes} bytes as JSON; MongoDB stores at most ${MAX_VALUE_BYTES} in one document. Split it.`,
-          details: { limitBytes: MAX_VALUE_BYTES, sizeBytes },
+          message: `The item "${key}" has ${sizeBytes} bytes as JSON, with its vectors; MongoDB stores at most ${MAX_ITEM_BYTES} in one document. Split it.`,
+          details: { limitBytes: MAX_ITEM_BYTES, sizeBytes },
         });
       }
       const place = { _id: itemId(namespace, key), namespace: namespaceText(namespace), key };
-      if (access.kind === "all") await upsert(database, place, text);
-      else return putVisible(database, { place, text, access, value, namespace });
+      const extras = (now: number) => extrasOf({ now, ttlMs, embedding, vectors: units });
+      if (access.kind !== "all") return putVisible(database, { place, text, access, value, namespace, extras });
+      await upsert(database, place, text, extras);
       return { kind: "stored" };
     },
 
-    async get({ namespace, key, access }) {
+    async get({ namespace, key, access, refreshTtl = false }) {
       const document = await find(namespace, key);
       if (document === null) return { kind: "missing" };
       const item = itemOf(document);
-      return isItemVisible(access, item) ? { kind: "found", item } : { kind: "hidden" };
+      if (!isItemVisible(access, item)) return { kind: "hidden" };
+      if (refreshTtl) await refresh([document]);
+      return { kind: "found", item };
     },
 
     async delete({ namespace, key, access }) {
@@ -59,37 +121,26 @@ export function createMongoItems(database: MongoDatabase, close: () => Promise<v
       return { kind: "deleted" };
     },
 
-    async search({ namespacePrefix, filter = {}, limit, offset, access }) {
+    async search(params) {
+      const { filter = {}, nearest, refreshTtl = false } = params;
       checkItemFilter(filter);
-      if (limit <= 0) return [];
-      const under = itemsUnder(namespacePrefix);
-      const sort = { updatedAt: -1, _id: -1 } as const;
-      if (access.kind === "all" && Object.keys(filter).length === 0) {
-        const page = await database.retrying(() => items.find(under, { sort }).skip(offset).limit(limit).toArray());
-        return page.map(itemOf);
+      const query = nearest && unitQuery(nearest, vectors);
+      if (params.limit <= 0) return [];
+      if (query !== undefined && nearestItems !== undefined) {
+        const found = await nearestItems(params, query);
+        if (refreshTtl) await refresh(found.map(({ document }) => document));
+        return found.map(({ item }) => item);
       }
-      return database.retrying(async () => {
-        const found: Item[] = [];
-        const slice = startTimeSlice();
-        for await (const document of items.find(under, { sort, batchSize: BATCH })) {
-          const item = itemOf(document);
-          if (matchesItemFilter(item.value, filter) && isItemVisible(access, item)) found.push(item);
-          if (found.length >= offset + limit) break;
-          if (slice.isOver()) await slice.next();
-        }
-        return found.slice(offset);
-      });
+      const found = await latestItems(params, filter);
+      if (refreshTtl) await refresh(found);
+      return found.map(itemOf);
     },
 
     async listNamespaces({ limit, offset, access, ...query }) {
       const listing = createNamespaceListing(query);
+      const under = { $and: [itemsUnder(literalPrefix(query.prefix ?? [])), liveAt(database.serverNow())] };
       const texts = await database.retrying(() =>
-        items
-          .aggregate<{ _id: string }>([
-            { $match: itemsUnder(literalPrefix(query.prefix ?? [])) },
-            { $group: { _id: "$namespace" } },
-          ])
-          .toArray(),
+        items.aggregate<{ _id: string }>([{ $match: under }, { $group: { _id: "$namespace" } }]).toArray(),
       );
       for (const { _id: text } of texts) {
         const namespace = JSON.parse(text) as readonly string[];
@@ -98,28 +149,89 @@ export function createMongoItems(database: MongoDatabase, close: () => Promise<v
       return listing.page(limit, offset);
     },
 
+    async scan({ namespacePrefix, staleFor, limit, after, access }) {
+      const filters: Filter<ItemDocument>[] = [itemsUnder(namespacePrefix), liveAt(database.serverNow())];
+      if (after !== null) filters.push({ _id: { $gt: after } });
+      if (staleFor !== undefined) filters.push({ "embedding.fingerprint": { $ne: staleFor } });
+      return database.retrying(async () => {
+        const found: Found[] = [];
+        const slice = startTimeSlice();
+        const cursor = items.find(
+          { $and: filters },
+          { sort: { _id: 1 }, projection: WITHOUT_VECTORS, batchSize: BATCH },
+        );
+        for await (const document of cursor) {
+          if (isItemVisible(access, itemOf(document))) found.push(document);
+          if (found.length >= limit) break;
+          if (slice.isOver()) await slice.next();
+        }
+        return {
+          items: found.map((document) => ({ item: itemOf(document), embedding: embeddingOf(document) })),
+          next: found.length < limit ? null : (found.at(-1)?._id ?? after),
+        };
+      });
+    },
+
+    async embed({ namespace, key, updatedAt, vectors: given, embedding, value }) {
+      const _id = itemId(namespace, key);
+      const rev = randomUUID();
+      const units = packed(unitVectors(given, vectors));
+      const { set, unset } = withUnset(embeddingFields(embedding, units), ["vectors", "dims"]);
+      const filter = { _id, updatedAt, "embedding.fingerprint": { $ne: embedding.fingerprint } };
+      const text = value === undefined ? {} : { value: toJsonText(value) };
+      return database.retrying(async () => {
+        const live = liveAt(database.serverNow());
+        const update = changeOf({ ...set, ...text, rev }, unset);
+        if ((await items.updateOne({ ...filter, ...live }, update)).matchedCount > 0) return true;
+        // Written by the try before, whose answer was lost.
+        return (await items.findOne({ _id, rev }, { projection: { _id: 1 } })) !== null;
+      });
+    },
+
+    async sweepExpired({ limit }) {
+      const expired = { expiresAt: { $lte: database.serverNow() } };
+      const options = { sort: { expiresAt: 1 }, projection: { _id: 1 } } as const;
+      const found = await database.retrying(() => items.find(expired, options).limit(limit).toArray());
+      if (found.length === 0) return 0;
+      const ids = found.map(({ _id }) => _id);
+      // Again the condition: one may have been refreshed, or put anew.
+      const gone = await database.retrying(() => items.deleteMany({ _id: { $in: ids }, ...expired }));
+      return gone.deletedCount;
+    },
+
     close,
-  });
+  };
 }
 
 type Place = Pick<ItemDocument, "_id" | "namespace" | "key">;
+type Extras = (now: number) => ReturnType<typeof extrasOf>;
 
-async function upsert(database: MongoDatabase, place: Place, value: string): Promise<void> {
+/** FerretDB 1.24 refuses an empty `$unset`. */
+function changeOf(
+  set: ItemExtras & Pick<ItemDocument, "rev"> & Partial<Pick<ItemDocument, "value" | "updatedAt">>,
+  unset: Readonly<Partial<Record<keyof ItemExtras, "">>>,
+) {
+  return { $set: set, ...(Object.keys(unset).length > 0 && { $unset: unset }) };
+}
+
+async function upsert(database: MongoDatabase, place: Place, value: string, extras: Extras): Promise<void> {
   const { items } = collectionsOf(database.db);
-  const { _id, ...inserted } = place;
+  const { _id } = place;
   await database.retrying(async () => {
     const updatedAt = database.serverNow();
-    const update = {
-      $set: { value, rev: randomUUID(), updatedAt },
-      $setOnInsert: { ...inserted, createdAt: updatedAt },
-    };
-    try {
-      await items.updateOne({ _id }, update, { upsert: true });
-    } catch (error) {
-      // Two that insert at the same time: the second one updates.
-      if (!isDuplicateKey(error)) throw error;
-      await items.updateOne({ _id }, update);
+    const { set, unset } = extras(updatedAt);
+    const fields = { ...set, value, rev: randomUUID(), updatedAt };
+    const change = changeOf(fields, unset);
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      if ((await items.updateOne({ _id, ...liveAt(updatedAt) }, change)).matchedCount > 0) return;
+      // What takes the place of an expired one is a new item.
+      await items.deleteOne({ _id, expiresAt: { $lte: updatedAt } });
+      // Not inserted: two that insert at the same time; the second one updates.
+      if (await insertOnce(items, { ...place, ...fields, createdAt: updatedAt })) return;
     }
+    throw new HeddleError("STORAGE_UNAVAILABLE", {
+      message: `The item "${place.key}" could not be written: others write and remove it all the time.`,
+    });
   });
 }
 
@@ -132,22 +244,29 @@ async function putVisible(
     readonly access: AccessFilter;
     readonly value: JsonObject;
     readonly namespace: readonly string[];
+    readonly extras: Extras;
   },
 ): Promise<Awaited<ReturnType<ItemStore["put"]>>> {
   const { items } = collectionsOf(database.db);
-  const { place, text, access, value, namespace } = params;
+  const { place, text, access, value, namespace, extras } = params;
   const { _id, key } = place;
   const rev = randomUUID();
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const existing = await database.retrying(() => items.findOne({ _id }));
-    if (existing?.rev === rev) return { kind: "stored" };
+    const stored = await database.retrying(() => items.findOne({ _id }, { projection: WITHOUT_VECTORS }));
+    if (stored?.rev === rev) return { kind: "stored" };
+    const updatedAt = database.serverNow();
+    const existing = stored !== null && isLive(stored, updatedAt) ? stored : null;
     if (existing !== null && !isItemVisible(access, itemOf(existing))) return { kind: "hidden" };
     if (!isItemVisible(access, { namespace, key, value })) return { kind: "forbidden" };
-    const updatedAt = database.serverNow();
-    const fields = { value: text, rev, updatedAt };
+    const { set, unset } = extras(updatedAt);
+    const fields = { ...set, value: text, rev, updatedAt };
     const isWritten = await database.retrying(async () => {
-      if (existing === null) return insertOnce(items, { ...place, ...fields, createdAt: updatedAt });
-      return (await items.updateOne({ _id, rev: existing.rev }, { $set: fields })).matchedCount > 0;
+      if (existing !== null) {
+        return (await items.updateOne({ _id, rev: existing.rev }, changeOf(fields, unset))).matchedCount > 0;
+      }
+      // What takes the place of an expired one is a new item.
+      if (stored !== null) await items.deleteOne({ _id, rev: stored.rev });
+      return insertOnce(items, { ...place, ...fields, createdAt: updatedAt });
     });
     if (isWritten) return { kind: "stored" };
   }
@@ -156,23 +275,13 @@ async function putVisible(
   });
 }
 
-/** Key of an item's document. */
-function itemId(namespace: readonly string[], key: string): string {
-  return JSON.stringify([namespace, key]);
-}
-
-function itemsUnder(prefix: readonly string[]): Filter<ItemDocument> {
-  if (prefix.length === 0) return {};
-  const { from, to } = namespaceRange(prefix);
-  return { $or: [{ namespace: namespaceText(prefix) }, { namespace: { $gte: from, $lt: to } }] };
-}
-
 async function hasVisibleItem(database: MongoDatabase, namespace: string, access: AccessFilter): Promise<boolean> {
   if (access.kind === "all") return true;
   const { items } = collectionsOf(database.db);
+  const live = { namespace, ...liveAt(database.serverNow()) };
   return database.retrying(async () => {
     const slice = startTimeSlice();
-    for await (const document of items.find({ namespace }, { batchSize: BATCH })) {
+    for await (const document of items.find(live, { projection: WITHOUT_VECTORS, batchSize: BATCH })) {
       if (isItemVisible(access, itemOf(document))) return true;
       if (slice.isOver()) await slice.next();
     }

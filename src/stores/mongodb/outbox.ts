@@ -2,6 +2,8 @@ import type { AnyBulkWriteOperation } from "mongodb";
 import { inBulks } from "../../databases/mongodb/bulk.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
 import type { Collections } from "./collections.js";
+import { deliveryOfEnd } from "./delivery-contents.js";
+import { insertOnce } from "./insert-once.js";
 import type { EndedEntry, RunDocument, ThreadDocument } from "./documents.js";
 
 /** How long ends are gathered before they are written in one go. */
@@ -28,12 +30,14 @@ export interface Outbox {
   close(): Promise<void>;
 }
 
-export function createOutbox(database: MongoDatabase, { runs, threads }: Collections): Outbox {
+export function createOutbox(database: MongoDatabase, { runs, threads, deliveries }: Collections): Outbox {
   let gathered: EndedRuns[] = [];
   let timer: NodeJS.Timeout | undefined;
   let flushing: Promise<void> = Promise.resolve();
 
   const settle = async (batch: readonly EndedRuns[]): Promise<void> => {
+    const told = batch.flatMap(({ threadId, ended }) => ended.flatMap((entry) => deliveryOfEnd(threadId, entry)));
+    for (const delivery of told) await database.retrying(() => insertOnce(deliveries, delivery));
     const writes = batch.flatMap(({ ended }) => ended.map(runWrite));
     if (writes.length === 0) return;
     for (const bulk of inBulks(writes)) {
@@ -74,7 +78,7 @@ export function createOutbox(database: MongoDatabase, { runs, threads }: Collect
 }
 
 /** A run ends once, so writing it twice is writing it once. */
-function runWrite({ runId, end, ...ended }: EndedEntry): AnyBulkWriteOperation<RunDocument> {
+function runWrite({ runId, end, webhook: _, ...ended }: EndedEntry): AnyBulkWriteOperation<RunDocument> {
   if (end === "deleted") return { deleteOne: { filter: { _id: runId } } };
   return {
     updateOne: {

@@ -41,9 +41,12 @@ export function requeued(
   running: RunningEntry,
   next: { readonly attempt: number; readonly retryAt: EpochMs | null; readonly now: EpochMs },
 ): { readonly running: null; readonly queue: readonly QueueEntry[] } {
-  const { runId, dueAt, leaseToken, cancel, temporary } = running;
+  const { runId, dueAt, leaseToken, cancel, temporary, webhook } = running;
   const { attempt, retryAt, now } = next;
-  const entry: QueueEntry = { runId, dueAt, updatedAt: now, attempt, leaseToken, cancel, temporary, retryAt };
+  const entry: QueueEntry = {
+    ...{ runId, dueAt, updatedAt: now, attempt, leaseToken, cancel, temporary, retryAt },
+    ...(webhook !== undefined && { webhook }),
+  };
   return { running: null, queue: enqueued(thread.queue, entry) };
 }
 

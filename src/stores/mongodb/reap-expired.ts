@@ -4,6 +4,7 @@ import type { RunStore } from "../../core/metadata-store.js";
 import { afterExpiredLease } from "../../core/run-lifecycle.js";
 import type { RunRef } from "../../core/run.js";
 import { maxAttemptsError, retryAtAfter } from "../run-rules.js";
+import { withDeliveries } from "./delivery-contents.js";
 import type { RunningEntry, ThreadDocument } from "./documents.js";
 import { endedEntry, requeued } from "./queue.js";
 import { repair } from "./repair.js";
@@ -75,7 +76,7 @@ async function reapOne(
     const state = settledState(session, { patch: { error }, runError: error });
     const change = {
       running: null,
-      ended: [endedEntry(running, { end: "error", error, now })],
+      ended: await withDeliveries(session, thread, [endedEntry(running, { end: "error", error, now })]),
       ...(await state.changeFor(thread, "error", now)),
     };
     return { kind: "change", change, onlyIf, result: "failed" };

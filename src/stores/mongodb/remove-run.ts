@@ -2,6 +2,7 @@ import type { CancelOutcome, RunStore } from "../../core/metadata-store.js";
 import { isTerminal } from "../../core/run-lifecycle.js";
 import type { Run } from "../../core/run.js";
 import { strongerCancel } from "../run-rules.js";
+import { withDeliveries } from "./delivery-contents.js";
 import { endedPlace, locateRun } from "./locate-run.js";
 import { cancelledLater, endedEntry } from "./queue.js";
 import { placeOf, runOf } from "./rows.js";
@@ -39,10 +40,11 @@ export async function cancelRun(
     }
     const now = session.now();
     const ended = endedEntry(entry, { end: action === "rollback" ? "deleted" : "interrupted", now });
+    const told = await withDeliveries(session, thread, [ended]);
     const after = placeOf({ running: null, queue: [], ended: [ended] }, run);
     return {
       kind: "change",
-      change: { queue: thread.queue.filter((other) => other !== entry), ended: [ended] },
+      change: { queue: thread.queue.filter((other) => other !== entry), ended: told },
       result: { kind: "cancelled", run: after === null ? current : runOf(run, after) },
     };
   });
@@ -54,13 +56,15 @@ export async function deleteRun(session: Session, params: Parameters<RunStore["d
   const found = await locateRun(session, params);
   if (found === null) return { kind: "not-found" };
   const { run } = found;
-  const outcome = await changeThread(session, { threadId }, (thread): Decision<DeleteOutcome> => {
+  const outcome = await changeThread(session, { threadId }, async (thread): Promise<Decision<DeleteOutcome>> => {
     const place = thread === null || thread.uid !== run.thread ? null : placeOf(thread, run);
     // It was found, so it has ended meanwhile and was struck off.
     if (thread === null || place === null) return { kind: "leave", result: deleted(runOf(run, found.place)) };
     if (place.status === "running") return { kind: "leave", result: { kind: "running" } };
     const { entry } = place;
     const ended = entry === null ? null : endedEntry(entry, { end: "deleted", now: session.now() });
+    // Nobody is told of it from here any more, and the end that is not written yet may be one to tell of.
+    if (ended === null) await session.outbox.settle([{ threadId, ended: thread.ended }]);
     if (ended === null) return { kind: "leave", result: deleted(runOf(run, place)) };
     const queue = thread.queue.filter((other) => other !== entry);
     return { kind: "change", change: { queue, ended: [ended] }, result: deleted(runOf(run, place)) };

@@ -1,4 +1,5 @@
 import type { Collection, Filter } from "mongodb";
+import { removeContents } from "./delivery-contents.js";
 import type { RunDocument, ThreadDocument } from "./documents.js";
 import type { Session } from "./session.js";
 
@@ -18,6 +19,7 @@ export interface Sweep {
 export interface Sweeps {
   readonly runs: Sweep;
   readonly blobs: Sweep;
+  readonly contents: Sweep;
   dueAt: number;
 }
 
@@ -29,6 +31,7 @@ export async function repair(session: Session): Promise<void> {
   session.sweeps.dueAt = now + SWEEP_EVERY_MS;
   await sweepRuns(session);
   await sweepBlobs(session);
+  await sweepContents(session);
 }
 
 /** Write ends to the runs' documents where nobody has. */
@@ -77,6 +80,32 @@ async function sweepBlobs(session: Session): Promise<void> {
     return !named.some((stored) => stored && "blob" in stored && stored.blob === _id);
   });
   await remove(session, sweptBlobs(session), forgotten);
+}
+
+/** Remove contents that no delivery names, and no end that is still to be written: they were written for ends that others decided. */
+async function sweepContents(session: Session): Promise<void> {
+  const { deliveries, threads, sweeps } = session;
+  const old = await nextOld(session, sweptContents(session), sweeps.contents);
+  if (old.length === 0) return;
+  const ids = old.map(({ _id }) => _id);
+  const named = await session.retrying(() =>
+    deliveries.find({ contentId: { $in: ids } }, { projection: { contentId: 1 } }).toArray(),
+  );
+  const ending = await session.retrying(() =>
+    threads.find({ "ended.updatedAt": { $exists: true } }, { projection: { ended: 1 } }).toArray(),
+  );
+  const kept = new Set([
+    ...named.map(({ contentId }) => contentId),
+    ...ending.flatMap(({ ended }) => ended.map(({ webhook }) => webhook?.contentId)),
+  ]);
+  await removeContents(
+    session,
+    ids.filter((id) => !kept.has(id)),
+  );
+}
+
+function sweptContents({ database, deliveryContents }: Session): Collection<Swept> {
+  return database.db.collection(deliveryContents.collectionName);
 }
 
 /** What runs and blobs have in common. */

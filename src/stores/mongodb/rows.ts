@@ -1,6 +1,5 @@
 import type { Assistant, AssistantVersion } from "../../core/assistant.js";
 import type { AccessFilter } from "../../core/auth.js";
-import type { Item } from "../../core/item.js";
 import { asJsonText, type JsonObject, type JsonText, type JsonValue } from "../../core/json.js";
 import { isVisible } from "../../core/metadata-filter.js";
 import { isTerminal } from "../../core/run-lifecycle.js";
@@ -9,7 +8,6 @@ import type { Thread } from "../../core/thread.js";
 import type {
   AssistantDocument,
   EndedEntry,
-  ItemDocument,
   QueueEntry,
   RunDocument,
   RunningEntry,
@@ -50,7 +48,7 @@ export function assistantOf(document: AssistantDocument): Assistant {
 export function threadOf(
   document: Pick<
     ThreadDocument,
-    "_id" | "createdAt" | "updatedAt" | "stateUpdatedAt" | "metadata" | "config" | "status"
+    "_id" | "createdAt" | "updatedAt" | "stateUpdatedAt" | "metadata" | "config" | "status" | "ttl"
   >,
   state?: Readonly<Record<"values" | "interrupts" | "error", JsonText | null>>,
 ): Thread {
@@ -65,6 +63,7 @@ export function threadOf(
     values: state?.values ?? null,
     interrupts: state?.interrupts ?? null,
     error: document.status === "error" ? (state?.error ?? null) : null,
+    ttl: document.ttl ?? null,
   };
 }
 
@@ -125,14 +124,4 @@ export function runOf(document: RunDocument, place: RunPlace, kwargs?: RunKwargs
 
 export function leaseText({ runId, leaseToken }: RunLease): string {
   return `${runId}:${leaseToken}`;
-}
-
-export function itemOf(document: Omit<ItemDocument, "rev">): Item {
-  return {
-    namespace: JSON.parse(document.namespace) as readonly string[],
-    key: document.key,
-    value: parseObject(document.value),
-    createdAt: document.createdAt,
-    updatedAt: document.updatedAt,
-  };
 }

@@ -39,6 +39,6 @@ export function createSession(database: MongoDatabase): Session {
     },
     outbox: createOutbox(database, collections),
     leases: createLeaseThreads(),
-    sweeps: { runs: { after: null }, blobs: { after: null }, dueAt: 0 },
+    sweeps: { runs: { after: null }, blobs: { after: null }, contents: { after: null }, dueAt: 0 },
   };
 }

@@ -4,8 +4,9 @@ import { HeddleError } from "../../core/errors.js";
 import { termsOf } from "../../core/filter-terms.js";
 import type { EpochMs } from "../../core/json.js";
 import type { CancelAction } from "../../core/run.js";
+import type { ThreadTtl } from "../../core/thread.js";
 import { isConnectionLost, isDuplicateKey } from "../../databases/mongodb/failures.js";
-import type { SettledStatus } from "../run-rules.js";
+import { beingRemoved, type SettledStatus } from "../run-rules.js";
 import { forgetBlobs } from "./blobs.js";
 import type { EndedEntry, QueueEntry, QueueHead, RunningEntry, StoredText, ThreadDocument } from "./documents.js";
 import { parseObject } from "./rows.js";
@@ -35,6 +36,7 @@ export interface ThreadChange {
   readonly config?: string;
   readonly temporary?: boolean;
   readonly watched?: boolean;
+  readonly ttl?: ThreadTtl | null;
   readonly values?: StoredText | null;
   readonly interrupts?: StoredText | null;
   readonly error?: StoredText | null;
@@ -120,6 +122,7 @@ async function write<T>(
   if (decision.kind === "insert") {
     try {
       await session.threads.insertOne({ ...decision.thread, changes: [name] });
+      await refuseRemoved(session, decision.thread);
       return true;
     } catch (error) {
       if (isDuplicateKey(error)) return false;
@@ -143,6 +146,16 @@ async function write<T>(
   return true;
 }
 
+/**
+ * After the insert: its id was free because an expired thread has just gone, of which there may still be checkpoints.
+ * @throws HeddleError `THREAD_BUSY`; the thread is gone again
+ */
+export async function refuseRemoved(session: Session, { _id, uid }: ThreadDocument): Promise<void> {
+  if ((await session.retrying(() => session.removals.findOne({ _id }))) === null) return;
+  await session.retrying(() => session.threads.deleteOne({ _id, uid }));
+  throw beingRemoved(_id);
+}
+
 function updateOf(
   thread: ThreadDocument,
   { cancelRunning, ended, metadata, queue: newQueue, ...plain }: ThreadChange,
@@ -151,6 +164,8 @@ function updateOf(
   const running = plain.running === undefined ? thread.running : plain.running;
   const queue = newQueue ?? thread.queue;
   const status = running !== null || queue.length > 0 ? "busy" : (plain.settledStatus ?? thread.settledStatus);
+  const updatedAt = plain.updatedAt ?? (status === thread.status ? thread.updatedAt : now);
+  const ttl = plain.ttl === undefined ? thread.ttl : plain.ttl;
   const step = newQueue === undefined ? {} : queueStep(thread.queue, newQueue);
   const { $set: wholeQueue, ...arrays } = step;
   const push = {
@@ -161,7 +176,8 @@ function updateOf(
     $set: {
       ...plain,
       status,
-      updatedAt: plain.updatedAt ?? (status === thread.status ? thread.updatedAt : now),
+      updatedAt,
+      ...expiry(thread, ttl, updatedAt),
       head: headOf(running, queue),
       changes: [...thread.changes.slice(1 - KEPT_CHANGES), name],
       ...(metadata === undefined ? {} : { metadata, terms: termsOf(parseObject(metadata)) }),
@@ -169,9 +185,20 @@ function updateOf(
       ...wholeQueue,
     },
     $inc: { rev: 1 },
+    ...(plain.ttl === null ? { $unset: { expiresAt: "" } } : {}),
     ...(Object.keys(push).length === 0 ? {} : { $push: push }),
     ...(arrays.$pop === undefined ? {} : { $pop: arrays.$pop }),
   };
+}
+
+/** A thread that was pruned expires again once it was active. */
+function expiry(
+  thread: ThreadDocument,
+  ttl: ThreadTtl | null | undefined,
+  updatedAt: EpochMs,
+): { readonly expiresAt?: EpochMs } {
+  if (ttl === undefined || ttl === null || (updatedAt === thread.updatedAt && ttl === thread.ttl)) return {};
+  return { expiresAt: updatedAt + ttl.ttlMs };
 }
 
 interface QueueStep {
@@ -205,9 +232,10 @@ export function newThread(params: {
   readonly metadata: string;
   readonly config: string;
   readonly temporary: boolean;
+  readonly ttl?: ThreadTtl | undefined;
   readonly now: EpochMs;
 }): ThreadDocument {
-  const { threadId, metadata, config, temporary, now } = params;
+  const { threadId, metadata, config, temporary, ttl, now } = params;
   return {
     _id: threadId,
     uid: randomUUID(),
@@ -222,6 +250,7 @@ export function newThread(params: {
     terms: termsOf(parseObject(metadata)),
     config,
     temporary,
+    ...(ttl !== undefined && { ttl, expiresAt: now + ttl.ttlMs }),
     running: null,
     queue: [],
     head: null,

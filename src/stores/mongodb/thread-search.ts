@@ -24,7 +24,7 @@ const SORT_FIELDS: Readonly<Record<ThreadSortField, "_id" | "status" | "createdA
   };
 
 /** A row without state. */
-const PLAIN = { createdAt: 1, updatedAt: 1, stateUpdatedAt: 1, metadata: 1, config: 1, status: 1 } as const;
+const PLAIN = { createdAt: 1, updatedAt: 1, stateUpdatedAt: 1, metadata: 1, config: 1, status: 1, ttl: 1 } as const;
 
 const WITH_STATE = { queue: 0, ended: 0, terms: 0, changes: 0 } as const;
 

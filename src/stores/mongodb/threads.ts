@@ -6,7 +6,7 @@ import type { ThreadDocument } from "./documents.js";
 import { insertOnce } from "./insert-once.js";
 import { parseObject, showsMetadata, threadOf } from "./rows.js";
 import type { Session } from "./session.js";
-import { changeThread, type Decision, newThread } from "./thread-change.js";
+import { changeThread, type Decision, newThread, refuseRemoved } from "./thread-change.js";
 import { countThreads, searchThreads } from "./thread-search.js";
 import { readTexts, settledState } from "./thread-state.js";
 
@@ -29,10 +29,11 @@ export function createMongoThreads(session: Session): ThreadStore {
   };
 
   return {
-    async create({ threadId, metadata, config, access }) {
+    async create({ threadId, metadata, config, ttl, access }) {
       const texts = { metadata: toJsonText(metadata), config: toJsonText(config ?? {}) };
-      const thread = newThread({ threadId, ...texts, temporary: false, now: session.now() });
+      const thread = newThread({ threadId, ...texts, temporary: false, ttl, now: session.now() });
       if (await session.retrying(() => insertOnce(threads, thread))) {
+        await refuseRemoved(session, thread);
         return { kind: "created", thread: threadOf(thread) };
       }
       const existing = await visible(threadId, access);
@@ -46,11 +47,12 @@ export function createMongoThreads(session: Session): ThreadStore {
       return document === null ? null : rowOf(document);
     },
 
-    async update({ threadId, metadata, access }) {
+    async update({ threadId, metadata, ttl, access }) {
       const isShown = await changeThread(session, { threadId }, (thread): Decision<boolean> => {
         if (thread === null || !showsMetadata(access, thread.metadata)) return { kind: "leave", result: false };
+        const expiry = ttl === undefined ? {} : { ttl };
         const merged = metadata === undefined ? {} : { metadata: mergedText(thread, metadata) };
-        return { kind: "change", change: { updatedAt: session.now(), ...merged }, result: true };
+        return { kind: "change", change: { updatedAt: session.now(), ...merged, ...expiry }, result: true };
       });
       const document = isShown ? await read(threadId) : null;
       return document === null ? null : rowOf(document);
@@ -73,8 +75,9 @@ export function createMongoThreads(session: Session): ThreadStore {
       const row = (await rowOf(document)) ?? threadOf(document);
       const { uid } = document;
       // Then nothing of it is visible any more; what a crash leaves is swept.
-      await session.inTurn(threadId, () => session.retrying(() => threads.deleteOne({ _id: threadId, uid })));
+      await session.inTurn(threadId, () => removeSettled(session, threadId, uid));
       await session.retrying(() => runs.deleteMany({ thread: uid }));
+      await session.retrying(() => session.crons.deleteMany({ threadId }));
       await session.retrying(() => blobs.deleteMany({ thread: uid }));
       return row;
     },
@@ -98,6 +101,26 @@ export function createMongoThreads(session: Session): ThreadStore {
       return document === null ? null : rowOf(document);
     },
   };
+}
+
+/** How often a thread that ends more runs meanwhile is looked at again. */
+const MAX_LOOKS = 20;
+
+/** Remove the document, but not before somebody is told of runs that it says have ended: their deliveries outlive it. */
+async function removeSettled(session: Session, threadId: string, uid: string): Promise<void> {
+  const { threads, outbox } = session;
+  for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
+    const found = await session.retrying(() => threads.findOne({ _id: threadId, uid }, { projection: { ended: 1 } }));
+    if (found === null) return;
+    const told = found.ended.filter(({ webhook }) => webhook !== undefined);
+    if (told.length > 0) await outbox.settle([{ threadId, ended: told }]);
+    // FerretDB 1.24 does not look into arrays for what is missing: the whole list is compared.
+    const rest = found.ended.filter(({ webhook }) => webhook === undefined);
+    const filter = { _id: threadId, uid, ended: [...rest] };
+    const { deletedCount } = await session.retrying(() => threads.deleteOne(filter));
+    if (deletedCount > 0) return;
+  }
+  await session.retrying(() => threads.deleteOne({ _id: threadId, uid }));
 }
 
 function mergedText(thread: ThreadDocument, metadata: Thread["metadata"]): string {

@@ -2,13 +2,16 @@ import { randomUUID } from "node:crypto";
 import { HeddleError } from "../../core/errors.js";
 import { termsOf } from "../../core/filter-terms.js";
 import { namespaceText } from "../../core/item-namespace.js";
+import { embeddingFields } from "./item-documents.js";
 import { type JsonValue, toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferredRun, TransferRow } from "../../core/row-transfer.js";
 import { inBulks } from "../../databases/mongodb/bulk.js";
+import { kwargsText } from "../../core/kwargs-text.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { apiKeyDocument } from "./api-keys.js";
 import { storeText } from "./blobs.js";
 import type { AssistantDocument, QueueEntry, RunDocument, StoredText, ThreadDocument } from "./documents.js";
+import { putCron } from "./crons.js";
 import { enqueued } from "./queue.js";
 import type { Session } from "./session.js";
 import { changeThread, type Decision, newThread, type ThreadChange } from "./thread-change.js";
@@ -27,6 +30,9 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
       for (const row of rows) await writeThread(session, row);
     },
     runs: (rows) => writeRuns(session, rows),
+    async crons(rows) {
+      for (const row of rows) await putCron(session, valueOf("crons", row));
+    },
     items: (rows) => writeItems(session, rows),
     async apiKeys(rows) {
       const writes = rows.map((row) => {
@@ -91,7 +97,7 @@ async function writeVersions(session: Session, rows: readonly TransferRow[]): Pr
 
 async function writeThread(session: Session, row: TransferRow): Promise<void> {
   const { threadId, values, interrupts, error, ...rest } = valueOf("threads", row);
-  const { createdAt, updatedAt, stateUpdatedAt, settledStatus, temporary, watched } = rest;
+  const { createdAt, updatedAt, stateUpdatedAt, settledStatus, temporary, watched, ttl } = rest;
   const metadata = toJsonText(rest.metadata);
   const config = toJsonText(rest.config);
   await changeThread(session, { threadId }, async (existing): Promise<Decision<null>> => {
@@ -112,8 +118,9 @@ async function writeThread(session: Session, row: TransferRow): Promise<void> {
       interrupts: await stored("interrupts", interrupts),
       error: await stored("error", error),
     };
-    if (existing !== null) return { kind: "change", change: { ...change, metadata }, result: null };
-    return { kind: "insert", thread: { ...thread, ...change, status: settledStatus }, result: null };
+    if (existing !== null) return { kind: "change", change: { ...change, ttl, metadata }, result: null };
+    const expiry = ttl === null ? {} : { ttl, expiresAt: updatedAt + ttl.ttlMs };
+    return { kind: "insert", thread: { ...thread, ...change, ...expiry, status: settledStatus }, result: null };
   });
 }
 
@@ -167,8 +174,11 @@ function entryOf({
   cancelRequested,
   kwargs,
 }: TransferredRun): QueueEntry {
-  const { temporary } = kwargs;
-  return { runId, dueAt, updatedAt, attempt, leaseToken, cancel: cancelRequested, temporary, retryAt: null };
+  const { temporary, webhook } = kwargs;
+  return {
+    ...{ runId, dueAt, updatedAt, attempt, leaseToken, cancel: cancelRequested, temporary, retryAt: null },
+    ...(webhook !== undefined && { webhook: webhook.host }),
+  };
 }
 
 function runDocument(thread: ThreadDocument, run: TransferredRun): RunDocument {
@@ -181,7 +191,7 @@ function runDocument(thread: ThreadDocument, run: TransferredRun): RunDocument {
     status: isPending ? "inflight" : status,
     ...(isPending && run.dueAt > run.createdAt ? { delayedUntil: run.dueAt } : {}),
     metadata: toJsonText(metadata),
-    kwargs: JSON.stringify(kwargs),
+    kwargs: kwargsText(kwargs),
     temporary: kwargs.temporary,
     error: columnText(error),
   };
@@ -189,7 +199,8 @@ function runDocument(thread: ThreadDocument, run: TransferredRun): RunDocument {
 
 async function writeItems(session: Session, rows: readonly TransferRow[]): Promise<void> {
   const writes = rows.map((row) => {
-    const { namespace, key, value, createdAt, updatedAt } = valueOf("items", row);
+    const { namespace, key, value, createdAt, updatedAt, ttlMs, expiresAt, embedding, vectors } = valueOf("items", row);
+    const packed = vectors.map(({ path, values }) => ({ path, values: Buffer.from(values, "base64") }));
     const replacement = {
       _id: row.key,
       namespace: namespaceText(namespace),
@@ -198,6 +209,9 @@ async function writeItems(session: Session, rows: readonly TransferRow[]): Promi
       rev: randomUUID(),
       createdAt,
       updatedAt,
+      ...(ttlMs !== null && { ttlMs }),
+      ...(expiresAt !== null && { expiresAt }),
+      ...embeddingFields(embedding, packed),
     };
     return { replaceOne: { filter: { _id: row.key }, replacement, upsert: true } };
   });

@@ -1,9 +1,20 @@
 import type { FindCursor } from "mongodb";
 import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
-import { apiKeyRow, assistantRow, itemRow, runRow, threadRow, versionKeyParts, versionRow } from "../transfer-rows.js";
+import {
+  apiKeyRow,
+  assistantRow,
+  cronRow,
+  itemRow,
+  runRow,
+  threadRow,
+  versionKeyParts,
+  versionRow,
+} from "../transfer-rows.js";
 import { apiKeyOf } from "./api-keys.js";
+import { cronOf } from "./crons.js";
 import { locateRuns } from "./list-runs.js";
-import { assistantOf, itemOf, runOf, threadOf, versionOf } from "./rows.js";
+import { transferredItem } from "./item-documents.js";
+import { assistantOf, runOf, threadOf, versionOf } from "./rows.js";
 import type { Session } from "./session.js";
 import { readTexts } from "./thread-state.js";
 import { createTransferWriters } from "./transfer-write.js";
@@ -78,10 +89,17 @@ export function createMongoTransfer(session: Session): RowTransfer {
       }
     },
 
+    crons: (after, limit) =>
+      session.retrying(() =>
+        page(session.crons.find(beyond(after)).sort({ _id: 1 }).limit(limit), limit, async (document) =>
+          cronRow(cronOf(document)),
+        ),
+      ),
+
     items: (after, limit) =>
       session.retrying(() =>
         page(items.find(beyond(after)).sort({ _id: 1 }).limit(limit), limit, async (document) =>
-          itemRow({ ...itemOf(document), ttlMs: null, expiresAt: null, embedding: null, vectors: [] }),
+          itemRow(transferredItem(document)),
         ),
       ),
 

@@ -5,17 +5,21 @@ import type { ClaimRequest, CreateRunOutcome, NewRun, SupersededRun } from "../.
 import type { Run } from "../../core/run.js";
 import { isSqlState, type Statement } from "../../databases/postgres/open.js";
 import { fromJsonb, fromText, toJsonb, toText } from "../../databases/postgres/storable.js";
+import { kwargsText } from "../../core/kwargs-text.js";
+import { ttlColumns } from "../run-rules.js";
 import { ruleParameter } from "./filters.js";
 import type { Session } from "./session.js";
 
 const CREATE: Statement = {
   name: "heddle_create_run",
   idempotent: true,
-  text: `SELECT c.*, CASE WHEN c.kind = 'created' THEN heddle_watch_thread($5, $19) END AS watched
+  text: `SELECT c.*, CASE WHEN c.kind = 'created' THEN heddle_watch_thread($5, $19) END AS watched,
+      CASE WHEN c.kind = 'created' AND $20::bigint IS NOT NULL THEN heddle_expire_new_thread($5, c.created_at, $20, $21) END,
+      CASE WHEN c.superseded IS NOT NULL THEN heddle_deliver_superseded(c.superseded::json) END
     FROM heddle_create_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) c`,
 };
 
-type Created = {
+export type CreatedRun = {
   readonly kind: "created" | "busy" | "no-thread";
   readonly created_at: number;
   readonly due_at: number;
@@ -36,12 +40,34 @@ export async function createRun(
 ): Promise<CreateRunOutcome> {
   const { draft, claim, access } = params;
   const request = randomUUID();
+  const expiry = ttlColumns(draft.threadTtl ?? null);
   const values = [
+    ...draftValues(draft, access),
+    claim === undefined ? null : toText(claim.workerId),
+    claim?.leaseMs ?? null,
+    draft.watched === true,
+    ...(draft.createThread ? [expiry.ttl_ms, expiry.ttl_strategy] : [null, null]),
+  ];
+  for (let races = 0; ; races += 1) {
+    try {
+      const [row] = await session.query<CreatedRun>(CREATE, (again) => [session.now(), request, again, ...values]);
+      if (row === undefined) throw new Error("heddle_create_run returned no row");
+      return createdOutcome(draft, row);
+    } catch (error) {
+      const cause = error instanceof Error ? error.cause : undefined;
+      if (!isSqlState(cause, "23505") || races >= MAX_RACES) throw error;
+    }
+  }
+}
+
+/** What `heddle_create_run` takes of a draft, from its run id on. */
+export function draftValues(draft: NewRun, access: AccessFilter): readonly unknown[] {
+  return [
     toText(draft.runId),
     toText(draft.threadId),
     toText(draft.assistantId),
     toText(draft.graphId),
-    JSON.stringify(draft.kwargs),
+    kwargsText(draft.kwargs),
     draft.multitaskStrategy,
     draft.delayMs,
     toJsonb(draft.assistantMetadata),
@@ -50,23 +76,11 @@ export async function createRun(
     draft.createThread,
     draft.kwargs.temporary,
     ruleParameter(access),
-    claim === undefined ? null : toText(claim.workerId),
-    claim?.leaseMs ?? null,
-    draft.watched === true,
   ];
-  for (let races = 0; ; races += 1) {
-    try {
-      const [row] = await session.query<Created>(CREATE, (again) => [session.now(), request, again, ...values]);
-      if (row === undefined) throw new Error("heddle_create_run returned no row");
-      return outcomeOf(draft, row);
-    } catch (error) {
-      const cause = error instanceof Error ? error.cause : undefined;
-      if (!isSqlState(cause, "23505") || races >= MAX_RACES) throw error;
-    }
-  }
 }
 
-function outcomeOf(draft: NewRun, row: Created): CreateRunOutcome {
+/** What it answered. */
+export function createdOutcome(draft: NewRun, row: CreatedRun): CreateRunOutcome {
   if (row.kind === "no-thread") return { kind: "no-thread" };
   const { runId, threadId } = draft;
   if (row.kind === "busy") {

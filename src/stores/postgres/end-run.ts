@@ -12,7 +12,10 @@ const idempotent = true;
 const FINISH: Statement = {
   name: "heddle_finish_run",
   idempotent,
-  text: "SELECT kind, next_pending FROM heddle_finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+  // The run as this statement first saw it is still the claimed one: its time is that of the claim.
+  text: `SELECT f.kind, f.next_pending, CASE WHEN f.kind = 'accepted' THEN
+      heddle_deliver($4, (SELECT r.updated_at FROM heddle_runs r WHERE r.run_id = $4)) END
+    FROM heddle_finish_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) f`,
 };
 const RELEASE: Statement = {
   name: "heddle_release_run",
@@ -22,7 +25,8 @@ const RELEASE: Statement = {
 const CANCEL: Statement = {
   name: "heddle_cancel_run",
   idempotent,
-  text: `SELECT kind, ${runColumns("(run).")} FROM heddle_cancel_run($1, $2, $3, $4, $5, $6, $7)`,
+  text: `SELECT kind, ${runColumns("(run).")}, CASE WHEN kind = 'cancelled' THEN heddle_deliver($4, NULL) END
+    FROM heddle_cancel_run($1, $2, $3, $4, $5, $6, $7)`,
 };
 
 /** `runs.finish` of the Postgres store: one round trip, fenced, safe to repeat. */

@@ -7,6 +7,9 @@ import { createPresence } from "../../databases/postgres/presence.js";
 import { createPostgresApiKeys } from "./api-keys.js";
 import { createPostgresAssistants } from "./assistants.js";
 import { createPostgresChores } from "./chores.js";
+import { createPostgresCrons } from "./crons.js";
+import { createPostgresDeliveries } from "./deliveries.js";
+import { createPostgresExpiredThreads } from "./expired-threads.js";
 import type { VectorOptions } from "../item-vectors.js";
 import { createPostgresItems } from "./items.js";
 import { createNearestItems } from "./nearest-items.js";
@@ -45,9 +48,12 @@ export async function createPostgresMetadataStore(
     transfer: createPostgresTransfer(session),
     assistants: createPostgresAssistants(session),
     threads: createPostgresThreads(session),
+    expiredThreads: createPostgresExpiredThreads(session),
     runs: createPostgresRuns(session),
+    crons: createPostgresCrons(session),
     keys: createPostgresApiKeys(session),
     tickets: createPostgresStreamTickets(session),
+    deliveries: createPostgresDeliveries(session),
     chores: createPostgresChores(session),
     async ping() {
       await session.query({ name: "heddle_ping", idempotent: true, text: "SELECT 1" });

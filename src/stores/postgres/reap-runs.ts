@@ -19,7 +19,10 @@ const RUNNING: Statement = {
 const REAP: Statement = {
   name: "heddle_reap_runs",
   idempotent,
-  text: "SELECT run_id, thread_id, failed FROM heddle_reap_runs($1, $2, $3, $4)",
+  // As in end-run.ts: the run that this statement first saw was started then.
+  text: `SELECT f.run_id, f.thread_id, f.failed, CASE WHEN f.failed THEN
+      heddle_deliver(f.run_id, (SELECT r.updated_at FROM heddle_runs r WHERE r.run_id = f.run_id)) END
+    FROM heddle_reap_runs($1, $2, $3, $4) f`,
 };
 
 type RunningColumns = {

@@ -3,6 +3,7 @@ import type { JsonObject, JsonText, JsonValue } from "../../core/json.js";
 import { asJsonText } from "../../core/json.js";
 import type { CancelAction, MultitaskStrategy, Run, RunKwargs, RunStatus } from "../../core/run.js";
 import type { Thread, ThreadStatus } from "../../core/thread.js";
+import { type TtlColumns, ttlOf } from "../run-rules.js";
 import { fromJsonb, fromText } from "../../databases/postgres/storable.js";
 
 /* Rows as the statements of this folder read them, and what they become. `metadata` is read as text. */
@@ -35,7 +36,7 @@ export type ThreadColumns = {
   readonly state_values?: string | null;
   readonly interrupts?: string | null;
   readonly error?: string | null;
-};
+} & TtlColumns;
 
 export type RunColumns = {
   readonly run_id: string;
@@ -65,7 +66,7 @@ export const VERSION_COLUMNS =
   "graph_id, name, description, config, context, metadata::text AS metadata, version, created_at";
 export const ASSISTANT_COLUMNS = `assistant_id, ${VERSION_COLUMNS}, updated_at`;
 const BARE_THREAD_COLUMNS =
-  "thread_id, created_at, updated_at, state_updated_at, status, metadata::text AS metadata, config";
+  "thread_id, created_at, updated_at, state_updated_at, status, metadata::text AS metadata, config, ttl_ms, ttl_strategy";
 export const THREAD_COLUMNS = `${BARE_THREAD_COLUMNS}, state_values, interrupts, error`;
 /** @param source of the columns, with its dot: a table's alias, a row */
 export function runColumns(source = ""): string {
@@ -107,6 +108,7 @@ export function threadOf(row: ThreadColumns): Thread {
     values: jsonText(row.state_values),
     interrupts: jsonText(row.interrupts),
     error: row.status === "error" ? jsonText(row.error) : null,
+    ttl: ttlOf(row),
   };
 }
 

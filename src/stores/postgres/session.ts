@@ -1,5 +1,7 @@
 import type { StoreClock } from "../../core/clock.js";
 import { HeddleError, isHeddleError } from "../../core/errors.js";
+import { fromText } from "../../databases/postgres/storable.js";
+import { beingRemoved } from "../run-rules.js";
 import type { PostgresDatabase, SqlRow, Statement, StatementValues } from "../../databases/postgres/open.js";
 
 /** What the parts of a Postgres store work with. */
@@ -23,8 +25,12 @@ export function createSession(database: PostgresDatabase, clock: StoreClock | un
   };
 }
 
+/** Raised by `heddle_refuse_removed_thread`, with the thread's id as its message. */
+const BEING_REMOVED = "HDRMV";
+
 function storageError(error: unknown, name: string): unknown {
   if (isHeddleError(error) || !(error instanceof Error) || !("code" in error)) return error;
+  if (error.code === BEING_REMOVED) return beingRemoved(fromText(error.message));
   // Class 54, program limit exceeded: nested too deeply, too large. It will not be otherwise next time.
   if (String(error.code).startsWith("54")) {
     return new HeddleError("INVALID_REQUEST", {

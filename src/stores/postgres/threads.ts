@@ -4,6 +4,7 @@ import type { ThreadStore } from "../../core/metadata-store.js";
 import type { Thread } from "../../core/thread.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { toJsonb, toText } from "../../databases/postgres/storable.js";
+import { ttlColumns } from "../run-rules.js";
 import { ruleParameter } from "./filters.js";
 import { THREAD_COLUMNS, type ThreadColumns, threadOf, type WatchedColumn } from "./rows.js";
 import type { Session } from "./session.js";
@@ -26,8 +27,8 @@ const CREATE: Statement = {
   name: "heddle_create_thread",
   idempotent,
   text: `WITH made AS (
-      INSERT INTO heddle_threads (thread_id, updated_at, state_updated_at, status, settled_status, temporary, request)
-      SELECT $2, now, now, 'idle', 'idle', false, $5::uuid FROM (SELECT heddle_now($1) AS now OFFSET 0) AS clock
+      INSERT INTO heddle_threads (thread_id, updated_at, state_updated_at, status, settled_status, temporary, request, ttl_ms, ttl_strategy)
+      SELECT $2, now, now, 'idle', 'idle', false, $5::uuid, $6::bigint, $7 FROM (SELECT heddle_now($1) AS now OFFSET 0) AS clock
       ON CONFLICT DO NOTHING RETURNING thread_id, updated_at
     ), described AS (
       INSERT INTO heddle_thread_metadata (thread_id, created_at, metadata, config)
@@ -43,6 +44,11 @@ const UPDATE: Statement = {
   name: "heddle_update_thread",
   idempotent,
   text: `SELECT ${THREAD_COLUMNS} FROM heddle_update_thread_once($1::uuid, $2, $3, $4, $5)`,
+};
+const UPDATE_TTL: Statement = {
+  name: "heddle_update_thread_ttl",
+  idempotent,
+  text: `SELECT ${THREAD_COLUMNS} FROM heddle_update_thread_once($1::uuid, $2, $3, $4, $5, $6, $7)`,
 };
 const WATCH: Statement = {
   name: "heddle_watch_thread",
@@ -74,8 +80,9 @@ export function createPostgresThreads(session: Session): ThreadStore {
   };
 
   return {
-    async create({ threadId, metadata, config, access }) {
+    async create({ threadId, metadata, config, ttl, access }) {
       const request = randomUUID();
+      const expiry = ttlColumns(ttl ?? null);
       const texts = [toJsonb(metadata), toJsonText(config ?? {})] as const;
       for (let races = 0; ; races += 1) {
         const [made] = await session.query<{ created_at: number; metadata: string }>(CREATE, [
@@ -83,6 +90,8 @@ export function createPostgresThreads(session: Session): ThreadStore {
           toText(threadId),
           ...texts,
           request,
+          expiry.ttl_ms,
+          expiry.ttl_strategy,
         ]);
         if (made !== undefined) {
           const { created_at, metadata: stored } = made;
@@ -93,6 +102,7 @@ export function createPostgresThreads(session: Session): ThreadStore {
             status: "idle",
             metadata: stored,
             config: texts[1],
+            ...expiry,
           } as const;
           return { kind: "created", thread: threadOf(row) };
         }
@@ -110,14 +120,18 @@ export function createPostgresThreads(session: Session): ThreadStore {
       return rule === null ? one(GET, [toText(threadId)]) : one(GET_VISIBLE, [toText(threadId), rule]);
     },
 
-    update: ({ threadId, metadata, access }) =>
-      one(UPDATE, [
+    update({ threadId, metadata, ttl, access }) {
+      const values = [
         randomUUID(),
         session.now(),
         toText(threadId),
         metadata === undefined ? null : toJsonb(metadata),
         ruleParameter(access),
-      ]),
+      ];
+      if (ttl === undefined) return one(UPDATE, values);
+      const { ttl_ms, ttl_strategy } = ttlColumns(ttl);
+      return one(UPDATE_TTL, [...values, ttl_ms, ttl_strategy]);
+    },
 
     async watch({ threadId, access }) {
       const [row] = await session.query<WatchedColumn>(WATCH, [toText(threadId), ruleParameter(access)]);

@@ -5,11 +5,14 @@ import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { fromText, toJsonb } from "../../databases/postgres/storable.js";
 import { apiKeyColumns } from "../api-key-columns.js";
+import { kwargsText } from "../../core/kwargs-text.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { API_KEY_COLUMNS } from "./api-keys.js";
 import { foldedName } from "./assistants.js";
 import { vectorOf } from "../item-vectors.js";
 import { placeOf } from "./item-rows.js";
+import { ttlColumns } from "../run-rules.js";
+import { putCron } from "./crons.js";
 import type { Session } from "./session.js";
 
 const VERSIONED = "graph_id, name, name_folded, description, config, context, metadata, created_at";
@@ -120,6 +123,7 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
           settled_status: thread.settledStatus,
           temporary: thread.temporary,
           watched: thread.watched,
+          ...ttlColumns(thread.ttl),
           state_values: columnText(thread.values),
           interrupts: columnText(thread.interrupts),
           error: columnText(thread.error),
@@ -148,7 +152,7 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
           lease_token: run.leaseToken,
           cancel_action: run.cancelRequested,
           metadata: run.metadata,
-          kwargs: JSON.stringify(run.kwargs),
+          kwargs: kwargsText(run.kwargs),
           error: columnText(run.error),
         };
       });
@@ -158,6 +162,10 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
       throw new HeddleError("THREAD_NOT_FOUND", {
         message: `Run ${fromText(runId)} belongs to a thread ${fromText(String(missing["thread_id"]))} that is not there.`,
       });
+    },
+
+    async crons(rows) {
+      for (const row of rows) await putCron(session, valueOf("crons", row));
     },
 
     async items(rows) {

@@ -5,6 +5,7 @@ import type { SettledStatus } from "../run-rules.js";
 import {
   apiKeyRow,
   assistantRow,
+  cronRow,
   itemKeyParts,
   itemRow,
   runRow,
@@ -14,7 +15,9 @@ import {
 } from "../transfer-rows.js";
 import { vectorBytes } from "../item-vectors.js";
 import type { ApiKeyColumns } from "../api-key-columns.js";
+import type { CronColumns } from "../cron-columns.js";
 import { API_KEY_COLUMNS, readApiKey } from "./api-keys.js";
+import { CRON_COLUMNS, readCron } from "./crons.js";
 import { embeddingOf, ITEM_COLUMNS, type ItemColumns, itemOf, placeOf } from "./item-rows.js";
 import {
   ASSISTANT_COLUMNS,
@@ -52,7 +55,9 @@ function pageStatement(source: {
   readonly columns: string;
 }): Statement {
   const { kind, from, key, after, bytes, columns } = source;
-  const size = bytes.map((column) => `coalesce(pg_column_size(${column}), 0)`).join(" + ");
+  const size = bytes
+    .map((column) => `coalesce(${column.startsWith("(") ? column : `pg_column_size(${column})`}, 0)`)
+    .join(" + ");
   return {
     name: `heddle_transfer_${kind}`,
     idempotent: true,
@@ -94,6 +99,14 @@ const RUNS = pageStatement({
   after: "run_id > $2",
   bytes: ["kwargs", "metadata"],
   columns: `${runColumns()}, lease_token, cancel_action`,
+});
+const CRON_PAGES = pageStatement({
+  kind: "crons",
+  from: "heddle_crons",
+  key: "cron_id",
+  after: "cron_id > $2",
+  bytes: ["payload", "metadata"],
+  columns: CRON_COLUMNS,
 });
 const ITEMS = pageStatement({
   kind: "items",
@@ -143,6 +156,10 @@ export function createPostgresTransfer(session: Session): RowTransfer {
     async runs(after, limit) {
       const rows = await session.query<RunColumns & LeaseColumns>(RUNS, [limit, toText(after ?? "")]);
       return rows.map((row) => runRow(runOf(row), { leaseToken: row.lease_token, cancelRequested: row.cancel_action }));
+    },
+    async crons(after, limit) {
+      const rows = await session.query<CronColumns>(CRON_PAGES, [limit, toText(after ?? "")]);
+      return rows.map((row) => cronRow(readCron(row)));
     },
     async items(after, limit) {
       const parts = after === null ? null : itemKeyParts(after);

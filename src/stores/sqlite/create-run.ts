@@ -3,7 +3,9 @@ import { toJsonText } from "../../core/json.js";
 import type { ClaimRequest, CreateRunOutcome, NewRun, SupersededRun } from "../../core/metadata-store.js";
 import { decideMultitask } from "../../core/multitask.js";
 import type { CancelAction } from "../../core/run.js";
+import { kwargsText } from "../../core/kwargs-text.js";
 import { runMetadata, withRunIds } from "../run-rules.js";
+import { insertDelivery } from "./delivery-rows.js";
 import { parseObject, runOf, type RunColumns, type ThreadColumns } from "./rows.js";
 import { cancelLater, deleteRun, endRun, inflightRuns } from "./run-rows.js";
 import type { Session } from "./session.js";
@@ -14,56 +16,71 @@ export async function createRun(
   session: Session,
   params: { readonly draft: NewRun; readonly claim?: ClaimRequest; readonly access: AccessFilter },
 ): Promise<CreateRunOutcome> {
-  const { draft, claim, access } = params;
-  const kwargs = JSON.stringify(draft.kwargs);
-  const config = toJsonText(draft.assistantConfig);
-  return session.write((): CreateRunOutcome => {
-    const existing = findThread(session, draft.threadId);
-    if (existing === undefined ? !draft.createThread : !showsMetadata(access, existing.metadata)) {
-      return { kind: "no-thread" };
-    }
-    // A thread that is not busy has no run in flight.
-    const inflight = existing?.status === "busy" ? inflightRuns(session, existing.id) : [];
-    const decision = decideMultitask(draft.multitaskStrategy, inflight.length);
-    if (decision.kind === "refuse") {
-      return { kind: "busy", inflight: inflight.map((row) => ({ runId: row.run_id, threadId: draft.threadId })) };
-    }
-    const metadata = withRunIds(existing === undefined ? draft.metadata : parseObject(existing.metadata), draft);
-    const thread =
-      existing ??
-      insertThread(session, {
-        threadId: draft.threadId,
-        metadata: toJsonText(metadata),
-        config,
-        temporary: draft.kwargs.temporary,
-      });
-    const { cancelInflight } = decision;
-    const superseded = cancelInflight === null ? [] : inflight.map((row) => supersede(session, row, cancelInflight));
-    const left =
-      superseded.filter((run) => run.was === "running").length + (cancelInflight === null ? inflight.length : 0);
+  const kwargs = kwargsText(params.draft.kwargs);
+  return session.write(() => createRunNow(session, { ...params, kwargs }));
+}
 
-    const leased = claim !== undefined && left === 0 && draft.delayMs === 0;
-    const row = insertRun(session, thread, draft, {
-      metadata: toJsonText(runMetadata(metadata, draft)),
-      claim: leased ? claim : null,
-    });
-    session.sql("INSERT INTO run_kwargs (run, kwargs) VALUES (?, ?)").run(row.id, kwargs);
-    const changed = changeThread(session, thread, {
-      queueChanged: true,
-      updatedAt: row.created_at,
-      config,
+/**
+ * The same within the caller's transaction.
+ * @param params.kwargs of the draft, serialised
+ */
+export function createRunNow(
+  session: Session,
+  params: {
+    readonly draft: NewRun;
+    readonly claim?: ClaimRequest;
+    readonly access: AccessFilter;
+    readonly kwargs: string;
+  },
+): CreateRunOutcome {
+  const { draft, claim, access, kwargs } = params;
+  const config = toJsonText(draft.assistantConfig);
+  const existing = findThread(session, draft.threadId);
+  if (existing === undefined ? !draft.createThread : !showsMetadata(access, existing.metadata)) {
+    return { kind: "no-thread" };
+  }
+  // A thread that is not busy has no run in flight.
+  const inflight = existing?.status === "busy" ? inflightRuns(session, existing.id) : [];
+  const decision = decideMultitask(draft.multitaskStrategy, inflight.length);
+  if (decision.kind === "refuse") {
+    return { kind: "busy", inflight: inflight.map((row) => ({ runId: row.run_id, threadId: draft.threadId })) };
+  }
+  const metadata = withRunIds(existing === undefined ? draft.metadata : parseObject(existing.metadata), draft);
+  const thread =
+    existing ??
+    insertThread(session, {
+      threadId: draft.threadId,
       metadata: toJsonText(metadata),
-      ...(draft.kwargs.temporary ? {} : { temporary: false }),
-      ...(draft.watched === true && { watched: true }),
+      config,
+      temporary: draft.kwargs.temporary,
+      ttl: draft.threadTtl,
     });
-    return {
-      kind: "created",
-      run: runOf(row, draft.kwargs),
-      lease: leased ? { runId: row.run_id, leaseToken: row.lease_token } : null,
-      superseded,
-      watched: changed.watched === 1,
-    };
+  const { cancelInflight } = decision;
+  const superseded = cancelInflight === null ? [] : inflight.map((row) => supersede(session, row, cancelInflight));
+  const left =
+    superseded.filter((run) => run.was === "running").length + (cancelInflight === null ? inflight.length : 0);
+
+  const leased = claim !== undefined && left === 0 && draft.delayMs === 0;
+  const row = insertRun(session, thread, draft, {
+    metadata: toJsonText(runMetadata(metadata, draft)),
+    claim: leased ? claim : null,
   });
+  session.sql("INSERT INTO run_kwargs (run, kwargs) VALUES (?, ?)").run(row.id, kwargs);
+  const changed = changeThread(session, thread, {
+    queueChanged: true,
+    updatedAt: row.created_at,
+    config,
+    metadata: toJsonText(metadata),
+    ...(draft.kwargs.temporary ? {} : { temporary: false }),
+    ...(draft.watched === true && { watched: true }),
+  });
+  return {
+    kind: "created",
+    run: runOf(row, draft.kwargs),
+    lease: leased ? { runId: row.run_id, leaseToken: row.lease_token } : null,
+    superseded,
+    watched: changed.watched === 1,
+  };
 }
 
 function supersede(session: Session, row: RunColumns, action: CancelAction): SupersededRun {
@@ -73,7 +90,7 @@ function supersede(session: Session, row: RunColumns, action: CancelAction): Sup
     return { ...ref, action: cancelLater(session, row, action), was: "running" };
   }
   if (action === "rollback") deleteRun(session, row);
-  else endRun(session, row, "interrupted", null);
+  else insertDelivery(session, endRun(session, row, "interrupted", null), null);
   return { ...ref, action, was: "pending" };
 }
 

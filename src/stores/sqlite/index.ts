@@ -8,8 +8,13 @@ import type { VectorOptions } from "../item-vectors.js";
 import { createSqliteApiKeys } from "./api-keys.js";
 import { createSqliteAssistants } from "./assistants.js";
 import { createSqliteChores } from "./chores.js";
+import { CRON_MIGRATIONS } from "./cron-migrations.js";
+import { createSqliteCrons } from "./crons.js";
+import { createSqliteDeliveries } from "./deliveries.js";
+import { createSqliteExpiredThreads } from "./expired-threads.js";
 import { createSqliteItems } from "./items.js";
 import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./migrations.js";
+import { WEBHOOK_MIGRATIONS } from "./webhook-migrations.js";
 import { createSqliteRuns } from "./runs.js";
 import { createSession } from "./session.js";
 import { createSqliteStreamTickets } from "./stream-tickets.js";
@@ -23,6 +28,8 @@ import { createSqliteTransfer } from "./transfer.js";
  */
 export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreClock): MetadataStore {
   migrate(opened.db, "metadata", METADATA_MIGRATIONS);
+  migrate(opened.db, "webhooks", WEBHOOK_MIGRATIONS);
+  migrate(opened.db, "crons", CRON_MIGRATIONS);
   // A copy reads and writes items too.
   migrate(opened.db, "items", ITEM_MIGRATIONS);
   const session = createSession(opened.db, clock);
@@ -33,9 +40,12 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
     transfer: createSqliteTransfer(session),
     assistants: createSqliteAssistants(session),
     threads: createSqliteThreads(session),
+    expiredThreads: createSqliteExpiredThreads(session),
     runs: createSqliteRuns(session),
+    crons: createSqliteCrons(session),
     keys: createSqliteApiKeys(session),
     tickets: createSqliteStreamTickets(session),
+    deliveries: createSqliteDeliveries(session),
     chores: createSqliteChores(session),
     ping: () => session.read(() => void session.sql("SELECT 1").get()),
     async close() {

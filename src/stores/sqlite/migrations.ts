@@ -151,6 +151,21 @@ CREATE TABLE chores (
   lease_until INTEGER NOT NULL
 ) WITHOUT ROWID;
 `,
+  `
+ALTER TABLE threads ADD COLUMN ttl_ms INTEGER;
+ALTER TABLE threads ADD COLUMN ttl_strategy TEXT;
+-- updated_at of when its checkpoints were pruned last because it had expired
+ALTER TABLE threads ADD COLUMN pruned_at INTEGER;
+CREATE INDEX threads_expiring ON threads (ttl_strategy, updated_at + ttl_ms)
+  WHERE ttl_ms IS NOT NULL AND pruned_at IS NOT updated_at;
+
+-- expired threads whose checkpoints and events are still to be removed: nobody makes a thread of the same id meanwhile
+CREATE TABLE thread_removals (
+  thread_id TEXT PRIMARY KEY,
+  removed_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX thread_removals_by_time ON thread_removals (removed_at);
+`,
 ];
 
 /** Table of the long-term store. Only ever append to this list. */

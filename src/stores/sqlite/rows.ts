@@ -2,8 +2,8 @@ import type { Assistant, AssistantVersion } from "../../core/assistant.js";
 import type { JsonObject, JsonText, JsonValue } from "../../core/json.js";
 import { asJsonText } from "../../core/json.js";
 import type { CancelAction, MultitaskStrategy, Run, RunKwargs, RunStatus } from "../../core/run.js";
-import type { Thread, ThreadStatus } from "../../core/thread.js";
-import type { SettledStatus } from "../run-rules.js";
+import type { Thread, ThreadStatus, TtlStrategy } from "../../core/thread.js";
+import { type SettledStatus, ttlOf } from "../run-rules.js";
 
 /* Rows as the tables of migrations.ts have them, and what they become. */
 
@@ -36,6 +36,9 @@ export interface ThreadColumns {
   readonly config: string;
   readonly temporary: 0 | 1;
   readonly watched: 0 | 1;
+  readonly ttl_ms: number | null;
+  readonly ttl_strategy: TtlStrategy | null;
+  readonly pruned_at: number | null;
 }
 
 export interface StateColumns {
@@ -110,6 +113,7 @@ export function threadOf(row: ThreadColumns, state?: StateColumns): Thread {
     values: jsonText(state?.state_values),
     interrupts: jsonText(state?.interrupts),
     error: row.status === "error" ? jsonText(state?.error) : null,
+    ttl: ttlOf(row),
   };
 }
 

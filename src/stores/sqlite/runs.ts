@@ -4,6 +4,7 @@ import { afterExpiredLease, isTerminal } from "../../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun, RunRef } from "../../core/run.js";
 import { maxAttemptsError, retryAtAfter, settledStatusAfter } from "../run-rules.js";
 import { createRun } from "./create-run.js";
+import { insertDelivery } from "./delivery-rows.js";
 import { explainRun } from "./explain-run.js";
 import { listRuns } from "./list-runs.js";
 import { parseObject, type RunColumns, type ThreadColumns } from "./rows.js";
@@ -104,8 +105,8 @@ export function createSqliteRuns(session: Session): RunStore {
         if (outcome.kind === "ended" && row.cancel_action === "rollback") {
           return { accepted: false, cancelRequested: "rollback" };
         }
-        if (outcome.kind === "ended") endRun(session, row, outcome.status, outcome.error ?? null);
-        else deleteRun(session, row);
+        const ended = outcome.kind === "ended" ? endRun(session, row, outcome.status, outcome.error ?? null) : null;
+        if (ended === null) deleteRun(session, row);
         const thread = threadOfRun(row);
         const status = outcome.kind === "ended" ? outcome.status : outcome.kind;
         settleThread(session, thread, {
@@ -116,6 +117,7 @@ export function createSqliteRuns(session: Session): RunStore {
             ? {}
             : { metadata: toJsonText({ ...parseObject(thread.metadata), ...threadMetadata }) }),
         });
+        if (ended !== null) insertDelivery(session, ended, row.updated_at);
         return { accepted: true, nextPending: dueRuns(row.thread_id, 1).length > 0 };
       }),
 
@@ -141,9 +143,10 @@ export function createSqliteRuns(session: Session): RunStore {
           return { kind: "requested", run };
         }
         if (action === "rollback") deleteRun(session, row);
-        const ended = action === "rollback" ? run : fullRun(session, endRun(session, row, "interrupted", null));
+        const ended = action === "rollback" ? null : endRun(session, row, "interrupted", null);
+        if (ended !== null) insertDelivery(session, ended, null);
         refreshThread(row);
-        return { kind: "cancelled", run: ended };
+        return { kind: "cancelled", run: ended === null ? run : fullRun(session, ended) };
       }),
 
     reapExpired: ({ maxAttempts, isAlive, retryDelayMs }) => {
@@ -173,8 +176,9 @@ export function createSqliteRuns(session: Session): RunStore {
               requeued.push(ref);
             } else {
               const error = toJsonText(maxAttemptsError(row.attempt, row.worker_id));
-              endRun(session, row, "error", error);
+              const ended = endRun(session, row, "error", error);
               settleThread(session, threadOfRun(row), { status: "error", patch: { error } });
+              insertDelivery(session, ended, row.updated_at);
               failed.push(ref);
             }
           }

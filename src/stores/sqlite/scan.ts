@@ -10,7 +10,7 @@ const ENTRIES_PER_STATEMENT = 500;
 
 /** A walk along an index. Every column is a name of ours, never a caller's. */
 export interface Scan<Row extends Entry> {
-  readonly table: "assistants" | "threads" | "items";
+  readonly table: "assistants" | "threads" | "items" | "crons";
   /** Indexed column to walk along; ties go by `id`. */
   readonly column: string;
   readonly order: "asc" | "desc";

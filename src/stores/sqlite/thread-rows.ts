@@ -2,13 +2,14 @@ import type { AccessFilter } from "../../core/auth.js";
 import { termsOf } from "../../core/filter-terms.js";
 import type { EpochMs, JsonText } from "../../core/json.js";
 import { isVisible } from "../../core/metadata-filter.js";
-import type { ThreadStatePatch, ThreadStatus } from "../../core/thread.js";
-import type { SettledStatus } from "../run-rules.js";
+import type { ThreadStatePatch, ThreadStatus, ThreadTtl } from "../../core/thread.js";
+import { beingRemoved, type SettledStatus, ttlColumns } from "../run-rules.js";
 import { parseObject, type StateColumns, type ThreadColumns } from "./rows.js";
 import type { Session } from "./session.js";
 
 const COLUMNS =
-  "id, thread_id, created_at, updated_at, state_updated_at, status, settled_status, metadata, config, temporary, watched";
+  "id, thread_id, created_at, updated_at, state_updated_at, status, settled_status, metadata, config, temporary, watched, " +
+  "ttl_ms, ttl_strategy, pruned_at";
 
 const NO_STATE: StateColumns = { state_values: null, interrupts: null, error: null };
 
@@ -43,16 +44,20 @@ export function insertThread(
     readonly metadata: string;
     readonly config: string;
     readonly temporary: boolean;
+    readonly ttl?: ThreadTtl | undefined;
   },
 ): ThreadColumns {
+  refuseRemoved(session, draft.threadId);
+  const ttl = ttlColumns(draft.ttl ?? null);
   const now = session.clock.now();
   const temporary = draft.temporary ? 1 : 0;
   const { lastInsertRowid } = session
     .sql(
-      `INSERT INTO threads (thread_id, created_at, updated_at, state_updated_at, status, settled_status, metadata, config, temporary)
-       VALUES (?, ?, ?, ?, 'idle', 'idle', ?, ?, ?)`,
+      `INSERT INTO threads (thread_id, created_at, updated_at, state_updated_at, status, settled_status, metadata, config, temporary,
+         ttl_ms, ttl_strategy)
+       VALUES (?, ?, ?, ?, 'idle', 'idle', ?, ?, ?, ?, ?)`,
     )
-    .run(draft.threadId, now, now, now, draft.metadata, draft.config, temporary);
+    .run(draft.threadId, now, now, now, draft.metadata, draft.config, temporary, ttl.ttl_ms, ttl.ttl_strategy);
   const id = Number(lastInsertRowid);
   for (const term of termsOf(parseObject(draft.metadata))) addTerm(session, id, now, term);
   return {
@@ -67,13 +72,21 @@ export function insertThread(
     config: draft.config,
     temporary,
     watched: 0,
+    ...ttl,
+    pruned_at: null,
   };
+}
+
+function refuseRemoved(session: Session, threadId: string): void {
+  const removal = session.sql("SELECT 1 FROM thread_removals WHERE thread_id = ?").get(threadId);
+  if (removal !== undefined) throw beingRemoved(threadId);
 }
 
 /** Insert a thread, or replace all of it but its runs. */
 export function putThread(session: Session, columns: Omit<ThreadColumns, "id" | "status">): ThreadColumns {
   const existing = findThread(session, columns.thread_id);
-  if (existing !== undefined) {
+  if (existing === undefined) refuseRemoved(session, columns.thread_id);
+  else {
     for (const term of termsOf(parseObject(existing.metadata))) removeTerm(session, existing, term);
   }
   const names = Object.keys(columns);
@@ -105,6 +118,7 @@ export interface ThreadChange {
   readonly config?: string;
   readonly temporary?: boolean;
   readonly watched?: true;
+  readonly ttl?: ThreadTtl | null;
   /** When the status turns out to change, `updated_at` becomes now, also without `updatedAt`. */
   readonly queueChanged?: boolean;
 }
@@ -127,6 +141,7 @@ export function changeThread(session: Session, row: ThreadColumns, change: Threa
     config: change.config ?? row.config,
     temporary: change.temporary === undefined ? row.temporary : change.temporary ? 1 : 0,
     watched: change.watched === true ? 1 : row.watched,
+    ...(change.ttl === undefined ? {} : ttlColumns(change.ttl)),
   };
   const columns = CHANGEABLE.filter((column) => changed[column] !== row[column]);
   const values: (string | number | null)[] = columns.map((column) => changed[column]);
@@ -151,6 +166,8 @@ const CHANGEABLE = [
   "config",
   "temporary",
   "watched",
+  "ttl_ms",
+  "ttl_strategy",
 ] as const;
 
 /** Write the state columns and the status that they leave; a thread with runs in flight stays `busy`. */

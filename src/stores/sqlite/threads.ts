@@ -31,7 +31,7 @@ export function createSqliteThreads(session: Session): ThreadStore {
   };
 
   return {
-    async create({ threadId, metadata, config, access }) {
+    async create({ threadId, metadata, config, ttl, access }) {
       const texts = { metadata: toJsonText(metadata), config: toJsonText(config ?? {}) };
       return session.write(() => {
         const existing = findThread(session, threadId);
@@ -39,7 +39,7 @@ export function createSqliteThreads(session: Session): ThreadStore {
           const visible = showsMetadata(access, existing.metadata);
           return { kind: "exists", thread: visible ? threadOf(existing, stateOf(session, existing.id)) : null };
         }
-        const row = insertThread(session, { threadId, ...texts, temporary: false });
+        const row = insertThread(session, { threadId, ...texts, temporary: false, ttl });
         return { kind: "created", thread: threadOf(row) };
       });
     },
@@ -50,13 +50,14 @@ export function createSqliteThreads(session: Session): ThreadStore {
         return row === null ? null : threadOf(row, stateOf(session, row.id));
       }),
 
-    update: ({ threadId, metadata, access }) =>
+    update: ({ threadId, metadata, ttl, access }) =>
       session.write(() => {
         const row = visibleThread(session, threadId, access);
         if (row === null) return null;
         const changed = changeThread(session, row, {
           updatedAt: session.clock.now(),
           ...(metadata === undefined ? {} : { metadata: toJsonText({ ...parseObject(row.metadata), ...metadata }) }),
+          ...(ttl === undefined ? {} : { ttl }),
         });
         return threadOf(changed, stateOf(session, row.id));
       }),

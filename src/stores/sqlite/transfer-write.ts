@@ -3,7 +3,10 @@ import { toJsonText } from "../../core/json.js";
 import type { TransferKind, TransferRow } from "../../core/row-transfer.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { apiKeyColumns } from "../api-key-columns.js";
+import { kwargsText } from "../../core/kwargs-text.js";
 import { putItem } from "./item-rows.js";
+import { ttlColumns } from "../run-rules.js";
+import { putCron } from "./crons.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, putThread } from "./thread-rows.js";
 
@@ -60,6 +63,8 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
         config: toJsonText(thread.config),
         temporary: thread.temporary ? 1 : 0,
         watched: thread.watched ? 1 : 0,
+        ...ttlColumns(thread.ttl),
+        pruned_at: null,
       });
       upsert(session, "thread_states", ["thread"], {
         thread: id,
@@ -99,11 +104,12 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
         cancel_action: run.cancelRequested,
       });
       const id = session.sql<{ id: number }>("SELECT id FROM runs WHERE run_id = ?").get(run.runId)?.id ?? null;
-      upsert(session, "run_kwargs", ["run"], { run: id, kwargs: JSON.stringify(run.kwargs) });
+      upsert(session, "run_kwargs", ["run"], { run: id, kwargs: kwargsText(run.kwargs) });
       // The status and the queue follow from the runs; the thread's times stay as they were copied.
       changeThread(session, thread, { queueChanged: true, updatedAt: thread.updated_at });
     },
 
+    crons: (row) => putCron(session, valueOf("crons", row)),
     items: (row) => writeItem(session, row),
     apiKeys: (row) => writeApiKey(session, row),
   };

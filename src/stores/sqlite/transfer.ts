@@ -3,6 +3,7 @@ import { namespaceText } from "../../core/item-namespace.js";
 import {
   apiKeyRow,
   assistantRow,
+  cronRow,
   itemKeyParts,
   runRow,
   threadRow,
@@ -11,6 +12,7 @@ import {
   itemRow,
 } from "../transfer-rows.js";
 import { type ApiKeyColumns, apiKeyOf } from "../api-key-columns.js";
+import { cronOf } from "../cron-columns.js";
 import { type ItemColumns, transferredItem } from "./item-rows.js";
 import {
   type AssistantColumns,
@@ -26,6 +28,7 @@ import {
   versionOf,
 } from "./rows.js";
 import { RUN_COLUMNS } from "./run-rows.js";
+import type { CronRow } from "./crons.js";
 import { guarded, type Session } from "./session.js";
 import { createTransferWriters } from "./transfer-write.js";
 
@@ -105,6 +108,13 @@ export function createSqliteTransfer(session: Session): RowTransfer {
             cancelRequested: row.cancel_action,
           }),
         (row) => row.metadata.length + row.kwargs.length,
+      ),
+    crons: (after, limit) =>
+      page<CronRow>(
+        { sql: "SELECT * FROM crons WHERE cron_id > ? ORDER BY cron_id", parameters: [after ?? ""] },
+        limit,
+        (row) => cronRow(cronOf(row)),
+        (row) => row.metadata.length + row.payload.length,
       ),
     items(after, limit) {
       const place = after === null ? { namespace: null, key: "" } : itemKeyParts(after);

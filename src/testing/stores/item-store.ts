@@ -1,10 +1,12 @@
 import type { AccessFilter } from "../../core/auth.js";
 import type { ItemStore } from "../../core/item-store.js";
 import type { JsonObject } from "../../core/json.js";
+import { expiryCases } from "./item-store-expiry.js";
+import { embeddingCases, vectorCases } from "./item-store-vectors.js";
 import { AWKWARD_JSON } from "./json-cases.js";
 import { ALL, pushTag, type StoreSuite, type WithStore, withStoreOf } from "./suite.js";
 
-/** The contract of an {@link ItemStore}. */
+/** The contract of an {@link ItemStore} that was opened with `vectors: { dims: ITEM_DIMS }`. */
 export function testItemStore(suite: StoreSuite<ItemStore>): void {
   const withStore = withStoreOf(suite);
   suite.vitest.describe(`ItemStore: ${suite.name}`, () => {
@@ -12,6 +14,9 @@ export function testItemStore(suite: StoreSuite<ItemStore>): void {
     accessCases(suite, withStore);
     searchCases(suite, withStore);
     namespaceCases(suite, withStore);
+    expiryCases(suite, withStore);
+    vectorCases(suite, withStore);
+    embeddingCases(suite, withStore);
   });
 }
 

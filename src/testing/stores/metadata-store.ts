@@ -2,10 +2,13 @@ import type { MetadataStore } from "../../core/metadata-store.js";
 import { testApiKeyStore } from "./api-key-store.js";
 import { testAssistantStore } from "./assistant-store.js";
 import { testChoreStore } from "./chore-store.js";
+import { testDeliveryStore } from "./delivery-store.js";
+import { testCronStore } from "./cron-store.js";
 import { testRunStore } from "./run-store.js";
 import { testStreamTicketStore } from "./stream-ticket-store.js";
 import { type StoreSuite, withStoreOf } from "./suite.js";
 import { testThreadStore } from "./thread-store.js";
+import { testThreadTtl } from "./thread-ttl.js";
 import { watchCases } from "./thread-watch.js";
 import { testTransfer } from "./transfer.js";
 
@@ -24,10 +27,13 @@ export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
   });
   testAssistantStore(suite);
   testThreadStore(suite);
+  testThreadTtl(suite);
   testRunStore(suite);
   describe(`Watched threads: ${suite.name}`, () => watchCases(suite, withStore));
   testApiKeyStore(suite);
   testStreamTicketStore(suite);
   testChoreStore(suite);
+  testDeliveryStore(suite);
+  testCronStore(suite);
   testTransfer(suite);
 }

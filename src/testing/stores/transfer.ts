@@ -3,6 +3,7 @@ import { toJsonText } from "../../core/json.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { TRANSFER_KINDS, type RowTransfer, type TransferKind, type TransferRow } from "../../core/row-transfer.js";
 import { fakeClock } from "../fake-clock.js";
+import { transferredCrons } from "./cron-store.js";
 import { AWKWARD_JSON } from "./json-cases.js";
 import {
   ALL,
@@ -100,6 +101,7 @@ const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
       error: settledStatus === "error" ? { error: "TypeError", message: "a\u0000b" } : null,
       temporary: n === 1,
       watched: n === 2,
+      ttl: n === 0 ? null : { strategy: n === 1 ? "delete" : "keep_latest", ttlMs: 60_000 * n },
     },
   })),
   runs: (["success", "error", "interrupted", "pending"] as const).map((status, n) => ({
@@ -122,6 +124,7 @@ const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
       cancelRequested: status === "pending" ? "interrupt" : null,
     },
   })),
+  crons: transferredCrons({ assistantId: uuid(1), threadId: uuid(0x10), json: JSON_CASES }),
   items: [["a"], ["a", "b.c"], ["%", "\ud83d\ude00"]].map((namespace, n) => ({
     key: JSON.stringify([namespace, `k"${n}\u0000`]),
     value: {
@@ -350,7 +353,15 @@ function orderCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
   it(
     "names the kinds in the order in which they refer to one another, and refuses what refers to nothing",
     withTransfer(suite, withStore, async ({ transfer }) => {
-      expect(TRANSFER_KINDS).toEqual(["assistants", "assistantVersions", "threads", "runs", "items", "apiKeys"]);
+      expect(TRANSFER_KINDS).toEqual([
+        "assistants",
+        "assistantVersions",
+        "threads",
+        "runs",
+        "crons",
+        "items",
+        "apiKeys",
+      ]);
       await expect(transfer.write({ kind: "runs", rows: ROWS.runs })).rejects.toMatchObject({
         code: "THREAD_NOT_FOUND",
       });

@@ -1,0 +1,207 @@
+import type { StoreClock } from "../../core/clock.js";
+import type { EpochMs, JsonText } from "../../core/json.js";
+import type { Run } from "../../core/run.js";
+import {
+  type Delivery,
+  type DeliveryAttempt,
+  deliveryIdOf,
+  type DeliveryLease,
+  type DeliveryStatus,
+  type DeliveryStore,
+  withAttempt,
+} from "../../core/webhook.js";
+import { webhookHostOf } from "../../core/kwargs-text.js";
+import { compareBy } from "./indexed-rows.js";
+import { type RunRow, runOf } from "./rows.js";
+import { SortedRows } from "./sorted-rows.js";
+
+interface DeliveryRow {
+  readonly deliveryId: string;
+  readonly host: string;
+  readonly createdAt: EpochMs;
+  readonly runId: string;
+  readonly threadId: string;
+  readonly assistantId: string;
+  /** JSON text of the run, as it ended. */
+  readonly run: string;
+  readonly values: JsonText | null;
+  readonly startedAt: EpochMs | null;
+  updatedAt: EpochMs;
+  status: DeliveryStatus;
+  pendingSince: EpochMs;
+  /** 0 unless it is pending. */
+  nextAttemptAt: EpochMs;
+  leaseToken: number;
+  attempts: number;
+  failures: number;
+  log: readonly DeliveryAttempt[];
+}
+
+/** The outbox of a memory store. */
+export interface MemoryDeliveries extends DeliveryStore {
+  /** A run has ended and its thread is settled: part of the same synchronous step. */
+  ended(run: RunRow, startedAt: EpochMs | null): void;
+}
+
+export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
+  const rows = new Map<string, DeliveryRow>();
+  const pending = new SortedRows<DeliveryRow>(
+    compareBy(
+      (row) => row.nextAttemptAt,
+      (row) => row.deliveryId,
+    ),
+  );
+
+  /** Change a row, and its place among those that wait. */
+  const change = (row: DeliveryRow, fields: Partial<DeliveryRow>): void => {
+    if (row.status === "pending") pending.remove(row);
+    Object.assign(row, fields, { updatedAt: clock.now() });
+    if (row.status === "pending") pending.insert(row);
+  };
+
+  const held = ({ deliveryId, leaseToken }: DeliveryLease): DeliveryRow | null => {
+    const row = rows.get(deliveryId);
+    return row !== undefined && row.status === "pending" && row.leaseToken === leaseToken ? row : null;
+  };
+
+  const remove = (row: DeliveryRow): void => {
+    if (row.status === "pending") pending.remove(row);
+    rows.delete(row.deliveryId);
+  };
+
+  return {
+    ended(run, startedAt) {
+      const host = webhookHostOf(run.kwargs);
+      const deliveryId = deliveryIdOf(run.runId);
+      if (host === null || rows.has(deliveryId)) return;
+      const now = clock.now();
+      const row: DeliveryRow = {
+        deliveryId,
+        host,
+        createdAt: now,
+        runId: run.runId,
+        threadId: run.thread.threadId,
+        assistantId: run.assistantId,
+        run: JSON.stringify(runOf(run)),
+        values: run.thread.values,
+        startedAt,
+        updatedAt: now,
+        status: "pending",
+        pendingSince: now,
+        nextAttemptAt: now,
+        leaseToken: 0,
+        attempts: 0,
+        failures: 0,
+        log: [],
+      };
+      rows.set(deliveryId, row);
+      pending.insert(row);
+    },
+
+    async due({ limit, hosts }) {
+      const now = clock.now();
+      const named = new Set(hosts.hosts);
+      const found: { readonly deliveryId: string; readonly host: string }[] = [];
+      for (const row of pending) {
+        if (row.nextAttemptAt > now || found.length >= limit) break;
+        if (named.has(row.host) === (hosts.kind === "only")) found.push({ deliveryId: row.deliveryId, host: row.host });
+      }
+      return found;
+    },
+
+    async claim({ deliveryIds, leaseMs }) {
+      const now = clock.now();
+      return deliveryIds.flatMap((deliveryId) => {
+        const row = rows.get(deliveryId);
+        if (row === undefined || row.status !== "pending" || row.nextAttemptAt > now) return [];
+        change(row, { nextAttemptAt: now + leaseMs, leaseToken: row.leaseToken + 1 });
+        const { leaseToken, failures, values, startedAt } = row;
+        const pendingMs = now - row.pendingSince;
+        return [
+          {
+            delivery: deliveryOf(row),
+            leaseToken,
+            failures,
+            pendingMs,
+            run: JSON.parse(row.run) as Run,
+            values,
+            startedAt,
+          },
+        ];
+      });
+    },
+
+    async record({ lease, attempt, next }) {
+      const row = held(lease);
+      if (row === null) return { accepted: false };
+      const isRetry = next.kind === "retry";
+      change(row, {
+        status: next.kind === "retry" ? "pending" : next.kind,
+        nextAttemptAt: isRetry ? clock.now() + next.delayMs : 0,
+        attempts: row.attempts + 1,
+        failures: next.kind === "delivered" ? row.failures : row.failures + 1,
+        log: withAttempt(row.log, attempt),
+        leaseToken: row.leaseToken + 1,
+      });
+      return { accepted: true };
+    },
+
+    async release({ leases }) {
+      for (const lease of leases) {
+        const row = held(lease);
+        if (row !== null) change(row, { nextAttemptAt: clock.now(), leaseToken: row.leaseToken + 1 });
+      }
+    },
+
+    async get({ deliveryId }) {
+      const row = rows.get(deliveryId);
+      return row === undefined ? null : deliveryOf(row);
+    },
+
+    async list({ runId, threadId, status, limit, offset }) {
+      const found = [...rows.values()]
+        .filter((row) => runId === undefined || row.runId === runId)
+        .filter((row) => threadId === undefined || row.threadId === threadId)
+        .filter((row) => status === undefined || row.status === status)
+        .sort(newestFirst);
+      return { rows: found.slice(offset, offset + limit).map(deliveryOf), total: found.length };
+    },
+
+    async redeliver({ deliveryId }) {
+      const row = rows.get(deliveryId);
+      if (row === undefined) return null;
+      const now = clock.now();
+      const again = { status: "pending", pendingSince: now, nextAttemptAt: now, failures: 0 } as const;
+      change(row, { ...again, leaseToken: row.leaseToken + 1 });
+      return deliveryOf(row);
+    },
+
+    async sweep({ idleMs, limit }) {
+      const before = clock.now() - idleMs;
+      const old: DeliveryRow[] = [];
+      for (const row of rows.values()) {
+        if (old.length >= limit) break;
+        if (row.status !== "pending" && row.updatedAt <= before) old.push(row);
+      }
+      for (const row of old) remove(row);
+      return old.length;
+    },
+
+    async deleteThread({ threadId }) {
+      const found = [...rows.values()].filter((row) => row.threadId === threadId);
+      for (const row of found) remove(row);
+      return found.length;
+    },
+  };
+}
+
+function deliveryOf(row: DeliveryRow): Delivery {
+  const { deliveryId, runId, threadId, assistantId, host, status, createdAt, updatedAt, attempts, log } = row;
+  const nextAttemptAt = status === "pending" ? row.nextAttemptAt : null;
+  return { deliveryId, runId, threadId, assistantId, host, status, createdAt, updatedAt, nextAttemptAt, attempts, log };
+}
+
+function newestFirst(a: DeliveryRow, b: DeliveryRow): number {
+  if (a.createdAt !== b.createdAt) return b.createdAt - a.createdAt;
+  return a.deliveryId < b.deliveryId ? 1 : -1;
+}
