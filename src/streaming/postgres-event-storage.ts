@@ -9,7 +9,7 @@ import { openPostgres, type PostgresDatabase } from "../databases/postgres/open.
 import { fromText, toText } from "../databases/postgres/storable.js";
 import type { EventStorage, LogHead, LogWatch, LogWrite, LookedAt } from "./event-storage.js";
 import { PostgresEventHints } from "./postgres-event-hints.js";
-import { EVENT_MIGRATIONS, SQL } from "./postgres-event-statements.js";
+import { EVENT_MIGRATIONS, SEPARATOR, SQL } from "./postgres-event-statements.js";
 import { eventBytes } from "./run-buffer.js";
 
 /** What is made during each of them is asked for with the next look. */
@@ -145,7 +145,7 @@ class PostgresEventStorage implements EventStorage {
       events.map(({ kind }) => KINDS.indexOf(kind)),
       events.map(eventBytes),
       events.map(({ event }) => toText(event)),
-      events.map(({ data }) => (data.isWellFormed() ? data : toText(data))),
+      events.map(dataText).join(SEPARATOR),
     ]);
     const followed = rows.filter((row) => !row.refused);
     if (followed.length > 0) this.#hints.grew(followed.map(toRef));
@@ -280,6 +280,12 @@ class PostgresEventStorage implements EventStorage {
   #now(): number | null {
     return this.#clock?.now() ?? null;
   }
+}
+
+/** JSON text has neither half surrogate pairs nor control characters; whatever comes must not be cut in two. */
+function dataText({ data }: RunEvent): string {
+  const text = data.isWellFormed() ? data : toText(data);
+  return text.includes(SEPARATOR) ? text.replaceAll(SEPARATOR, String.raw`\u0002`) : text;
 }
 
 function eventOf({ seq, kind, event, data }: EventRow): RunEvent {
