@@ -5,10 +5,11 @@ import type {
   CheckpointTuple,
   PendingWrite,
 } from "@langchain/langgraph-checkpoint";
-import type { Checkpointer, Saver } from "../core/checkpointer.js";
+import type { Checkpointer, CheckpointsKept, Saver } from "../core/checkpointer.js";
 import type { Cipher } from "../core/cipher.js";
 import { HeddleError } from "../core/errors.js";
 import { removableIds, runIdOf } from "./checkpoint-metadata.js";
+import { keptIds, type LineageCheckpoint } from "./kept-checkpoints.js";
 import { SealedSaver } from "./sealed-saver.js";
 
 /** What RediSearch returns at most where it is managed. */
@@ -25,6 +26,7 @@ const METHODS = ["getTuple", "list", "put", "putWrites", "deleteThread", "getNex
  * - `deleteRun` of the thread's only run is `deleteThread`. With survivors it is refused (`UNSUPPORTED_OPTION`) before
  *   anything is changed: it would have to delete the thread and write the rest again, and a crash in between would lose
  *   the rest.
+ * - `copyThread` with `keep` leaves out what a prune would; `prune` and `storage` are `NOT_SUPPORTED` (501).
  * The caller keeps ownership: `close` leaves the saver open.
  * @param options.durable whether checkpoints survive a restart; without it, true unless it is LangGraph's `MemorySaver`
  * @param options.cipher what it stores is sealed ({@link SealedSaver})
@@ -51,7 +53,9 @@ export function adoptSaver(
     fenced: false,
     deleteRun: ({ threadId, runId }) => deleteRun(adopted, given.constructor.name, threadId, runId),
     deleteThread: (threadId) => adopted.deleteThread(threadId),
-    copyThread: ({ fromThreadId, toThreadId }) => copyThread(adopted, fromThreadId, toThreadId),
+    copyThread: (params) => copyThread(adopted, params),
+    prune: () => Promise.reject(notSupported(given.constructor.name, "remove single checkpoints")),
+    storage: () => Promise.reject(notSupported(given.constructor.name, "say what a thread takes")),
     close: async () => {},
   };
 }
@@ -97,9 +101,21 @@ async function deleteRun(saver: BaseCheckpointSaver, name: string, threadId: str
   });
 }
 
-async function copyThread(saver: BaseCheckpointSaver, from: string, to: string): Promise<void> {
+/** LangGraph's interface has nothing to do it by, so that nobody is answered with what only seems to be right. */
+function notSupported(name: string, what: string): HeddleError {
+  return new HeddleError("NOT_SUPPORTED", {
+    message: `The checkpointer ${name} cannot ${what}. Use a checkpointer by URI (sqlite:, postgres:, mongodb:).`,
+  });
+}
+
+async function copyThread(
+  saver: BaseCheckpointSaver,
+  params: Parameters<Checkpointer["copyThread"]>[0],
+): Promise<void> {
+  const { fromThreadId: from, toThreadId: to, keep } = params;
   if (from === to) return;
-  const tuples = await tuplesOf(saver, from);
+  const all = await tuplesOf(saver, from);
+  const tuples = keep === undefined ? all : keptTuples(all, keep);
   if (tuples.length === 0) return;
   await saver.deleteThread(to);
   for (const tuple of oldestFirst(tuples)) {
@@ -109,6 +125,23 @@ async function copyThread(saver: BaseCheckpointSaver, from: string, to: string):
     const saved = await saver.put(parent, tuple.checkpoint, metadata, tuple.checkpoint.channel_versions);
     for (const { taskId, writes } of byTask(tuple)) await saver.putWrites(saved, writes, taskId);
   }
+}
+
+/** Of the tuples of a thread those that stay when it is pruned. */
+function keptTuples(tuples: readonly CheckpointTuple[], keep: CheckpointsKept): readonly CheckpointTuple[] {
+  const lineages = Map.groupBy(tuples, (tuple) => addressOf(tuple.config).checkpointNs);
+  return [...lineages.values()].flatMap((lineage) => {
+    const checkpoints = lineage.map(({ checkpoint, metadata, parentConfig }) => ({
+      id: checkpoint.id,
+      parentId: addressOf(parentConfig).checkpointId,
+      metadata: (metadata ?? {}) as LineageCheckpoint["metadata"],
+      v: checkpoint.v,
+      stores: (channel: string) => Object.hasOwn(checkpoint.channel_values, channel),
+      knows: (channel: string) => Object.hasOwn(checkpoint.channel_versions, channel),
+    }));
+    const ids = keptIds(checkpoints, keep);
+    return lineage.filter(({ checkpoint }) => ids.has(checkpoint.id));
+  });
 }
 
 function byTask(tuple: CheckpointTuple): readonly { readonly taskId: string; readonly writes: PendingWrite[] }[] {

@@ -4,6 +4,7 @@ import type { StoredWrite } from "./stored-checkpoint.js";
 /** Most threads have few checkpoints: arrays that grow by `push` reserve 17 places and more. */
 const COMPACT_LENGTH = 32;
 
+const NO_EARLY: ReadonlyMap<string, readonly StoredWrite[]> = new Map();
 const NO_WRITES: readonly StoredWrite[] = [];
 
 /** The value of one channel at one version. Checkpoints between two changes share it. */
@@ -41,6 +42,11 @@ export class Lineage {
 
   get rows(): readonly MemoryCheckpoint[] {
     return this.#rows;
+  }
+
+  /** Writes whose checkpoints are still to come, or never will, by checkpoint id. */
+  get early(): ReadonlyMap<string, readonly StoredWrite[]> {
+    return this.#early ?? NO_EARLY;
   }
 
   latest(): MemoryCheckpoint | undefined {
@@ -110,6 +116,7 @@ export class Lineage {
 
   remove(ids: ReadonlySet<string>): void {
     this.#rows = this.#rows.filter(({ id }) => !ids.has(id));
+    if (this.#early !== undefined) for (const id of ids) this.#early.delete(id);
   }
 
   /** A copy that shares all texts; `rewrite` changes the metadata text. */

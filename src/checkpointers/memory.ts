@@ -9,7 +9,7 @@ import {
   type DeltaChannelHistory,
   type PendingWrite,
 } from "@langchain/langgraph-checkpoint";
-import type { Checkpointer, Saver } from "../core/checkpointer.js";
+import type { Checkpointer, CheckpointsKept, Saver } from "../core/checkpointer.js";
 import {
   isDelta,
   matchesFilter,
@@ -21,6 +21,7 @@ import {
 } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { blobOf, indexOfWrite, Lineage, type ChannelBlob, type MemoryCheckpoint } from "./memory-lineage.js";
+import { pruneLineages, storageOfLineages } from "./memory-retention.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
 import {
@@ -45,7 +46,9 @@ export function createMemoryCheckpointer(): Checkpointer {
     fenced: false,
     deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
     deleteThread: (threadId) => saver.deleteThread(threadId),
-    copyThread: async ({ fromThreadId, toThreadId }) => saver.copyThread(fromThreadId, toThreadId),
+    copyThread: async ({ fromThreadId, toThreadId, keep }) => saver.copyThread(fromThreadId, toThreadId, keep),
+    prune: async ({ threadId, keep, dryRun }) => pruneLineages(saver.lineages(threadId), keep, dryRun),
+    storage: async (threadId) => storageOfLineages(saver.lineages(threadId)),
     close: async () => saver.clear(),
   };
 }
@@ -176,7 +179,13 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
     }
   }
 
-  copyThread(fromThreadId: string, toThreadId: string): void {
+  /** Of all namespaces of a thread. */
+  lineages(threadId: string): readonly Lineage[] {
+    return this.#threads.get(threadId) ?? [];
+  }
+
+  /** @param keep default: all */
+  copyThread(fromThreadId: string, toThreadId: string, keep?: CheckpointsKept): void {
     const lineages = this.#threads.get(fromThreadId);
     if (lineages === undefined || fromThreadId === toThreadId) return;
     const [from, to] = [JSON.stringify(fromThreadId), JSON.stringify(toThreadId)];
@@ -186,10 +195,9 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
       if (result === undefined) rewritten.set(text, (result = text.replaceAll(from, to)));
       return result;
     };
-    this.#threads.set(
-      toThreadId,
-      lineages.map((lineage) => lineage.copy(rewrite)),
-    );
+    const copies = lineages.map((lineage) => lineage.copy(rewrite));
+    if (keep !== undefined) pruneLineages(copies, keep, false);
+    this.#threads.set(toThreadId, copies);
   }
 
   clear(): void {

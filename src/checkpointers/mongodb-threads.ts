@@ -1,4 +1,5 @@
 import type { AnyBulkWriteOperation } from "mongodb";
+import type { CheckpointsKept } from "../core/checkpointer.js";
 import { isDelta, readMetadata, removableIds, runIdOf } from "./checkpoint-metadata.js";
 import {
   checkpointFields,
@@ -15,6 +16,7 @@ import {
   type WriteDocument,
 } from "./mongodb-documents.js";
 
+import { keptCondition } from "./mongodb-retention.js";
 import { PLACES, renamed, secretKeysOf, type Sealing } from "./sealing.js";
 
 /** Written in one go while copying. */
@@ -77,12 +79,15 @@ export async function copyThread(
   collections: CheckpointCollections,
   retrying: Retrying,
   sealing: Sealing,
-  params: { readonly fromThreadId: string; readonly toThreadId: string },
+  params: { readonly fromThreadId: string; readonly toThreadId: string; readonly keep?: CheckpointsKept },
 ): Promise<void> {
-  const { fromThreadId, toThreadId } = params;
+  const { fromThreadId, toThreadId, keep } = params;
   if (fromThreadId === toThreadId) return;
   const { checkpoints, writes } = collections;
-  const condition = { thread_id: fromThreadId };
+  const condition =
+    keep === undefined
+      ? { thread_id: fromThreadId }
+      : await keptCondition(collections, retrying, sealing, { threadId: fromThreadId, keep });
   if ((await retrying(() => checkpoints.findOne(condition, { projection: { _id: 1 } }))) === null) return;
   await deleteThread(collections, retrying, toThreadId);
   await inBatches(

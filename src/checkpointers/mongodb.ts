@@ -6,6 +6,7 @@ import { openMongo } from "../databases/mongodb/open.js";
 import { checkpointCollections, COLLECTIONS } from "./mongodb-documents.js";
 import { HeddleMongoSaver } from "./mongodb-saver.js";
 import { MAX_DOCUMENT_BYTES } from "./mongodb-size.js";
+import { pruneThread, threadStorage } from "./mongodb-retention.js";
 import { sealingWith } from "./sealing.js";
 import { copyThread, deleteRun, threadIds } from "./mongodb-threads.js";
 
@@ -45,6 +46,8 @@ export async function openMongoCheckpointer(
     deleteRun: (params) => deleteRun(collections, retrying, params),
     deleteThread: (threadId) => saver.deleteThread(threadId),
     copyThread: (params) => copyThread(collections, retrying, sealing, params),
+    prune: (params) => pruneThread(collections, retrying, sealing, params),
+    storage: (threadId) => threadStorage(collections, retrying, sealing, threadId),
     threadIds: (params) => threadIds(collections, retrying, params),
     close: () => database.close(),
   };

@@ -22,7 +22,8 @@ const MAX_PAUSE_MS = 1_000;
  * - a fork that repeats a channel's version overwrites the value of the other one, and ids may not hold `* ? [ ] \`;
  * - it looks for checkpoints with `KEYS`, which reads all names of the Redis: give it one of its own;
  * - a run is rolled back only when it is the thread's only one; a thread is copied checkpoint by checkpoint;
- * - nothing expires, and what is durable depends on the Redis (`appendonly`).
+ * - single checkpoints can't be removed: threads expire by `delete`, are pruned not at all, and nobody says what they take;
+ * - nothing expires by itself, and what is durable depends on the Redis (`appendonly`).
  * Postgres, MongoDB and SQLite have none of these limits.
  * @param uri as `redisUri` takes it; database 0, because RediSearch indexes no other
  * @throws HeddleError `CONFIG_INVALID` when the server lacks a module, `STORAGE_UNAVAILABLE`
