@@ -4,6 +4,16 @@ import type { Resealed } from "../../encryption/reseal.js";
 /** Cells read, and written in one go: between two goes the database and this process do something else. */
 const PAGE_CELLS = 100;
 
+/** A value that another program wrote, in a form that only it reads: it stays clear. */
+export const FOREIGN = "foreign";
+
+/** What came of some changes. */
+export interface Replaced {
+  readonly replaced: number;
+  /** What the database does not take, and why: too large when it is encrypted. */
+  readonly refused: readonly string[];
+}
+
 /** Values of one kind in one database. */
 export interface CellTable<Cell = unknown, Value = unknown> {
   /** For people: `threads: values`. */
@@ -11,15 +21,18 @@ export interface CellTable<Cell = unknown, Value = unknown> {
   /** In the order of their keys, after one of them. */
   read(after: Cell | null, limit: number): Promise<readonly Cell[]> | readonly Cell[];
   /** `null` for what has nothing to hide. @throws HeddleError `DECRYPTION_FAILED` */
-  reseal(cell: Cell): Resealed<Value> | null;
+  reseal(cell: Cell): Resealed<Value> | typeof FOREIGN | null;
   /** Each only if it still is as it was read. @returns how many were replaced */
-  replace(changes: readonly Change<Cell, Value>[]): Promise<number> | number;
+  replace(changes: readonly Change<Cell, Value>[]): Promise<number | Replaced> | number;
 }
 
 export interface Change<Cell, Value> {
   readonly cell: Cell;
   readonly next: Value;
 }
+
+/** Of refused values. */
+const MAX_NAMED = 10;
 
 /** What was found and done. */
 export interface RewriteCount {
@@ -32,6 +45,11 @@ export interface RewriteCount {
   /** That no key of the ring opens, or that were changed. */
   readonly unreadable: number;
   readonly firstError: string | null;
+  /** {@link FOREIGN} ones. */
+  readonly foreign: number;
+  /** Not part of `wanted`: what the database does not take. Their names, at most {@link MAX_NAMED}. */
+  readonly refused: number;
+  readonly refusedNames: readonly string[];
 }
 
 /**
@@ -43,7 +61,8 @@ export async function rewriteTable(
   options: { readonly isDryRun: boolean; readonly onPage?: (done: number) => void },
 ): Promise<RewriteCount> {
   const found: Record<string, number> = {};
-  let [wanted, rewritten, unreadable, done] = [0, 0, 0, 0];
+  let [wanted, rewritten, unreadable, done, foreign] = [0, 0, 0, 0, 0];
+  const refused: string[] = [];
   let firstError: string | null = null;
   let after: unknown = null;
   for (;;) {
@@ -55,6 +74,10 @@ export async function rewriteTable(
       try {
         const resealed = table.reseal(cell);
         if (resealed === null) continue;
+        if (resealed === FOREIGN) {
+          foreign += 1;
+          continue;
+        }
         const { keyId, next } = resealed;
         found[keyId ?? ""] = (found[keyId ?? ""] ?? 0) + 1;
         if (next !== null) changes.push({ cell, next });
@@ -65,9 +88,17 @@ export async function rewriteTable(
       }
     }
     wanted += changes.length;
-    if (!options.isDryRun && changes.length > 0) rewritten += await table.replace(changes);
+    if (!options.isDryRun && changes.length > 0) {
+      const answer = await table.replace(changes);
+      const result = typeof answer === "number" ? { replaced: answer, refused: [] } : answer;
+      rewritten += result.replaced;
+      wanted -= result.refused.length;
+      refused.push(...result.refused);
+    }
     options.onPage?.((done += cells.length));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  return { name: table.name, found, wanted, rewritten, unreadable, firstError };
+  const refusedNames = refused.slice(0, MAX_NAMED);
+  const left = { foreign, refused: refused.length, refusedNames };
+  return { name: table.name, found, wanted, rewritten, unreadable, firstError, ...left };
 }

@@ -1,3 +1,4 @@
+import type { Database } from "better-sqlite3";
 import { schemeOf, type DriverContext } from "../../core/driver.js";
 import type { Cipher } from "../../core/cipher.js";
 import { HeddleError } from "../../core/errors.js";
@@ -15,6 +16,8 @@ export interface RewriteOptions {
   readonly target: ResealTarget;
   /** Count, and change nothing. */
   readonly isDryRun: boolean;
+  /** Open also what is under the active key already. Default false: its key id is believed. */
+  readonly verifies?: boolean;
   readonly onProgress?: (name: string, done: number) => void;
 }
 
@@ -22,13 +25,15 @@ export interface RewriteResult {
   readonly counts: readonly RewriteCount[];
   /** What is not rewritten here, and why. */
   readonly left: readonly string[];
+  /** What could not be done in the end, and what to do; `null`: nothing. */
+  readonly unfinished: string | null;
 }
 
 interface Opened {
   readonly cells: readonly CellTable[];
   readonly left: readonly string[];
-  /** After everything was rewritten, here or by a call that was killed. */
-  finish(): Promise<void>;
+  /** After everything was rewritten, here or by a call that was killed. @returns what could not be done */
+  finish(): Promise<string | null>;
   close(): Promise<void>;
 }
 
@@ -42,25 +47,50 @@ const MAX_PASSES = 3;
  */
 export async function rewriteStorage(options: RewriteOptions): Promise<RewriteResult> {
   const { cipher, target, isDryRun, onProgress } = options;
-  const opened = await open(options, createResealer(cipher, target));
+  const opened = await open(options, createResealer(cipher, target, options.verifies));
   try {
     const counts: RewriteCount[] = [];
     for (const table of opened.cells) {
       const onPage = (done: number): void => onProgress?.(table.name, done);
       const first = await rewriteTable(table, { isDryRun, onPage });
       let [wanted, rewritten] = [first.wanted, first.rewritten];
+      let last = first;
       for (let pass = 1; pass < MAX_PASSES && !isDryRun && rewritten < wanted; pass += 1) {
         const again = await rewriteTable(table, { isDryRun, onPage });
         wanted = rewritten + again.wanted;
         rewritten += again.rewritten;
+        last = again;
       }
-      counts.push({ ...first, wanted, rewritten });
+      const { refused, refusedNames } = last;
+      counts.push({ ...first, wanted, rewritten, refused, refusedNames });
     }
     // Also when nothing was left to rewrite: whoever did it may have been killed before this.
-    if (!isDryRun) await opened.finish();
-    return { counts, left: opened.left };
+    const unfinished = isDryRun ? null : await opened.finish();
+    return { counts, left: opened.left, unfinished };
   } finally {
     await opened.close();
+  }
+}
+
+/** Of the vacuum: each waits for others' transactions itself, for SQLite's busy timeout. */
+const VACUUM_TRIES = 3;
+const VACUUM_PAUSE_MS = 250;
+
+/** What was overwritten stays in free pages and in the write-ahead log. @returns that it does, when others keep the file busy */
+async function forgetOverwritten(db: Database): Promise<string | null> {
+  for (let tried = 1; ; tried += 1) {
+    try {
+      db.exec("VACUUM");
+      const [log] = db.pragma("wal_checkpoint(TRUNCATE)") as readonly { readonly busy: number }[];
+      if (log?.busy === 0) return null;
+    } catch (error) {
+      const isBusy = error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY");
+      if (!isBusy) throw error;
+    }
+    if (tried === VACUUM_TRIES) {
+      return "All values are rewritten, but other processes keep the database busy: what was overwritten may still be in free pages of the file and in its write-ahead log. Run this again when they are idle, or stopped.";
+    }
+    await new Promise((resolve) => void setTimeout(resolve, VACUUM_PAUSE_MS));
   }
 }
 
@@ -76,11 +106,7 @@ async function open({ uri, context, parts }: RewriteOptions, resealer: Resealer)
       return {
         cells: sqliteCells(db, resealer, keeps),
         left: [],
-        // What was overwritten stays in free pages and in the write-ahead log.
-        async finish() {
-          db.exec("VACUUM");
-          db.pragma("wal_checkpoint(TRUNCATE)");
-        },
+        finish: () => forgetOverwritten(db),
         close: async () => close(),
       };
     }
@@ -94,7 +120,7 @@ async function open({ uri, context, parts }: RewriteOptions, resealer: Resealer)
       return {
         cells: await postgresCells(database, resealer, keeps),
         left: ["Overwritten rows stay in the files of Postgres until VACUUM, and in its write-ahead log and backups."],
-        finish: async () => {},
+        finish: async () => null,
         close: () => database.close(),
       };
     }
@@ -112,7 +138,7 @@ async function open({ uri, context, parts }: RewriteOptions, resealer: Resealer)
               "Event logs in MongoDB are left as they are: they expire (streaming.eventLogTtlMs after their run). Keep older keys until then.",
             ]
           : [],
-        finish: async () => {},
+        finish: async () => null,
         close: () => database.close(),
       };
     }

@@ -27,6 +27,7 @@ const newThread: Thread = {
   values: null,
   interrupts: null,
   error: null,
+  ttl: null,
 };
 
 describe("samples of docs/wire/langgraph-api.md, appendix H, byte for byte", () => {
