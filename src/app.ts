@@ -11,6 +11,7 @@ import type { StreamTicketStore } from "./core/stream-ticket.js";
 import type { Engine } from "./core/engine.js";
 import type { Logger } from "./core/logger.js";
 import { createIndexedItems, type ItemIndex } from "./embeddings/indexed-items.js";
+import { createReembedding } from "./embeddings/reembed.js";
 import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
 import type { GraphFailure } from "./engine/loading/load-graph.js";
 import { createLoopback } from "./engine/execution/loopback.js";
@@ -32,6 +33,7 @@ import { openItemIndex } from "./open-item-index.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
 import { createRuntime } from "./runtime/create-runtime.js";
 import { createLifecycle } from "./runtime/lifecycle.js";
+import { createItemReembedder, type ItemReembedder } from "./runtime/reembed-items.js";
 import { systemClock } from "./runtime/system-clock.js";
 import { createWorkerId, mayBeAlive } from "./runtime/worker-identity.js";
 import { callerOfRun } from "./services/run-config.js";
@@ -121,15 +123,10 @@ export async function openApp(
     inner.fetch(request, INTERNAL_ENV),
   );
   const { metadata: store, checkpointer, eventLog, dispatcher } = storage;
+  const workerId = createWorkerId();
   const runtime = createRuntime(
     { store, engine, checkpointer, eventLog, dispatcher, clock, logger },
-    {
-      ...config.worker,
-      workerId: createWorkerId(),
-      mayBeAlive,
-      sweepEveryMs: SWEEP_EVERY_MS,
-      eventLogTtlMs: config.streaming.eventLogTtlMs,
-    },
+    runtimeOptions(config, workerId),
   );
   const closing = new AbortController();
   const services = createServices({
@@ -148,16 +145,17 @@ export async function openApp(
     maxAttempts: config.worker.maxAttempts,
     closing: closing.signal,
   });
+  const reembedder = openReembedder({ storage, itemIndex, workerId, logger });
   const lifecycle = createLifecycle({
-    start: () => runtime.start(),
+    start: async () => {
+      await runtime.start();
+      reembedder?.start();
+    },
     stop: async () => {
+      if (reembedder !== null) await settledWithin(clock, CLOSE_WITHIN_MS, reembedder.stop());
       await runtime.stop({ drainMs: config.worker.drainMs });
       closing.abort();
-      if (!(await settledWithin(clock, CLOSE_WITHIN_MS, engine.close()))) logger.warn({}, "closing without the graphs");
-      await ui.bundles.close();
-      await auth.close();
-      await guard.close();
-      await storage.close();
+      await closeParts({ engine, ui, auth, guard, storage, logger });
     },
   });
   const httpDeps: HttpDeps = {
@@ -186,7 +184,7 @@ export async function openApp(
   // A graph that loads for the first time after a reload gets its system assistant then.
   seed = () => services.assistants.seedSystemAssistants(SERVER, config.systemAssistants);
   await seed();
-  const server: OpenedApp = {
+  return {
     app,
     fetch: (request, env) => app.fetch(request, env),
     services,
@@ -196,7 +194,11 @@ export async function openApp(
     graphFailures: graphs.failures,
     uiFailures: ui.failures,
   };
-  return server;
+}
+
+function runtimeOptions(config: ResolvedConfig, workerId: string): Parameters<typeof createRuntime>[1] {
+  const { eventLogTtlMs } = config.streaming;
+  return { ...config.worker, workerId, mayBeAlive, sweepEveryMs: SWEEP_EVERY_MS, eventLogTtlMs };
 }
 
 /** Who asks, and who still does. Requests of graphs come as the caller of their run, whatever has become of its credentials. */
@@ -222,6 +224,30 @@ function authentication(
         ? null
         : (request, caller) => (callers.has(request) ? caller : reauthenticate(askedAgain(request), caller)),
   };
+}
+
+/** In the reverse order of their opening. */
+async function closeParts(
+  parts: Pick<Parts, "ui" | "auth" | "guard" | "storage"> & { readonly engine: Engine; readonly logger: Logger },
+): Promise<void> {
+  const { engine, ui, auth, guard, storage, logger } = parts;
+  if (!(await settledWithin(systemClock, CLOSE_WITHIN_MS, engine.close()))) {
+    logger.warn({}, "closing without the graphs");
+  }
+  await ui.bundles.close();
+  await auth.close();
+  await guard.close();
+  await storage.close();
+}
+
+/** Brings vectors of another index up to date; `null` without an index. */
+function openReembedder(
+  deps: Pick<Parts, "storage" | "itemIndex"> & { readonly workerId: string; readonly logger: Logger },
+): ItemReembedder | null {
+  const { storage, itemIndex, workerId, logger } = deps;
+  if (itemIndex === null) return null;
+  const reembedding = createReembedding({ items: storage.items, index: itemIndex, logger });
+  return createItemReembedder({ reembedding, chores: storage.metadata.chores, workerId, clock: systemClock, logger });
 }
 
 /** The engine, and who the requests of its graphs are from: they come as the caller of their run. */

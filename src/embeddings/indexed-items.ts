@@ -89,10 +89,10 @@ async function embedAll(puts: readonly ItemPut[], index: ItemIndex | null): Prom
  * @throws HeddleError `ITEM_INVALID` for a value with too many texts; `EMBEDDING_FAILED`
  */
 export async function embedItems(
-  values: readonly { readonly value: JsonObject; readonly paths: readonly TextPath[] }[],
+  places: readonly { readonly value: JsonObject; readonly paths: readonly TextPath[] }[],
   embedder: Embedder,
 ): Promise<readonly (readonly ItemVector[])[]> {
-  const texts = values.map(({ value, paths }) => {
+  const texts = places.map(({ value, paths }) => {
     const own = textsAt(value, paths, MAX_TEXTS_PER_ITEM);
     if (own.length <= MAX_TEXTS_PER_ITEM) return own;
     throw new HeddleError("ITEM_INVALID", {
