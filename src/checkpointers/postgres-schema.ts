@@ -4,6 +4,10 @@ import type { Component } from "../databases/postgres/migrate.js";
  * The stock tables of `PostgresSaver` (@langchain/langgraph-checkpoint-postgres 1.0.5, `migrations.js`), made where they are
  * missing, and the column `task_path`, which LangGraph for Python has in the same table (its checkpoint-postgres,
  * `MIGRATIONS[9]`, adds it `IF NOT EXISTS` as well). Names are unqualified: `search_path` chooses the schema.
+ *
+ * Since version 2, values may share contents (sharing.ts): `heddle_content` names one, which other programs leave alone. Contents go
+ * with the last value that has one, whoever removes that. Whoever removes locks them first, and the foreign key locks them for those who
+ * add, so that none goes while somebody comes to use it.
  */
 export const CHECKPOINT_TABLES: Component = {
   name: "checkpoints",
@@ -42,5 +46,24 @@ export const CHECKPOINT_TABLES: Component = {
      ALTER TABLE checkpoint_blobs ALTER COLUMN blob DROP NOT NULL;
      ALTER TABLE checkpoint_writes ADD COLUMN IF NOT EXISTS task_path TEXT NOT NULL DEFAULT '';
      INSERT INTO checkpoint_migrations SELECT generate_series(0, 4) ON CONFLICT DO NOTHING;`,
+    `CREATE TABLE heddle_checkpoint_contents (
+       content TEXT PRIMARY KEY,
+       type TEXT NOT NULL,
+       blob BYTEA NOT NULL
+     );
+     ALTER TABLE heddle_checkpoint_contents ALTER COLUMN blob SET STORAGE EXTERNAL;
+     ALTER TABLE checkpoint_blobs ADD COLUMN heddle_content TEXT REFERENCES heddle_checkpoint_contents;
+     CREATE INDEX heddle_checkpoint_blobs_content ON checkpoint_blobs (heddle_content) WHERE heddle_content IS NOT NULL;
+     CREATE FUNCTION heddle_checkpoint_blobs_removed() RETURNS trigger LANGUAGE plpgsql AS $$
+     BEGIN
+       IF EXISTS (SELECT FROM gone WHERE heddle_content IS NOT NULL) THEN
+         PERFORM FROM heddle_checkpoint_contents WHERE content IN (SELECT heddle_content FROM gone) ORDER BY content FOR UPDATE;
+         DELETE FROM heddle_checkpoint_contents AS c WHERE content IN (SELECT heddle_content FROM gone)
+           AND NOT EXISTS (SELECT FROM checkpoint_blobs AS b WHERE b.heddle_content = c.content);
+       END IF;
+       RETURN NULL;
+     END $$;
+     CREATE TRIGGER heddle_checkpoint_blobs_removed AFTER DELETE ON checkpoint_blobs
+       REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION heddle_checkpoint_blobs_removed();`,
   ],
 };

@@ -1,6 +1,6 @@
 import type { PostgresDatabase, SqlRow, Statement } from "../databases/postgres/open.js";
 import { removableIds } from "./checkpoint-metadata.js";
-import { fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
+import { fromText, toText } from "../databases/postgres/storable.js";
 
 const statement = (name: string, text: string): Statement => ({
   name: `heddle_checkpoint_${name}`,
@@ -63,42 +63,6 @@ export async function deleteRun(database: PostgresDatabase, threadId: string, ru
       );
       if (ids.size > 0) await client.query(DELETE_CHECKPOINTS, [toText(threadId), checkpointNs, [...ids]]);
     }
-  });
-}
-
-const HAS_THREAD = statement("has_thread", "SELECT 1 FROM checkpoints WHERE thread_id = $1 LIMIT 1");
-
-const COPIES = [
-  statement(
-    "copy",
-    `INSERT INTO checkpoints (thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint, metadata)
-     SELECT $2, checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, checkpoint,
-       replace(metadata::text, $3, $4)::jsonb
-     FROM checkpoints WHERE thread_id = $1`,
-  ),
-  statement(
-    "copy_blobs",
-    `INSERT INTO checkpoint_blobs (thread_id, checkpoint_ns, channel, version, type, blob)
-     SELECT $2, checkpoint_ns, channel, version, type, blob FROM checkpoint_blobs WHERE thread_id = $1`,
-  ),
-  statement(
-    "copy_writes",
-    `INSERT INTO checkpoint_writes
-       (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
-     SELECT $2, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob
-     FROM checkpoint_writes WHERE thread_id = $1`,
-  ),
-];
-
-/** Copy everything inside the database. The target is replaced, unless there is nothing to copy. */
-export async function copyThread(database: PostgresDatabase, from: string, to: string): Promise<void> {
-  if (from === to) return;
-  const names = [toText(from), toText(to)];
-  const json = [from, to].map((name) => toJsonbText(JSON.stringify(name)));
-  await database.transaction(async (client) => {
-    if ((await client.query(HAS_THREAD, [names[0]])).length === 0) return;
-    await deleteThread(client, to);
-    for (const [at, copy] of COPIES.entries()) await client.query(copy, at === 0 ? [...names, ...json] : names);
   });
 }
 

@@ -20,18 +20,20 @@ import { deltaChannelHistory } from "./delta-history.js";
 import { aliased, nextVersion, versionCounter } from "./postgres-aliases.js";
 import { EMPTY, ListValue, toSealed, type StoredValue } from "./postgres-blobs.js";
 import { CheckpointGathering } from "./postgres-gather.js";
+import { copyThread } from "./postgres-copy.js";
 import { readAncestors } from "./postgres-delta.js";
 import { knowsRuns } from "./postgres-lease.js";
 import { KnownLists, type StoredList } from "./postgres-lists.js";
 import { PostgresReader } from "./postgres-reader.js";
 import { CHECKPOINT_TABLES } from "./postgres-schema.js";
-import { copyThread, deleteRun, deleteThread, threadIds } from "./postgres-threads.js";
+import { prune, storage } from "./postgres-retention.js";
+import { deleteRun, deleteThread, threadIds } from "./postgres-threads.js";
 import { writeCheckpoints } from "./postgres-transfer.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
-import { movedTo, PLACES, sealingWith, type Sealing } from "./sealing.js";
+import { PLACES, sealingWith, type Sealing } from "./sealing.js";
 import { CheckpointSerde } from "./serde.js";
 import { toTuple, versionOf, writeIndex, type CheckpointParts } from "./stored-checkpoint.js";
-import type { CheckpointTransfer, TransferPlace } from "./transfer.js";
+import type { CheckpointTransfer } from "./transfer.js";
 
 /**
  * Open the Postgres checkpointer on the stock tables, making those that are missing. A database that
@@ -53,7 +55,9 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
       inOrder: true,
       deleteRun: ({ threadId, runId }) => deleteRun(database, threadId, runId),
       deleteThread: (threadId) => deleteThread(database, threadId),
-      copyThread: ({ fromThreadId, toThreadId }) => saver.copyThread(fromThreadId, toThreadId),
+      copyThread: (params) => copyThread(database, params, sealing),
+      prune: (params) => prune(database, params),
+      storage: (threadId) => storage(database, threadId),
       close: () => database.close(),
     };
   } catch (error) {
@@ -205,25 +209,6 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     await writeCheckpoints(this.#database, checkpoints, this.#sealing);
   }
 
-  /**
-   * Inside the database; what is sealed opens only under its thread's id, and goes through this process, oldest first: what a crash
-   * leaves then is the thread as it once was.
-   */
-  async copyThread(fromThreadId: string, toThreadId: string): Promise<void> {
-    if (!this.#sealing.enabled) return copyThread(this.#database, fromThreadId, toThreadId);
-    if (fromThreadId === toThreadId) return;
-    let after: TransferPlace | null = null;
-    for (;;) {
-      const page: readonly CheckpointParts[] = await this.#reader.ascending(fromThreadId, after, MAX_COPIED_ROWS);
-      const last = page.at(-1);
-      if (last === undefined) return;
-      if (after === null) await deleteThread(this.#database, toThreadId);
-      const moved = page.map((parts) => movedTo(parts, toThreadId));
-      await writeCheckpoints(this.#database, moved, this.#sealing);
-      after = { checkpointNs: last.checkpointNs, id: last.id };
-    }
-  }
-
   #toStored(value: unknown, place: Place): StoredValue {
     const data = this.serde.encode(value);
     const isClearList = !this.#sealing.enabled && typeof data === "object" && !(data instanceof Uint8Array);
@@ -244,7 +229,5 @@ function listsOf({ channels, header }: CheckpointParts): ReadonlyMap<string, Sto
   return lists;
 }
 
-/** How many checkpoints a copy has in memory. */
-const MAX_COPIED_ROWS = 32;
 const NO_ALIASES = new Map<string, never>();
 const NOTHING = { parentOf: () => undefined, value: () => undefined, writes: () => [] };

@@ -143,11 +143,6 @@ export function secretKeysOf({
   return sealedKeys ?? Object.keys(splitMetadata(metadata).run);
 }
 
-/** Checkpoints of a thread as those of another one: what of their metadata is the thread's id changes with it. */
-export function movedTo(parts: CheckpointParts, threadId: string): CheckpointParts {
-  return { ...parts, threadId, metadata: toMetadata(renamed(parts.metadata, parts.threadId, threadId)) };
-}
-
 /** JSON in which every string that equals an id has become another one. */
 export function renamed<T>(value: T, from: string, to: string): T {
   return JSON.parse(JSON.stringify(value), (_, field: unknown) => (field === from ? to : field)) as T;

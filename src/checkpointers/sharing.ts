@@ -185,9 +185,8 @@ function commonUnits(a: string, b: string): number {
     if (a.slice(at, end) !== b.slice(at, end)) break;
     at = end;
   }
-  while (at < most && a.charCodeAt(at) === b.charCodeAt(at)) at += 1;
-  const last = b.charCodeAt(at - 1);
-  return at > 0 && last >= 0xd800 && last <= 0xdbff ? at - 1 : at;
+  while (at < most && a[at] === b[at]) at += 1;
+  return at > 0 && /[\uD800-\uDBFF]/.test(b[at - 1] ?? "") ? at - 1 : at;
 }
 
 function after<T, U>(value: T | Promise<T>, then: (value: T) => U): U | Promise<U> {

@@ -36,7 +36,8 @@ export function pruningCases(suite: CheckpointerSuite, withCheckpointer: WithChe
       const report = await prune(checkpointer, { threadId: root.threadId, keep: LATEST, dryRun: false });
       expect(report).toMatchObject({ checkpoints: 6, writes: 6 });
       const left = await listOf(saver, threadConfig(root.threadId));
-      expect(idsOf(left).toSorted()).toEqual([root.ids[4], child.ids[2]].toSorted());
+      expect(new Set(idsOf(left))).toEqual(new Set([root.ids[4], child.ids[2]]));
+      expect(left).toHaveLength(2);
       expect([await read(saver, root.config()), await read(saver, child.config())]).toEqual(before);
       expect(await listOf(saver, other.config())).toEqual(untouched);
       expect(await prune(checkpointer, { threadId: root.threadId, keep: LATEST, dryRun: false })).toEqual(NOTHING);
@@ -104,7 +105,9 @@ export function pruningCases(suite: CheckpointerSuite, withCheckpointer: WithChe
       }
       const history = async () => saver.getDeltaChannelHistory({ config: chain.config(), channels: ["log"] });
       const before = [await history(), await read(saver, chain.config())];
-      expect(before[0]).toMatchObject({ log: { seed: ["snapshot"], writes: [1, 2, 3].map(() => expect.anything()) } });
+      expect(before[0]).toMatchObject({
+        log: { seed: ["snapshot"], writes: [1, 2, 3].map((step) => ["task", "log", [`write ${step}`]]) },
+      });
       const keep: CheckpointsKept = { kind: "latest" };
       const said = await prune(checkpointer, { threadId: chain.threadId, keep, dryRun: true });
       const report = await prune(checkpointer, { threadId: chain.threadId, keep, dryRun: false });
