@@ -2,6 +2,7 @@ import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { createApp, type HeddleServer } from "../../src/app.js";
 import * as fixtures from "../fixtures/graphs/index.js";
 import { createStorage, type StorageName } from "../support/server.js";
+import { letters } from "../unit/embeddings/letter-model.js";
 import type { Profile } from "./profiles.js";
 
 /** Runs until it is stopped. */
@@ -72,6 +73,7 @@ export async function serve(storage: StorageName, profile: Profile): Promise<Ser
     env: {},
     logger: silent,
     auth: profile.auth(),
+    store: { index: { dims: 26, embed: async (texts) => texts.map(letters), fields: ["text"] } },
     worker: { concurrency: 50, drainMs: 0, pollMs: 200 },
   });
   const users = new Map<string, Promise<User>>();

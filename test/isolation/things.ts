@@ -72,7 +72,9 @@ export async function makeThings(user: User): Promise<Ids> {
   const waiting = await user.json<RunRow>("POST", "/runs", later);
   const key = "k";
   for (const place of [[...user.labels], [...user.labels, "notes"]]) {
-    await user.json("PUT", "/store/items", { namespace: place, key, value: { text: secretOf(user) } });
+    // One lives for ever, one long enough.
+    const ttl = place.length > user.labels.length ? NEVER_SECONDS : null;
+    await user.json("PUT", "/store/items", { namespace: place, key, value: { text: secretOf(user) }, ttl });
   }
   return {
     ...rested,

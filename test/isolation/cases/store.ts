@@ -29,6 +29,14 @@ export const storeCases: Cases = {
       by("over another's, above", () => ITEMS, put(labels)),
       403,
     ),
+    filtered(
+      by(
+        "over another's, to let it expire",
+        () => ITEMS,
+        (ids) => ({ ...put(below)(ids), ttl: 0.0001, index: ["text"] }),
+      ),
+      403,
+    ),
     by(
       "beside another's",
       () => ITEMS,
@@ -38,6 +46,10 @@ export const storeCases: Cases = {
   "GET /store/items": [
     filtered(by("another's", got(below)), 200),
     filtered(by("another's, above", got(labels)), 200),
+    filtered(
+      by("another's, to keep it", (ids) => `${got(below)(ids)}&refresh_ttl=true`),
+      200,
+    ),
     by(
       "beside another's",
       got((ids) => [...ids.labels, "notes", "new"]),
@@ -59,6 +71,22 @@ export const storeCases: Cases = {
     searched("below another's", (ids) => ({ namespace_prefix: below(ids), limit: 1, offset: 0 })),
     searched("above another's", (ids) => ({ namespace_prefix: first(ids) })),
     searched("by value", (ids) => ({ namespace_prefix: first(ids), filter: { text: SECRET } })),
+    searched("another's, by meaning", (ids) => ({ namespace_prefix: labels(ids), query: SECRET })),
+    searched("above another's, by meaning", (ids) => ({
+      namespace_prefix: first(ids),
+      query: SECRET,
+      refresh_ttl: true,
+    })),
+    { ...searched("everything by meaning", () => ({ namespace_prefix: [], query: SECRET })), lists: true },
+    {
+      ...searched("everything by meaning, beyond", () => ({
+        namespace_prefix: [],
+        query: SECRET,
+        limit: 1,
+        offset: 1,
+      })),
+      lists: true,
+    },
     { ...searched("everything", () => ({ namespace_prefix: [] })), lists: true },
     { ...searched("everything by value", () => ({ namespace_prefix: [], filter: { text: SECRET } })), lists: true },
     { ...searched("everything, beyond", () => ({ namespace_prefix: [], limit: 1, offset: 1 })), lists: true },
