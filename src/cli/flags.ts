@@ -90,6 +90,7 @@ export function encryptOptions(): readonly Option[] {
     config(),
     storage(),
     checkpointer(),
+    new Option("--verify", "open every value, also what is under the active key already; alone it changes nothing"),
     new Option("--rewrite", "bring every value under the active key, also those that were never encrypted"),
     new Option("--decrypt", "make every value clear again"),
     new Option("--dry-run", "count what would be rewritten and change nothing; exits with 2 when something would"),

@@ -3,32 +3,37 @@ import { redactUri } from "../../config/redact.js";
 import type { Cipher } from "../../core/cipher.js";
 import { HeddleError } from "../../core/errors.js";
 import type { RewriteCount } from "../../maintenance/encrypt/cells.js";
+import type { RewriteOptions, RewriteResult } from "../../maintenance/encrypt/rewrite-storage.js";
 import { createProgress } from "../progress.js";
 import { printError, printLines } from "../report.js";
 import { type StorageFlags, type StoragePart, storageParts, storageSettings } from "../storage-settings.js";
 
 /** Exit code of `--dry-run` when something is to be done; 1 is an error. */
 const PENDING = 2;
+/** Everything that can be is as it should be; something stays that this command cannot encrypt. */
+const INCOMPLETE = 3;
 
 export interface EncryptFlags extends StorageFlags {
   readonly rewrite?: boolean;
   readonly decrypt?: boolean;
   readonly dryRun?: boolean;
+  readonly verify?: boolean;
 }
 
 /**
  * `heddle encrypt`: bring every stored value under the active key (`--rewrite`), or make all clear again (`--decrypt`). Servers may be
  * at work meanwhile; killed at any point, the same command goes on with what is left.
- * @returns the exit code: 0 when everything is as it should be, 2 when `--dry-run` found something to do, 1 for an error or values that
- * no key opens
+ * @returns the exit code: 0 when everything is as it should be, 2 when `--dry-run` found something to do, 3 when all that is left is
+ * what cannot be encrypted, 1 for an error or values that no key opens
  */
 export async function encrypt(flags: EncryptFlags): Promise<number> {
   let secrets: readonly string[] = [];
   try {
-    const isDryRun = flags.dryRun === true;
+    const verifies = flags.verify === true;
+    const isDryRun = flags.dryRun === true || (verifies && flags.rewrite !== true && flags.decrypt !== true);
     if (flags.rewrite === true && flags.decrypt === true) throw usage("--rewrite and --decrypt exclude one another.");
     if (flags.rewrite !== true && flags.decrypt !== true && !isDryRun) {
-      throw usage("Say what to do: --rewrite, --decrypt, or --dry-run to count.");
+      throw usage("Say what to do: --rewrite, --decrypt, --dry-run to count, or --verify to open everything.");
     }
     const settings = await storageSettings(flags);
     secrets = settings.secrets;
@@ -40,19 +45,23 @@ export async function encrypt(flags: EncryptFlags): Promise<number> {
       );
     }
     const target = flags.decrypt === true ? "clear" : "active";
-    let [wanted, open, unreadable] = [0, 0, 0];
+    let [wanted, open, unreadable, stuck] = [0, 0, 0, 0];
+    let isFinished = true;
     for (const part of storageParts(settings)) {
-      const counts = await rewritePart(part, { cipher, target, isDryRun });
+      const { counts, unfinished } = await rewritePart(part, { cipher, target, isDryRun, verifies });
+      if (unfinished !== null) isFinished = false;
       for (const count of counts) {
+        stuck += target === "active" ? count.foreign + count.refused : count.refused;
         wanted += count.wanted;
         open += count.wanted - count.rewritten;
         unreadable += count.unreadable;
       }
     }
-    printLines([summary({ wanted, open, unreadable, isDryRun, goal: goalOf(target, cipher) })]);
-    if (unreadable > 0) return 1;
-    if (isDryRun) return wanted === 0 ? 0 : PENDING;
-    return open === 0 ? 0 : 1;
+    printLines([summary({ wanted, open, unreadable, stuck, isDryRun, goal: goalOf(target, cipher) })]);
+    if (unreadable > 0 || !isFinished) return 1;
+    if (isDryRun && wanted > 0) return PENDING;
+    if (!isDryRun && open > 0) return 1;
+    return stuck === 0 ? 0 : INCOMPLETE;
   } catch (error) {
     printError(error, secrets);
     return 1;
@@ -61,28 +70,36 @@ export async function encrypt(flags: EncryptFlags): Promise<number> {
 
 async function rewritePart(
   part: StoragePart,
-  options: { readonly cipher: Cipher; readonly target: "active" | "clear"; readonly isDryRun: boolean },
-): Promise<readonly RewriteCount[]> {
+  options: Pick<RewriteOptions, "cipher" | "target" | "isDryRun" | "verifies">,
+): Promise<RewriteResult> {
   const { rewriteStorage } = await import("../../maintenance/encrypt/rewrite-storage.js");
   printLines([pc.bold(redactUri(part.uri))]);
   const progress = createProgress(process.stdout);
-  const { counts, left } = await rewriteStorage({
+  const result = await rewriteStorage({
     ...part,
     ...options,
     onProgress: (name, done) => progress.update(name, done, null),
   });
   progress.end();
+  const { counts, left, unfinished } = result;
   printLines([...counts.flatMap(countLines), ...left.map((line) => `  ${line}`)]);
-  return counts;
+  if (unfinished !== null) printLines([pc.red(`  ${unfinished}`)]);
+  return result;
 }
 
-function countLines({ name, found, rewritten, unreadable, firstError }: RewriteCount): readonly string[] {
+function countLines(table: RewriteCount): readonly string[] {
+  const { name, found, rewritten, unreadable, firstError, foreign, refused, refusedNames } = table;
   const kinds = Object.entries(found).map(([keyId, count]) => `${count} ${keyId === "" ? "clear" : `under ${keyId}`}`);
   if (unreadable > 0) kinds.push(pc.red(`${unreadable} that no key opens`));
+  if (foreign > 0) kinds.push(pc.yellow(`${foreign} that LangGraph for Python wrote, which stay clear`));
+  if (refused > 0)
+    kinds.push(pc.yellow(`${refused} too large for this database once encrypted, which stay as they are`));
   if (kinds.length === 0) return [];
   const done = rewritten === 0 ? "" : `  ${pc.green(`${rewritten} rewritten`)}`;
   const line = `  ${name.padEnd(28)} ${kinds.join(", ")}${done}`;
-  return firstError === null ? [line] : [line, `    ${firstError}`];
+  const more = refused > refusedNames.length ? [`    … and ${refused - refusedNames.length} more`] : [];
+  const names = [...refusedNames.map((each) => `    ${each}`), ...more];
+  return firstError === null ? [line, ...names] : [line, `    ${firstError}`, ...names];
 }
 
 function goalOf(target: "active" | "clear", cipher: Cipher): string {
@@ -93,10 +110,12 @@ function summary(result: {
   readonly wanted: number;
   readonly open: number;
   readonly unreadable: number;
+  readonly stuck: number;
   readonly isDryRun: boolean;
   readonly goal: string;
 }): string {
-  const { wanted, open, unreadable, isDryRun, goal } = result;
+  const { wanted, open, unreadable, stuck, isDryRun, goal } = result;
+  const but = stuck === 0 ? "" : pc.yellow(`, but for ${stuck} values that can't be`);
   if (unreadable > 0) {
     return pc.red(
       `${unreadable} values cannot be decrypted with these keys. Add the key that they name, and run this again.`,
@@ -104,10 +123,10 @@ function summary(result: {
   }
   if (isDryRun)
     return wanted === 0
-      ? `dry run: everything is ${goal}`
+      ? `dry run: everything is ${goal}${but}`
       : `dry run: ${wanted} values would be rewritten, nothing was changed`;
   if (open > 0) return pc.red(`${open} values changed while they were rewritten. Run this again.`);
-  return `${pc.green("done")}: everything is ${goal}; ${wanted} values were rewritten`;
+  return `${pc.green("done")}: everything is ${goal}${but}; ${wanted} values were rewritten`;
 }
 
 function usage(message: string): HeddleError {

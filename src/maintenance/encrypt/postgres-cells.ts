@@ -91,7 +91,7 @@ export async function postgresCells(
     .filter(({ table }) => tables.has(table))
     .map((column) => cellsOf(database, column) as CellTable);
   const isPythons = keeps.checkpoints && tables.has("checkpoints") && resealer.target === "active";
-  return isPythons ? [inlineValues(database, resealer) as CellTable, ...cells] : cells;
+  return isPythons ? [inlineValues(database, resealer), ...cells] : cells;
 }
 
 /** Texts are kept as Postgres can hold them; JSONB comes as text, and its escapes with it. */

@@ -59,7 +59,7 @@ export function inlineValues(database: PostgresDatabase, { cipher }: Resealer): 
         checkpointNs: String(row["checkpoint_ns"]),
         id: String(row["checkpoint_id"]),
         inline: String(row["inline"]),
-        versions: String(row["versions"] ?? "{}"),
+        versions: (row["versions"] as string | null) ?? "{}",
       }));
     },
     reseal({ threadId, checkpointNs, inline, versions }) {
