@@ -1,7 +1,10 @@
 import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import type { HeddleServer } from "../../src/app.js";
 import { apiKey } from "../../src/auth/api-key.js";
+import { jwt } from "../../src/auth/jwt.js";
 import type { AppOptions } from "../../src/config/options.js";
+import type { JsonObject } from "../../src/core/json.js";
 
 /** A way to keep callers apart, as a deployer would set it up. */
 export interface Profile {
@@ -109,4 +112,76 @@ export const COLLEAGUES: Profile = {
   headersOf: (server, name) => keyOf(server, { identity: name, tenant: "acme", permissions: ALL }),
   labelsOf: (name) => ["acme", name],
   deniedHeaders: (server) => keyOf(server, { identity: DENIED, tenant: "acme", permissions: [] }),
+};
+
+const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
+const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: "one", alg: "ES256" } as JsonObject] };
+const ISSUER = "https://login.example.com/";
+const AUDIENCE = "https://agents.example.com";
+
+async function tokenOf(claims: JWTPayload): Promise<Record<string, string>> {
+  const token = await new SignJWT(claims)
+    .setProtectedHeader({ alg: "ES256", kid: "one" })
+    .setIssuer(ISSUER)
+    .setAudience(AUDIENCE)
+    .setExpirationTime("1 hour")
+    .sign(privateKey);
+  return { authorization: `Bearer ${token}` };
+}
+
+/** What a member may do takes all kinds of permissions; a guest's are nothing. */
+const ROLES = {
+  member: ["threads:*", "assistants:*", "crons:*", "*:search", "store:put", "store:get", "store:delete"],
+  lister: ["*:list_namespaces"],
+  guest: [],
+};
+
+/** Tokens: everybody is in the same tenant and team, with roles from a claim. */
+export const TOKENS: Profile = {
+  name: "tokens, roles, owners in one tenant and team",
+  store: "refuses",
+  auth: () =>
+    jwt({
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      jwks,
+      permissionsClaim: "realm_access.roles",
+      tenantClaim: "org",
+      metadataClaims: { team: "app.team" },
+      roles: ROLES,
+    }),
+  headersOf: (_, name) =>
+    tokenOf({ sub: name, org: "acme", app: { team: "blue" }, realm_access: { roles: ["member", "lister"] } }),
+  labelsOf: (name) => ["acme", "blue", name],
+  // `*` is a permission, and none that a token may bring where there are roles.
+  deniedHeaders: () =>
+    tokenOf({ sub: DENIED, org: "acme", app: { team: "blue" }, realm_access: { roles: ["guest", "*", "rows:all"] } }),
+};
+
+/** Tokens: everybody has the same subject, in a team of their own; whoever has a token may do everything. */
+export const TEAMS: Profile = {
+  name: "tokens, teams",
+  store: "refuses",
+  auth: () =>
+    jwt({
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      jwks,
+      permissionsClaim: "scope",
+      metadataClaims: { team: "team" },
+      ownerKey: null,
+    }),
+  headersOf: (_, name) => tokenOf({ sub: "app", team: name, scope: "openid *" }),
+  labelsOf: (name) => [name],
+  deniedHeaders: () => tokenOf({ sub: "app", team: DENIED, scope: "openid profile" }),
+};
+
+/** Keys whose permissions are names of roles. */
+export const MEMBERS: Profile = {
+  name: "API keys, roles",
+  store: "refuses",
+  auth: () => apiKey({ roles: ROLES, tenantKey: "tenant" }),
+  headersOf: (server, name) => keyOf(server, { identity: name, tenant: name, permissions: ["member", "lister"] }),
+  labelsOf: (name) => [name, name],
+  deniedHeaders: (server) => keyOf(server, { identity: DENIED, tenant: DENIED, permissions: ["guest"] }),
 };
