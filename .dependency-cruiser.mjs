@@ -39,6 +39,7 @@ export const mayImport = {
   testing: ["core"],
   encryption: ["core"],
   embeddings: ["core"],
+  webhooks: ["core"],
   http: ["core", "wire", "services"],
   protocols: ["core", "wire", "services", "http"],
   // The composition root, in five files.
@@ -48,7 +49,10 @@ export const mayImport = {
   "open-graphs": ["core", "config", "engine"],
   "open-item-index": ["core", "config", "embeddings", "engine/loading/load-export"],
   "open-storage": STORAGE_PARTS,
+  "open-webhooks": ["core", "config", "wire", "webhooks"],
   app: [
+    "open-webhooks",
+    "webhooks",
     "open-auth",
     "open-graphs",
     "open-guard",

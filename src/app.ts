@@ -30,21 +30,32 @@ import { openCustomApp } from "./open-custom-app.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
 import { openGuard, type OpenGuard } from "./open-guard.js";
 import { openItemIndex } from "./open-item-index.js";
+import { openWebhooks } from "./open-webhooks.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
+import { createCronScheduler } from "./runtime/cron-scheduler.js";
 import { createRuntime } from "./runtime/create-runtime.js";
+import { createExpiry, type ExpiryOptions } from "./runtime/expiry.js";
 import { createLifecycle } from "./runtime/lifecycle.js";
 import { createItemReembedder, type ItemReembedder } from "./runtime/reembed-items.js";
 import { systemClock } from "./runtime/system-clock.js";
 import { createWorkerId, mayBeAlive } from "./runtime/worker-identity.js";
 import { callerOfRun } from "./services/run-config.js";
+import { createCronFiring } from "./services/cron-firing.js";
+import type { TickPolicy } from "./services/cron-ticks.js";
+import { withThreadTtl } from "./services/thread-ttl.js";
 import { createServices, type Services } from "./services/create-services.js";
 import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
 import { waitResponse } from "./streaming/wait-response.js";
 import type { OpenUi } from "./ui/open-ui.js";
+import { createWebhookSender } from "./runtime/webhook-sender.js";
+import type { Resolve } from "./webhooks/send-request.js";
 import type { ServerInfo } from "./wire/system.js";
 
 /** How often expired event logs and leftovers of stateless runs are removed. */
 const SWEEP_EVERY_MS = 5_000;
+
+/** When a webhook is tried again: after 5 s, 20 s, 80 s, 5 min, 21 min, 85 min, and every four hours from there on. */
+const RETRIES = { firstRetryMs: 5_000, maxRetryMs: 4 * 3_600_000 } as const;
 
 /** How long each part may take to close: a stop must not hang on what is away. */
 const CLOSE_WITHIN_MS = 5_000;
@@ -107,6 +118,8 @@ export async function openApp(
     readonly drivers?: StorageDrivers;
     /** Let Studio in without a key, unless `auth` says otherwise: only where nobody else can reach the server. */
     readonly studio?: boolean;
+    /** In place of the system's resolver, for the receivers of webhooks. */
+    readonly resolveHost?: Resolve;
   },
 ): Promise<OpenedApp> {
   const { logger, watch = false, studio = false } = options;
@@ -122,10 +135,24 @@ export async function openApp(
   const { engine, callers } = createGraphEngine(config, { graphs, storage, items, logger }, (request) =>
     inner.fetch(request, INTERNAL_ENV),
   );
-  const { metadata: store, checkpointer, eventLog, dispatcher } = storage;
+  const { checkpointer, eventLog, dispatcher } = storage;
+  const store = withThreadTtl(storage.metadata, config.threads.ttl, clock);
   const workerId = createWorkerId();
+  const webhooks = openWebhooks(config, {
+    clock,
+    serveOwn(request, { run }) {
+      // It may do what whoever named the path may do, and nothing more.
+      callers.set(request, callerOfRun(run));
+      return inner.fetch(request, INTERNAL_ENV);
+    },
+    ...(options.resolveHost !== undefined && { resolve: options.resolveHost }),
+  });
+  const sender = createWebhookSender(
+    { store, send: webhooks.send, clock, logger },
+    { ...config.webhooks, ...RETRIES, workerId, pollMs: config.worker.pollMs },
+  );
   const runtime = createRuntime(
-    { store, engine, checkpointer, eventLog, dispatcher, clock, logger },
+    { store, engine, checkpointer, eventLog, dispatcher, clock, logger, onWebhook: () => sender.wake() },
     runtimeOptions(config, workerId),
   );
   const closing = new AbortController();
@@ -143,17 +170,36 @@ export async function openApp(
     clock,
     logger,
     maxAttempts: config.worker.maxAttempts,
+    wakeSender: () => sender.wake(),
+    onCronChange: () => scheduler.wake(),
     closing: closing.signal,
   });
+  const scheduler = createCronScheduler({
+    crons: store.crons,
+    fire: createCronFiring({ store, runs: services.runs, logger }, tickPolicy(config)),
+    clock,
+    logger,
+  });
+  const expiry = createExpiry(
+    { store, items: storage.items, checkpointer, eventLog, clock, logger },
+    expiryOptions(config, workerId),
+  );
   const reembedder = openReembedder({ storage, itemIndex, workerId, logger });
   const lifecycle = createLifecycle({
     start: async () => {
       await runtime.start();
+      expiry.start();
       reembedder?.start();
+      // Who executes nothing leaves crons to those who do.
+      if (config.worker.concurrency > 0) scheduler.start();
+      if (config.worker.concurrency > 0 && webhooks.policy !== null) sender.start();
     },
     stop: async () => {
+      await settledWithin(clock, CLOSE_WITHIN_MS, expiry.stop());
       if (reembedder !== null) await settledWithin(clock, CLOSE_WITHIN_MS, reembedder.stop());
+      await settledWithin(clock, CLOSE_WITHIN_MS, scheduler.stop());
       await runtime.stop({ drainMs: config.worker.drainMs });
+      await sender.stop();
       closing.abort();
       await closeParts({ engine, ui, auth, guard, storage, logger });
     },
@@ -163,7 +209,7 @@ export async function openApp(
     streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
     clock,
     logger,
-    settings: httpSettings(config),
+    settings: { ...httpSettings(config), webhooks: webhooks.policy },
     customApp,
     guard: guard.guard,
     info: serverInfo(config),
@@ -193,6 +239,21 @@ export async function openApp(
     close: () => lifecycle.stop(),
     graphFailures: graphs.failures,
     uiFailures: ui.failures,
+  };
+}
+
+/** A tick of a minute ago has been missed: a process that restarts takes less. */
+const MISSED_AFTER_MS = 60_000;
+
+function tickPolicy({ crons }: ResolvedConfig): TickPolicy {
+  return { missed: crons.missedTicks, maxMissed: crons.maxMissedTicks, missedAfterMs: MISSED_AFTER_MS };
+}
+
+function expiryOptions({ threads, store }: ResolvedConfig, workerId: string): ExpiryOptions {
+  return {
+    workerId,
+    threads: { everyMs: threads.sweepEveryMs, limit: threads.sweepLimit },
+    items: { everyMs: store.ttl.sweepEveryMs },
   };
 }
 
@@ -279,7 +340,7 @@ function createGraphEngine(
   return { engine, callers };
 }
 
-function httpSettings(config: ResolvedConfig): HttpSettings {
+function httpSettings(config: ResolvedConfig): Omit<HttpSettings, "webhooks"> {
   return {
     ...config.http,
     ...config.limits,
@@ -369,6 +430,10 @@ function serverInfo(config: ResolvedConfig): ServerInfo {
   return {
     version: heddleVersion(),
     langgraphVersion: installedLanggraphVersion(),
-    flags: { assistants: !config.http.disabled.assistants, crons: false, langsmith: config.langsmith.tracing },
+    flags: {
+      assistants: !config.http.disabled.assistants,
+      crons: !config.http.disabled.runs,
+      langsmith: config.langsmith.tracing,
+    },
   };
 }

@@ -78,7 +78,7 @@ export async function openStorage(
   try {
     const opened = await createStoreRegistry(drivers.stores ?? []).open(storage.uri, context);
     const metadata = cipher === undefined ? opened.metadata : sealedMetadataStore(opened.metadata, cipher, logger);
-    const items = cipher === undefined ? opened.items : sealedItemStore(opened.items, cipher);
+    const items = cipher === undefined ? opened.items : sealedItemStore(opened.items, cipher, context.vectors);
     closers.push(
       () => metadata.close(),
       () => items.close(),

@@ -49,7 +49,22 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
     ...Object.entries<ResolvedLimits[keyof ResolvedLimits]>({ ...config.limits }).map(
       ([key, value]) => [`limits.${key}`, describeLimit(value)] as const,
     ),
+    ...Object.entries(config.crons).map(([key, value]) => [`crons.${key}`, value] as const),
+    ["webhooks.secrets", config.webhooks.secrets.length === 0 ? "none" : `${config.webhooks.secrets.length} set`],
+    ["webhooks.headers", list(Object.keys(config.webhooks.headers).map((name) => `${name}: ${REDACTED}`))],
+    ...Object.entries(config.webhooks.url).map(
+      ([key, value]) => [`webhooks.url.${key}`, Array.isArray(value) ? list(value) : String(value ?? "any")] as const,
+    ),
+    ["webhooks.timeoutMs", config.webhooks.timeoutMs],
+    ["webhooks.retryForMs", config.webhooks.retryForMs],
+    ["webhooks.keepMs", config.webhooks.keepMs],
+    ["webhooks.concurrency", config.webhooks.concurrency],
+    ["webhooks.perHost", config.webhooks.perHost],
     ["audit", describeAudit(config)],
+    ["threads.ttl.strategy", config.threads.ttl?.strategy ?? "delete"],
+    ["threads.ttl.defaultTtlMinutes", (config.threads.ttl?.ttlMs ?? 0) / 60_000 || "for ever"],
+    ["threads.ttl.sweepIntervalMinutes", config.threads.sweepEveryMs / 60_000],
+    ["threads.ttl.sweepLimit", config.threads.sweepLimit],
     ["store.index", describeIndex(config)],
     ["store.ttl.defaultTtlMinutes", (config.store.ttl.defaultTtlMs ?? 0) / 60_000 || "for ever"],
     ["store.ttl.refreshOnRead", config.store.ttl.refreshOnRead],
@@ -82,11 +97,13 @@ export function secretsOf(config: ResolvedConfig): readonly string[] {
   const variables = Object.entries(config.graphEnv)
     .filter(([name, value]) => SECRET_NAME.test(name) || value.length >= MIN_SECRET_LENGTH)
     .map(([, value]) => value);
+  const { secrets, headers } = config.webhooks;
+  const webhookSecrets = [...secrets, ...Object.values(headers)].filter((text) => text !== "");
   const { encryption } = config;
   const keys = encryption?.from.kind === "text" ? encryption.from.text.split(/[\s,]+/) : [];
   // An entry is `id:key`; neither it nor the key alone may be shown.
   const secretKeys = keys.flatMap((entry) => [entry, entry.slice(entry.indexOf(":") + 1)]).filter((key) => key !== "");
-  return [...secretKeys, ...variables, ...uris.filter((uri) => redactUri(uri) !== uri)];
+  return [...webhookSecrets, ...secretKeys, ...variables, ...uris.filter((uri) => redactUri(uri) !== uri)];
 }
 
 function describeEncryption({ encryption }: ResolvedConfig): string {

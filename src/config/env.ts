@@ -44,7 +44,11 @@ const SECTION_VARIABLES = {
   LANGGRAPH_WEBHOOKS: "webhooks",
   LANGGRAPH_ENCRYPTION: "encryption",
   HEDDLE_LIMITS: "limits",
+  HEDDLE_CRONS: "crons",
 } as const;
+
+/** Secrets that webhooks are signed with. */
+export const SECRETS_VARIABLE = "HEDDLE_WEBHOOK_SECRETS";
 
 /** A URI, or the section as the others. */
 export const CHECKPOINTER_VARIABLE = "LANGGRAPH_CHECKPOINTER";
@@ -64,6 +68,7 @@ export const ENVIRONMENT_VARIABLES: readonly { readonly name: string; readonly n
   { name: "HEDDLE_ENCRYPTION_KEY_FILE", note: "a file with the same, one key per line" },
   { name: "HEDDLE_ENCRYPTION_STRICT", note: "true: stored values that are not encrypted are refused" },
   { name: "HEDDLE_ENCRYPTION_CLEAR_ITEM_FIELDS", note: "fields of store items that filters may name, with commas" },
+  { name: SECRETS_VARIABLE, note: "whsec_… secrets that sign webhooks, with commas; all of them sign" },
   { name: "BG_JOB_TIMEOUT_SECS", note: "one attempt of a run may take this long, default no limit" },
   { name: "PORT", note: "port of `heddle serve` and `dev`; set for graphs when the process has none" },
   { name: "HOST", note: "host of `heddle serve` and `dev`" },
@@ -104,6 +109,7 @@ export interface EnvSettings {
     readonly strict: boolean | undefined;
     readonly clearItemFields: readonly string[] | undefined;
   };
+  readonly webhookSecrets: readonly string[] | undefined;
   readonly auditFile: string | undefined;
   readonly trustedProxyHops: number | undefined;
   readonly host: string | undefined;
@@ -174,6 +180,10 @@ export function readEnv(env: Environment, problems: ConfigProblem[]): EnvSetting
         ?.split(",")
         .map((field) => field.trim()),
     },
+    webhookSecrets: read
+      .text(SECRETS_VARIABLE)
+      ?.split(/[\s,]+/)
+      .filter((text) => text !== ""),
     auditFile: read.text("HEDDLE_AUDIT_LOG"),
     trustedProxyHops: read.integer("HEDDLE_TRUSTED_PROXY_HOPS", 0, 32),
     host: read.text("HOST"),

@@ -1,6 +1,9 @@
 import { z } from "zod";
 import { AUTH_METHODS, readyMadeSections } from "./ready-made-auth.js";
+import { cronsSection } from "./resolve-crons.js";
+import { webhooksSection } from "./resolve-webhooks.js";
 import { auditSection, headerPatterns, limitsSection } from "./limits-schema.js";
+import { checkpointerSection } from "./threads-options.js";
 import { storeSection } from "./store-schema.js";
 
 /** The rule that {@link isBasePath} checks, as a sentence. */
@@ -103,7 +106,10 @@ export const manifestSchema = z.object({
   node_loader: z.string().optional(),
   http: httpSection.optional(),
   limits: limitsSection.optional(),
+  webhooks: webhooksSection.optional(),
+  crons: cronsSection.optional(),
   store: storeSection.optional(),
+  checkpointer: checkpointerSection.optional(),
   audit: auditSection.optional(),
   auth: authSection.optional(),
   encryption: z

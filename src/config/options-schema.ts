@@ -8,9 +8,12 @@ import {
   isBasePath,
   isRegExp,
 } from "./langgraph-json-schema.js";
+import { cronsOptions } from "./resolve-crons.js";
+import { webhooksOptions } from "./resolve-webhooks.js";
 import { auditOptions, headerPatterns, limitsOptions } from "./limits-schema.js";
 import { type AppOptions, LOG_LEVELS, MIDDLEWARE_ORDERS, ROLES, ROUTE_GROUPS } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
+import { threadsOptions } from "./threads-options.js";
 import { storeOptions } from "./store-schema.js";
 
 /** Longest delay that Node's timers take. */
@@ -126,7 +129,10 @@ const appOptions = z.strictObject({
     })
     .optional(),
   limits: limitsOptions.optional(),
+  webhooks: webhooksOptions.optional(),
+  crons: cronsOptions.optional(),
   store: storeOptions.optional(),
+  threads: threadsOptions.optional(),
   audit: z.union([z.custom((value) => typeof value === "function", "must be a function"), auditOptions]).optional(),
   streaming: z
     .strictObject({

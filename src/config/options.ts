@@ -2,7 +2,10 @@ import type { AuthFactory } from "../core/auth.js";
 import type { EncryptionKeySource } from "../core/cipher.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
+import type { CronsOptions } from "./resolve-crons.js";
+import type { WebhooksOptions } from "./resolve-webhooks.js";
 import type { AuditOptions, AuditSink, LimitsOptions } from "./limits-options.js";
+import type { ThreadsOptions } from "./threads-options.js";
 import type { StoreOptions } from "./store-options.js";
 
 /** Levels of the log, from most to least. `silent` writes nothing. */
@@ -232,8 +235,12 @@ export interface AppOptions {
    */
   readonly auth?: LanggraphAuthLike | AuthFactory | string | AuthOptions;
   readonly limits?: LimitsOptions;
+  readonly crons?: CronsOptions;
   /** Semantic search and times to live in the long-term store. Default: neither. */
   readonly store?: StoreOptions;
+  /** How long threads live. Default: for ever. */
+  readonly threads?: ThreadsOptions;
+  readonly webhooks?: WebhooksOptions;
   /** Who did what, and what came of it: a function that takes entries, or {@link AuditOptions}. Default: nothing is written down. */
   readonly audit?: AuditSink | AuditOptions;
   readonly streaming?: StreamingOptions;

@@ -19,7 +19,10 @@ import {
   storageField,
   storageLocation,
 } from "./resolve-storage.js";
+import { resolveThreads } from "./resolve-threads.js";
 import { resolveStore } from "./resolve-store.js";
+import { resolveCrons } from "./resolve-crons.js";
+import { resolveWebhooks } from "./resolve-webhooks.js";
 import { resolveStreaming, resolveWorker } from "./resolve-worker.js";
 import type { ResolvedConfig } from "./resolved-config.js";
 import { createSettingPicker } from "./setting-picker.js";
@@ -107,7 +110,10 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     worker: resolveWorker({ pick, options, env, flags, role, problems, warnings, ofManifest }),
     auth: resolveAuth({ pick, options, manifest, cwd, rootDir, warnings }),
     http: resolveHttp({ pick, options, env, manifest, cwd, rootDir, warnings }),
+    webhooks: resolveWebhooks({ pick, options, env, manifest, environment: { ...graphEnv, ...processEnv }, problems }),
     limits: resolveLimits({ pick, options, manifest, problems }),
+    crons: resolveCrons({ pick, options, manifest }),
+    threads: resolveThreads(pick, options, manifest),
     store: resolveStore({ pick, options, manifest, cwd, rootDir }),
     audit: resolveAudit({ pick, options, env, manifest, cwd, rootDir }),
     streaming: resolveStreaming(pick, options, ofManifest),
@@ -172,7 +178,13 @@ function freeze(config: ResolvedConfig): ResolvedConfig {
     http.disabled,
     http.app,
     config.limits,
+    config.webhooks,
+    config.webhooks.url,
+    config.webhooks.headers,
+    config.webhooks.secrets,
     config.store,
+    config.threads,
+    config.threads.ttl,
     config.store.index,
     config.store.index?.fields,
     config.store.ttl,

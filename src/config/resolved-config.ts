@@ -2,7 +2,10 @@ import type { RunConfig } from "../core/assistant.js";
 import type { CipherSettings } from "../core/cipher.js";
 import type { JsonValue } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
+import type { ThreadTtl } from "../core/thread.js";
 import type { ReadyMadeAuth } from "./ready-made-auth.js";
+import type { ResolvedCrons } from "./resolve-crons.js";
+import type { ResolvedWebhooks } from "./resolve-webhooks.js";
 import type { AuditSink } from "./limits-options.js";
 import type {
   AuthOpenapi,
@@ -144,6 +147,15 @@ export interface ResolvedStore {
   };
 }
 
+/** How long threads live (docs/guides/retention.md). */
+export interface ResolvedThreads {
+  /** Of new threads that ask for none; `null`: they live until somebody deletes them. */
+  readonly ttl: ThreadTtl | null;
+  readonly sweepEveryMs: number;
+  /** Threads that one sweep takes. */
+  readonly sweepLimit: number;
+}
+
 /** Where audit entries go; a path is absolute. */
 export type ResolvedAudit = { readonly required: boolean } & (
   { readonly kind: "file"; readonly path: string } | { readonly kind: "function"; readonly write: AuditSink }
@@ -216,7 +228,10 @@ export interface ResolvedConfig {
   readonly worker: ResolvedWorker;
   readonly http: ResolvedHttp;
   readonly limits: ResolvedLimits;
+  readonly webhooks: ResolvedWebhooks;
+  readonly crons: ResolvedCrons;
   readonly store: ResolvedStore;
+  readonly threads: ResolvedThreads;
   /** `null`: nothing is written down. */
   readonly audit: ResolvedAudit | null;
   /** `null`: nobody is asked who they are. */

@@ -82,7 +82,7 @@ export interface Checkpointer {
    * @param params.dryRun removes nothing, and says what would be removed
    * @throws HeddleError `NOT_SUPPORTED` where a saver offers nothing to remove a checkpoint by
    */
-  prune?(params: {
+  prune(params: {
     readonly threadId: string;
     readonly keep: CheckpointsKept;
     readonly dryRun: boolean;
@@ -91,7 +91,7 @@ export interface Checkpointer {
    * What a thread takes; all 0 for one without checkpoints.
    * @throws HeddleError `NOT_SUPPORTED` for a user's own saver (§2.4.13)
    */
-  storage?(threadId: string): Promise<ThreadStorage>;
+  storage(threadId: string): Promise<ThreadStorage>;
   close(): Promise<void>;
 }
 

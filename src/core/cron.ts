@@ -4,19 +4,22 @@ import { SERVER } from "./auth.js";
 import type { EpochMs, JsonObject, JsonValue } from "./json.js";
 import type { CreateRunOutcome, NewRun, Page, PageRequest } from "./metadata-store.js";
 import type { Durability, MultitaskStrategy, StreamMode } from "./run.js";
+import type { RunWebhook } from "./webhook.js";
 
 /** What every run of a cron is started with. Absent means not sent. */
 export interface CronPayload {
   readonly input?: JsonValue;
   readonly config?: RunConfig;
   readonly context?: JsonValue;
-  readonly webhook?: string;
+  readonly webhook?: RunWebhook;
   readonly interruptBefore?: "*" | readonly string[];
   readonly interruptAfter?: "*" | readonly string[];
   readonly streamModes: readonly StreamMode[];
   readonly streamSubgraphs: boolean;
   readonly streamResumable: boolean;
   readonly durability: Durability;
+  /** One attempt may take this long. */
+  readonly timeoutMs?: number;
 }
 
 /** Who created a cron, and as whom its runs are started. */

@@ -25,6 +25,7 @@ export const ERROR_MESSAGES = {
   RUN_FINISHED: "Run is already finished",
   THREAD_NOT_INTERRUPTED: "The thread does not wait for an answer.",
   INTERRUPT_NOT_FOUND: "Interrupt not found",
+  CRON_NOT_FOUND: "Cron not found",
   CHECKPOINT_NOT_FOUND: "Checkpoint not found",
   NAMESPACE_NOT_FOUND: "Namespace not found",
   ITEM_INVALID: "The store item is not valid.",

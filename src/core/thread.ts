@@ -13,6 +13,14 @@ export interface ThreadTtl {
   readonly ttlMs: number;
 }
 
+/** About a hundred years: what is added to a date must still be one. */
+export const MAX_TTL_MINUTES = 52_560_000;
+
+/** @param minutes as the wire has them; fractions are allowed */
+export function threadTtl(strategy: TtlStrategy, minutes: number): ThreadTtl {
+  return { strategy, ttlMs: Math.max(1, Math.round(minutes * 60_000)) };
+}
+
 /** When a thread expires, unless something happens to it before; `null`: never. */
 export function expiresAt({ ttl, updatedAt }: Pick<Thread, "ttl" | "updatedAt">): EpochMs | null {
   return ttl === null ? null : updatedAt + ttl.ttlMs;

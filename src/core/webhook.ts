@@ -1,8 +1,8 @@
 import type { EpochMs, JsonText } from "./json.js";
 import type { Run } from "./run.js";
 
-/** Where the end of a run is told; part of its kwargs, so that whoever creates the run hands it on. */
-export interface RunWebhook {
+/** Where the end of a run is told; part of its kwargs, so that whoever creates the run hands it on. A type, and so plain JSON. */
+export type RunWebhook = {
   /**
    * `host:port` of the receiver, lower case, or {@link OWN_SERVER}. Never a secret: storages keep it clear, so that one receiver's
    * deliveries can be told from another's.
@@ -10,7 +10,7 @@ export interface RunWebhook {
   readonly host: string;
   /** Absolute, or a path on the server itself. May hold secrets of its receiver. */
   readonly url: string;
-}
+};
 
 /** The host of webhooks that begin with `/`. */
 export const OWN_SERVER = "self";
@@ -36,6 +36,17 @@ export interface DeliveryAttempt {
   /** In a few words, without the URL; `null` when it was delivered. */
   readonly error: string | null;
 }
+
+/** What a receiver said, or why it said nothing. */
+export type DeliveryAnswer =
+  | {
+      readonly kind: "answered";
+      readonly statusCode: number;
+      /** The header, as it is. */
+      readonly retryAfter: string | null;
+    }
+  /** In a few words, without the URL. */
+  | { readonly kind: "failed"; readonly error: string };
 
 /** How many attempts the log of a delivery keeps, the newest ones. */
 export const KEPT_ATTEMPTS = 20;

@@ -2,6 +2,7 @@ import { type Cipher, openJson, type Place, SEALED_KEY, sealedTextOf, sealJson }
 import { isJsonObject, type JsonObject, type JsonValue } from "../core/json.js";
 import { kwargsText } from "../core/kwargs-text.js";
 import type { RunKwargs } from "../core/run.js";
+import { openVectors } from "./sealed-item-vectors.js";
 import { openKwargs, PLACES, sealItem, sealKwargs } from "./sealed-rows.js";
 
 /** What a rewrite makes of values: `active`, sealed under the active key; `clear`, not encrypted any more. */
@@ -76,7 +77,8 @@ export function createResealer(cipher: Cipher, target: ResealTarget, verifies = 
       if (target === "clear" && keyId === null) return { keyId, next: null };
       const clear = openJson(cipher, value, PLACES.item(namespace, key)) as JsonObject;
       if (target === "clear") return { keyId, next: JSON.stringify(clear) };
-      const sealed = sealItem(cipher, { namespace, key, value: clear });
+      const vectors = openVectors(cipher, { namespace, key }, value);
+      const sealed = sealItem(cipher, { namespace, key, value: clear, vectors });
       if (stays(keyId) && hasSameFields(value, sealed)) return { keyId, next: null };
       return { keyId, next: JSON.stringify(sealed) };
     },

@@ -11,11 +11,13 @@ import {
   sealJsonText,
 } from "../core/cipher.js";
 import type { Cron, CronCreator, CronPayload } from "../core/cron.js";
+import type { ItemVector } from "../core/item-store.js";
 import type { Item } from "../core/item.js";
 import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import type { Run, RunKwargs } from "../core/run.js";
 import type { Thread, ThreadStatePatch } from "../core/thread.js";
+import { sealVectors } from "./sealed-item-vectors.js";
 
 /* What of each kind of row is sealed, and where it lies. docs/guides/encryption.md says the same. */
 
@@ -116,26 +118,47 @@ export function openAssistant<A extends Pick<Assistant, "assistantId" | "config"
   };
 }
 
+/** What was sealed, or is: of the type that it has when it is open. */
+function secretOf<T extends CronPayload | CronCreator>(value: object): T {
+  return value as T;
+}
+
+/** JSON whatever its type says. */
+function asJson(value: object): JsonObject {
+  return value as JsonObject;
+}
+
 /** What a cron starts its runs with, and as whom. */
 export function sealCron<C extends Pick<Cron, "payload" | "creator">>(cipher: Cipher, cronId: string, cron: C): C {
-  const payload = sealJson(cipher, { ...cron.payload }, PLACES.cron(cronId, "payload"));
-  const creator = sealJson(cipher, { ...cron.creator }, PLACES.cron(cronId, "creator"));
-  return { ...cron, payload: payload as object as CronPayload, creator: creator as object as CronCreator };
+  return {
+    ...cron,
+    payload: secretOf(sealJson(cipher, asJson(cron.payload), PLACES.cron(cronId, "payload"))),
+    creator: secretOf(sealJson(cipher, asJson(cron.creator), PLACES.cron(cronId, "creator"))),
+  };
 }
 
 export function openCron<C extends Pick<Cron, "cronId" | "payload" | "creator">>(cipher: Cipher, cron: C): C {
   const { cronId } = cron;
-  const payload = openJson(cipher, { ...cron.payload }, PLACES.cron(cronId, "payload"));
-  const creator = openJson(cipher, { ...cron.creator }, PLACES.cron(cronId, "creator"));
-  return { ...cron, payload: payload as object as CronPayload, creator: creator as object as CronCreator };
+  return {
+    ...cron,
+    payload: secretOf(asObject(openJson(cipher, asJson(cron.payload), PLACES.cron(cronId, "payload")))),
+    creator: secretOf(asObject(openJson(cipher, asJson(cron.creator), PLACES.cron(cronId, "creator")))),
+  };
 }
 
-/** The whole value sealed; beside it clear copies of the fields that filters look at, which nobody reads back. */
-export function sealItem(cipher: Cipher, item: Pick<Item, "namespace" | "key" | "value">): JsonObject {
-  const { namespace, key, value } = item;
+/** The whole value sealed, and its vectors; beside them clear copies of the fields that filters look at, which nobody reads back. */
+export function sealItem(
+  cipher: Cipher,
+  item: Pick<Item, "namespace" | "key" | "value"> & { readonly vectors?: readonly ItemVector[] },
+): JsonObject {
+  const { namespace, key, value, vectors = [] } = item;
   const clear = cipher.clearItemFields.filter((field) => Object.hasOwn(value, field));
   const copies = Object.fromEntries(clear.map((field) => [field, value[field]]));
-  return { ...copies, ...sealJson(cipher, value, PLACES.item(namespace, key)) };
+  return {
+    ...copies,
+    ...sealJson(cipher, value, PLACES.item(namespace, key)),
+    ...sealVectors(cipher, { namespace, key }, vectors),
+  };
 }
 
 export function openItem(cipher: Cipher, item: Item): Item {

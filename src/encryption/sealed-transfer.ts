@@ -1,9 +1,14 @@
-import type { Cipher } from "../core/cipher.js";
+import { type Cipher, sealedTextOf } from "../core/cipher.js";
 import type { AssistantVersion } from "../core/assistant.js";
 import type { Cron } from "../core/cron.js";
-import type { Item } from "../core/item.js";
 import type { JsonObject } from "../core/json.js";
-import type { RowTransfer, TransferKind, TransferredRun, TransferredThread } from "../core/row-transfer.js";
+import type {
+  RowTransfer,
+  TransferKind,
+  TransferredItem,
+  TransferredRun,
+  TransferredThread,
+} from "../core/row-transfer.js";
 import {
   openAssistant,
   openColumn,
@@ -20,6 +25,8 @@ import {
   sealObject,
   sealValue,
 } from "./sealed-rows.js";
+
+import { openedEmbedding, openVectors, packVectors, sealedEmbedding, unpackVectors } from "./sealed-item-vectors.js";
 
 type Change = (value: JsonObject) => JsonObject;
 
@@ -45,9 +52,15 @@ function openRow(cipher: Cipher, kind: TransferKind): Change {
     case "assistantVersions":
       return (value) => toRow(openAssistant(cipher, value as AssistantVersion & JsonObject));
     case "crons":
-      return (value) => toRow(openCron(cipher, value as object as Cron));
+      return (value) => toRow(openCron(cipher, cronOf(value)));
     case "items":
-      return (value) => toRow(openItem(cipher, value as Item & JsonObject));
+      return (value) => {
+        const row = value as TransferredItem & JsonObject;
+        // An item that was never sealed has clear vectors, of which its fingerprint tells.
+        if (sealedTextOf(row.value) === null) return toRow(openItem(cipher, row));
+        const vectors = packVectors(openVectors(cipher, row, row.value));
+        return toRow({ ...openItem(cipher, row), vectors, embedding: openedEmbedding(row.embedding) });
+      };
     default:
       return changeRow(cipher, kind, {
         column: openColumn,
@@ -74,11 +87,20 @@ function sealRow(cipher: Cipher, kind: TransferKind): Change {
       };
     case "crons":
       return (value) => {
-        const cron = value as object as Cron;
+        const cron = cronOf(value);
         return toRow(sealCron(cipher, cron.cronId, cron));
       };
     case "items":
-      return (value) => ({ ...value, value: sealItem(cipher, value as Item & JsonObject) });
+      return (value) => {
+        const row = value as TransferredItem & JsonObject;
+        const sealed = sealItem(cipher, { ...row, vectors: unpackVectors(row.vectors) });
+        return toRow({
+          ...row,
+          value: sealed,
+          vectors: [],
+          embedding: row.embedding && sealedEmbedding(row.embedding),
+        });
+      };
     default:
       return changeRow(cipher, kind, {
         column: sealColumn,
@@ -125,6 +147,10 @@ function changeRow(cipher: Cipher, kind: TransferKind, { column, error, object, 
     default:
       return (value) => value;
   }
+}
+
+function cronOf(value: object): Cron {
+  return value as Cron;
 }
 
 /** Rows are JSON whatever their type says. */

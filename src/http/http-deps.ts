@@ -13,6 +13,7 @@ import type { CorsRules } from "./middleware/cors.js";
 import type { RequestGuard } from "./request-guard.js";
 import type { HeadLimits } from "./request-head.js";
 import type { AuthDocument } from "./openapi.js";
+import type { WebhookPolicy } from "../core/webhook.js";
 import type { Route, ServedGroup } from "./route.js";
 
 /** What the routes need of `streaming/sse.ts` and `streaming/wait-response.ts`, which http does not import. */
@@ -69,6 +70,8 @@ export interface HttpSettings extends BodyLimits, HeadLimits {
   readonly heartbeatMs: number;
   /** A LangSmith key is configured, whether or not runs are traced. */
   readonly langsmith: boolean;
+  /** Which webhooks runs may have; `null`: none. */
+  readonly webhooks: WebhookPolicy | null;
   /** This process only executes runs: `/ok` and `/info` are answered, the rest with 503. Default false. */
   readonly workerOnly?: boolean;
 }

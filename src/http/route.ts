@@ -3,7 +3,7 @@ import type { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
 
 /** Groups of routes that can be switched off; a subset of what the configuration knows. */
-export type ServedGroup = "assistants" | "threads" | "runs" | "store" | "meta" | "ui";
+export type ServedGroup = "assistants" | "threads" | "runs" | "store" | "meta" | "ui" | "webhooks";
 
 /** What a route answers, for the OpenAPI document. */
 export interface RouteAnswer {

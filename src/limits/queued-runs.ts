@@ -1,5 +1,6 @@
 import { ALL_ROWS } from "../core/auth.js";
 import type { StoreClock } from "../core/clock.js";
+import { delegating } from "../core/delegating.js";
 import { HeddleError } from "../core/errors.js";
 import type { EpochMs } from "../core/json.js";
 import type { QueueLimits } from "../core/limits.js";
@@ -48,17 +49,6 @@ export function withQueueLimits(
     }
   };
   return delegating(store, { runs: delegating(store.runs, { create }) });
-}
-
-/** The same object with other members. Its methods are called on itself: they may use private fields. */
-function delegating<T extends object>(target: T, members: Partial<T>): T {
-  return new Proxy(target, {
-    get(_, name) {
-      if (Object.hasOwn(members, name)) return members[name as keyof T];
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? (value.bind(target) as unknown) : value;
-    },
-  });
 }
 
 class ThreadQueues {

@@ -34,6 +34,8 @@ export function createRuntime(
     readonly dispatcher: Dispatcher;
     readonly clock: Clock;
     readonly logger: Logger;
+    /** A run with a webhook has ended here. */
+    readonly onWebhook?: () => void;
   },
   options: WorkerOptions & {
     readonly sweepEveryMs: number;
@@ -44,7 +46,14 @@ export function createRuntime(
 ): Runtime {
   const execution = { ...deps, runTimeoutMs: options.runTimeoutMs };
   const worker = createWorker(
-    { ...deps, execute: (claimed, control) => executeRun(execution, claimed, control) },
+    {
+      ...deps,
+      async execute(claimed, control) {
+        const end = await executeRun(execution, claimed, control);
+        if (end.kind === "finished" && claimed.run.kwargs.webhook !== undefined) deps.onWebhook?.();
+        return end;
+      },
+    },
     options,
   );
   const reconcilers = {

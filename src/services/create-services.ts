@@ -14,6 +14,10 @@ import { createAssistantsService } from "./assistants.js";
 import type { AssistantsService } from "./assistants.js";
 import { auditedAuthorize } from "./audited-authorize.js";
 import { createAuthorize } from "./authorization.js";
+import { createCronsService } from "./crons.js";
+import type { CronsService } from "./crons.js";
+import { createDeliveriesService } from "./deliveries.js";
+import type { DeliveriesService } from "./deliveries.js";
 import { createFollowedThreads } from "./followed-threads.js";
 import { createItemsService } from "./items.js";
 import type { ItemsService } from "./items.js";
@@ -39,11 +43,13 @@ export interface Services {
   readonly threads: ThreadsService;
   readonly state: ThreadStateService;
   readonly runs: RunsService;
+  readonly crons: CronsService;
   readonly items: ItemsService;
   readonly threadEvents: ThreadEventsService;
   readonly threadCommands: ThreadCommandsService;
   readonly threadRuns: ThreadRunsService;
   readonly streamTickets: StreamTicketsService;
+  readonly deliveries: DeliveriesService;
 }
 
 /** Wire the services to what they need. */
@@ -55,6 +61,8 @@ export function createServices(deps: {
   readonly eventLog: EventLog;
   readonly dispatcher: Dispatcher;
   readonly launcher: RunLauncher;
+  /** A cron was made or changed: its tick may come soon. */
+  readonly onCronChange?: () => void;
   readonly authorizer: Authorizer | null;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -62,6 +70,8 @@ export function createServices(deps: {
   readonly onOperation?: OperationListener;
   /** Of the request at hand, for the `configurable` of the runs that it creates. */
   readonly requestConfigurable?: () => JsonObject;
+  /** A webhook is to be sent again. */
+  readonly wakeSender?: () => void;
   /** How often a run may be started before it ends as `error`. */
   readonly maxAttempts: number;
   /** Aborted when the server closes: nobody waits for a run any longer. */
@@ -77,7 +87,10 @@ export function createServices(deps: {
   const threadEvents = createThreadEventsService({ ...deps, state, followed, authorize, unaudited });
   const threadCommands = createThreadCommandsService({ ...deps, runs, state, authorize, unaudited });
   const threadRuns = createThreadRunsService({ runs, state, threadEvents });
+  const crons = createCronsService({ ...deps, assistants, runs, authorize });
   const items = createItemsService({ items: deps.items, authorize });
   const streamTickets = createStreamTicketsService({ store: deps.store, threads });
-  return { assistants, threads, state, runs, items, threadEvents, threadCommands, threadRuns, streamTickets };
+  const deliveries = createDeliveriesService({ ...deps, authorize });
+  const ofThreads = { threads, state, threadEvents, threadCommands, threadRuns };
+  return { assistants, ...ofThreads, runs, crons, items, streamTickets, deliveries };
 }

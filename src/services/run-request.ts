@@ -4,6 +4,7 @@ import { HeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import type { NewRun } from "../core/metadata-store.js";
+import type { RunWebhook } from "../core/webhook.js";
 import type { CheckpointRef, Durability, MultitaskStrategy, RunKwargs, StreamMode } from "../core/run.js";
 import {
   callerConfigurable,
@@ -39,6 +40,8 @@ export interface RunRequest {
   /** Not empty, each once. */
   readonly feedbackKeys?: readonly string[];
   readonly langsmithTracer?: { readonly projectName?: string; readonly exampleId?: string };
+  /** Judged already. */
+  readonly webhook?: RunWebhook;
   /** Its thread is followed by the event protocol from now on. */
   readonly watched?: true;
 }
@@ -80,6 +83,7 @@ export function draftRun(params: {
     temporary: stateless && request.onCompletion === "delete",
     ...(request.feedbackKeys === undefined ? {} : { feedbackKeys: request.feedbackKeys }),
     ...(request.langsmithTracer === undefined ? {} : { langsmithTracer: request.langsmithTracer }),
+    ...(request.webhook === undefined ? {} : { webhook: request.webhook }),
   };
   return {
     runId: params.runId,
@@ -112,6 +116,7 @@ export function authorizedKwargs(kwargs: RunKwargs): JsonObject {
     interrupt_after: kwargs.interruptAfter,
     durability: kwargs.durability,
     temporary: kwargs.temporary,
+    webhook: kwargs.webhook?.url,
   };
 }
 

@@ -9,7 +9,7 @@ import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { EventCursor, EventLog, EventPosition } from "../core/event-log.js";
 import type { JsonObject, JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
-import type { MetadataStore } from "../core/metadata-store.js";
+import type { CreateRunOutcome, MetadataStore, RunStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
 import type { Run, RunStatus } from "../core/run.js";
 import type { AssistantsService } from "./assistants.js";
@@ -62,6 +62,21 @@ export interface RunsDeps {
   readonly closing?: AbortSignal;
 }
 
+/** A run that is to be created. */
+interface RunToCreate {
+  readonly runId: string;
+  /** `null` for a stateless run: it gets `newThreadId`. */
+  readonly threadId: string | null;
+  readonly newThreadId: string;
+  readonly request: RunRequest;
+  /** `null`: `runs.create` of the store. */
+  readonly insert:
+    | ((
+        params: Parameters<RunStore["create"]>[0],
+      ) => Promise<{ readonly kind: "lost" } | { readonly kind: "fired"; readonly outcome: CreateRunOutcome }>)
+    | null;
+}
+
 export function createRunsService(deps: RunsDeps) {
   const { store, engine, eventLog, dispatcher, launcher, authorize } = deps;
   const following = createRunFollowing(deps);
@@ -97,6 +112,17 @@ export function createRunsService(deps: RunsDeps) {
    * @throws `ASSISTANT_NOT_FOUND`, `GRAPH_NOT_FOUND`, `THREAD_NOT_FOUND`, `RUN_IN_FLIGHT`
    */
   const create = async (caller: Caller, threadId: string | null, request: RunRequest): Promise<Run> => {
+    const newRun: RunToCreate = { runId: newId(), threadId, newThreadId: newId(), request, insert: null };
+    const run = await createRun(caller, newRun);
+    if (run === "no-thread") throw threadNotFound(threadId ?? newRun.newThreadId);
+    if (run === "busy" || run === "lost") throw new HeddleError("RUN_IN_FLIGHT");
+    return run;
+  };
+
+  const createRun = async (
+    caller: Caller,
+    { runId, threadId, newThreadId, request, insert }: RunToCreate,
+  ): Promise<Run | "lost" | "busy" | "no-thread"> => {
     const assistant = await runnableAssistant(caller, request.assistantId);
     const stateless = threadId === null;
     const draft = draftRun({
@@ -104,8 +130,8 @@ export function createRunsService(deps: RunsDeps) {
       assistant,
       request,
       fromHeaders: deps.requestConfigurable?.() ?? {},
-      runId: newId(),
-      threadId: threadId ?? newId(),
+      runId,
+      threadId: threadId ?? newThreadId,
       stateless,
     });
     const grant = await authorize(caller, "threads", "create_run", {
@@ -120,10 +146,10 @@ export function createRunsService(deps: RunsDeps) {
       after_seconds: request.afterSeconds,
       kwargs: authorizedKwargs(draft.kwargs),
     });
-    const claim = draft.delayMs === 0 ? launcher.reserve() : null;
+    const claim = draft.delayMs === 0 && insert === null ? launcher.reserve() : null;
     let launched = false;
     try {
-      const outcome = await store.runs.create({
+      const granted: Parameters<RunStore["create"]>[0] = {
         draft: {
           ...draft,
           metadata: grantedMetadata(grant, {}),
@@ -133,14 +159,17 @@ export function createRunsService(deps: RunsDeps) {
         },
         ...(claim === null ? {} : { claim }),
         access: stateless ? ALL_ROWS : grant.access,
-      });
-      if (outcome.kind === "no-thread") throw threadNotFound(draft.threadId);
-      if (outcome.kind === "busy") throw new HeddleError("RUN_IN_FLIGHT");
+      };
+      const answer = insert === null ? await inserted(granted) : await insert(granted);
+      if (answer.kind === "lost") return "lost";
+      const { outcome } = answer;
+      if (outcome.kind !== "created") return outcome.kind;
       try {
         // Known to the log before anyone can ask for it.
         await eventLog.begin(outcome.run, {
           resumable: request.streamResumable,
-          isNew: true,
+          // A tick that is repeated finds its run, which may have ended.
+          ...(insert === null && { isNew: true }),
           ...(outcome.lease !== null && { leaseToken: outcome.lease.leaseToken }),
         });
       } finally {
@@ -155,6 +184,10 @@ export function createRunsService(deps: RunsDeps) {
     } finally {
       if (claim !== null && !launched) launcher.unreserve();
     }
+  };
+
+  const inserted = async (params: Parameters<RunStore["create"]>[0]) => {
+    return { kind: "fired", outcome: await store.runs.create(params) } as const;
   };
 
   const find = async (caller: Caller, ref: { readonly threadId: string | null; readonly runId: string }) => {
@@ -189,6 +222,13 @@ export function createRunsService(deps: RunsDeps) {
 
   return {
     create,
+    /** As `create`, for a tick of a cron: the ids are given, and another store method inserts. */
+    createForTick: createRun,
+    /**
+     * The assistant of a new run, of which a graph is there.
+     * @throws `ASSISTANT_NOT_FOUND`, `GRAPH_NOT_FOUND`
+     */
+    runnableAssistant,
     get: find,
     cancel: cancellation.cancel,
     cancelMany: cancellation.cancelMany,

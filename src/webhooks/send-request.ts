@@ -2,6 +2,7 @@ import { lookup as systemLookup, type LookupAddress } from "node:dns";
 import * as http from "node:http";
 import * as https from "node:https";
 import { isIP, type LookupFunction } from "node:net";
+import type { DeliveryAnswer } from "../core/webhook.js";
 import { type AddressPermissions, isAllowedAddress } from "./address-rules.js";
 import { NOT_PUBLIC } from "./url-policy.js";
 
@@ -10,11 +11,6 @@ const MAX_ANSWER_BYTES = 16 * 1024;
 
 /** All addresses of a name. */
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
-
-/** What a receiver said, or why it said nothing. */
-export type SendAnswer =
-  | { readonly kind: "answered"; readonly statusCode: number; readonly retryAfter: string | null }
-  | { readonly kind: "failed"; readonly error: string };
 
 export interface SendOptions {
   readonly addresses: AddressPermissions;
@@ -34,14 +30,14 @@ export interface SendOptions {
 export function sendRequest(
   request: { readonly url: string; readonly headers: Readonly<Record<string, string>>; readonly body: string },
   options: SendOptions & { readonly signal?: AbortSignal },
-): Promise<SendAnswer> {
+): Promise<DeliveryAnswer> {
   const url = new URL(request.url);
   const literal = url.hostname.replace(/^\[|\]$/g, "");
   // Node resolves names by `lookup`, and does not ask it about addresses.
   if (isIP(literal) !== 0 && !isAllowedAddress(literal, options.addresses)) {
     return Promise.resolve({ kind: "failed", error: NOT_PUBLIC });
   }
-  const { promise, resolve } = Promise.withResolvers<SendAnswer>();
+  const { promise, resolve } = Promise.withResolvers<DeliveryAnswer>();
   const body = Buffer.from(request.body, "utf8");
   const timeout = AbortSignal.timeout(options.timeoutMs);
   const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal]);

@@ -1,18 +1,5 @@
 import { createHmac } from "node:crypto";
 
-/** A secret of Standard Webhooks: `whsec_` and the base64 of 24 to 64 bytes. */
-const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/;
-const MIN_BYTES = 24;
-const MAX_BYTES = 64;
-
-/** The key in a secret; `null` when it is none. */
-export function signingKey(secret: string): Buffer | null {
-  const encoded = SECRET.exec(secret)?.[1];
-  if (encoded === undefined) return null;
-  const key = Buffer.from(encoded, "base64");
-  return key.length >= MIN_BYTES && key.length <= MAX_BYTES ? key : null;
-}
-
 /**
  * Headers of a signed message (https://www.standardwebhooks.com, specification 1.0). All keys sign: receivers have the old secret or
  * the new one while secrets are exchanged.

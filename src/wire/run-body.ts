@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Durability, StreamMode } from "../core/run.js";
 import { STREAM_MODES } from "../core/run.js";
+import type { RunWebhook, WebhookPolicy } from "../core/webhook.js";
 import { checkpointOf } from "./checkpoint.js";
 import { command } from "./command.js";
 import { decode, invalid, present, unsupported } from "./decode.js";
@@ -41,7 +42,7 @@ export const runBody = z
     config: config.nullish(),
     context: anyJson.optional(),
     metadata: jsonObject.nullish(),
-    webhook: anyJson.optional(),
+    webhook: z.string().max(65_536).nullish(),
     interrupt_before: breakpoints.nullish(),
     interrupt_after: breakpoints.nullish(),
     stream_mode: z.union([streamMode, z.array(streamMode)], { error: streamModeError }).nullish(),
@@ -70,6 +71,8 @@ export const runBatchBody = z.array(runBody).min(1).max(1000);
 export interface RunSupport {
   /** A LangSmith key is configured, so that `feedback_keys` can be honoured. */
   readonly langsmith: boolean;
+  /** Which webhooks runs may have; `null`: none. */
+  readonly webhooks: WebhookPolicy | null;
 }
 
 /**
@@ -78,15 +81,16 @@ export interface RunSupport {
  * @throws `INVALID_REQUEST`, `UNSUPPORTED_OPTION`
  */
 export function decodeRun(body: unknown, support: RunSupport) {
-  return toRequest(decode(runBody, body), support);
+  return toRunRequest(decode(runBody, body), support);
 }
 
 /** A batch; each element as {@link decodeRun}. */
 export function decodeRunBatch(body: unknown, support: RunSupport) {
-  return decode(runBatchBody, body).map((run) => toRequest(run, support));
+  return decode(runBatchBody, body).map((run) => toRunRequest(run, support));
 }
 
-function toRequest(body: RunBody, support: RunSupport) {
+/** A request of a body that was decoded already, by {@link runBody} or a schema made of parts of it. */
+export function toRunRequest(body: RunBody, support: RunSupport) {
   refuseUnsupported(body);
   return {
     /** The client wants the run cancelled when it leaves (§2.9.4). */
@@ -113,15 +117,25 @@ function toRequest(body: RunBody, support: RunSupport) {
         interruptAfter: body.interrupt_after,
         feedbackKeys: feedbackKeys(body.feedback_keys, support),
         langsmithTracer: body.langsmith_tracer,
+        webhook: webhookOf(body.webhook, support),
       }),
     },
   };
 }
 
 function refuseUnsupported(body: RunBody): void {
-  if (body.webhook !== undefined && body.webhook !== null)
-    unsupported("webhook", "poll the run or join its stream instead");
   if (body.strict_resume) unsupported("strict_resume", "leave the field out, or send false");
+}
+
+/** @throws `INVALID_REQUEST` for a URL that the configuration does not allow, `UNSUPPORTED_OPTION` where there are no webhooks */
+export function webhookOf(
+  sent: string | null | undefined,
+  { webhooks }: Pick<RunSupport, "webhooks">,
+): RunWebhook | null {
+  if (sent === undefined || sent === null) return null;
+  if (webhooks === null) unsupported("webhook", "webhooks are switched off here (http.disable_webhooks); leave it out");
+  const judged = webhooks.judge(sent);
+  return judged.kind === "allowed" ? judged.webhook : invalid("webhook", judged.reason);
 }
 
 /** Without repetitions; `null` when there are none. */

@@ -62,6 +62,7 @@ function encodeKwargs(run: Run): JsonObject {
     subgraphs: kwargs.streamSubgraphs,
     resumable: kwargs.streamResumable,
     durability: kwargs.durability,
+    webhook: kwargs.webhook?.url,
     timeout_seconds: kwargs.timeoutMs === undefined ? undefined : kwargs.timeoutMs / 1000,
   };
 }

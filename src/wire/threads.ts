@@ -7,7 +7,8 @@ import { decodeExtract, encodeExtracted, extractSchema } from "./extract.js";
 import type { FieldEncoders } from "./json.js";
 import { encodeFields, isoText, quote, toJsonText } from "./json.js";
 import type { Query } from "./query.js";
-import { anyJson, jsonObject, limit, offset, queryStrings, select, sortOrder, uuid } from "./schema.js";
+import { jsonObject, limit, offset, queryStrings, select, sortOrder, uuid } from "./schema.js";
+import { decodeTtl, encodeTtl, ttlSchema } from "./thread-retention.js";
 import { stateUpdate, toStateUpdate } from "./state-update.js";
 
 const FIELDS = [
@@ -22,7 +23,10 @@ const FIELDS = [
   "interrupts",
   "error",
 ] as const;
-type ThreadField = (typeof FIELDS)[number];
+/** Only where somebody asks for them. */
+const OPTIONAL_FIELDS = ["ttl"] as const;
+const ALL_FIELDS = [...FIELDS, ...OPTIONAL_FIELDS] as const;
+type ThreadField = (typeof ALL_FIELDS)[number];
 /** Columns that hold state: left out of a search's rows unless somebody wants them. */
 const STATE_FIELDS: ReadonlySet<string> = new Set(["values", "interrupts", "error"]);
 
@@ -37,6 +41,7 @@ const ENCODERS: FieldEncoders<Thread, ThreadField> = {
   values: (thread) => thread.values ?? undefined,
   interrupts: (thread) => thread.interrupts ?? undefined,
   error: (thread) => thread.error ?? undefined,
+  ttl: encodeTtl,
 };
 
 /** What a search returns of each thread. */
@@ -52,53 +57,51 @@ export function encodeThread(thread: Thread, view?: ThreadView): JsonText {
   return encodeFields(ENCODERS, thread, view.fields, extracted);
 }
 
-const refuseTtl = (ttl: unknown): void => {
-  if (ttl !== undefined && ttl !== null) unsupported("ttl", "delete threads with DELETE /threads/{thread_id}");
-};
-
 export const threadCreateBody = z
   .object({
     thread_id: uuid.nullish(),
     metadata: jsonObject.nullish(),
     if_exists: z.enum(["raise", "do_nothing"]).nullish(),
     supersteps: z.array(z.object({ updates: z.array(stateUpdate).min(1) })).nullish(),
-    ttl: anyJson.optional(),
+    ttl: ttlSchema.nullish(),
   })
   .meta({ id: "ThreadCreate" });
 
 /** §2.4.1 */
 export function decodeThreadCreate(body: unknown) {
   const sent = decode(threadCreateBody, body);
-  refuseTtl(sent.ttl);
   return {
     ifExists: sent.if_exists ?? ("raise" as const),
     ...present({
       threadId: sent.thread_id?.toLowerCase(),
       metadata: sent.metadata,
+      ttl: sent.ttl === null || sent.ttl === undefined ? undefined : decodeTtl(sent.ttl),
       supersteps: sent.supersteps?.map(({ updates }) => ({ updates: updates.map(toStateUpdate) })),
     }),
   };
 }
 
 export const threadPatchBody = z
-  .object({ metadata: jsonObject.nullish(), ttl: anyJson.optional() })
+  .object({ metadata: jsonObject.nullish(), ttl: ttlSchema.nullish() })
   .meta({ id: "ThreadPatch" });
 
-/** §2.4.5 */
+/** §2.4.5; `ttl: null` takes the time to live away (ours). */
 export function decodeThreadPatch(body: unknown) {
-  const sent = decode(threadPatchBody, body);
-  refuseTtl(sent.ttl);
-  return present({ metadata: sent.metadata });
+  const { metadata, ttl } = decode(threadPatchBody, body);
+  return {
+    ...present({ metadata }),
+    ...(ttl !== undefined && { ttl: ttl === null ? null : decodeTtl(ttl) }),
+  };
 }
 
 export const threadGetQuery = z.object({ include: queryStrings }).partial();
 
-/** `include` is a comma-separated list or repeated; only `ttl` is defined, and not supported (§2.4.4). */
-export function decodeThreadGet(query: Query): void {
+/** `include` is a comma-separated list or repeated; only `ttl` is defined (§2.4.4). @returns what to show */
+export function decodeThreadGet(query: Query): ThreadView {
   const names = decode(threadGetQuery, query).include?.flatMap((list) => list.split(",")) ?? [];
-  for (const name of names) {
-    if (name.trim() !== "") unsupported(`include "${name.trim()}"`, "leave it out");
-  }
+  const asked = names.map((name) => name.trim()).filter((name) => name !== "");
+  for (const name of asked) if (name !== "ttl") unsupported(`include "${name}"`, "leave it out");
+  return { fields: asked.length === 0 ? FIELDS : ALL_FIELDS, extract: [] };
 }
 
 export const threadCountBody = z
@@ -116,7 +119,7 @@ export const threadSearchBody = threadCountBody
     offset: offset.nullish(),
     sort_by: z.enum(["thread_id", "status", "created_at", "updated_at", "state_updated_at"]).nullish(),
     sort_order: sortOrder.nullish(),
-    select: select(FIELDS).nullish(),
+    select: select(ALL_FIELDS).nullish(),
     extract: extractSchema.nullish(),
   })
   .meta({ id: "ThreadSearch" });

@@ -1,5 +1,13 @@
 import { asJsonText, encodeList } from "../../wire/json.js";
 import {
+  decodeThreadCopy,
+  decodeThreadPrune,
+  encodePruned,
+  encodeThreadStorage,
+  threadCopyBody,
+  threadPruneBody,
+} from "../../wire/thread-retention.js";
+import {
   decodeThreadCount,
   decodeThreadCreate,
   decodeThreadGet,
@@ -70,15 +78,15 @@ export const threadRoutes: readonly Route[] = [
     errors: [404],
     async handle(exchange, { services }) {
       const threadId = exchange.uuid("thread_id");
-      decodeThreadGet(exchange.query);
-      return exchange.json(encodeThread(await services.threads.get(exchange.caller, threadId)));
+      const view = decodeThreadGet(exchange.query);
+      return exchange.json(encodeThread(await services.threads.get(exchange.caller, threadId), view));
     },
   },
   {
     method: "patch",
     path: ID,
     group,
-    summary: "Merge metadata into a thread's",
+    summary: "Merge metadata into a thread's, or change its time to live",
     body: threadPatchBody,
     answer: JSON_ANSWER,
     errors: [404],
@@ -105,11 +113,39 @@ export const threadRoutes: readonly Route[] = [
     method: "post",
     path: `${ID}/copy`,
     group,
-    summary: "Copy a thread with its checkpoints",
+    summary: "Copy a thread with its checkpoints, or the latest of them",
+    body: threadCopyBody,
     answer: JSON_ANSWER,
     errors: [409],
     async handle(exchange, { services }) {
-      return exchange.json(encodeThread(await services.threads.copy(exchange.caller, exchange.uuid("thread_id"))));
+      const threadId = exchange.uuid("thread_id");
+      const keep = decodeThreadCopy(await exchange.body());
+      return exchange.json(encodeThread(await services.threads.copy(exchange.caller, threadId, keep)));
+    },
+  },
+  {
+    method: "post",
+    path: "/threads/prune",
+    group,
+    summary: "Delete threads, or all of their checkpoints but the newest",
+    body: threadPruneBody,
+    answer: JSON_ANSWER,
+    errors: [501],
+    async handle(exchange, { services }) {
+      const request = decodeThreadPrune(await exchange.body());
+      return exchange.json(encodePruned(await services.threads.prune(exchange.caller, request)));
+    },
+  },
+  {
+    method: "get",
+    path: `${ID}/storage`,
+    group,
+    summary: "What a thread's checkpoints take, by channel",
+    answer: JSON_ANSWER,
+    errors: [404, 501],
+    async handle(exchange, { services }) {
+      const threadId = exchange.uuid("thread_id");
+      return exchange.json(encodeThreadStorage(threadId, await services.threads.storage(exchange.caller, threadId)));
     },
   },
 ];

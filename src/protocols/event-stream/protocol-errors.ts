@@ -36,6 +36,7 @@ const CODES: Record<ErrorCode, ProtocolErrorCode> = {
   RUN_FINISHED: "invalid_argument",
   THREAD_NOT_INTERRUPTED: "invalid_argument",
   INTERRUPT_NOT_FOUND: "no_such_interrupt",
+  CRON_NOT_FOUND: "invalid_argument",
   CHECKPOINT_NOT_FOUND: "no_such_checkpoint",
   NAMESPACE_NOT_FOUND: "no_such_namespace",
   ITEM_INVALID: "invalid_argument",

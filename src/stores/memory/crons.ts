@@ -1,5 +1,5 @@
 import type { AccessFilter } from "../../core/auth.js";
-import type { Cron, CronQuery, CronSortField, CronStore } from "../../core/cron.js";
+import type { Cron, CronPayload, CronQuery, CronSortField, CronStore } from "../../core/cron.js";
 import { copyJson, type EpochMs } from "../../core/json.js";
 import { isVisible, jsonContains } from "../../core/metadata-filter.js";
 import type { CreateRunOutcome, NewRun } from "../../core/metadata-store.js";
@@ -147,7 +147,7 @@ function compare(a: string | number | null, b: string | number | null): number {
 export function copyCron<C extends Pick<Cron, "payload" | "metadata" | "creator">>(cron: C): C {
   return {
     ...cron,
-    payload: copyJson({ ...cron.payload }),
+    payload: JSON.parse(JSON.stringify(cron.payload)) as CronPayload,
     metadata: copyJson(cron.metadata),
     creator: copyJson({ ...cron.creator }),
   };

@@ -5,7 +5,7 @@ import type { ItemStore } from "../../core/item-store.js";
 import type { EpochMs } from "../../core/json.js";
 import { copyJson } from "../../core/json.js";
 import type { TransferRow } from "../../core/row-transfer.js";
-import { unitQuery, unitVectors, type VectorOptions, vectorBytes, vectorOf } from "../item-vectors.js";
+import { unitQuery, unitVectors, type VectorOptions, vectorBytes, vectorOf } from "../../core/item-vectors.js";
 import { startTimeSlice } from "../time-slice.js";
 import { itemRow, transferKey, valueOf } from "../transfer-rows.js";
 import { createItemRows, itemOf, type ItemContent, type ItemRow, itemView, placesUnder } from "./item-rows.js";

@@ -1,6 +1,6 @@
 import type { FoundItem, ItemStore } from "../../core/item-store.js";
-import { bestSimilarity } from "../item-vectors.js";
-import { ranked } from "../ranking.js";
+import { bestSimilarity } from "../../core/item-vectors.js";
+import { ranked } from "../../core/ranking.js";
 import { startTimeSlice } from "../time-slice.js";
 import { itemOf, type ItemRow, latestFirst } from "./item-rows.js";
 

@@ -20,7 +20,7 @@ import { insertOnce } from "./insert-once.js";
 import { parseObject, showsMetadata } from "./rows.js";
 import type { Session } from "./session.js";
 
-const SORT_FIELDS: Readonly<Record<CronSortField, keyof CronDocument & string>> = {
+const SORT_FIELDS: Readonly<Record<CronSortField, keyof CronDocument>> = {
   cron_id: "_id",
   assistant_id: "assistantId",
   thread_id: "threadKey",

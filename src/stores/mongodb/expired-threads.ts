@@ -6,15 +6,20 @@ import type { Session } from "./session.js";
 
 type Expired = Pick<ThreadDocument, "_id" | "uid" | "rev" | "updatedAt">;
 
-/** Expired threads in MongoDB: their documents go only as they were when they had expired. */
+/** Expired threads in MongoDB: their documents go only as they were when they had expired, and when they owe nobody a run's end. */
 export function createMongoExpiredThreads(session: Session): ExpiredThreadStore {
-  const { threads, runs, blobs, removals } = session;
+  const { threads, runs, blobs, crons, removals } = session;
 
   const expired = (strategy: TtlStrategy, limit: number): Promise<readonly Expired[]> =>
     session.retrying(() =>
       threads
         .find(
-          { expiresAt: { $lte: session.now() }, "ttl.strategy": strategy, status: { $ne: "busy" } },
+          {
+            expiresAt: { $lte: session.now() },
+            "ttl.strategy": strategy,
+            status: { $ne: "busy" },
+            ended: { $size: 0 },
+          },
           { projection: { uid: 1, rev: 1, updatedAt: 1 }, sort: { expiresAt: 1 }, limit },
         )
         .toArray(),
@@ -29,6 +34,7 @@ export function createMongoExpiredThreads(session: Session): ExpiredThreadStore 
       if (isNew) await session.retrying(() => removals.deleteOne({ _id }));
       return;
     }
+    await session.retrying(() => crons.deleteMany({ threadId: _id }));
     await session.retrying(() => runs.deleteMany({ thread: uid }));
     await session.retrying(() => blobs.deleteMany({ thread: uid }));
   };

@@ -10,7 +10,7 @@ import { createMongoDeliveries } from "./deliveries.js";
 import { CRON_MIGRATIONS, ITEM_MIGRATIONS, METADATA_MIGRATIONS, WEBHOOK_MIGRATIONS } from "./collections.js";
 import { createMongoCrons } from "./crons.js";
 import { createMongoExpiredThreads } from "./expired-threads.js";
-import type { VectorOptions } from "../item-vectors.js";
+import type { VectorOptions } from "../../core/item-vectors.js";
 import { createMongoItems } from "./items.js";
 import { mongoLeaseRenewal } from "./lease-renewal.js";
 import { createMongoRuns } from "./runs.js";

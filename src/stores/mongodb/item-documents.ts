@@ -4,7 +4,7 @@ import type { ItemEmbedding, ItemVector } from "../../core/item-store.js";
 import type { Item } from "../../core/item.js";
 import type { EpochMs } from "../../core/json.js";
 import type { TransferredItem } from "../../core/row-transfer.js";
-import { vectorBytes } from "../item-vectors.js";
+import { vectorBytes } from "../../core/item-vectors.js";
 import type { ItemDocument, ItemExtras } from "./documents.js";
 import { parseObject } from "./rows.js";
 

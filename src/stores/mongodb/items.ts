@@ -6,8 +6,9 @@ import { checkItemFilter, isItemVisible, matchesItemFilter } from "../../core/it
 import { createNamespaceListing, literalPrefix, namespaceText } from "../../core/item-namespace.js";
 import type { ItemStore } from "../../core/item-store.js";
 import { type JsonObject, toJsonText } from "../../core/json.js";
+import { isDuplicateKey } from "../../databases/mongodb/failures.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
-import { unitQuery, unitVectors, type VectorOptions } from "../item-vectors.js";
+import { unitQuery, unitVectors, type VectorOptions } from "../../core/item-vectors.js";
 import { startTimeSlice } from "../time-slice.js";
 import { collectionsOf } from "./collections.js";
 import type { ItemDocument, ItemExtras } from "./documents.js";
@@ -48,8 +49,10 @@ export function createMongoItems(
   const nearestItems = vectors && createNearestItems(database, vectors.dims);
 
   const find = async (namespace: readonly string[], key: string): Promise<Found | null> => {
-    const filter = { _id: itemId(namespace, key), ...liveAt(database.serverNow()) };
-    return database.retrying(() => items.findOne(filter, { projection: WITHOUT_VECTORS }));
+    const _id = itemId(namespace, key);
+    // By the id alone: FerretDB 1.24 reads the whole collection for a filter that names more.
+    const found = await database.retrying(() => items.findOne({ _id }, { projection: WITHOUT_VECTORS }));
+    return found !== null && isLive(found, database.serverNow()) ? found : null;
   };
 
   /** Only while they are as they were read: a put in between has a time of its own. */
@@ -208,7 +211,7 @@ type Extras = (now: number) => ReturnType<typeof extrasOf>;
 
 /** FerretDB 1.24 refuses an empty `$unset`. */
 function changeOf(
-  set: ItemExtras & Pick<ItemDocument, "rev"> & Partial<Pick<ItemDocument, "value" | "updatedAt">>,
+  set: ItemExtras & Pick<ItemDocument, "rev"> & Partial<Pick<ItemDocument, "value" | "createdAt" | "updatedAt">>,
   unset: Readonly<Partial<Record<keyof ItemExtras, "">>>,
 ) {
   return { $set: set, ...(Object.keys(unset).length > 0 && { $unset: unset }) };
@@ -216,22 +219,23 @@ function changeOf(
 
 async function upsert(database: MongoDatabase, place: Place, value: string, extras: Extras): Promise<void> {
   const { items } = collectionsOf(database.db);
-  const { _id } = place;
+  const { _id, ...inserted } = place;
   await database.retrying(async () => {
     const updatedAt = database.serverNow();
     const { set, unset } = extras(updatedAt);
-    const fields = { ...set, value, rev: randomUUID(), updatedAt };
+    const before = await items.findOne({ _id }, { projection: { expiresAt: 1 } });
+    // What takes the place of an expired one is a new item.
+    const isNew = before !== null && !isLive(before, updatedAt);
+    const fields = { ...set, value, rev: randomUUID(), updatedAt, ...(isNew && { createdAt: updatedAt }) };
     const change = changeOf(fields, unset);
-    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-      if ((await items.updateOne({ _id, ...liveAt(updatedAt) }, change)).matchedCount > 0) return;
-      // What takes the place of an expired one is a new item.
-      await items.deleteOne({ _id, expiresAt: { $lte: updatedAt } });
-      // Not inserted: two that insert at the same time; the second one updates.
-      if (await insertOnce(items, { ...place, ...fields, createdAt: updatedAt })) return;
+    const upserted = { ...change, $setOnInsert: { ...inserted, ...(!isNew && { createdAt: updatedAt }) } };
+    try {
+      await items.updateOne({ _id }, upserted, { upsert: true });
+    } catch (error) {
+      // Two that insert at the same time: the second one updates.
+      if (!isDuplicateKey(error)) throw error;
+      await items.updateOne({ _id }, change);
     }
-    throw new HeddleError("STORAGE_UNAVAILABLE", {
-      message: `The item "${place.key}" could not be written: others write and remove it all the time.`,
-    });
   });
 }
 

@@ -1,8 +1,8 @@
 import { isItemVisible, matchesItemFilter } from "../../core/item-filter.js";
 import type { FoundItem, ItemStore } from "../../core/item-store.js";
 import type { MongoDatabase } from "../../databases/mongodb/open.js";
-import { similarity, vectorOf } from "../item-vectors.js";
-import { ranked } from "../ranking.js";
+import { similarity, vectorOf } from "../../core/item-vectors.js";
+import { ranked } from "../../core/ranking.js";
 import { startTimeSlice } from "../time-slice.js";
 import { createVectorMemory } from "../vector-memory.js";
 import { collectionsOf } from "./collections.js";

@@ -40,13 +40,12 @@ export async function createRun(
 ): Promise<CreateRunOutcome> {
   const { draft, claim, access } = params;
   const request = randomUUID();
-  const expiry = ttlColumns(draft.threadTtl ?? null);
   const values = [
     ...draftValues(draft, access),
     claim === undefined ? null : toText(claim.workerId),
     claim?.leaseMs ?? null,
     draft.watched === true,
-    ...(draft.createThread ? [expiry.ttl_ms, expiry.ttl_strategy] : [null, null]),
+    ...expiryValues(draft),
   ];
   for (let races = 0; ; races += 1) {
     try {
@@ -77,6 +76,12 @@ export function draftValues(draft: NewRun, access: AccessFilter): readonly unkno
     draft.kwargs.temporary,
     ruleParameter(access),
   ];
+}
+
+/** What `heddle_expire_new_thread` gives a thread that the run makes. */
+export function expiryValues({ createThread, threadTtl }: NewRun): readonly unknown[] {
+  const { ttl_ms, ttl_strategy } = ttlColumns(createThread ? (threadTtl ?? null) : null);
+  return [ttl_ms, ttl_strategy];
 }
 
 /** What it answered. */

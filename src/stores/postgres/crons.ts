@@ -7,7 +7,7 @@ import type { Statement } from "../../databases/postgres/open.js";
 import { fromJsonb, fromText, toJsonb, toText } from "../../databases/postgres/storable.js";
 import { CRON_COLUMN_NAMES, CRON_SORT_COLUMNS, cronColumns, type CronColumns, cronOf } from "../cron-columns.js";
 import { cronWithout } from "../transfer-rows.js";
-import { type CreatedRun, createdOutcome, draftValues } from "./create-run.js";
+import { type CreatedRun, createdOutcome, draftValues, expiryValues } from "./create-run.js";
 import { filterSql, ruleParameter } from "./filters.js";
 import type { Session } from "./session.js";
 
@@ -75,7 +75,8 @@ const NEXT: Statement = {
 const FIRE: Statement = {
   name: "heddle_fire_cron",
   idempotent,
-  text: `SELECT c.*, CASE WHEN c.superseded IS NOT NULL THEN heddle_deliver_superseded(c.superseded::json) END
+  text: `SELECT c.*, CASE WHEN c.kind = 'created' AND $21::bigint IS NOT NULL THEN heddle_expire_new_thread($9, c.created_at, $21, $22) END,
+      CASE WHEN c.superseded IS NOT NULL THEN heddle_deliver_superseded(c.superseded::json) END
     FROM heddle_fire_cron($4, $5, $6, $7, $1, $2, $3, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) c`,
 };
 const SKIP: Statement = {
@@ -184,6 +185,7 @@ export function createPostgresCrons(session: Session): CronStore {
         next,
         draft.watched === true,
         ...draftValues(draft, access),
+        ...expiryValues(draft),
       ]);
       if (row?.fired !== true) return { kind: "lost" };
       const outcome: CreateRunOutcome = createdOutcome(draft, row);

@@ -10,7 +10,7 @@ import { createPostgresChores } from "./chores.js";
 import { createPostgresCrons } from "./crons.js";
 import { createPostgresDeliveries } from "./deliveries.js";
 import { createPostgresExpiredThreads } from "./expired-threads.js";
-import type { VectorOptions } from "../item-vectors.js";
+import type { VectorOptions } from "../../core/item-vectors.js";
 import { createPostgresItems } from "./items.js";
 import { createNearestItems } from "./nearest-items.js";
 import { COMPONENTS } from "./migrations.js";

@@ -4,7 +4,7 @@ import type { FoundItem, ItemStore } from "../../core/item-store.js";
 import type { AccessFilter } from "../../core/auth.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { fromText, toJsonb, toText } from "../../databases/postgres/storable.js";
-import { unitQuery, unitVectors, type VectorOptions } from "../item-vectors.js";
+import { unitQuery, unitVectors, type VectorOptions } from "../../core/item-vectors.js";
 import { filterSql, ruleParameter } from "./filters.js";
 import {
   embeddingOf,

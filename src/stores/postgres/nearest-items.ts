@@ -1,6 +1,6 @@
 import type { FoundItem } from "../../core/item-store.js";
-import { similarity } from "../item-vectors.js";
-import { ranked } from "../ranking.js";
+import { similarity } from "../../core/item-vectors.js";
+import { ranked } from "../../core/ranking.js";
 import { startTimeSlice } from "../time-slice.js";
 import { createVectorMemory } from "../vector-memory.js";
 import { ITEM_COLUMNS, type ItemColumns, itemOf, searchSql } from "./item-rows.js";

@@ -9,7 +9,7 @@ import { kwargsText } from "../../core/kwargs-text.js";
 import { columnText, valueOf } from "../transfer-rows.js";
 import { API_KEY_COLUMNS } from "./api-keys.js";
 import { foldedName } from "./assistants.js";
-import { vectorOf } from "../item-vectors.js";
+import { vectorOf } from "../../core/item-vectors.js";
 import { placeOf } from "./item-rows.js";
 import { ttlColumns } from "../run-rules.js";
 import { putCron } from "./crons.js";

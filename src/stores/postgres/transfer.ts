@@ -13,7 +13,7 @@ import {
   versionKeyParts,
   versionRow,
 } from "../transfer-rows.js";
-import { vectorBytes } from "../item-vectors.js";
+import { vectorBytes } from "../../core/item-vectors.js";
 import type { ApiKeyColumns } from "../api-key-columns.js";
 import type { CronColumns } from "../cron-columns.js";
 import { API_KEY_COLUMNS, readApiKey } from "./api-keys.js";

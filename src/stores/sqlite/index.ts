@@ -4,7 +4,7 @@ import type { MetadataStore } from "../../core/metadata-store.js";
 import { migrate } from "../../databases/sqlite/migrate.js";
 import type { SqliteDatabase } from "../../databases/sqlite/open.js";
 import { MEMORY } from "../../databases/sqlite/uri.js";
-import type { VectorOptions } from "../item-vectors.js";
+import type { VectorOptions } from "../../core/item-vectors.js";
 import { createSqliteApiKeys } from "./api-keys.js";
 import { createSqliteAssistants } from "./assistants.js";
 import { createSqliteChores } from "./chores.js";

@@ -3,7 +3,7 @@ import type { ItemEmbedding, ItemVector } from "../../core/item-store.js";
 import type { Item } from "../../core/item.js";
 import { type JsonText, toJsonText } from "../../core/json.js";
 import type { TransferredItem } from "../../core/row-transfer.js";
-import { vectorBytes } from "../item-vectors.js";
+import { vectorBytes } from "../../core/item-vectors.js";
 import { parseObject } from "./rows.js";
 import type { Session } from "./session.js";
 

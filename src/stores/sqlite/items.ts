@@ -2,7 +2,7 @@ import { checkItemFilter, isItemVisible, matchesItemFilter } from "../../core/it
 import { namespaceRange, namespaceText } from "../../core/item-namespace.js";
 import type { ItemStore } from "../../core/item-store.js";
 import { toJsonText } from "../../core/json.js";
-import { unitQuery, unitVectors, type VectorOptions } from "../item-vectors.js";
+import { unitQuery, unitVectors, type VectorOptions } from "../../core/item-vectors.js";
 import { startTimeSlice } from "../time-slice.js";
 import { listNamespaces } from "./item-namespaces.js";
 import {

@@ -1,8 +1,8 @@
 import { isItemVisible, matchesItemFilter } from "../../core/item-filter.js";
 import { namespaceRange, namespaceText } from "../../core/item-namespace.js";
 import type { FoundItem, ItemStore } from "../../core/item-store.js";
-import { similarity } from "../item-vectors.js";
-import { ranked } from "../ranking.js";
+import { similarity } from "../../core/item-vectors.js";
+import { ranked } from "../../core/ranking.js";
 import { startTimeSlice } from "../time-slice.js";
 import { isLive, ITEM_COLUMNS, type ItemColumns, itemOf, UNDER } from "./item-rows.js";
 import { guarded, type Session } from "./session.js";

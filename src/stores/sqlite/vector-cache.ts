@@ -1,5 +1,5 @@
 import type { TimeSlice } from "../time-slice.js";
-import { similarity } from "../item-vectors.js";
+import { similarity } from "../../core/item-vectors.js";
 import { guarded, type Session } from "./session.js";
 
 /** Vectors in memory, at most: reading 100,000 of 384 dimensions from the file takes several times as long as comparing them. */

@@ -1,5 +1,5 @@
-import { HeddleError } from "../core/errors.js";
-import type { ItemVector } from "../core/item-store.js";
+import { HeddleError } from "./errors.js";
+import type { ItemVector } from "./item-store.js";
 
 /** What a store was opened for: `DriverContext.vectors`. */
 export interface VectorOptions {

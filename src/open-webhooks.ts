@@ -1,0 +1,77 @@
+import type { ResolvedConfig } from "./config/resolved-config.js";
+import type { Clock } from "./core/clock.js";
+import { signingKey } from "./core/webhook-secret.js";
+import { type ClaimedDelivery, type DeliveryAnswer, OWN_SERVER, type WebhookPolicy } from "./core/webhook.js";
+import type { AddressPermissions } from "./webhooks/address-rules.js";
+import { type Resolve, sendRequest } from "./webhooks/send-request.js";
+import { signatureHeaders } from "./webhooks/signature.js";
+import { createUrlPolicy } from "./webhooks/url-policy.js";
+import { encodeWebhookBody } from "./wire/deliveries.js";
+
+/** What a server does with webhooks, by its configuration. */
+export interface OpenWebhooks {
+  /** `null`: `http.disable_webhooks`. */
+  readonly policy: WebhookPolicy | null;
+  /** One attempt; never rejects. */
+  send(delivery: ClaimedDelivery, signal: AbortSignal): Promise<DeliveryAnswer>;
+}
+
+/** How the server's own routes are asked: as the caller of the run. */
+export type ServeOwn = (request: Request, delivery: ClaimedDelivery) => Response | Promise<Response>;
+
+/** @param options.resolve in place of the system's resolver */
+export function openWebhooks(
+  { webhooks, http }: Pick<ResolvedConfig, "webhooks" | "http">,
+  options: { readonly clock: Pick<Clock, "now">; readonly serveOwn: ServeOwn; readonly resolve?: Resolve },
+): OpenWebhooks {
+  const { url, secrets, timeoutMs } = webhooks;
+  const addresses: AddressPermissions = { loopback: !url.disableLoopback, privateNetworks: url.allowPrivateNetworks };
+  const keys = secrets.map(signingKey).filter((key) => key !== null);
+  const policy = createUrlPolicy({ ...url, addresses });
+  return {
+    policy: http.disabled.webhooks ? null : policy,
+    async send(claimed, signal) {
+      const { delivery, run } = claimed;
+      const { webhook } = run.kwargs;
+      // What was allowed when the run was created may not be any more.
+      const judged = webhook === undefined ? null : policy.judge(webhook.url);
+      if (judged?.kind !== "allowed") {
+        return { kind: "failed", error: judged === null ? "the run has no webhook" : `not allowed: ${judged.reason}` };
+      }
+      const sentAt = options.clock.now();
+      const body = encodeWebhookBody(claimed, sentAt);
+      const message = { id: delivery.deliveryId, timestampS: Math.floor(sentAt / 1_000), body };
+      const headers = {
+        ...webhooks.headers,
+        "content-type": "application/json",
+        ...signatureHeaders(message, keys),
+      };
+      const request = { url: judged.webhook.url, headers, body };
+      if (judged.webhook.host === OWN_SERVER) return sendOwn(request, (own) => options.serveOwn(own, claimed));
+      const { resolve } = options;
+      return sendRequest(request, { addresses, timeoutMs, signal, ...(resolve !== undefined && { resolve }) });
+    },
+  };
+
+  async function sendOwn(
+    {
+      url: path,
+      headers,
+      body,
+    }: { readonly url: string; readonly headers: Record<string, string>; readonly body: string },
+    serve: (request: Request) => Response | Promise<Response>,
+  ): Promise<DeliveryAnswer> {
+    const timeout = AbortSignal.timeout(timeoutMs);
+    try {
+      const target = new URL(`${http.basePath}${path}`, "http://localhost");
+      const answer = await serve(new Request(target, { method: "POST", headers, body, signal: timeout }));
+      await answer.body?.cancel();
+      return { kind: "answered", statusCode: answer.status, retryAfter: answer.headers.get("retry-after") };
+    } catch {
+      return {
+        kind: "failed",
+        error: timeout.aborted ? `no answer within ${timeoutMs} ms` : "the server's own route failed",
+      };
+    }
+  }
+}
