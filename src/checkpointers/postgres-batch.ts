@@ -70,6 +70,7 @@ export async function storeBatch(database: SqlClient, { puts, writes }: Batch): 
     written.map(lengthOf),
     rows.map(({ put }) => leases.place(put)),
     payload.bytes(),
+    blobs.map(({ entry: [, { shared }] }) => shared?.content ?? null),
     ...leases.parameters(),
   ];
   const [row] = await database.query<BatchRow>(leases.isEmpty ? UNLEASED : LEASED, parameters);
@@ -140,8 +141,9 @@ const LEASED = batchStatement(true);
 const UNLEASED = batchStatement(false);
 
 /** Sub-selects hide how long the arrays are: the planner would make a new plan for every batch. */
-function unnest(first: number, types: readonly string[]): string {
-  return `unnest(${types.map((type, index) => `(SELECT $${first + index}::${type}[])`).join(", ")})`;
+function unnest(numbers: number | readonly number[], types: readonly string[]): string {
+  const number = (index: number): number => (typeof numbers === "number" ? numbers + index : (numbers[index] ?? 0));
+  return `unnest(${types.map((type, index) => `(SELECT $${number(index)}::${type}[])`).join(", ")})`;
 }
 
 function batchStatement(isLeased: boolean): Statement {
@@ -149,19 +151,20 @@ function batchStatement(isLeased: boolean): Statement {
   const held = (place: string): string =>
     isLeased ? `(${place} = 0 OR ${place} IN (SELECT place FROM lease))` : "true";
   const put = ["text", "text", "text", "text", "int", "int", "int", "int", "int"];
-  const blob = ["int", "text", "text", "text", "int", "int"];
+  const blob = ["int", "text", "text", "text", "int", "int", "text"];
   const write = ["text", "text", "text", "text", "text", "int", "text", "text", "int", "int", "int"];
-  const text = `WITH ${isLeased ? `${leaseTables(28)},` : ""}
+  const text = `WITH ${isLeased ? `${leaseTables(29)},` : ""}
     put AS MATERIALIZED (
       SELECT * FROM ${unnest(1, put)} WITH ORDINALITY AS p (thread_id, checkpoint_ns, checkpoint_id, parent_id,
         checkpoint_at, checkpoint_length, metadata_at, metadata_length, lease, place)
       WHERE ${held("p.lease")}),
     value AS MATERIALIZED (
-      SELECT p.thread_id, p.checkpoint_ns, b.channel, b.version, b.type, b.at, b.length
-      FROM ${unnest(10, blob)} AS b (place, channel, version, type, at, length) JOIN put p ON p.place = b.place),
+      SELECT p.thread_id, p.checkpoint_ns, b.channel, b.version, b.type, b.at, b.length, b.content
+      FROM ${unnest([10, 11, 12, 13, 14, 15, 28], blob)} AS b (place, channel, version, type, at, length, content)
+      JOIN put p ON p.place = b.place),
     fresh AS (
-      INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob)
-      SELECT v.thread_id, v.checkpoint_ns, v.channel, v.version, v.type, ${slice("v.at", "v.length")} FROM value v
+      INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob, heddle_content)
+      SELECT v.thread_id, v.checkpoint_ns, v.channel, v.version, v.type, ${slice("v.at", "v.length")}, v.content FROM value v
       ${SAME_BLOB}
       RETURNING 1),
     written AS (

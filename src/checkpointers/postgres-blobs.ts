@@ -1,5 +1,6 @@
 import type { Place } from "../core/cipher.js";
 import { HeddleError } from "../core/errors.js";
+import { guard, isPacked } from "./packing.js";
 import type { Sealing } from "./sealing.js";
 import { joinTexts, splitTexts, type Encoded } from "./serde.js";
 
@@ -7,6 +8,17 @@ import { joinTexts, splitTexts, type Encoded } from "./serde.js";
 export interface StoredValue {
   readonly type: string;
   readonly blob: Buffer | null;
+  /** It is a part of a content. */
+  readonly shared?: SharedContent;
+}
+
+/** What a value shares (sharing.ts). */
+export interface SharedContent {
+  readonly content: string;
+  /** `null`: it should be there. */
+  readonly data: StoredValue | null;
+  /** The content is gone: the value by itself. */
+  whole(): StoredValue;
 }
 
 /**
@@ -44,6 +56,9 @@ export const EMPTY: StoredValue = { type: "empty", blob: null };
 /** `type` of a sealed value: neither the stock saver nor LangGraph for Python takes it for something else. */
 export const SEALED_TYPE = "heddle";
 
+/** `type` of a value that is packed and not sealed. */
+export const PACKED_TYPE = "heddle.packed";
+
 /** A value, sealed where `sealing` does that. */
 export function toSealed(sealing: Sealing, data: Encoded, place: Place): StoredValue {
   const stored = toStored(sealing.seal(data, place));
@@ -52,7 +67,8 @@ export function toSealed(sealing: Sealing, data: Encoded, place: Place): StoredV
 
 export function toStored(data: Encoded): StoredValue {
   if (data instanceof Uint8Array) {
-    return { type: "bytes", blob: Buffer.from(data.buffer, data.byteOffset, data.byteLength) };
+    const type = isPacked(data) ? PACKED_TYPE : "bytes";
+    return { type, blob: Buffer.from(data.buffer, data.byteOffset, data.byteLength) };
   }
   return { type: "json", blob: Buffer.from(typeof data === "string" ? data : joinTexts(data)) };
 }
@@ -79,7 +95,9 @@ export interface ValueColumns {
  */
 export function fromColumns({ type, json, bytes }: ValueColumns, what: () => string): Encoded {
   if (json !== null) return splitTexts(json) ?? json;
-  if ((type === "bytes" || type === SEALED_TYPE) && bytes !== null) return new Uint8Array(bytes);
+  // Others may have written bytes that look like ours.
+  if (type === "bytes" && bytes !== null) return guard(new Uint8Array(bytes));
+  if ((type === SEALED_TYPE || type === PACKED_TYPE) && bytes !== null) return new Uint8Array(bytes);
   throw new HeddleError("STORAGE_UNAVAILABLE", {
     message: `Postgres checkpointer: ${what()} has the serialization "${type}", which only LangGraph for Python reads. Continue the thread there, or start a new one.`,
     details: { type },

@@ -2,6 +2,7 @@ import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js
 import type { AncestorReader } from "./delta-history.js";
 import { versionCounter } from "./postgres-aliases.js";
 import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.js";
+import { wholeOf, type PostgresContents } from "./postgres-contents.js";
 import { fromText, toText } from "../databases/postgres/storable.js";
 import { PLACES, type Sealing } from "./sealing.js";
 import type { Encoded } from "./serde.js";
@@ -13,7 +14,7 @@ interface HistoryRow extends SqlRow, ValueColumns {
   readonly id: string;
   /** Parent, version, or task id. */
   readonly a: string | null;
-  /** Task path. */
+  /** Task path; of a value its content. */
   readonly b: string | null;
   readonly channel: string | null;
   readonly n: number;
@@ -42,7 +43,7 @@ const HISTORY: Statement = {
     SELECT 'c' AS kind, id, parent AS a, NULL AS b, NULL AS channel, 0 AS n,
       NULL AS type, NULL AS json, NULL::bytea AS bytes FROM way
     UNION ALL
-    SELECT 'v', way.id, b.version, NULL, b.channel, 0, ${valueColumns("b")}
+    SELECT 'v', way.id, b.version, b.heddle_content, b.channel, 0, ${valueColumns("b")}
       FROM way, unnest(open) AS name, checkpoint_blobs AS b
       WHERE NOT name = ANY (rest) AND b.thread_id = $1 AND b.checkpoint_ns = $2 AND b.channel = name
         AND b.version = way.versions ->> name
@@ -65,6 +66,7 @@ export async function readAncestors(
     readonly channels: readonly string[];
   },
   sealing: Sealing,
+  shared: PostgresContents,
 ): Promise<{ readonly reader: AncestorReader; readonly id: string | undefined }> {
   const { threadId, checkpointNs, checkpointId, channels } = params;
   const rows = await database.query<HistoryRow>(HISTORY, [
@@ -73,6 +75,10 @@ export async function readAncestors(
     checkpointId === undefined ? null : toText(checkpointId),
     channels.map(toText),
   ]);
+  const named = rows.flatMap(({ kind, channel, b }) =>
+    kind !== "v" || b === null ? [] : [{ threadId, checkpointNs, channel: fromText(channel ?? ""), content: b }],
+  );
+  const contents = (await shared.of(named, { remember: false })) ?? new Map<string, Encoded>();
   const parents = new Map<string, string | null>();
   const values = new Map<string, Map<string, Encoded>>();
   const writes = new Map<string, StoredWrite[]>();
@@ -86,10 +92,8 @@ export async function readAncestors(
       parents.set(id, row.a === null ? null : fromText(row.a));
     } else if (row.kind === "v") {
       const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(fromText(row.a ?? "")));
-      values.set(
-        id,
-        (values.get(id) ?? new Map<string, Encoded>()).set(channel, sealing.open(fromColumns(row, what), place)),
-      );
+      const value = wholeOf(sealing.open(fromColumns(row, what), place), contents, { threadId, channel });
+      values.set(id, (values.get(id) ?? new Map<string, Encoded>()).set(channel, value));
     } else {
       const taskId = fromText(row.a ?? "");
       const data = sealing.open(fromColumns(row, what), PLACES.write(threadId, checkpointNs, id, taskId, row.n));

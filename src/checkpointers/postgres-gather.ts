@@ -86,7 +86,8 @@ export class CheckpointGathering {
     for (const operation of this.#waiting) {
       const { threadId } = operation.put;
       const isBlocked = this.#busy.has(threadId) || held.has(threadId);
-      const isAlone = operation.bytes > MAX_BATCHED_BYTES || !this.#isPlain(operation, keys);
+      const isAlone =
+        operation.bytes > MAX_BATCHED_BYTES || !this.#isPlain(operation, keys) || bringsContent(operation);
       if (!isBlocked && isAlone && !batched.has(threadId) && this.#alone < MAX_ALONE) {
         void this.#runAlone(operation);
         continue;
@@ -198,9 +199,17 @@ export class CheckpointGathering {
   }
 }
 
+/** A batch has no contents, only parts of those that are there. */
+function bringsContent({ kind, put }: Operation): boolean {
+  if (kind === "writes") return false;
+  for (const { shared } of put.fresh.values()) if (shared !== undefined && shared.data !== null) return true;
+  return false;
+}
+
 /** About: a list is not made for being counted. */
 function bytesOf(value: StoredValue): number {
-  return value instanceof ListValue ? value.length : (value.blob?.length ?? 0);
+  if (value instanceof ListValue) return value.length;
+  return (value.blob?.length ?? 0) + (value.shared?.data?.blob?.length ?? 0);
 }
 
 function keyOf(put: Put): string {

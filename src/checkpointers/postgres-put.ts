@@ -1,7 +1,7 @@
 import type { ChannelVersions, Checkpoint } from "@langchain/langgraph-checkpoint";
 import { HeddleError } from "../core/errors.js";
 import type { RunLease } from "../core/run.js";
-import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
+import { isSqlState, type SqlClient, type SqlRow, type Statement } from "../databases/postgres/open.js";
 import { ALIASES_KEY, aliasOf, aliased, readAliases, type Aliases, type Version } from "./postgres-aliases.js";
 import { EMPTY, type StoredValue } from "./postgres-blobs.js";
 import { leaseLost, leaseTable } from "./postgres-lease.js";
@@ -64,7 +64,7 @@ export async function storeCheckpoint(
     if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
   }
   for (let attempt = 0; attempt < MAX_TRIES; attempt += 1) {
-    const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, { knowsAliases: attempt > 0 }));
+    const row = await storeOnce(database, put, fresh, aliases, attempt > 0);
     if (row?.saved === true) return aliases.size === 0;
     if (row === undefined || !row.held) throw leaseLost(put.lease, "its checkpoint was");
     for (const [channel, alias] of [...readAliases(row.parent), ...readAliases(row.own)]) {
@@ -86,6 +86,26 @@ export async function storeCheckpoint(
   });
 }
 
+/** @param fresh what shares a content that is gone meanwhile (23503: its thread was deleted) becomes whole */
+async function storeOnce(
+  database: SqlClient,
+  put: Put,
+  fresh: Map<string, StoredValue>,
+  aliases: Aliases,
+  knowsAliases: boolean,
+): Promise<PutRow | undefined> {
+  try {
+    const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, { knowsAliases }));
+    return row;
+  } catch (error) {
+    const shares = [...fresh.values()].some(({ shared }) => shared !== undefined);
+    if (!shares || !isSqlState(error, "23503")) throw error;
+  }
+  for (const [channel, { shared }] of fresh) if (shared !== undefined) fresh.set(channel, shared.whole());
+  const [row] = await database.query<PutRow>(...statementOf(put, fresh, aliases, { knowsAliases }));
+  return row;
+}
+
 function statementOf(
   put: Put,
   fresh: ReadonlyMap<string, StoredValue>,
@@ -98,6 +118,7 @@ function statementOf(
     aliases.size === 0 ? put.checkpoint : JSON.stringify(aliased(JSON.parse(put.checkpoint) as Checkpoint, aliases));
   const version = (channel: string): string => String(aliases.get(channel)?.[1] ?? versionOf(said, channel));
   const rows = paddedLength(fresh.size);
+  const shares = [...fresh.values()].some(({ shared }) => shared !== undefined);
   const values: unknown[] = [
     toText(put.threadId),
     toText(put.checkpointNs),
@@ -114,10 +135,17 @@ function statementOf(
     const list = grown?.get(channel);
     values.push(toText(channel), version(channel), value.type, list === undefined ? value.blob : list.rest);
     if (grown !== undefined) values.push(list?.fromVersion ?? null, list?.fromBytes ?? null, list?.sharedBytes ?? null);
+    if (shares) {
+      const { content = null, data = null } = value.shared ?? {};
+      values.push(content, data?.type ?? null, data?.blob ?? null);
+    }
   }
-  const columns = grown === undefined ? WHOLE : GROWN;
+  const columns = columnsOf({ grows: grown !== undefined, shares });
   for (let row = fresh.size; row < rows; row += 1) values.push(...columns.map(() => null));
-  return [putStatement({ rows, isLeased: lease !== undefined, knowsAliases, grows: grown !== undefined }), values];
+  return [
+    putStatement({ rows, isLeased: lease !== undefined, knowsAliases, grows: grown !== undefined, shares }),
+    values,
+  ];
 }
 
 /** Rows of `VALUES`: 0, 1, 2, 4, …, so that few statements have to be prepared. */
@@ -140,7 +168,13 @@ export const SAME_BLOB = `ON CONFLICT (thread_id, checkpoint_ns, channel, versio
 const NONE_GROWN: ReadonlyMap<string, GrownList> = new Map();
 /** Types of a value's parameters: channel, version, type, blob; of one that may have grown also the version that it begins like, that one's bytes, and how many of them are its own. */
 const WHOLE = ["text", "text", "text", "bytea"];
-const GROWN = [...WHOLE, "text", "int", "int"];
+const GROWN = ["text", "int", "int"];
+/** Content, and what is to be stored of it, if anything. */
+const SHARED = ["text", "text", "bytea"];
+
+function columnsOf({ grows, shares }: { readonly grows: boolean; readonly shares: boolean }): readonly string[] {
+  return [...WHOLE, ...(grows ? GROWN : []), ...(shares ? SHARED : [])];
+}
 
 /** Of `v (…, from_version, from_bytes, shared_bytes)`: the value, whose beginning the parent `$4` has; none where the parent has something else, or is gone. */
 const GROWN_BLOB = `SELECT CASE WHEN v.from_version IS NULL THEN v.blob ELSE substring(o.blob FROM 1 FOR v.shared_bytes) || v.blob END AS blob
@@ -163,15 +197,20 @@ function putStatement(options: {
   readonly isLeased: boolean;
   readonly knowsAliases: boolean;
   readonly grows: boolean;
+  readonly shares: boolean;
 }): Statement {
-  const { rows, isLeased, knowsAliases, grows } = options;
+  const { rows, isLeased, knowsAliases, grows, shares } = options;
   const leaseAt = 10;
   const valuesAt = leaseAt + (isLeased ? 2 : 0);
   const held = isLeased ? "EXISTS (SELECT FROM lease)" : "true";
-  const fresh = `INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob)
-    SELECT $1, $2, v.channel, v.version, v.type, ${grows ? "made.blob" : "v.blob"}
-    FROM (VALUES ${valuesList(valuesAt, rows, grows ? GROWN : WHOLE)})
-      AS v (channel, version, type, blob${grows ? ", from_version, from_bytes, shared_bytes" : ""})
+  const rest = `${grows ? ", from_version, from_bytes, shared_bytes" : ""}${shares ? ", content, content_type, content_blob" : ""}`;
+  const given = `(VALUES ${valuesList(valuesAt, rows, columnsOf(options))}) AS v (channel, version, type, blob${rest})`;
+  const contents = `INSERT INTO heddle_checkpoint_contents (content, type, blob)
+    SELECT DISTINCT ON (content) content, content_type, content_blob FROM ${given}
+    WHERE v.content_blob IS NOT NULL AND ${held} ON CONFLICT DO NOTHING`;
+  const fresh = `INSERT INTO checkpoint_blobs AS b (thread_id, checkpoint_ns, channel, version, type, blob${shares ? ", heddle_content" : ""})
+    SELECT $1, $2, v.channel, v.version, v.type, ${grows ? "made.blob" : "v.blob"}${shares ? ", v.content" : ""}
+    FROM ${given}
       ${grows ? `CROSS JOIN LATERAL (${GROWN_BLOB}) AS made` : ""}
     WHERE v.channel IS NOT NULL AND ${held}
     ${SAME_BLOB}
@@ -183,6 +222,7 @@ function putStatement(options: {
     CROSS JOIN LATERAL (SELECT FROM checkpoint_blobs AS b WHERE b.thread_id = $1 AND b.checkpoint_ns = $2
       AND b.channel = s.channel AND b.version = s.version AND b.type <> 'empty' OFFSET 0) AS b`;
   const text = `WITH ${isLeased ? `${leaseTable(leaseAt)},` : ""}
+    ${shares ? `contents AS (${contents}),` : ""}
     fresh AS (${rows === 0 ? NONE : fresh}),
     known AS (${knowsAliases ? "SELECT NULL::text AS checkpoint_id, NULL::text AS found WHERE false" : known}),
     stale AS (${stale}),
@@ -198,6 +238,6 @@ function putStatement(options: {
       (SELECT array_agg(found) FROM stale) AS stale,
       (SELECT found FROM known WHERE checkpoint_id = $4) AS parent,
       (SELECT found FROM known WHERE checkpoint_id = $3) AS own`;
-  const name = `heddle_checkpoint_put_${rows}${isLeased ? "_leased" : ""}${knowsAliases ? "_again" : ""}${grows ? "_grown" : ""}`;
+  const name = `heddle_checkpoint_put_${rows}${isLeased ? "_leased" : ""}${knowsAliases ? "_again" : ""}${grows ? "_grown" : ""}${shares ? "_shared" : ""}`;
   return { name, text, idempotent: true };
 }

@@ -3,6 +3,7 @@ import { TASKS } from "@langchain/langgraph-checkpoint";
 import type { SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
 import { versionCounter } from "./postgres-aliases.js";
 import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.js";
+import { wholeOf, type ContentName, type Contents, type PostgresContents } from "./postgres-contents.js";
 import { fromJsonb, fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 import { PLACES, type Sealing } from "./sealing.js";
 import type { Encoded } from "./serde.js";
@@ -36,6 +37,9 @@ interface CheckpointRow {
 /** Pending writes by the names of their checkpoints. */
 type Writes = ReadonlyMap<string, readonly StoredWrite[]>;
 
+/** Times that a page is read whose contents go meanwhile. */
+const MAX_ATTEMPTS = 3;
+
 /** One row of a page: a checkpoint (`c`), a value (`v`) or a pending write (`w`). */
 interface PageRow extends SqlRow, ValueColumns {
   readonly kind: "c" | "v" | "w";
@@ -47,7 +51,7 @@ interface PageRow extends SqlRow, ValueColumns {
   readonly id: string;
   /** Parent id, version, or task id. */
   readonly a: string | null;
-  /** Checkpoint, or task path. */
+  /** Checkpoint, or task path; of a value its content. */
   readonly b: string | null;
   /** Metadata, or channel. */
   readonly c: string | null;
@@ -63,17 +67,19 @@ interface StoredHeader extends CheckpointHeader {
 export class PostgresReader {
   readonly #database: SqlClient;
   readonly #sealing: Sealing;
+  readonly #contents: PostgresContents;
 
-  constructor(database: SqlClient, sealing: Sealing) {
+  constructor(database: SqlClient, sealing: Sealing, contents: PostgresContents) {
     this.#database = database;
     this.#sealing = sealing;
+    this.#contents = contents;
   }
 
   /** The checkpoint, or the newest one without an id. */
   async one(threadId: string, checkpointNs: string, checkpointId?: string): Promise<CheckpointParts | undefined> {
     const query = { threadId, checkpointNs, checkpointId, before: undefined, filter: undefined };
     const { statement, values } = pageStatement(query, undefined, 1);
-    return (await this.#page(statement, values))[0];
+    return (await this.#page(statement, values, checkpointId === undefined))[0];
   }
 
   /** Newest first. Nothing is held open between two pages. */
@@ -99,8 +105,17 @@ export class PostgresReader {
     return this.#page(ASCENDING, values);
   }
 
-  async #page(statement: Statement, values: readonly unknown[]): Promise<CheckpointParts[]> {
-    const rows = await this.#database.query<PageRow>(statement, values);
+  /** @param remember contents, because a next checkpoint is likely to share them */
+  async #page(statement: Statement, values: readonly unknown[], remember = false): Promise<CheckpointParts[]> {
+    for (let attempt = 1; ; attempt += 1) {
+      const rows = await this.#database.query<PageRow>(statement, values);
+      const contents = await this.#contents.of(rows.flatMap(contentIn), { remember });
+      // `null`: somebody removed one between the two statements, and with it what was read.
+      if (contents !== null || attempt === MAX_ATTEMPTS) return this.#partsOf(rows, contents ?? new Map());
+    }
+  }
+
+  async #partsOf(rows: readonly PageRow[], contents: Contents): Promise<CheckpointParts[]> {
     const checkpoints: CheckpointRow[] = [];
     const blobs = new Map<string, ValueColumns>();
     const writes = new Map<string, StoredWrite[]>();
@@ -121,7 +136,7 @@ export class PostgresReader {
     }
     const old = checkpoints.filter(isOld);
     const sends = old.length === 0 ? writes : await this.#sendsOf(old);
-    return checkpoints.map((row) => toParts(row, blobs, writes, sends, this.#sealing));
+    return checkpoints.map((row) => toParts(row, { blobs, contents }, writes, sends, this.#sealing));
   }
 
   /** Checkpoints of formats before 4 have their Sends as writes of their parents. */
@@ -153,11 +168,11 @@ const PAGE_CONTENTS = `
   SELECT 'c' AS kind, n::int, thread_id, checkpoint_ns, checkpoint_id AS id, parent_checkpoint_id AS a,
     checkpoint::text AS b, metadata::text AS c, NULL AS type, NULL AS json, NULL::bytea AS bytes FROM page
   UNION ALL
-  SELECT 'v', 0, need.thread_id, need.checkpoint_ns, need.channel, need.version, NULL, NULL, v.type, v.json, v.bytes
+  SELECT 'v', 0, need.thread_id, need.checkpoint_ns, need.channel, need.version, v.content, NULL, v.type, v.json, v.bytes
     FROM (SELECT DISTINCT thread_id, checkpoint_ns, version.key AS channel, version.value AS version
           FROM page, jsonb_each_text(checkpoint -> 'channel_versions') AS version) AS need
     CROSS JOIN LATERAL (
-      SELECT ${valueColumns("b")} FROM checkpoint_blobs AS b
+      SELECT b.heddle_content AS content, ${valueColumns("b")} FROM checkpoint_blobs AS b
       WHERE b.thread_id = need.thread_id AND b.checkpoint_ns = need.checkpoint_ns AND b.channel = need.channel
         AND b.version = need.version AND b.type <> 'empty' OFFSET 0) AS v
   UNION ALL
@@ -214,6 +229,12 @@ function pageStatement(
   return { statement: { name, text, idempotent: true }, values };
 }
 
+function contentIn({ kind, thread_id, checkpoint_ns, id, b }: PageRow): readonly ContentName[] {
+  if (kind !== "v" || b === null) return [];
+  const [threadId, checkpointNs, channel] = [fromText(thread_id), fromText(checkpoint_ns), fromText(id)];
+  return [{ threadId, checkpointNs, channel, content: b }];
+}
+
 function toWrite(row: PageRow, sealing: Sealing): StoredWrite {
   const channel = fromText(row.c ?? "");
   const [threadId, taskId] = [fromText(row.thread_id), fromText(row.a ?? "")];
@@ -224,7 +245,7 @@ function toWrite(row: PageRow, sealing: Sealing): StoredWrite {
 
 function toParts(
   row: CheckpointRow,
-  blobs: ReadonlyMap<string, ValueColumns>,
+  { blobs, contents }: { readonly blobs: ReadonlyMap<string, ValueColumns>; readonly contents: Contents },
   writes: Writes,
   sends: Writes,
   sealing: Sealing,
@@ -241,7 +262,7 @@ function toParts(
         : fromColumns(stored, () => `channel "${channel}" of thread ${threadId}`);
     if (data === undefined) continue;
     const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(version));
-    channels.push({ channel, data: sealing.open(data, place) });
+    channels.push({ channel, data: wholeOf(sealing.open(data, place), contents, { threadId, channel }) });
   }
   const place = PLACES.metadata(threadId, checkpointNs, id);
   const opened = sealing.openMetadata(fromJsonb(row.metadata) as CheckpointMetadata, place);

@@ -2,6 +2,7 @@ import type { PostgresDatabase } from "../databases/postgres/open.js";
 import { versionCounter, type Version } from "./postgres-aliases.js";
 import { EMPTY, toSealed, type StoredValue } from "./postgres-blobs.js";
 import { storeCheckpoint } from "./postgres-put.js";
+import type { PostgresValues } from "./postgres-values.js";
 import { storeWrites } from "./postgres-writes.js";
 import { PLACES, secretKeysOf, type Sealing } from "./sealing.js";
 import { textOf } from "./serde.js";
@@ -18,23 +19,26 @@ export async function writeCheckpoints(
   database: PostgresDatabase,
   checkpoints: readonly CheckpointParts[],
   sealing: Sealing,
+  values: PostgresValues,
 ): Promise<void> {
+  // Starts from nothing, so that doing it again makes the same of it.
+  const share = values.starting();
   const sent = new Map<string, Sent>();
   for (const parts of checkpoints) {
     const { threadId, checkpointNs, id, parentId, header } = parts;
     const inherited = sent.get(`${checkpointNs}\0${parentId ?? ""}`);
-    const values = new Map([...parts.channels].map(({ channel, data }) => [channel, data]));
+    const given = new Map([...parts.channels].map(({ channel, data }) => [channel, data]));
     const own: Sent = new Map();
     const fresh = new Map<string, StoredValue>();
     for (const [channel, version] of Object.entries(header.channel_versions)) {
-      const data = values.get(channel);
+      const data = given.get(channel);
       const text = data === undefined ? null : textOf(data);
       own.set(channel, { version, text });
       const known = inherited?.get(channel);
       if (known?.version === version && known.text === text) continue;
       // A channel without a value says so: a fork may bring a value for its version.
-      const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(version));
-      fresh.set(channel, data === undefined ? EMPTY : toSealed(sealing, data, place));
+      const place = { threadId, checkpointNs, channel };
+      fresh.set(channel, data === undefined ? EMPTY : share(place, versionCounter(version), data));
     }
     sent.set(`${checkpointNs}\0${id}`, own);
     await storeCheckpoint(database, {

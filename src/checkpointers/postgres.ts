@@ -10,7 +10,6 @@ import type {
 } from "@langchain/langgraph-checkpoint";
 import { PostgresSaver } from "@langchain/langgraph-checkpoint-postgres";
 import { leaseOf, type Checkpointer, type Saver } from "../core/checkpointer.js";
-import type { Place } from "../core/cipher.js";
 import type { DriverContext } from "../core/driver.js";
 import type { RunLease } from "../core/run.js";
 import { migrate } from "../databases/postgres/migrate.js";
@@ -18,8 +17,9 @@ import { openPostgres, type PostgresDatabase } from "../databases/postgres/open.
 import { metadataText } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { aliased, nextVersion, versionCounter } from "./postgres-aliases.js";
-import { EMPTY, ListValue, toSealed, type StoredValue } from "./postgres-blobs.js";
+import { EMPTY, toSealed, type StoredValue } from "./postgres-blobs.js";
 import { CheckpointGathering } from "./postgres-gather.js";
+import { PostgresContents } from "./postgres-contents.js";
 import { copyThread } from "./postgres-copy.js";
 import { readAncestors } from "./postgres-delta.js";
 import { knowsRuns } from "./postgres-lease.js";
@@ -29,6 +29,8 @@ import { CHECKPOINT_TABLES } from "./postgres-schema.js";
 import { prune, storage } from "./postgres-retention.js";
 import { deleteRun, deleteThread, threadIds } from "./postgres-threads.js";
 import { writeCheckpoints } from "./postgres-transfer.js";
+import { ThreadTurns } from "./thread-turns.js";
+import { PostgresValues } from "./postgres-values.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { PLACES, sealingWith, type Sealing } from "./sealing.js";
 import { CheckpointSerde } from "./serde.js";
@@ -47,7 +49,11 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
     await migrate(database, [CHECKPOINT_TABLES]);
     const fenced = await knowsRuns(database);
     const sealing = sealingWith(context.cipher);
-    const saver = new HeddlePostgresSaver(database, { fenced, sealing });
+    const saver = new HeddlePostgresSaver(database, {
+      fenced,
+      sealing,
+      compress: context.compressCheckpoints ?? false,
+    });
     return {
       saver: saver as Saver,
       durable: true,
@@ -79,15 +85,24 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   readonly #gathering: CheckpointGathering;
   readonly #lists = new KnownLists();
   readonly #fenced: boolean;
+  /** Packs and seals what is no value. */
   readonly #sealing: Sealing;
+  readonly #values: PostgresValues;
+  readonly #contents: PostgresContents;
+  readonly #turns = new ThreadTurns();
 
-  constructor(database: PostgresDatabase, options: { readonly fenced: boolean; readonly sealing: Sealing }) {
+  constructor(
+    database: PostgresDatabase,
+    options: { readonly fenced: boolean; readonly sealing: Sealing; readonly compress: boolean },
+  ) {
     super(database.pool, new CheckpointSerde());
     this.#database = database;
-    this.#reader = new PostgresReader(database, options.sealing);
+    this.#values = new PostgresValues(options.sealing, { compress: options.compress });
+    this.#sealing = this.#values.sealing;
+    this.#contents = new PostgresContents(database, this.#sealing, this.#values.sharing);
+    this.#reader = new PostgresReader(database, this.#sealing, this.#contents);
     this.#gathering = new CheckpointGathering(database, this.#lists);
     this.#fenced = options.fenced;
-    this.#sealing = options.sealing;
   }
 
   /** For graphs that set their saver up themselves: it is, since it was opened. */
@@ -105,7 +120,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
     const key = readKey(config);
     const parts = key && (await this.#reader.one(key.threadId, key.checkpointNs, key.checkpointId));
-    if (parts !== undefined && !this.#sealing.enabled)
+    if (parts !== undefined && this.#values.areStock)
       this.#lists.read({ ...parts, checkpointId: parts.id }, listsOf(parts));
     return parts && toTuple(this.serde, parts);
   }
@@ -126,15 +141,20 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     const { threadId, checkpointNs, checkpointId: parentId } = putKey(config);
     const values = checkpoint.channel_values ?? {};
     const fresh = new Map<string, StoredValue>();
+    const late: Promise<unknown>[] = [];
     const silent: string[] = [];
     for (const [channel, version] of Object.entries(checkpoint.channel_versions ?? {})) {
       const hasValue = Object.hasOwn(values, channel);
       if (versionOf(newVersions, channel) !== undefined) {
-        const place = PLACES.value(threadId, checkpointNs, channel, versionCounter(version));
-        fresh.set(channel, hasValue ? this.#toStored(values[channel], place) : EMPTY);
+        const place = { threadId, checkpointNs, channel };
+        const value = hasValue
+          ? this.#values.prepare(place, versionCounter(version), this.serde.encode(values[channel]))
+          : EMPTY;
+        if (value instanceof Promise) late.push(value.then((ready) => fresh.set(channel, ready)));
+        else fresh.set(channel, value);
       } else if (!hasValue) silent.push(channel);
     }
-    await this.#gathering.put({
+    const put = {
       threadId,
       checkpointNs,
       parentId,
@@ -152,7 +172,10 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
       fresh,
       silent,
       lease: this.#leaseOf(config),
-    });
+    };
+    // What is written of a thread stays in the order of the calls.
+    if (late.length > 0 || this.#turns.has(threadId)) await this.#turns.wait(threadId, late);
+    await this.#gathering.put(put);
     return configOf(threadId, checkpointNs, checkpoint.id);
   }
 
@@ -171,6 +194,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
         return [idx, { channel, ...toSealed(this.#sealing, this.serde.encode(value), place) }];
       }),
     );
+    if (this.#turns.has(key.threadId)) await this.#turns.wait(key.threadId, []);
     await this.#gathering.putWrites({
       ...key,
       taskId,
@@ -191,7 +215,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
     const key = readKey(options.config);
     const { channels } = options;
     if (key === undefined) return deltaChannelHistory(this.serde, NOTHING, undefined, channels);
-    const { reader, id } = await readAncestors(this.#database, { ...key, channels }, this.#sealing);
+    const { reader, id } = await readAncestors(this.#database, { ...key, channels }, this.#sealing, this.#contents);
     return deltaChannelHistory(this.serde, reader, id, channels);
   }
 
@@ -206,13 +230,7 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
   }
 
   async writeCheckpoints(checkpoints: readonly CheckpointParts[]): Promise<void> {
-    await writeCheckpoints(this.#database, checkpoints, this.#sealing);
-  }
-
-  #toStored(value: unknown, place: Place): StoredValue {
-    const data = this.serde.encode(value);
-    const isClearList = !this.#sealing.enabled && typeof data === "object" && !(data instanceof Uint8Array);
-    return isClearList ? new ListValue(data) : toSealed(this.#sealing, data, place);
+    await writeCheckpoints(this.#database, checkpoints, this.#sealing, this.#values);
   }
 
   #leaseOf(config: RunnableConfig): RunLease | undefined {

@@ -15,22 +15,22 @@ const { validate, deltaChannelHistoryTests } = await import("@langchain/langgrap
 const drivers: readonly { readonly name: string; open(): Promise<Checkpointer> }[] = [
   { name: "heddle memory:", open: async () => createMemoryCheckpointer() },
   { name: "heddle sqlite:", open: () => openSqliteCheckpointer("sqlite::memory:", { cwd: "." }) },
-  {
-    name: "heddle postgres:",
-    async open() {
-      // The suite expects an empty saver each time.
-      const { uri, drop } = await createDatabase(await template());
-      const checkpointer = await openPostgresCheckpointer(uri, { cwd: "." });
-      return {
-        ...checkpointer,
-        async close() {
-          await checkpointer.close();
-          await drop();
-        },
-      };
-    },
-  },
+  { name: "heddle postgres:", open: () => openDisposable(false) },
+  { name: "heddle postgres: compressed", open: () => openDisposable(true) },
 ];
+
+/** The suite expects an empty saver each time. */
+async function openDisposable(compressCheckpoints: boolean): Promise<Checkpointer> {
+  const { uri, drop } = await createDatabase(await template());
+  const checkpointer = await openPostgresCheckpointer(uri, { cwd: ".", compressCheckpoints });
+  return {
+    ...checkpointer,
+    async close() {
+      await checkpointer.close();
+      await drop();
+    },
+  };
+}
 
 let prepared: ReturnType<typeof createDatabase> | undefined;
 afterAll(async () => (await prepared)?.drop());

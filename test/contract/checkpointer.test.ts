@@ -65,6 +65,24 @@ testCheckpointer({
 
 testCheckpointer({
   vitest,
+  name: "sqlite: not compressed",
+  async open() {
+    const checkpointer = await registry.open("sqlite::memory:", { cwd: ".", compressCheckpoints: false });
+    return { checkpointer, close: () => checkpointer.close() };
+  },
+});
+
+testCheckpointer({
+  vitest,
+  name: "postgres: compressed",
+  async open() {
+    const { uri, drop } = await createDatabase();
+    return reopenable(() => registry.open(uri, { cwd: ".", compressCheckpoints: true }), drop);
+  },
+});
+
+testCheckpointer({
+  vitest,
   name: "postgres: a database of its own",
   async open() {
     const { uri, drop } = await createDatabase();
