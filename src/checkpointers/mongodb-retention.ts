@@ -103,7 +103,7 @@ export async function threadStorage(
         const bytes = Math.min(rest, Buffer.byteLength(JSON.stringify(value) ?? ""));
         const entry = channels.get(channel) ?? { versions: new Set(), bytes: 0 };
         entry.bytes += bytes;
-        entry.versions.add(`${document.checkpoint_ns}\n${content?.channel_versions?.[channel] ?? ""}`);
+        entry.versions.add(JSON.stringify([document.checkpoint_ns, content?.channel_versions?.[channel]]));
         channels.set(channel, entry);
         rest -= bytes;
       }

@@ -135,6 +135,18 @@ export function createScriptedEngine(scripts: Readonly<Record<string, Script>>):
       }
     },
     deleteThread: async (threadId) => void threads.delete(threadId),
+    prune: async ({ threadId, keep, dryRun }) => {
+      const kept = of(threadId).slice(keep.kind === "latest" ? -1 : -keep.count);
+      const checkpoints = of(threadId).length - kept.length;
+      if (!dryRun && checkpoints > 0) threads.set(threadId, kept);
+      return { checkpoints, writes: 0, values: 0, bytes: checkpoints };
+    },
+    storage: async (threadId) => {
+      const nothing = { count: 0, bytes: 0 };
+      const { length: count } = of(threadId);
+      const channelValues = { ...nothing, byChannel: new Map() };
+      return { totalBytes: count, checkpoints: { count, bytes: count }, channelValues, pendingWrites: nothing };
+    },
     copyThread: async ({ fromThreadId, toThreadId }) => void threads.set(toThreadId, [...of(fromThreadId)]),
     close: async () => {},
   };

@@ -32,6 +32,8 @@ export function stockCheckpointer(saver: MemorySaver): Checkpointer {
     deleteRun: () => Promise.resolve(),
     deleteThread: (threadId) => saver.deleteThread(threadId),
     copyThread: () => Promise.resolve(),
+    prune: () => Promise.reject(new Error("not used")),
+    storage: () => Promise.reject(new Error("not used")),
     close: () => Promise.resolve(),
   };
 }
