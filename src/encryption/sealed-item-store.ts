@@ -8,13 +8,7 @@ import { bestSimilarity, unitQuery, unitVectors, type VectorOptions } from "../c
 import type { Item } from "../core/item.js";
 import type { JsonObject } from "../core/json.js";
 import { openItem, sealItem } from "./sealed-rows.js";
-import {
-  openedEmbedding,
-  openVectors,
-  sealedEmbedding,
-  sealedFingerprint,
-  sealVectors,
-} from "./sealed-item-vectors.js";
+import { openedEmbedding, openVectors, sealedEmbedding, sealedFingerprint } from "./sealed-item-vectors.js";
 
 /** What access filters see of an item beside its value (docs/wire/langgraph-api.md §7.6). */
 const ADDRESS = new Set(["namespace", "key"]);

@@ -1,7 +1,7 @@
 import type { Cipher } from "../core/cipher.js";
 import { vectorBytes, vectorOf } from "../core/item-vectors.js";
 import type { ItemEmbedding, ItemVector } from "../core/item-store.js";
-import type { JsonObject, JsonValue } from "../core/json.js";
+import type { JsonObject } from "../core/json.js";
 
 /**
  * Where an item's vectors lie: in its stored value, beside the sealed one. A vector tells much of the text that it was made of, so
@@ -68,9 +68,4 @@ interface ItemPlace {
 
 function vectorsAt({ namespace, key }: ItemPlace): readonly string[] {
   return ["item-vectors", JSON.stringify(namespace), key];
-}
-
-/** Whether a stored value has sealed vectors. */
-export function hasSealedVectors(stored: JsonValue): boolean {
-  return typeof stored === "object" && stored !== null && Object.hasOwn(stored, VECTORS_KEY);
 }

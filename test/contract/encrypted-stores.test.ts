@@ -1,6 +1,7 @@
 import * as vitest from "vitest";
 import { sealedItemStore } from "../../src/encryption/sealed-item-store.js";
 import { sealedMetadataStore } from "../../src/encryption/sealed-metadata-store.js";
+import { ITEM_DIMS } from "../../src/testing/stores/item-store-vectors.js";
 import { testItemStore } from "../../src/testing/stores/item-store.js";
 import { testMetadataStore } from "../../src/testing/stores/metadata-store.js";
 import { cipherOf } from "../support/cipher.js";
@@ -33,6 +34,7 @@ const clearItemFields = [
   "o",
   "o.a",
   "constructor",
+  "key",
 ];
 
 /** What cannot be searched where the values of threads are encrypted; that it is refused is tested in test/unit/encryption. */
@@ -68,7 +70,7 @@ for (const { name, open } of STORES.filter((store) => store.name !== "SQLite in 
     vitest: only(wanted),
     async open(clock) {
       const { items, close } = await open(clock);
-      return { store: sealedItemStore(items, cipher), close };
+      return { store: sealedItemStore(items, cipher, { dims: ITEM_DIMS }), close };
     },
   });
 }

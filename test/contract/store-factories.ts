@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { StoreClock } from "../../src/core/clock.js";
 import { createMongoDatabase, hasMongo } from "../support/mongodb.js";
 import { createStoreRegistry, type OpenedStore } from "../../src/stores/registry.js";
+import { ITEM_DIMS } from "../../src/testing/stores/item-store-vectors.js";
 import { postgresSchemas } from "../support/postgres-schemas.js";
 
 /** A storage that the contract suites run on. */
@@ -13,7 +14,7 @@ export interface StoreFactory {
 }
 
 async function open(uri: string, cwd: string, clock: StoreClock, cleanUp: () => void | Promise<void>) {
-  const opened = await createStoreRegistry().open(uri, { cwd, clock });
+  const opened = await createStoreRegistry().open(uri, { cwd, clock, vectors: { dims: ITEM_DIMS } });
   return {
     ...opened,
     async close() {
