@@ -85,12 +85,12 @@ describe("docs/compat.md", () => {
   });
 
   it("has a row for every option of createApp, and none too many", () => {
-    const source = ["options", "limits-options"]
+    const source = ["options", "limits-options", "store-options"]
       .map((file) => readFileSync(new URL(`src/config/${file}.ts`, ROOT), "utf8"))
       .join("");
     const optionsOf = (type: string): readonly string[] => {
       const body = new RegExp(`export interface ${type} \\{([\\s\\S]*?)\\n\\}`).exec(source)?.[1] ?? "";
-      return [...body.matchAll(/^  readonly (\w+)\?: (\w+)/gm)].flatMap(([, name = "", of = ""]) => {
+      return [...body.matchAll(/^  readonly (\w+)\??: (\w+)/gm)].flatMap(([, name = "", of = ""]) => {
         // Options of CORS are langgraph.json's, which has its rows.
         const inner = of.endsWith("Options") && of !== "CorsOptions" ? optionsOf(of) : [];
         return inner.length === 0 ? [name] : inner.map((innerName) => `${name}.${innerName}`);
