@@ -32,6 +32,7 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
     ["encryption.clearItemFields", list(config.encryption?.clearItemFields ?? [])],
     ["database.maxConnections", database.maxConnections ?? "the driver's default"],
     ["database.directUri", database.directUri === undefined ? "where storage points" : redactUri(database.directUri)],
+    ["database.compressCheckpoints", database.compressCheckpoints ?? "the driver's default"],
     ["role", config.role],
     ["host", listen.host],
     ["port", listen.port],

@@ -60,6 +60,7 @@ export const ENVIRONMENT_VARIABLES: readonly { readonly name: string; readonly n
   { name: "MONGODB_URI", note: "storage, after POSTGRES_URI" },
   { name: "POSTGRES_DIRECT_URI", note: "the storage's Postgres without PgBouncer, for LISTEN and session locks" },
   { name: "LANGGRAPH_POSTGRES_POOL_MAX_SIZE", note: "connections of one database pool, default 10" },
+  { name: "HEDDLE_COMPRESS_CHECKPOINTS", note: "true or false; default true in SQLite, false in Postgres" },
   { name: "REDIS_URI", note: "event logs and notifications of several processes" },
   { name: "HEDDLE_ROLE", note: "all, api or worker: what this process does" },
   { name: "HEDDLE_AUDIT_LOG", note: "file of the audit log" },
@@ -101,6 +102,7 @@ export interface EnvSettings {
   readonly redis: string | undefined;
   readonly maxConnections: number | undefined;
   readonly directUri: string | undefined;
+  readonly compressCheckpoints: boolean | undefined;
   readonly role: Role | undefined;
   readonly runTimeoutMs: number | undefined;
   readonly encryption: {
@@ -169,6 +171,7 @@ export function readEnv(env: Environment, problems: ConfigProblem[]): EnvSetting
     redis: read.text("REDIS_URI"),
     maxConnections: read.integer("LANGGRAPH_POSTGRES_POOL_MAX_SIZE", 1, 10_000),
     directUri: read.text("POSTGRES_DIRECT_URI"),
+    compressCheckpoints: read.boolean("HEDDLE_COMPRESS_CHECKPOINTS"),
     role: read.role("HEDDLE_ROLE"),
     runTimeoutMs: runTimeoutSeconds === undefined ? undefined : runTimeoutSeconds * 1000,
     encryption: {

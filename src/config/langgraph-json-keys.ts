@@ -61,6 +61,10 @@ export const LANGGRAPH_JSON_KEYS: readonly LanggraphJsonKey[] = [
     "checkpointer.ttl",
     "`{strategy, default_ttl, sweep_interval_minutes, sweep_limit}`: how long new threads live (docs/guides/retention.md)",
   ),
+  honoured(
+    "checkpointer.compress",
+    "Heddle's own: whether checkpoints are compressed (docs/guides/checkpoint-storage.md)",
+  ),
   honoured("store.index", "`{dims, embed, fields}`: semantic search in the long-term store (docs/guides/store.md)"),
   honoured("store.ttl", "`{refresh_on_read, default_ttl, sweep_interval_minutes}`: how long items live"),
   honoured("ui", "files of components by graph id or alias; bundled at start, and again on a change in `heddle dev`"),

@@ -68,6 +68,7 @@ const appOptions = z.strictObject({
     .strictObject({
       maxConnections: z.number().int().min(1).max(10_000).optional(),
       directUri: z.string().optional(),
+      compressCheckpoints: z.boolean().optional(),
     })
     .optional(),
   encryption: z

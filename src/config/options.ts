@@ -74,6 +74,11 @@ export interface DatabaseOptions {
    * Address of the storage's Postgres without PgBouncer in between, for LISTEN and session locks. Default: the storage's own.
    */
   readonly directUri?: string;
+  /**
+   * Checkpoints are compressed and share what they have in common (docs/guides/checkpoint-storage.md). Default: true in SQLite; false
+   * in Postgres, whose tables other programs may read. Other databases don't offer it.
+   */
+  readonly compressCheckpoints?: boolean;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { schemeOf } from "../core/driver.js";
 import type { EnvSettings } from "./env.js";
+import type { Manifest } from "./langgraph-json-schema.js";
 import type { AppOptions, DatabaseOptions, Role } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
 import type { StorageLocation } from "./resolved-config.js";
@@ -42,8 +43,22 @@ export function resolveRedis({ pick, options, env, storage, problems, warnings }
 }
 
 /** How databases are reached. */
-export function resolveDatabase({ pick, options, env, storage, problems, warnings }: Sources): DatabaseOptions {
+export function resolveDatabase({
+  pick,
+  options,
+  env,
+  manifest,
+  storage,
+  problems,
+  warnings,
+}: Sources & { readonly manifest: Manifest }): DatabaseOptions {
   const { database } = options;
+  const compressCheckpoints = pick<boolean | undefined>("database.compressCheckpoints", {
+    option: database?.compressCheckpoints,
+    environment: env.compressCheckpoints,
+    "langgraph.json": manifest.checkpointer?.compress,
+    default: undefined,
+  });
   const maxConnections = pick<number | undefined>("database.maxConnections", {
     option: database?.maxConnections,
     environment: env.maxConnections,
@@ -65,6 +80,7 @@ export function resolveDatabase({ pick, options, env, storage, problems, warning
   }
   return {
     ...(maxConnections !== undefined && { maxConnections }),
+    ...(compressCheckpoints !== undefined && { compressCheckpoints }),
     ...(directUri !== undefined && isPostgres(storage.scheme) && { directUri }),
   };
 }

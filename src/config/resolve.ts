@@ -104,7 +104,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     checkpointer,
     redis,
     encryption: resolveEncryption({ pick, options, env, manifest, cwd, rootDir, problems }),
-    database: resolveDatabase({ pick, options, env, storage, problems, warnings }),
+    database: resolveDatabase({ pick, options, env, manifest, storage, problems, warnings }),
     role,
     allowEphemeral: pick("allowEphemeral", { option: options.allowEphemeral, default: false }),
     worker: resolveWorker({ pick, options, env, flags, role, problems, warnings, ofManifest }),

@@ -25,6 +25,8 @@ const limit = z.number().int().min(1).max(1_000_000);
 
 /** `checkpointer` of `langgraph.json` (docs/wire/langgraph-api.md §5.1); its other keys are refused by name. */
 export const checkpointerSection = z.object({
+  /** Heddle's own. */
+  compress: z.boolean().optional(),
   ttl: z
     .strictObject({
       strategy,

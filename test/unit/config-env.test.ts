@@ -19,6 +19,7 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
   POSTGRES_URI: ["postgres://a", { storage: "postgres://a", storageVariable: "POSTGRES_URI" }],
   MONGODB_URI: ["mongodb://a", { storage: "mongodb://a", storageVariable: "MONGODB_URI" }],
   POSTGRES_DIRECT_URI: ["postgres://b", { directUri: "postgres://b" }],
+  HEDDLE_COMPRESS_CHECKPOINTS: ["true", { compressCheckpoints: true }],
   LANGGRAPH_POSTGRES_POOL_MAX_SIZE: ["7", { maxConnections: 7 }],
   REDIS_URI: ["redis://a", { redis: "redis://a" }],
   HEDDLE_ROLE: ["Worker", { role: "worker" }],

@@ -236,6 +236,7 @@ describe("the table of langgraph.json's keys", () => {
         },
       },
     ],
+    "checkpointer.compress": [true, { database: { compressCheckpoints: true } }],
     ...Object.fromEntries(
       ["assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "webhooks"].map((group) => [
         `http.disable_${group}`,

@@ -33,6 +33,14 @@ describe("several processes", () => {
     });
   });
 
+  it("checkpoints are compressed as options, environment or langgraph.json say", async () => {
+    const env = { HEDDLE_COMPRESS_CHECKPOINTS: "false" };
+    expect((await library({ env })).database).toEqual({ compressCheckpoints: false });
+    const options = { env, database: { compressCheckpoints: true } };
+    expect((await library(options)).database).toEqual({ compressCheckpoints: true });
+    expect((await library({})).database).toEqual({});
+  });
+
   it("are one, with the drivers' defaults, when nothing is said", async () => {
     expect(await library({})).toMatchObject({
       redis: null,
