@@ -49,7 +49,7 @@ function expressionOf(schedule: string, timezone: string | null): Expression {
 
 function requireZone(timezone: string): void {
   try {
-    new Intl.DateTimeFormat("en", { timeZone: timezone });
+    Intl.DateTimeFormat("en", { timeZone: timezone });
   } catch {
     throw invalid("timezone", `"${timezone}" is no time zone: expected an IANA name like Europe/Berlin`);
   }

@@ -86,7 +86,8 @@ async function setFree(session: Session, { _id, firing }: CronDocument): Promise
   await session.retrying(() => session.crons.updateOne({ _id, "firing.name": name }, { $set: { firing: null } }));
 }
 
-export function freed({ hold: _, ...entry }: QueueEntry): QueueEntry {
+export function freed(held: QueueEntry): QueueEntry {
+  const { hold: _, ...entry } = held;
   return entry;
 }
 

@@ -92,7 +92,7 @@ function rowCases({ vitest: { it, expect } }: Suite, withStore: With): void {
           input: AWKWARD_JSON,
           config: { configurable: AWKWARD_JSON },
           context: [AWKWARD_JSON],
-          webhook: "https://example.com/\u0000",
+          webhook: { host: "example.com:443", url: "https://example.com/\u0000" },
           interruptBefore: "*",
           interruptAfter: ["a"],
           streamModes: ["values", "events"],
@@ -411,11 +411,10 @@ function fireCases({ vitest: { it, expect } }: Suite, withStore: With): void {
         draft: newRun(2, threadId, { multitaskStrategy: "interrupt" }),
       });
       if (interrupting.kind !== "fired" || interrupting.outcome.kind !== "created") throw new Error("not fired");
-      const ended = interrupting.outcome.superseded.map(({ runId, was }) => [runId, was]).sort();
-      expect(ended).toEqual([
-        [uuid(1), "pending"],
-        [run.runId, "running"],
-      ]);
+      const ended = interrupting.outcome.superseded
+        .map(({ runId, was }) => `${runId} ${was}`)
+        .toSorted((a, b) => (a < b ? -1 : 1));
+      expect(ended).toEqual([`${uuid(1)} pending`, `${run.runId} running`]);
       expect(await rows.statusOf(uuid(2))).toBe("pending");
     }),
   );
@@ -520,6 +519,6 @@ export function transferredCrons(params: {
       nextRunAt: n === 1 ? null : 1_800_000_000_000,
     });
     const value = { ...draft, revision: n, createdAt: 1_700_000_000_000, updatedAt: 1_700_000_000_001 };
-    return { key: draft.cronId, value: value as object as JsonObject };
+    return { key: draft.cronId, value: JSON.parse(JSON.stringify(value)) as JsonObject };
   });
 }
