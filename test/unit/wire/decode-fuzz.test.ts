@@ -12,8 +12,8 @@ import * as threads from "../../../src/wire/threads.js";
 
 const none = readQuery("");
 const BODIES: Record<string, (body: unknown) => unknown> = {
-  decodeRun: (body) => runBody.decodeRun(body, { langsmith: true }),
-  decodeRunBatch: (body) => runBody.decodeRunBatch(body, { langsmith: false }),
+  decodeRun: (body) => runBody.decodeRun(body, { langsmith: true, webhooks: null }),
+  decodeRunBatch: (body) => runBody.decodeRunBatch(body, { langsmith: false, webhooks: null }),
   decodeCancelMany: (body) => runs.decodeCancelMany(none, body),
   decodeAssistantCreate: assistants.decodeAssistantCreate,
   decodeAssistantPatch: assistants.decodeAssistantPatch,

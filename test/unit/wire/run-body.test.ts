@@ -3,8 +3,8 @@ import { isHeddleError } from "../../../src/core/errors.js";
 import * as runBody from "../../../src/wire/run-body.js";
 
 /** By a server with a LangSmith key. */
-const decodeRun = (body: unknown) => runBody.decodeRun(body, { langsmith: true });
-const decodeRunBatch = (body: unknown) => runBody.decodeRunBatch(body, { langsmith: true });
+const decodeRun = (body: unknown) => runBody.decodeRun(body, { langsmith: true, webhooks: null });
+const decodeRunBatch = (body: unknown) => runBody.decodeRunBatch(body, { langsmith: true, webhooks: null });
 
 const THREAD = "01a200be-4578-7232-be96-50610380c170";
 
@@ -168,7 +168,7 @@ describe("run body", () => {
   });
 
   test("feedback_keys need a LangSmith key", () => {
-    const support = { langsmith: false };
+    const support = { langsmith: false, webhooks: null };
     const body = { assistant_id: "agent", feedback_keys: ["k"] };
     const refusal = { code: "UNSUPPORTED_OPTION", message: expect.stringMatching(/^feedback_keys .* LangSmith key/) };
     expect(failure(() => runBody.decodeRun(body, support))).toMatchObject(refusal);
