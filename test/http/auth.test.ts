@@ -156,6 +156,10 @@ describe("handlers", () => {
     ["store:put", "/store/items", { namespace: null }],
     ["store:put", "/store/items", { key: 1 }],
     ["store:put", "/store/items", { value: "x" }],
+    ["store:put", "/store/items", { index: true }],
+    ["store:put", "/store/items", { ttl: 0 }],
+    ["store:search", "/store/items/search", { query: 7 }],
+    ["store:search", "/store/items/search", { refresh_ttl: "yes" }],
     ["store:search", "/store/items/search", { namespace: "x" }],
   ] as const)("%s that leaves an invalid value is answered with 422: %s %o", async (event, path, left) => {
     const auth = new Auth().authenticate(() => "ann").on(event, ({ value }) => void Object.assign(value, left));

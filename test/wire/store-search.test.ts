@@ -16,7 +16,7 @@ const embed = async (texts: string[]): Promise<number[][]> => {
 describe.each(STORAGES)("semantic search and times to live by the JS SDK on %s", (storage) => {
   let server: TestServer;
   const open = async (): Promise<TestServer> =>
-    startServer(storage, { store: { index: { dims: 26, embed, fields: ["text"] } } });
+    startServer(storage, { logLevel: "silent", store: { index: { dims: 26, embed, fields: ["text"] } } });
   beforeAll(async () => void (server = await open()));
   afterAll(() => server.close());
   const keys = async (
