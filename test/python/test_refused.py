@@ -9,10 +9,8 @@ RUN = {"assistant_id": "slow", "input": {"steps": 1, "step_ms": 1}}
 @pytest.mark.parametrize(
     "method, path, body, query, named",
     [
-        ("POST", "/threads", {"ttl": 5}, {}, "ttl"),
-        ("PATCH", "/threads/{thread_id}", {"ttl": 5}, {}, "ttl"),
-        ("GET", "/threads/{thread_id}", None, {"include": "ttl"}, "include"),
-        ("POST", "/threads/{thread_id}/runs", {**RUN, "webhook": "https://example.com"}, {}, "webhook"),
+        ("GET", "/threads/{thread_id}", None, {"include": "size"}, "include"),
+        ("POST", "/threads/{thread_id}/runs", {**RUN, "webhook": "ftp://example.com"}, {}, "webhook"),
         ("POST", "/threads/{thread_id}/runs", {**RUN, "feedback_keys": ["a"]}, {}, "feedback_keys"),
         ("POST", "/threads/{thread_id}/runs", {**RUN, "strict_resume": True}, {}, "strict_resume"),
         ("POST", "/threads/{thread_id}/runs/stream", RUN, {"namespace": "a"}, "namespace"),

@@ -206,6 +206,10 @@ describe("the table of langgraph.json's keys", () => {
         },
       },
     ],
+    "checkpointer.ttl": [
+      { strategy: "keep_latest", default_ttl: 1.5, sweep_interval_minutes: 10, sweep_limit: 20 },
+      { threads: { ttl: { strategy: "keep_latest", ttlMs: 90_000 }, sweepEveryMs: 600_000, sweepLimit: 20 } },
+    ],
     "store.ttl": [
       { refresh_on_read: false, default_ttl: 1.5, sweep_interval_minutes: 10 },
       { store: { ttl: { refreshOnRead: false, defaultTtlMs: 90_000, sweepEveryMs: 600_000 } } },

@@ -21,6 +21,14 @@ const taken = (name: string, more: object): Variant => ({
   differs: { section: "§7.5", hidden: 409, missing: 200 },
 });
 
+/** What one may not see is passed over, and neither counted nor measured. */
+const pruned = (name: string, more: object): Variant =>
+  by(
+    name,
+    () => "/threads/prune",
+    ({ threadId, busyId, keptThreadId }) => ({ thread_ids: [threadId, busyId, keptThreadId], ...more }),
+  );
+
 const supersteps = [{ updates: [{ values: { n: 1 }, as_node: "one" }] }];
 
 export const threadCases: Cases = {
@@ -49,12 +57,15 @@ export const threadCases: Cases = {
   ],
   "GET /threads/:thread_id": [
     by("get", T()),
+    by("its time to live", T("?include=ttl")),
     by("of a stateless run", ({ keptThreadId }) => `/threads/${keptThreadId}`),
   ],
   "PATCH /threads/:thread_id": [
     by("metadata", T(), () => ({ metadata: { topic: "mine" } })),
     by("take over", T(), () => ({ metadata: { owner: "me", tenant: "me" } })),
     by("nothing", T(), () => ({})),
+    by("its time to live", T(), () => ({ ttl: 5 })),
+    by("for ever", T(), () => ({ ttl: null })),
     {
       name: "without a body in return",
       request: (ids) => ({ path: T()(ids), body: { metadata: { x: 1 } }, headers: { prefer: "return=minimal" } }),
@@ -65,7 +76,22 @@ export const threadCases: Cases = {
     by("busy", ({ busyId }) => `/threads/${busyId}`),
     by("of a stateless run", ({ statelessThreadId }) => `/threads/${statelessThreadId}`),
   ],
-  "POST /threads/:thread_id/copy": [by("at rest", T("/copy")), by("busy", ({ busyId }) => `/threads/${busyId}/copy`)],
+  "POST /threads/:thread_id/copy": [
+    by("at rest", T("/copy")),
+    by("busy", ({ busyId }) => `/threads/${busyId}/copy`),
+    by("the latest", T("/copy"), () => ({ mode: "latest" })),
+    by("the last two", T("/copy"), () => ({ mode: "last_n", n: 2 })),
+  ],
+  "POST /threads/prune": [
+    pruned("delete", {}),
+    pruned("keep the latest", { strategy: "keep_latest" }),
+    pruned("count what a deletion takes", { dry_run: true }),
+    pruned("count what is old", { strategy: "keep_latest", dry_run: true }),
+  ],
+  "GET /threads/:thread_id/storage": [
+    by("at rest", T("/storage")),
+    by("busy", ({ busyId }) => `/threads/${busyId}/storage`),
+  ],
   "GET /threads/:thread_id/state": [
     by("state", T("/state")),
     by("with subgraphs", ({ interruptedId }) => `/threads/${interruptedId}/state?subgraphs=true`),

@@ -30,6 +30,7 @@ import {
   decodeThreadPatch,
   decodeThreadSearch,
 } from "../../../src/wire/threads.js";
+import { decodeThreadCopy, decodeThreadPrune } from "../../../src/wire/thread-retention.js";
 
 const ID = "01a200be-4578-7232-be96-50610380c170";
 
@@ -79,7 +80,7 @@ describe("threads", () => {
 
   test.each<[object, string]>([
     [{ select: ["thread_idd"] }, "select[0]"],
-    [{ select: ["ttl"] }, "select[0]"],
+    [{ select: ["ttls"] }, "select[0]"],
     [{ limit: 0 }, "limit"],
     [{ limit: 1001 }, "limit"],
     [{ offset: -1 }, "offset"],
@@ -119,11 +120,34 @@ describe("threads", () => {
     );
   });
 
-  test("ttl is refused by name, null is not", () => {
-    expect(refusal(() => decodeThreadCreate({ ttl: 5 }))).toMatch(/^UNSUPPORTED_OPTION ttl/);
-    expect(refusal(() => decodeThreadPatch({ ttl: { ttl: 5 } }))).toMatch(/^UNSUPPORTED_OPTION ttl/);
-    expect(refusal(() => decodeThreadGet(readQuery("?include=ttl")))).toMatch(/^UNSUPPORTED_OPTION include "ttl"/);
-    expect(decodeThreadPatch({ ttl: null, metadata: null })).toEqual({});
+  test("a time to live is minutes, with a strategy or without; null takes it away where there may be one", () => {
+    expect(decodeThreadCreate({ ttl: 5 })).toMatchObject({ ttl: { strategy: "delete", ttlMs: 300_000 } });
+    expect(decodeThreadCreate({ ttl: null })).not.toHaveProperty("ttl");
+    expect(decodeThreadPatch({ ttl: { ttl: 0.5, strategy: "keep_latest" } })).toEqual({
+      ttl: { strategy: "keep_latest", ttlMs: 30_000 },
+    });
+    expect(decodeThreadPatch({ ttl: null, metadata: null })).toEqual({ ttl: null });
+    expect(decodeThreadPatch({})).toEqual({});
+    for (const ttl of [0, -1, "5", 1e9, {}, { ttl: 0 }, { ttl: 5, strategy: "archive" }]) {
+      expect(refusal(() => decodeThreadCreate({ ttl }))).toMatch(/^INVALID_REQUEST ttl/);
+    }
+    expect(decodeThreadGet(readQuery("?include=ttl")).fields).toContain("ttl");
+    expect(decodeThreadGet(readQuery("?include=")).fields).not.toContain("ttl");
+    expect(refusal(() => decodeThreadGet(readQuery("?include=ttl,size")))).toMatch(
+      /^UNSUPPORTED_OPTION include "size"/,
+    );
+  });
+
+  test("a copy's mode and a prune's strategy", () => {
+    expect(decodeThreadCopy({})).toBeUndefined();
+    expect(decodeThreadCopy({ mode: "full" })).toBeUndefined();
+    expect(decodeThreadCopy({ mode: "latest" })).toEqual({ kind: "latest" });
+    expect(decodeThreadCopy({ mode: "last_n", n: 3 })).toEqual({ kind: "last", count: 3 });
+    expect(refusal(() => decodeThreadCopy({ mode: "last_n" }))).toMatch(/^INVALID_REQUEST n: /);
+    expect(refusal(() => decodeThreadCopy({ mode: "latest", n: 3 }))).toMatch(/^INVALID_REQUEST n: /);
+    expect(decodeThreadPrune({ thread_ids: [] })).toEqual({ threadIds: [], strategy: "delete", dryRun: false });
+    expect(refusal(() => decodeThreadPrune({}))).toMatch(/^INVALID_REQUEST thread_ids/);
+    expect(refusal(() => decodeThreadPrune({ thread_ids: ["x"] }))).toMatch(/^INVALID_REQUEST thread_ids\[0\]/);
   });
 });
 
