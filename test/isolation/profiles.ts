@@ -37,20 +37,22 @@ const authenticated = () =>
 /** The rules of LangGraph's guide: what is made is stamped, the rest is filtered. */
 function ownersOnly(auth: Auth): Auth {
   return auth
-    .on(["assistants:create", "threads:create", "threads:create_run"], ({ value, user }) => {
+    .on(["assistants:create", "threads:create", "threads:create_run", "crons:create"], ({ value, user }) => {
       if (user.identity === DENIED) return false;
       const made = value as Value;
       made.metadata = { ...made.metadata, owner: user.identity };
       return { owner: user.identity };
     })
-    .on(["assistants:update", "threads:update"], ({ value, user }) => {
+    .on(["assistants:update", "threads:update", "crons:update"], ({ value, user }) => {
       if (user.identity === DENIED) return false;
       // Nobody gives away what is theirs: it would show up at somebody else's.
       const patch = value as Value;
       if (patch.metadata?.["owner"] !== undefined) patch.metadata["owner"] = user.identity;
       return { owner: user.identity };
     })
-    .on(["assistants", "threads"], ({ user }) => (user.identity === DENIED ? false : { owner: user.identity }));
+    .on(["assistants", "threads", "crons"], ({ user }) =>
+      user.identity === DENIED ? false : { owner: user.identity },
+    );
 }
 
 const bearers = {

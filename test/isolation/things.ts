@@ -28,6 +28,8 @@ export interface Ids {
   readonly statelessThreadId: string;
   readonly statelessId: string;
   readonly assistantId: string;
+  /** Of a cron for `threadId`. */
+  readonly cronId: string;
   /** Of the store's items. */
   readonly labels: readonly string[];
   readonly key: string;
@@ -49,6 +51,7 @@ export function missingIds(labels: readonly string[]): Ids {
     statelessThreadId: v7(),
     statelessId: v7(),
     assistantId: v7(),
+    cronId: v7(),
     labels,
     key: "k",
   };
@@ -85,6 +88,7 @@ export async function makeThings(user: User): Promise<Ids> {
     statelessThreadId: waiting.thread_id,
     statelessId: waiting.run_id,
     assistantId,
+    cronId: await makeCrons(user, rested.threadId),
     labels: user.labels,
     key,
   };
@@ -100,6 +104,23 @@ export async function makeOwn(user: User): Promise<Ids> {
     assistantId,
     labels: user.labels,
   };
+}
+
+/** Comes while no test runs. */
+export const YEARLY = "0 0 1 1 *";
+
+/** One for a thread, and one whose runs have threads of their own. */
+async function makeCrons(user: User, threadId: string): Promise<string> {
+  const cron = {
+    assistant_id: "echo",
+    schedule: YEARLY,
+    input: greeting(user),
+    metadata: { topic: secretOf(user) },
+    context: { hint: secretOf(user) },
+  };
+  await user.json("POST", "/runs/crons", cron);
+  const made = await user.json<{ cron_id: string }>("POST", `/threads/${threadId}/runs/crons`, cron);
+  return made.cron_id;
 }
 
 const greeting = (user: User) => ({ messages: [{ role: "user", content: secretOf(user), id: "m1" }] });
@@ -170,7 +191,7 @@ async function settled(user: User, threadId: string, runId: string): Promise<voi
 
 /** Everything that a user can read of their own, byte by byte. */
 export async function viewOf(user: User, ids: Ids): Promise<readonly string[]> {
-  const { threadId, interruptedId, busyId, keptThreadId, statelessThreadId, assistantId, labels, key } = ids;
+  const { threadId, interruptedId, busyId, keptThreadId, statelessThreadId, assistantId, cronId, labels, key } = ids;
   const threads = [threadId, interruptedId, busyId, keptThreadId, statelessThreadId];
   const reads: (readonly [string, string, unknown?])[] = [
     ["POST", "/threads/search", { limit: 1000 }],
@@ -178,6 +199,9 @@ export async function viewOf(user: User, ids: Ids): Promise<readonly string[]> {
     ["POST", "/assistants/search", { limit: 1000 }],
     ["POST", "/assistants/count", {}],
     ["GET", `/assistants/${assistantId}`],
+    ["POST", "/runs/crons/search", { limit: 1000 }],
+    ["POST", "/runs/crons/count", {}],
+    ["GET", `/runs/crons/${cronId}`],
     ["POST", `/assistants/${assistantId}/versions`, {}],
     ["POST", "/store/items/search", { namespace_prefix: labels, limit: 1000 }],
     ["POST", "/store/namespaces", { prefix: labels, limit: 1000 }],

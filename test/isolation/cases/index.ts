@@ -1,10 +1,12 @@
 import type { HeddleServer } from "../../../src/app.js";
 import { assistantCases } from "./assistants.js";
 import { commandCases, type CommandVariant } from "./commands.js";
+import { cronCases } from "./crons.js";
 import { runCases } from "./runs.js";
 import { storeCases } from "./store.js";
 import { systemCases } from "./system.js";
 import { threadCases } from "./threads.js";
+import { webhookCases } from "./webhooks.js";
 import type { Cases, Variant } from "./variant.js";
 
 const COMMANDS = "POST /threads/:thread_id/commands";
@@ -35,7 +37,9 @@ export const CASES: Cases = {
   ...assistantCases,
   ...threadCases,
   ...runCases,
+  ...cronCases,
   ...storeCases,
+  ...webhookCases,
   [COMMANDS]: commands as unknown as Cases[string],
 };
 
