@@ -23,10 +23,10 @@ export interface GrownList {
   readonly rest: Buffer;
 }
 
-interface Known {
+/** A checkpoint, and lists of it by channel. */
+export interface KnownCheckpoint {
   readonly checkpointId: string;
   readonly lists: ReadonlyMap<string, StoredList>;
-  readonly length: number;
 }
 
 /** What names a checkpoint. */
@@ -46,13 +46,13 @@ interface StoredCheckpoint extends Place {
 /**
  * The long message lists of the newest checkpoints that this process has read or put, by thread and namespace: at most 16 Mi characters.
  * Of a conversation each step adds a message to a list that the database has already; with this it gets the message instead of the
- * list.
+ * list; and who goes on with the conversation here reads of it only what is not known.
  *
  * A checkpoint's id names one content for ever: what is known of it cannot become wrong, only useless, because the checkpoint is gone. The
- * statement that uses it looks whether it is there.
+ * statements that use it look whether it is there.
  */
 export class KnownLists {
-  readonly #known = new Map<string, Known>();
+  readonly #known = new Map<string, KnownCheckpoint & { readonly length: number }>();
   #length = 0;
 
   /** A checkpoint was read. */
@@ -73,6 +73,11 @@ export class KnownLists {
       if (isLong) lists.set(channel, { version: String(versionOf(versions, channel)), texts: value.texts });
     }
     this.#set(checkpoint, lists);
+  }
+
+  /** The newest checkpoint of a namespace that was read or put here, if it has long lists. */
+  newest(place: Omit<Place, "checkpointId">): KnownCheckpoint | undefined {
+    return this.#known.get(keyOf(place));
   }
 
   /** By channel, of a checkpoint. */

@@ -6,6 +6,7 @@ import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.j
 import { wholeOf, type ContentName, type Contents, type PostgresContents } from "./postgres-contents.js";
 import { fromJsonb, fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 import { PLACES, type Sealing } from "./sealing.js";
+import type { KnownCheckpoint } from "./postgres-lists.js";
 import type { Encoded } from "./serde.js";
 import type { CheckpointHeader, CheckpointParts, StoredWrite } from "./stored-checkpoint.js";
 
@@ -75,11 +76,19 @@ export class PostgresReader {
     this.#contents = contents;
   }
 
-  /** The checkpoint, or the newest one without an id. */
-  async one(threadId: string, checkpointNs: string, checkpointId?: string): Promise<CheckpointParts | undefined> {
+  /**
+   * The checkpoint, or the newest one without an id.
+   * @param known should it be this one, these lists need not be read
+   */
+  async one(
+    threadId: string,
+    checkpointNs: string,
+    checkpointId?: string,
+    known?: KnownCheckpoint,
+  ): Promise<CheckpointParts | undefined> {
     const query = { threadId, checkpointNs, checkpointId, before: undefined, filter: undefined };
-    const { statement, values } = pageStatement(query, undefined, 1);
-    return (await this.#page(statement, values, checkpointId === undefined))[0];
+    const { statement, values } = pageStatement(query, undefined, 1, known);
+    return (await this.#page(statement, values, { remember: checkpointId === undefined, known }))[0];
   }
 
   /** Newest first. Nothing is held open between two pages. */
@@ -105,17 +114,29 @@ export class PostgresReader {
     return this.#page(ASCENDING, values);
   }
 
-  /** @param remember contents, because a next checkpoint is likely to share them */
-  async #page(statement: Statement, values: readonly unknown[], remember = false): Promise<CheckpointParts[]> {
+  /**
+   * @param options.remember contents, because a next checkpoint is likely to share them
+   * @param options.known lists that were not read
+   */
+  async #page(
+    statement: Statement,
+    values: readonly unknown[],
+    options: { readonly remember?: boolean; readonly known?: KnownCheckpoint | undefined } = {},
+  ): Promise<CheckpointParts[]> {
+    const { remember = false, known } = options;
     for (let attempt = 1; ; attempt += 1) {
       const rows = await this.#database.query<PageRow>(statement, values);
       const contents = await this.#contents.of(rows.flatMap(contentIn), { remember });
       // `null`: somebody removed one between the two statements, and with it what was read.
-      if (contents !== null || attempt === MAX_ATTEMPTS) return this.#partsOf(rows, contents ?? new Map());
+      if (contents !== null || attempt === MAX_ATTEMPTS) return this.#partsOf(rows, contents ?? new Map(), known);
     }
   }
 
-  async #partsOf(rows: readonly PageRow[], contents: Contents): Promise<CheckpointParts[]> {
+  async #partsOf(
+    rows: readonly PageRow[],
+    contents: Contents,
+    known: KnownCheckpoint | undefined,
+  ): Promise<CheckpointParts[]> {
     const checkpoints: CheckpointRow[] = [];
     const blobs = new Map<string, ValueColumns>();
     const writes = new Map<string, StoredWrite[]>();
@@ -136,7 +157,7 @@ export class PostgresReader {
     }
     const old = checkpoints.filter(isOld);
     const sends = old.length === 0 ? writes : await this.#sendsOf(old);
-    return checkpoints.map((row) => toParts(row, { blobs, contents }, writes, sends, this.#sealing));
+    return checkpoints.map((row) => toParts(row, { blobs, contents, writes, sends, known }, this.#sealing));
   }
 
   /** Checkpoints of formats before 4 have their Sends as writes of their parents. */
@@ -163,14 +184,17 @@ const SENDS: Statement = {
   idempotent: true,
 };
 
-/** `OFFSET 0` keeps these look-ups by primary key, whatever the statistics say. */
-const PAGE_CONTENTS = `
+/**
+ * `OFFSET 0` keeps these look-ups by primary key, whatever the statistics say.
+ * @param needed condition on `page` and `version`, for values that are to be read
+ */
+const pageContents = (needed: string): string => `
   SELECT 'c' AS kind, n::int, thread_id, checkpoint_ns, checkpoint_id AS id, parent_checkpoint_id AS a,
     checkpoint::text AS b, metadata::text AS c, NULL AS type, NULL AS json, NULL::bytea AS bytes FROM page
   UNION ALL
   SELECT 'v', 0, need.thread_id, need.checkpoint_ns, need.channel, need.version, v.content, NULL, v.type, v.json, v.bytes
     FROM (SELECT DISTINCT thread_id, checkpoint_ns, version.key AS channel, version.value AS version
-          FROM page, jsonb_each_text(checkpoint -> 'channel_versions') AS version) AS need
+          FROM page, jsonb_each_text(checkpoint -> 'channel_versions') AS version ${needed}) AS need
     CROSS JOIN LATERAL (
       SELECT b.heddle_content AS content, ${valueColumns("b")} FROM checkpoint_blobs AS b
       WHERE b.thread_id = need.thread_id AND b.checkpoint_ns = need.checkpoint_ns AND b.channel = need.channel
@@ -189,7 +213,7 @@ const ASCENDING: Statement = {
       row_number() OVER (ORDER BY checkpoint_ns, checkpoint_id) AS n
     FROM checkpoints WHERE thread_id = $1 AND (checkpoint_ns, checkpoint_id) > ($2, $3)
     ORDER BY checkpoint_ns, checkpoint_id LIMIT $4
-  )${PAGE_CONTENTS}`,
+  )${pageContents("")}`,
   idempotent: true,
 };
 
@@ -198,6 +222,7 @@ function pageStatement(
   query: ListQuery,
   after: CheckpointParts | undefined,
   limit: number,
+  known?: KnownCheckpoint,
 ): { readonly statement: Statement; readonly values: readonly unknown[] } {
   const { threadId, checkpointNs, checkpointId, before, filter } = query;
   const isOneLineage = threadId !== undefined && checkpointNs !== undefined;
@@ -225,7 +250,8 @@ function pageStatement(
       row_number() OVER (ORDER BY ${order}) AS n
     FROM checkpoints ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}
     ORDER BY ${order} LIMIT ${bind(limit)}
-  )${PAGE_CONTENTS}`;
+  )${pageContents(known === undefined ? "" : `WHERE NOT ${isKnown(known, bind)}`)}`;
+  if (known !== undefined) name += "_known";
   return { statement: { name, text, idempotent: true }, values };
 }
 
@@ -233,6 +259,14 @@ function contentIn({ kind, thread_id, checkpoint_ns, id, b }: PageRow): readonly
   if (kind !== "v" || b === null) return [];
   const [threadId, checkpointNs, channel] = [fromText(thread_id), fromText(checkpoint_ns), fromText(id)];
   return [{ threadId, checkpointNs, channel, content: b }];
+}
+
+/** Condition on `page` and `version`. */
+function isKnown({ checkpointId, lists }: KnownCheckpoint, bind: (value: unknown) => string): string {
+  const [channels, versions] = [[...lists.keys()].map(toText), [...lists.values()].map(({ version }) => version)];
+  return `(page.checkpoint_id = ${bind(toText(checkpointId))} AND EXISTS (SELECT
+    FROM unnest(${bind(channels)}::text[], ${bind(versions)}::text[]) AS known (channel, version)
+    WHERE known.channel = version.key AND known.version = version.value))`;
 }
 
 function toWrite(row: PageRow, sealing: Sealing): StoredWrite {
@@ -245,15 +279,25 @@ function toWrite(row: PageRow, sealing: Sealing): StoredWrite {
 
 function toParts(
   row: CheckpointRow,
-  { blobs, contents }: { readonly blobs: ReadonlyMap<string, ValueColumns>; readonly contents: Contents },
-  writes: Writes,
-  sends: Writes,
+  read: {
+    readonly blobs: ReadonlyMap<string, ValueColumns>;
+    readonly contents: Contents;
+    readonly writes: Writes;
+    readonly sends: Writes;
+    readonly known: KnownCheckpoint | undefined;
+  },
   sealing: Sealing,
 ): CheckpointParts {
+  const { blobs, contents, writes, sends, known } = read;
   const { thread_id, checkpoint_ns, checkpoint_id, parent_checkpoint_id: parent, header } = row;
   const [threadId, checkpointNs, id] = [fromText(thread_id), fromText(checkpoint_ns), fromText(checkpoint_id)];
   const channels: { readonly channel: string; readonly data: Encoded }[] = [];
   for (const [channel, version] of Object.entries(header.channel_versions ?? {})) {
+    const list = known?.checkpointId === id ? known.lists.get(channel) : undefined;
+    if (list !== undefined && list.version === String(version)) {
+      channels.push({ channel, data: list.texts });
+      continue;
+    }
     const stored = blobs.get(nameOf(thread_id, checkpoint_ns, toText(channel), String(version)));
     const inline = header.channel_values?.[channel];
     const data =

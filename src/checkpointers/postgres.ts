@@ -119,7 +119,8 @@ class HeddlePostgresSaver extends PostgresSaver implements CheckpointTransfer {
 
   override async getTuple(config: RunnableConfig): Promise<CheckpointTuple | undefined> {
     const key = readKey(config);
-    const parts = key && (await this.#reader.one(key.threadId, key.checkpointNs, key.checkpointId));
+    const known = key && this.#lists.newest(key);
+    const parts = key && (await this.#reader.one(key.threadId, key.checkpointNs, key.checkpointId, known));
     if (parts !== undefined && this.#values.areStock)
       this.#lists.read({ ...parts, checkpointId: parts.id }, listsOf(parts));
     return parts && toTuple(this.serde, parts);

@@ -5,10 +5,21 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openPostgresCheckpointer } from "../../../src/checkpointers/postgres.js";
 import { ListValue } from "../../../src/checkpointers/postgres-blobs.js";
-import { KnownLists } from "../../../src/checkpointers/postgres-lists.js";
+import { PostgresContents } from "../../../src/checkpointers/postgres-contents.js";
+import { type KnownCheckpoint, KnownLists } from "../../../src/checkpointers/postgres-lists.js";
 import { type Put, storeCheckpoint } from "../../../src/checkpointers/postgres-put.js";
+import { PostgresReader } from "../../../src/checkpointers/postgres-reader.js";
+import { PostgresValues } from "../../../src/checkpointers/postgres-values.js";
+import { sealingWith } from "../../../src/checkpointers/sealing.js";
 import type { Checkpointer } from "../../../src/core/checkpointer.js";
-import { openPostgres, type PostgresDatabase, type SqlClient } from "../../../src/databases/postgres/open.js";
+import {
+  openPostgres,
+  type PostgresDatabase,
+  type SqlClient,
+  type SqlRow,
+  type Statement,
+  type StatementValues,
+} from "../../../src/databases/postgres/open.js";
 import { chainOf, read } from "../../../src/testing/checkpointer/fixture.js";
 import { createDatabase } from "../../support/postgres.js";
 
@@ -155,6 +166,39 @@ describe("a list that the database has already", () => {
   });
 });
 
+describe("a list that is known here", () => {
+  it("is not read again, but for another checkpoint or version, and is what was read", async () => {
+    const chain = chainOf(saverOf(0));
+    await chain.put({ messages: conversation(40), other: "x" });
+    await chain.put({ messages: conversation(41) });
+    const [first, second] = chain.ids as [string, string];
+    const rows: string[] = [];
+    const counting: SqlClient = {
+      async query<Row extends SqlRow>(statement: Statement, values?: StatementValues) {
+        const found = await client.query<Row>(statement, values);
+        rows.push(...found.flatMap((row) => (row["kind"] === "v" ? String(row["id"]) : [])));
+        return found;
+      },
+    };
+    const { sealing, sharing } = new PostgresValues(sealingWith(undefined), { compress: false });
+    const reader = new PostgresReader(counting, sealing, new PostgresContents(counting, sealing, sharing));
+    const readWith = async (id: string | undefined, known?: KnownCheckpoint) => {
+      rows.length = 0;
+      const parts = await reader.one(chain.threadId, "", id, known);
+      return { read: rows.toSorted(), channels: [...(parts?.channels ?? [])] };
+    };
+    const whole = await readWith(undefined);
+    expect(whole.read).toEqual(["messages", "other"]);
+    const texts = whole.channels.find(({ channel }) => channel === "messages")?.data as readonly string[];
+    const known = { checkpointId: second, lists: new Map([["messages", { version: "2", texts }]]) };
+    expect(await readWith(undefined, known)).toEqual({ read: ["other"], channels: whole.channels });
+    expect(await readWith(second, known)).toEqual({ read: ["other"], channels: whole.channels });
+    expect((await readWith(first, known)).read).toEqual(["messages", "other"]);
+    const elsewhere = { ...known, lists: new Map([["messages", { version: "3", texts: ["[]"] }]]) };
+    expect(await readWith(undefined, elsewhere)).toEqual(whole);
+  });
+});
+
 describe("conversations", () => {
   it("are not mixed up when a thread is deleted and made again elsewhere, at the same versions", async () => {
     const [here, there] = [chainOf(saverOf(0)), saverOf(1)];
@@ -205,7 +249,7 @@ describe("conversations", () => {
         for (const { by, reads, parent, edit } of steps) {
           current = saverOf(by);
           const from = parent === null || parent >= saved.length ? saved.length - 1 : parent;
-          if (reads && from >= 0) await read(current, turns.config(from));
+          if (reads && from >= 0) expect(await messagesIn(by, turns, from)).toEqual(contentsOf(saved[from]));
           const before = saved[from] ?? conversation(40);
           fresh += 1;
           const messages = edited(before, edit, `n${fresh}`);
@@ -213,7 +257,7 @@ describe("conversations", () => {
           saved.push(messages);
         }
         for (const [place, messages] of saved.entries()) {
-          expect(await messagesIn(2, turns, place)).toEqual(contentsOf(messages));
+          for (const by of [0, 1, 2]) expect(await messagesIn(by, turns, place)).toEqual(contentsOf(messages));
         }
         await saverOf(2).deleteThread(turns.threadId);
       }),
