@@ -2,7 +2,7 @@ import { z } from "zod";
 import { parseTextPath } from "../core/item-text.js";
 
 /** About a hundred years: what is added to a date must still be one. */
-export const MAX_TTL_MINUTES = 52_560_000;
+const MAX_TTL_MINUTES = 52_560_000;
 
 /** Longest delay that Node's timers take. */
 const MAX_INTERVAL_MINUTES = 35_791;

@@ -19,7 +19,7 @@ const PROVIDERS: Readonly<Record<string, { readonly from: string; readonly expor
 };
 
 /** Names that `provider:model` may begin with, sorted. */
-export const PROVIDER_NAMES: readonly string[] = Object.keys(PROVIDERS).sort();
+const PROVIDER_NAMES: readonly string[] = Object.keys(PROVIDERS).sort();
 
 /**
  * The embeddings of a provider, from the package that the user's project has.

@@ -52,7 +52,7 @@ async function open(index: object, env: Record<string, string> = {}) {
 const vectors = async (index: object): Promise<readonly number[][]> => {
   const { embedder } = await open(index);
   const embedded = await embedder.embedTexts(["abc"]);
-  return [...embedded, await embedder.embedQuery("abcd")].map((vector) => [...vector]);
+  return [...embedded, await embedder.embedQuery("abcd")].map((vector) => Array.from(vector));
 };
 
 describe("store.index of langgraph.json", () => {

@@ -39,7 +39,7 @@ const value = fc.record(
 );
 const put = fc.record(
   {
-    namespace: fc.constantFrom(["a"], ["a", "b"], ["c"]),
+    namespace: fc.constantFrom<string[]>(["a"], ["a", "b"], ["c"]),
     key: fc.constantFrom("1", "2", "3"),
     value: fc.oneof({ weight: 5, arbitrary: value }, { weight: 1, arbitrary: fc.constant(null) }),
     index: fc.constantFrom(undefined, undefined, false as const, ["n"], ["parts[0].t"]),

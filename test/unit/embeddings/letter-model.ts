@@ -8,7 +8,7 @@ import { fakeClock } from "../../../src/testing/fake-clock.js";
 export function letters(text: string): number[] {
   const counts = Array.from({ length: 26 }, () => 0);
   for (const letter of text.toLowerCase()) {
-    const at = letter.charCodeAt(0) - 97;
+    const at = (letter.codePointAt(0) ?? 0) - 97;
     if (at >= 0 && at < 26) counts[at] = (counts[at] ?? 0) + 1;
   }
   return counts;
