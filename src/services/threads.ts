@@ -70,6 +70,8 @@ export function createThreadsService(deps: {
     // By run: from here on the id is free, and a new thread may have it.
     for (const run of running) await removeRunLeftovers(deps, run);
     await deps.eventLog.dropThread(threadId);
+    // With what was still to be told of it: its content goes, and nothing of it leaves the server any more.
+    await store.deliveries.deleteThread({ threadId });
     return true;
   };
 

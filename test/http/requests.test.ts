@@ -30,9 +30,9 @@ describe("bodies", () => {
       status: 422,
       body: { detail: "assistant_id: is required (expected string)" },
     });
-    expect(await app.json("POST", "/runs", { assistant_id: "echo", webhook: "http://x" })).toMatchObject({
+    expect(await app.json("POST", "/runs", { assistant_id: "echo", webhook: "http://x/" })).toMatchObject({
       status: 422,
-      body: { detail: expect.stringMatching(/^webhook is not supported/) as string },
+      body: { detail: expect.stringMatching(/^webhook: must be https/) as string },
     });
   });
 

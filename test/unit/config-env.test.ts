@@ -46,6 +46,7 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
   LANGGRAPH_AUTH: section("LANGGRAPH_AUTH", "auth"),
   LANGGRAPH_HTTP: section("LANGGRAPH_HTTP", "http"),
   LANGGRAPH_WEBHOOKS: section("LANGGRAPH_WEBHOOKS", "webhooks"),
+  HEDDLE_WEBHOOK_SECRETS: ["whsec_a, whsec_b", { webhookSecrets: ["whsec_a", "whsec_b"] }],
   LANGGRAPH_CHECKPOINTER: ["postgres://c", { checkpointer: "postgres://c" }],
   LANGGRAPH_ENCRYPTION: section("LANGGRAPH_ENCRYPTION", "encryption"),
   LANGGRAPH_NODE_LOADER: ["tsx", { sections: { node_loader: { value: "tsx", variable: "LANGGRAPH_NODE_LOADER" } } }],

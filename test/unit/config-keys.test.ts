@@ -240,6 +240,34 @@ describe("the table of langgraph.json's keys", () => {
         },
       },
     ],
+    "webhooks.headers": [{ "X-A": "b" }, { webhooks: { headers: { "x-a": "b" } } }],
+    "webhooks.env_prefix": ["MINE_", { origins: { "webhooks.envPrefix": "langgraph.json" } }],
+    "webhooks.url": [
+      {
+        require_https: false,
+        allowed_domains: ["*.example.com"],
+        allowed_ports: [443],
+        max_url_length: 100,
+        disable_loopback: false,
+        allow_private_networks: true,
+      },
+      {
+        webhooks: {
+          url: {
+            requireHttps: false,
+            allowedDomains: ["*.example.com"],
+            allowedPorts: [443],
+            maxUrlLength: 100,
+            disableLoopback: false,
+            allowPrivateNetworks: true,
+          },
+        },
+      },
+    ],
+    "webhooks.delivery": [
+      { timeout_ms: 1, retry_for_ms: 2, keep_ms: 3, concurrency: 4, per_host: 5 },
+      { webhooks: { timeoutMs: 1, retryForMs: 2, keepMs: 3, concurrency: 4, perHost: 5 } },
+    ],
     "checkpointer.compress": [true, { database: { compressCheckpoints: true } }],
     ...Object.fromEntries(
       ["assistants", "threads", "runs", "store", "meta", "mcp", "a2a", "ui", "webhooks"].map((group) => [
