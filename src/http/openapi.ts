@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import { toJsonText } from "../wire/json.js";
+import { ANSWER_SCHEMAS } from "./answer-schemas.js";
 import type { Route } from "./route.js";
 
 const JSON_CONTENT = "application/json";
@@ -63,7 +64,10 @@ function operationOf(
   schemas: Record<string, JsonValue | undefined>,
   auth: AuthDocument | null,
 ): JsonObject {
-  const responses: Record<string, JsonValue> = { [route.answer.status]: answerOf(route.answer) };
+  const answer = ANSWER_SCHEMAS[`${route.method} ${route.path}`];
+  const responses: Record<string, JsonValue> = {
+    [route.answer.status]: answerOf(route.answer, answer === undefined ? {} : schemaOf(answer, schemas, "output")),
+  };
   const isAsked = auth !== null && route.isPublic !== true;
   const ofBody = route.body === undefined ? [] : [400, 413];
   const ofCaller = isAsked ? [401, 403] : [];
@@ -92,10 +96,12 @@ const MEDIA_TYPES = {
   "event-stream": "text/event-stream",
 } as const;
 
-function answerOf({ description, content = "json" }: Route["answer"]): JsonObject {
+function answerOf({ description, content = "json" }: Route["answer"], json: JsonObject): JsonObject {
   if (content === "none") return { description };
   const type = MEDIA_TYPES[content];
-  return { description, content: { [type]: { schema: content === "json" ? {} : { type: "string" } } } };
+  // Of an event stream schemathesis (4.24) holds each event, an object, against the schema; other readers want a text.
+  const schema = content === "json" ? json : content === "event-stream" ? {} : { type: "string" };
+  return { description, content: { [type]: { schema } } };
 }
 
 function pathParameters(path: string): JsonObject[] {
@@ -124,14 +130,20 @@ function bodyOf(body: z.ZodType, schemas: Record<string, JsonValue | undefined>)
   return { required: isRequired, content: { [JSON_CONTENT]: { schema: schemaOf(body, schemas) } } };
 }
 
-/** JSON Schema of what a client sends; named parts go to `components`. */
-function schemaOf(schema: z.ZodType, schemas: Record<string, JsonValue | undefined>): JsonObject {
-  const text = JSON.stringify(z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }));
+/** JSON Schema of what a client sends, or gets; named parts go to `components`. */
+function schemaOf(
+  schema: z.ZodType,
+  schemas: Record<string, JsonValue | undefined>,
+  io: "input" | "output" = "input",
+): JsonObject {
+  // One that has a name itself is told by it, too, where it is an answer: many routes have the same.
+  const named = io === "output" && schema.meta()?.id !== undefined ? z.array(schema) : schema;
+  const text = JSON.stringify(z.toJSONSchema(named, { io, unrepresentable: "any" }));
   const { $schema: _, $defs, ...rest } = JSON.parse(text.replaceAll("#/$defs/", "#/components/schemas/")) as JsonObject;
   if (isJsonObject($defs)) {
     for (const [name, definition] of Object.entries($defs)) schemas[name] = withoutId(definition);
   }
-  return withoutId(rest) as JsonObject;
+  return (named === schema ? withoutId(rest) : rest["items"]) as JsonObject;
 }
 
 function withoutId(schema: JsonValue | undefined): JsonValue | undefined {

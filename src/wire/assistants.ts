@@ -33,7 +33,7 @@ const FIELDS = [
   "name",
   "description",
 ] as const;
-type AssistantField = (typeof FIELDS)[number];
+export type AssistantField = (typeof FIELDS)[number];
 type VersionField = Exclude<AssistantField, "updated_at">;
 
 const VERSION_ENCODERS: FieldEncoders<AssistantVersion, VersionField> = {

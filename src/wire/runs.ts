@@ -23,7 +23,7 @@ const RUN_FIELDS = [
   "updated_at",
   "langsmith_session_name",
 ] as const;
-type RunField = (typeof RUN_FIELDS)[number];
+export type RunField = (typeof RUN_FIELDS)[number];
 
 const RUN_STATUSES = ["pending", "running", "success", "error", "timeout", "interrupted"] as const;
 

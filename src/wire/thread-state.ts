@@ -30,7 +30,7 @@ const FIELDS = [
   "parent_checkpoint",
   "interrupts",
 ] as const;
-type StateField = (typeof FIELDS)[number];
+export type StateField = (typeof FIELDS)[number];
 
 const ENCODERS: FieldEncoders<ThreadState, StateField> = {
   values: (state) => state.values,

@@ -26,7 +26,7 @@ const FIELDS = [
 /** Only where somebody asks for them. */
 const OPTIONAL_FIELDS = ["ttl"] as const;
 const ALL_FIELDS = [...FIELDS, ...OPTIONAL_FIELDS] as const;
-type ThreadField = (typeof ALL_FIELDS)[number];
+export type ThreadField = (typeof ALL_FIELDS)[number];
 /** Columns that hold state: left out of a search's rows unless somebody wants them. */
 const STATE_FIELDS: ReadonlySet<string> = new Set(["values", "interrupts", "error"]);
 
