@@ -99,7 +99,7 @@ const MEDIA_TYPES = {
 function answerOf({ description, content = "json" }: Route["answer"], json: JsonObject): JsonObject {
   if (content === "none") return { description };
   const type = MEDIA_TYPES[content];
-  // Of an event stream schemathesis (4.24) holds each event, an object, against the schema; other readers want a text.
+  // Of an event stream schemathesis (4.32) holds each event, an object, against the schema; other readers want a text.
   const schema = content === "json" ? json : content === "event-stream" ? {} : { type: "string" };
   return { description, content: { [type]: { schema } } };
 }
