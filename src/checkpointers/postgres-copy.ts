@@ -149,7 +149,8 @@ interface Names {
 async function sealAnew(client: SqlClient, names: Names, sealing: Sealing): Promise<void> {
   const { from, to } = names;
   const target = toText(to);
-  await eachRow<MetadataRow>(client, METADATA, target, ["", ""], async (row) => {
+  await eachRow(client, METADATA, target, ["", ""], async (found) => {
+    const row = found as MetadataRow;
     const [ns, id] = [fromText(row.checkpoint_ns), fromText(row.checkpoint_id)];
     const stored = fromJsonb(row.metadata) as CheckpointMetadata;
     const opened = sealing.openMetadata(stored, PLACES.metadata(from, ns, id));
@@ -169,7 +170,8 @@ async function sealAnew(client: SqlClient, names: Names, sealing: Sealing): Prom
     const { type, blob } = toSealed(sealing, data, placeOf(to));
     return [type, blob];
   };
-  await eachRow<ValueRow>(client, BLOBS, target, ["", "", ""], async (row) => {
+  await eachRow(client, BLOBS, target, ["", "", ""], async (found) => {
+    const row = found as ValueRow;
     const key = [row.checkpoint_ns, row.k1, row.k2];
     const [ns, channel, version] = key.map(fromText) as [string, string, string];
     if (row.type !== "empty") {
@@ -178,7 +180,8 @@ async function sealAnew(client: SqlClient, names: Names, sealing: Sealing): Prom
     }
     return key;
   });
-  await eachRow<ValueRow>(client, WRITES, target, ["", "", "", -(2 ** 31)], async (row) => {
+  await eachRow(client, WRITES, target, ["", "", "", -(2 ** 31)], async (found) => {
+    const row = found as ValueRow;
     const key = [row.checkpoint_ns, row.k1, row.k2];
     const [ns, id, taskId] = key.map(fromText) as [string, string, string];
     const value = moved(row, (threadId) => PLACES.write(threadId, ns, id, taskId, row.idx));
@@ -188,15 +191,15 @@ async function sealAnew(client: SqlClient, names: Names, sealing: Sealing): Prom
 }
 
 /** @param change changes a row, and says its key */
-async function eachRow<Row extends SqlRow>(
+async function eachRow(
   client: SqlClient,
   page: Statement,
   threadId: string,
   first: readonly unknown[],
-  change: (row: Row) => Promise<readonly unknown[]>,
+  change: (row: SqlRow) => Promise<readonly unknown[]>,
 ): Promise<void> {
   for (let after = first; ;) {
-    const rows = await client.query<Row>(page, [threadId, ...after]);
+    const rows = await client.query(page, [threadId, ...after]);
     for (const row of rows) after = await change(row);
     if (rows.length < PAGE_ROWS) return;
   }

@@ -66,6 +66,8 @@ export function migrateOptions(): readonly Option[] {
     storage(),
     checkpointer(),
     new Option("--dry-run", "print what is pending and change nothing; exits with 2 when something is"),
+    new Option("--compress", "then compress the checkpoints that are not (docs/guides/checkpoint-storage.md)"),
+    new Option("--decompress", "then bring all checkpoints into their stock form, as other programs read it"),
   ];
 }
 

@@ -1,4 +1,4 @@
-import { fromColumns, SEALED_TYPE, toStored } from "../../checkpointers/postgres-blobs.js";
+import { fromColumns, PACKED_TYPE, SEALED_TYPE, toStored } from "../../checkpointers/postgres-blobs.js";
 import { versionCounter } from "../../checkpointers/postgres-aliases.js";
 import { areSealed } from "../../core/cipher.js";
 import type { PostgresDatabase, SqlRow } from "../../databases/postgres/open.js";
@@ -111,12 +111,15 @@ function columnOf(column: SqlColumn): PostgresColumn {
   };
 }
 
+/** Serializations of values that Heddle reads. */
+const OURS: ReadonlySet<string> = new Set(["json", "bytes", SEALED_TYPE, PACKED_TYPE]);
+
 function checkpointColumns(resealer: Resealer): readonly PostgresColumn[] {
   const data = (stored: Stored, place: Parameters<typeof resealData>[2]): ReturnType<PostgresColumn["reseal"]> => {
     const { type, value } = stored;
     const bytes = Buffer.from(value);
     // What LangGraph for Python serialized stays its own. Its `null` and `empty` have no bytes.
-    if (type !== "json" && type !== "bytes" && type !== SEALED_TYPE) return bytes.length === 0 ? null : FOREIGN;
+    if (type === null || !OURS.has(type)) return bytes.length === 0 ? null : FOREIGN;
     const encoded = fromColumns(
       { type, json: type === "json" ? bytes.toString("utf8") : null, bytes },
       () => "a value",
@@ -152,6 +155,16 @@ function checkpointColumns(resealer: Resealer): readonly PostgresColumn[] {
       kind: "typed",
       reseal: (stored, [threadId = "", checkpointNs = "", channel = "", version = ""]) =>
         data(stored, CHECKPOINT_PLACES.value(threadId, checkpointNs, channel, versionCounter(version))),
+    },
+    {
+      name: "checkpoints: shared contents",
+      table: "heddle_checkpoint_contents",
+      from: "heddle_checkpoint_contents t",
+      key: ["content"],
+      parts: ["t.content"],
+      column: "blob",
+      kind: "typed",
+      reseal: (stored, [content = ""]) => data(stored, CHECKPOINT_PLACES.content(content)),
     },
     {
       name: "checkpoints: pending writes",

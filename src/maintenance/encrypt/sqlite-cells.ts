@@ -101,6 +101,15 @@ function checkpointColumns(resealer: Resealer): readonly SqlColumn[] {
         reseal(value, CHECKPOINT_PLACES.value(threadId, checkpointNs, channel, id)),
     },
     {
+      name: "checkpoints: shared contents",
+      table: "heddle_checkpoint_contents",
+      column: "data",
+      from: "heddle_checkpoint_contents t",
+      key: ["content"],
+      parts: ["t.content"],
+      reseal: (value, [content = ""]) => reseal(value, CHECKPOINT_PLACES.content(content)),
+    },
+    {
       name: "checkpoints: pending writes",
       table: "heddle_checkpoint_writes",
       column: "data",
