@@ -142,7 +142,8 @@ function openThread(source: ThreadSource, data: LeaseThreadData): Worker {
     name: "heddle-leases",
     // Flags of the process (loaders, inspectors) are not for this thread.
     execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: 64 },
+    // Two messages a run: with V8's default it would fill 16 MB before it looks what of them is garbage.
+    resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 2 },
   });
   thread.unref();
   return thread;

@@ -189,8 +189,8 @@ describe("a list that is known here", () => {
     };
     const whole = await readWith(undefined);
     expect(whole.read).toEqual(["messages", "other"]);
-    const texts = whole.channels.find(({ channel }) => channel === "messages")?.data as readonly string[];
-    const known = { checkpointId: second, lists: new Map([["messages", { version: "2", texts }]]) };
+    const list = whole.channels.find(({ channel }) => channel === "messages")?.data as readonly string[];
+    const known = { checkpointId: second, lists: new Map([["messages", { version: "2", texts: list }]]) };
     expect(await readWith(undefined, known)).toEqual({ read: ["other"], channels: whole.channels });
     expect(await readWith(second, known)).toEqual({ read: ["other"], channels: whole.channels });
     expect((await readWith(first, known)).read).toEqual(["messages", "other"]);
@@ -249,7 +249,8 @@ describe("conversations", () => {
         for (const { by, reads, parent, edit } of steps) {
           current = saverOf(by);
           const from = parent === null || parent >= saved.length ? saved.length - 1 : parent;
-          if (reads && from >= 0) expect(await messagesIn(by, turns, from)).toEqual(contentsOf(saved[from]));
+          const seen = reads && from >= 0 ? await messagesIn(by, turns, from) : contentsOf(saved[from] ?? []);
+          expect(seen).toEqual(contentsOf(saved[from] ?? []));
           const before = saved[from] ?? conversation(40);
           fresh += 1;
           const messages = edited(before, edit, `n${fresh}`);
