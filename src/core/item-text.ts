@@ -60,33 +60,58 @@ function tokensOf(path: string): readonly string[] {
   return path.match(/\[[^\]]*\]?|\{[^}]*\}?|[^.[{]+/g) ?? [];
 }
 
+/** How much text an item may have: a few paths could name the same large part of it again and again. */
+export interface TextLimits {
+  readonly maxTexts: number;
+  /** Of all texts together. */
+  readonly maxChars: number;
+}
+
+/** What was found so far, and what may still be. */
+interface Collected {
+  readonly texts: string[];
+  textsLeft: number;
+  charsLeft: number;
+}
+
 /**
  * The texts of a value at these paths, as LangGraph's stores take them: scalars as they are, objects and lists as JSON indented by
  * two. Blank texts are left out: models refuse them.
- * @param limit no more than one above this many are collected
+ * @returns `null` when there is more than the limits allow
  */
-export function textsAt(value: JsonObject, paths: readonly TextPath[], limit: number): readonly ItemText[] {
+export function textsAt(value: JsonObject, paths: readonly TextPath[], limits: TextLimits): readonly ItemText[] | null {
   const found = new Map<string, string>();
+  const left = { textsLeft: limits.maxTexts, charsLeft: limits.maxChars };
   for (const path of paths) {
-    const texts: string[] = [];
-    collect(value, path.steps, 0, texts, limit + 1 - found.size);
+    const collected: Collected = { ...left, texts: [] };
+    collect(value, path.steps, 0, collected);
+    if (isOver(collected)) return null;
+    const { texts, textsLeft, charsLeft } = collected;
+    Object.assign(left, { textsLeft, charsLeft });
     for (const [at, text] of texts.entries()) {
       if (text.trim() !== "") found.set(texts.length === 1 ? path.text : `${path.text}.${at}`, text);
     }
-    if (found.size > limit) break;
   }
   return [...found].map(([path, text]) => ({ path, text }));
 }
 
-function collect(value: JsonValue, steps: readonly Step[], at: number, texts: string[], limit: number): void {
-  if (texts.length >= limit) return;
+function isOver({ textsLeft, charsLeft }: Collected): boolean {
+  return textsLeft < 0 || charsLeft < 0;
+}
+
+function collect(value: JsonValue, steps: readonly Step[], at: number, collected: Collected): void {
+  if (isOver(collected)) return;
   const step = steps[at];
   if (step === undefined) {
-    if (value !== null) texts.push(typeof value === "object" ? JSON.stringify(value, null, 2) : String(value));
+    if (value === null) return;
+    const text = typeof value === "object" ? JSON.stringify(value, null, 2) : String(value);
+    collected.textsLeft -= 1;
+    collected.charsLeft -= text.length;
+    collected.texts.push(text);
     return;
   }
   const go = (inner: JsonValue | undefined): void => {
-    if (inner !== undefined) collect(inner, steps, at + 1, texts, limit);
+    if (inner !== undefined) collect(inner, steps, at + 1, collected);
   };
   switch (step.kind) {
     case "field":
@@ -105,7 +130,7 @@ function collect(value: JsonValue, steps: readonly Step[], at: number, texts: st
       // As in LangGraph, nothing goes on below a `{a,b}`.
       for (const path of step.paths) {
         const inner = path.reduce<JsonValue | undefined>((outer, name) => fieldOf(outer, name), value);
-        if (inner !== undefined) collect(inner, [], 0, texts, limit);
+        if (inner !== undefined) collect(inner, [], 0, collected);
       }
   }
 }

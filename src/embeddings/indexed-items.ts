@@ -3,7 +3,7 @@ import { HeddleError } from "../core/errors.js";
 import type { IndexedItems, ItemPut } from "../core/indexed-items.js";
 import { withoutIndex } from "../core/indexed-items.js";
 import type { ItemEmbedding, ItemStore, ItemVector } from "../core/item-store.js";
-import type { TextPath } from "../core/item-text.js";
+import type { TextLimits, TextPath } from "../core/item-text.js";
 import { parseTextPath, textsAt } from "../core/item-text.js";
 import type { JsonObject } from "../core/json.js";
 
@@ -24,8 +24,8 @@ export interface ItemTtl {
   readonly refreshOnRead: boolean;
 }
 
-/** Texts of one item. Each costs a vector and its part of a call. */
-const MAX_TEXTS_PER_ITEM = 256;
+/** Of one item. Each text costs a vector and its part of a call; a model reads some thousand words of it. */
+const TEXT_LIMITS: TextLimits = { maxTexts: 256, maxChars: 1_000_000 };
 /** Paths that one put may name. */
 const MAX_PATHS_PER_PUT = 64;
 
@@ -93,10 +93,11 @@ export async function embedItems(
   embedder: Embedder,
 ): Promise<readonly (readonly ItemVector[])[]> {
   const texts = places.map(({ value, paths }) => {
-    const own = textsAt(value, paths, MAX_TEXTS_PER_ITEM);
-    if (own.length <= MAX_TEXTS_PER_ITEM) return own;
+    const own = textsAt(value, paths, TEXT_LIMITS);
+    if (own !== null) return own;
+    const { maxTexts, maxChars } = TEXT_LIMITS;
     throw new HeddleError("ITEM_INVALID", {
-      message: `index: the value has more than ${MAX_TEXTS_PER_ITEM} texts at these paths. Name fewer of them in "index", or put parts of it as items of their own.`,
+      message: `index: the value has more than ${maxTexts} texts, or ${maxChars} characters of text, to embed. Name less of it in "index", or false, or put parts of it as items of their own.`,
       details: { field: "index" },
     });
   });

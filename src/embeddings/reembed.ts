@@ -1,4 +1,5 @@
 import { ALL_ROWS } from "../core/auth.js";
+import { isHeddleError } from "../core/errors.js";
 import type { ItemStore, ItemVector, ScannedItem } from "../core/item-store.js";
 import type { TextPath } from "../core/item-text.js";
 import { parseTextPath } from "../core/item-text.js";
@@ -40,7 +41,8 @@ export function createReembedding(deps: {
   /** One item that the model refuses must not keep the others from it. */
   const oneByOne = async (found: readonly ScannedItem[], error: unknown) => {
     const settled = await Promise.allSettled(found.map((one) => vectorsOf([one])));
-    if (settled.every(({ status }) => status === "rejected")) throw error;
+    const isAway = settled.every((one) => one.status === "rejected" && !isRefusal(one.reason));
+    if (isAway) throw error;
     return settled.map((one, at) => {
       if (one.status === "fulfilled") return one.value[0] ?? null;
       const { namespace, key } = found[at]?.item ?? {};
@@ -77,6 +79,11 @@ export function createReembedding(deps: {
       return after !== null;
     },
   };
+}
+
+/** It is the item, and not the model. */
+function isRefusal(error: unknown): boolean {
+  return isHeddleError(error) && error.code === "ITEM_INVALID";
 }
 
 function pathsOf(texts: readonly string[] | null, index: ItemIndex): readonly TextPath[] {

@@ -12,7 +12,8 @@ function pathOf(text: string): TextPath {
   return path;
 }
 
-const textsOf = (value: JsonObject, ...paths: string[]) => textsAt(value, paths.map(pathOf), 1_000);
+const LIMITS = { maxTexts: 1_000, maxChars: 100_000 };
+const textsOf = (value: JsonObject, ...paths: string[]) => textsAt(value, paths.map(pathOf), LIMITS) ?? [];
 
 /** Notes what it is asked to embed. */
 class Listening extends Embeddings {
@@ -72,9 +73,17 @@ describe("texts of an item", () => {
     expect(textsOf({ text: " \n", list: ["", "x"] }, "text", "list[*]")).toEqual([{ path: "list[*].1", text: "x" }]);
   });
 
-  it("stops collecting soon after its limit", () => {
-    const many = { list: Array.from({ length: 1_000_000 }, (_, i) => i) };
-    expect(textsAt(many, [pathOf("list[*]")], 3)).toHaveLength(4);
+  it("stops collecting at its limits", () => {
+    const many = { list: Array.from({ length: 4 }, () => "text") };
+    const at = (path: string, limits: Partial<typeof LIMITS>) =>
+      textsAt(many, [pathOf(path)], { ...LIMITS, ...limits });
+    expect(at("list[*]", { maxTexts: 4, maxChars: 16 })).toHaveLength(4);
+    expect(at("list[*]", { maxTexts: 3 })).toBeNull();
+    expect(at("list[*]", { maxChars: 15 })).toBeNull();
+    // 300 times ten megabytes would not fit into memory.
+    const large = { a: { text: "x".repeat(10_000_000) } };
+    const again = pathOf(`{${Array.from({ length: 300 }, () => "a").join(",")}}`);
+    expect(textsAt(large, [again, pathOf("$")], { maxTexts: 1_000, maxChars: 1_000_000 })).toBeNull();
   });
 
   it.each(["a[", "a[x]", "a[1.5]", "a{b}[]", "{a", "{a,,b}", "...", "x".repeat(1_025)])("%s is no path", (path) => {

@@ -76,6 +76,7 @@ describe("items with an index", () => {
     await refused(put("1", {}, { index: Array.from({ length: 65 }, () => "a") }), /65 paths; 64 are allowed/);
     const list = Array.from({ length: 257 }, (_, i) => `t${i}`);
     await refused(put("1", { list }, { index: ["list[*]"] }), /more than 256 texts/);
+    await refused(put("1", { text: "x".repeat(1_000_001) }), /1000000 characters of text/);
   });
 
   it("without one refuses a query, and remembers what puts said of it", async () => {

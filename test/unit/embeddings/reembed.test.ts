@@ -105,6 +105,18 @@ describe("another index", () => {
     await reembedder.stop();
   });
 
+  it("goes past items that have too much text, also where there are no others", async () => {
+    const clock = fakeClock();
+    const items = createMemoryItems(clock, { dims: 26 });
+    const value = { text: "x".repeat(1_000_001) };
+    await createIndexedItems({ items }).putAll([{ namespace: ["a"], key: "large", value, access: ALL_ROWS }]);
+    const warned: object[] = [];
+    const logger = { debug() {}, info() {}, error() {}, warn: (fields: object) => void warned.push(fields) };
+    const reembedding = createReembedding({ items, index: letterIndex(["text"], "new"), logger });
+    expect(await reembedding.round()).toEqual({ embedded: 0, hasMore: false });
+    expect(warned).toMatchObject([{ namespace: ["a"], key: "large" }]);
+  });
+
   it("waits for a model that is away", async () => {
     const { index, reembedder, pass, stale } = await open();
     for (const text of ["cat", "dog", "zzz"]) index.refused.add(text);
