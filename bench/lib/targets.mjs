@@ -1,11 +1,13 @@
 // What can be measured: how each server is started, in a fresh folder, on a given port.
 // A new server is one entry that returns { args, env } (node arguments) or { cmd, args }.
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync, openSync, closeSync, readFileSync, symlinkSync, cpSync, existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { officialArgs } from "../servers/official.mjs";
+import { askAs, serverEnv } from "./credentials.mjs";
 import { pgStart, pgFresh, pgDrop } from "./pg.mjs";
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -33,7 +35,7 @@ const pgUrl = (ctx) => {
 };
 
 // Heddle, from the built checkout that PROJECT_DIR names: this repository by default.
-const heddle = (storage, { config = "langgraph.json" } = {}) => (ctx) => {
+const heddle = (storage, { config = "langgraph.json", asks = null, env = {} } = {}) => (ctx) => {
   const PROJECT = resolve(process.env.PROJECT_DIR ?? join(ROOT, ".."));
   if (!existsSync(join(PROJECT, "dist"))) throw new Error(`${PROJECT} is not built: npm run build`);
   const { bin } = JSON.parse(readFileSync(join(PROJECT, "package.json"), "utf8"));
@@ -42,9 +44,14 @@ const heddle = (storage, { config = "langgraph.json" } = {}) => (ctx) => {
     cwd: projectDir(ctx.dir),
     args: [...(ctx.nodeArgs ?? []), join(PROJECT, typeof bin === "string" ? bin : bin.heddle), "serve",
       "--config", join(ctx.dir, config), "--host", "127.0.0.1", "--port", String(ctx.port), "--storage", uri],
-    env: { LOG_LEVEL: "error" },
+    env: { LOG_LEVEL: "error", ...env, ...(asks !== null && { ...serverEnv(), BENCH_HEDDLE: PROJECT }) },
+    asks,
   };
 };
+
+function encryption() {
+  return { HEDDLE_ENCRYPTION_KEY: `bench:${randomBytes(32).toString("base64")}` };
+}
 
 export const targets = {
   "heddle-mem": heddle("memory:"),
@@ -52,6 +59,11 @@ export const targets = {
   "heddle-pg": heddle(pgUrl),
   // the same with the SDK's Auth: who asks is looked up, every row has and needs an owner
   "heddle-mem-auth": heddle("memory:", { config: "langgraph-auth.json" }),
+  // without code: an API key, a token; and encrypted at rest, as far as a storage in memory is
+  "heddle-mem-apikey": heddle("memory:", { config: "langgraph-auth-key.json", asks: "key" }),
+  "heddle-mem-jwt": heddle("memory:", { config: "langgraph-auth-jwt.json", asks: "jwt" }),
+  "heddle-mem-encrypted": heddle("memory:", { env: encryption() }),
+  "heddle-sqlite-encrypted": heddle((c) => `sqlite:${join(c.dir, "heddle.db")}`, { env: encryption() }),
   "heddle-pg-auth": heddle(pgUrl, { config: "langgraph-auth.json" }),
   // official JS server, storage in memory plus a JSON file; logs as in `langgraphjs dev` / silenced
   official: official({ log: "debug" }),
@@ -83,6 +95,7 @@ export async function start(name, { dir, nodeArgs, port, pg, keepDir, signal = "
   const ctx = { name, port: port ?? nextPort++, dir: dir ?? mkdtempSync(join(tmpdir(), `bench-${name}-`)), nodeArgs, pg };
   if (!targets[name]) throw new Error(`no target ${name}; there are: ${Object.keys(targets).join(", ")}`);
   const spec = targets[name](ctx);
+  askAs(spec.asks ?? null);
   const log = join(ctx.dir, "server.log");
   const fd = openSync(log, "a");
   const t0 = performance.now();
