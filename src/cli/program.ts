@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { heddleVersion } from "../config/version.js";
 import type { CopyFlags } from "./commands/copy.js";
 import { addKeysCommand } from "./key-options.js";
+import { addWebhooksCommand } from "./webhook-options.js";
 import type { EncryptFlags } from "./commands/encrypt.js";
 import type { MigrateFlags } from "./commands/migrate.js";
 import type { StorageFlags } from "./storage-settings.js";
@@ -73,6 +74,7 @@ export async function run(argv: readonly string[]): Promise<void> {
       process.exitCode = await command.doctor(parsed);
     });
   addKeysCommand(program);
+  addWebhooksCommand(program);
   for (const option of serveOptions()) {
     serve.addOption(option);
     dev.addOption(option);

@@ -7,7 +7,7 @@ import type { MetadataStore } from "../core/metadata-store.js";
 const THREADS_PER_ROUND = 10;
 
 export interface ThreadExpiryDeps {
-  readonly store: Pick<MetadataStore, "expiredThreads">;
+  readonly store: Pick<MetadataStore, "expiredThreads" | "deliveries">;
   readonly checkpointer: Pick<Checkpointer, "deleteThread" | "prune">;
   readonly eventLog: Pick<EventLog, "dropThread">;
   readonly logger: Logger;
@@ -35,6 +35,7 @@ export function createThreadExpiry(deps: ThreadExpiryDeps, pause: () => Promise<
       try {
         await deps.checkpointer.deleteThread(threadId);
         await deps.eventLog.dropThread(threadId);
+        await deps.store.deliveries.deleteThread({ threadId });
         await expiredThreads.forget({ threadIds: [threadId] });
         done += 1;
       } catch (error) {

@@ -21,7 +21,8 @@ export interface Receiver {
   close(): Promise<void>;
 }
 
-export async function openReceiver(): Promise<Receiver> {
+/** @param at the port of one that was closed; default a free one */
+export async function openReceiver(at = 0): Promise<Receiver> {
   const received: Received[] = [];
   let answer = (response: ServerResponse, _count: number): void => void response.writeHead(204).end();
   const server: Server = createServer((request, response) => {
@@ -34,7 +35,7 @@ export async function openReceiver(): Promise<Receiver> {
       answer(response, received.length);
     });
   });
-  server.listen(0, "127.0.0.1");
+  server.listen(at, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   return {
