@@ -75,7 +75,7 @@ const postgresDriver: Driver<OpenedStore> = {
     try {
       return {
         metadata: await createPostgresMetadataStore(forMetadata, { clock }),
-        items: await createPostgresItemStore(forItems, { clock, vectors: context.vectors }),
+        items: await createPostgresItemStore(forItems, { clock, vectors: context.vectors, logger: context.logger }),
       };
     } catch (error) {
       await forItems.close();

@@ -1,8 +1,10 @@
 import type { StoreClock } from "../../core/clock.js";
 import type { ItemStore } from "../../core/item-store.js";
+import type { Logger } from "../../core/logger.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { migrate } from "../../databases/postgres/migrate.js";
 import type { PostgresDatabase } from "../../databases/postgres/open.js";
+import { openPgvector } from "../../databases/postgres/pgvector.js";
 import { createPresence } from "../../databases/postgres/presence.js";
 import { createPostgresApiKeys } from "./api-keys.js";
 import { createPostgresAssistants } from "./assistants.js";
@@ -13,6 +15,7 @@ import { createPostgresExpiredThreads } from "./expired-threads.js";
 import type { VectorOptions } from "../../core/item-vectors.js";
 import { createPostgresItems } from "./items.js";
 import { createNearestItems } from "./nearest-items.js";
+import { createPgvectorItems } from "./pgvector-items.js";
 import { COMPONENTS } from "./migrations.js";
 import { createPostgresRuns } from "./runs.js";
 import { createSession } from "./session.js";
@@ -23,8 +26,10 @@ import { createPostgresThreads } from "./threads.js";
 export interface PostgresStoreOptions {
   /** Default: the database's own. */
   readonly clock?: StoreClock | undefined;
-  /** Of items. Absent: none are kept. */
-  readonly vectors?: VectorOptions | undefined;
+  /** Of items; absent: none are kept. With pgvector up to `exactItems` of a search (10,000) are compared one by one. */
+  readonly vectors?: (VectorOptions & { readonly exactItems?: number }) | undefined;
+  /** Told why an index of vectors cannot be made. */
+  readonly logger?: Pick<Logger, "info" | "warn"> | undefined;
 }
 
 /**
@@ -78,6 +83,17 @@ export async function createPostgresItemStore(
   const session = createSession(database, options.clock);
   const { vectors } = options;
   if (vectors === undefined) return createPostgresItems(session, () => database.close());
-  const nearestItems = createNearestItems(session, vectors.dims);
+  const pgvector = await openPgvector(database, options.logger);
+  const nearestItems =
+    pgvector === null
+      ? createNearestItems(session, vectors.dims)
+      : await createPgvectorItems({
+          database,
+          session,
+          pgvector,
+          dims: vectors.dims,
+          exactItems: vectors.exactItems,
+          logger: options.logger,
+        });
   return createPostgresItems(session, () => database.close(), { ...vectors, nearestItems });
 }
