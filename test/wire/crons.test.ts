@@ -141,7 +141,7 @@ describe.each(STORAGES)("crons by the JS SDK on %s", (storage) => {
     ] as const;
     for (const [body, message] of cases) {
       const refused = await ask("POST", "/runs/crons", { assistant_id: "echo", ...body });
-      expect({ body, ...refused, headers: null }).toMatchObject({
+      expect({ sent: body, ...refused, headers: null }).toMatchObject({
         status: 422,
         body: { detail: expect.stringMatching(message) },
       });
