@@ -113,16 +113,14 @@ export function createSqliteItems(session: Session, close: () => void, vectors?:
       });
     },
 
-    get({ namespace, key, access, refreshTtl = false }) {
-      const step = (): Awaited<ReturnType<ItemStore["get"]>> => {
-        const row = find(namespace, key);
-        if (row === undefined) return { kind: "missing" };
-        const item = itemOf(row);
-        if (!isItemVisible(access, item)) return { kind: "hidden" };
-        if (refreshTtl && row.ttl_ms !== null) refresh([row.id]);
-        return { kind: "found", item };
-      };
-      return refreshTtl ? session.write(step) : session.read(step);
+    async get({ namespace, key, access, refreshTtl = false }) {
+      const row = await session.read(() => find(namespace, key));
+      if (row === undefined) return { kind: "missing" };
+      const item = itemOf(row);
+      if (!isItemVisible(access, item)) return { kind: "hidden" };
+      // Most items live for ever, and reading those writes nothing.
+      if (refreshTtl && row.ttl_ms !== null) await session.write(() => refresh([row.id]));
+      return { kind: "found", item };
     },
 
     delete: ({ namespace, key, access }) =>
