@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { ALL_ROWS } from "../../../src/core/auth.js";
+import { delegating } from "../../../src/core/delegating.js";
+import { HeddleError } from "../../../src/core/errors.js";
 import { toJsonText } from "../../../src/core/json.js";
 import { sealedItemStore } from "../../../src/encryption/sealed-item-store.js";
 import { sealedMetadataStore } from "../../../src/encryption/sealed-metadata-store.js";
@@ -68,6 +70,26 @@ describe("threads and runs", () => {
     const claimed = await after.runs.claim({ workerId: "w", leaseMs: 1_000, limit: 10 });
     expect(claimed.map(({ run }) => run.runId)).toEqual([uuid(2)]);
     expect(warnings).toMatchObject([{ runId: uuid(1), err: { details: { keyId: "k1" } } }]);
+    expect(await store.runs.get({ runId: uuid(1), access: ALL_ROWS })).toMatchObject({ status: "error" });
+  });
+
+  it("claims the others also when that run cannot be ended now, and ends it when it comes again", async () => {
+    const store = createMemoryMetadataStore(clock);
+    let isAway = true;
+    const runs = delegating(store.runs, {
+      finish: (params) => (isAway ? Promise.reject(new HeddleError("STORAGE_UNAVAILABLE")) : store.runs.finish(params)),
+    });
+    const after = sealedMetadataStore(delegating(store, { runs }), cipherOf(), logger);
+    const before = sealedMetadataStore(store, cipherOf(), logger);
+    await before.runs.create({ draft: { ...newRun(1, uuid(101)), createThread: true }, access: ALL_ROWS });
+    await after.runs.create({ draft: { ...newRun(2, uuid(102)), createThread: true }, access: ALL_ROWS });
+    const claim = () => after.runs.claim({ workerId: "w", leaseMs: 1_000, limit: 10 });
+    expect((await claim()).map(({ run }) => run.runId)).toEqual([uuid(2)]);
+    expect(warnings).toMatchObject([{ runId: uuid(1) }, { runId: uuid(1), err: { code: "STORAGE_UNAVAILABLE" } }]);
+    isAway = false;
+    clock.advance(1_001);
+    await store.runs.reapExpired({ maxAttempts: 3 });
+    await claim();
     expect(await store.runs.get({ runId: uuid(1), access: ALL_ROWS })).toMatchObject({ status: "error" });
   });
 
