@@ -77,31 +77,56 @@ export interface Part {
   readonly content: string;
   /** How many UTF-16 units of the content; `null`: all of it, and no rest. */
   readonly units: number | null;
-  readonly rest: string;
+  /** @param text of the content */
+  rest(text: string): string;
 }
 
 const WHOLE = 0xffff_ffff;
+/** What deflate looks for in what precedes: messages resemble one another more than anything else. At most 32 kB are of use. */
+const DICTIONARY_UNITS = 8 * 1024;
+/** How the rest of a part is stored. */
+const PLAIN = 0;
+const DEFLATED = 1;
 
-/** A part as bytes; its rest through deflate where that pays. */
-export function packPart({ content, units, rest }: Part): Uint8Array {
-  const id = Buffer.from(content, "latin1");
-  const text = pack(rest);
-  const [isDeflated, bytes] = typeof text === "string" ? [0, Buffer.from(text)] : [1, Buffer.from(text as Uint8Array)];
-  return withPrefix(PART, units ?? WHOLE, Buffer.concat([Buffer.of(isDeflated, id.length), id, bytes]));
+/** A value that is all of a content. */
+export function packWhole(content: string): Uint8Array {
+  return withPrefix(PART, WHOLE, Buffer.concat([Buffer.of(PLAIN, content.length), Buffer.from(content, "latin1")]));
+}
+
+/** A value that is the first units of a content and a rest, which is packed with what precedes it in mind. */
+export function packPart(content: string, text: string, units: number, rest: string): Uint8Array {
+  const bytes = Buffer.from(rest);
+  const deflated = deflateRawSync(bytes, { level: LEVEL, dictionary: dictionaryOf(text, units) });
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(bytes.length);
+  const [kind, stored] =
+    deflated.length + length.length < bytes.length ? [DEFLATED, Buffer.concat([length, deflated])] : [PLAIN, bytes];
+  return withPrefix(
+    PART,
+    units,
+    Buffer.concat([Buffer.of(kind, content.length), Buffer.from(content, "latin1"), stored]),
+  );
 }
 
 /** `null` for what is no part. */
 export function readPart(data: Encoded): Part | null {
   if (!isPacked(data)) return null;
-  const { kind, length, rest } = readPrefix(data);
+  const { kind, length: units, rest } = readPrefix(data);
   if (kind !== PART) return null;
-  const [isDeflated = 0, idLength = 0] = rest;
-  const text = rest.subarray(2 + idLength);
+  const [how = PLAIN, idLength = 0] = rest;
+  const stored = rest.subarray(2 + idLength);
   return {
     content: rest.toString("latin1", 2, 2 + idLength),
-    units: length === WHOLE ? null : length,
-    rest: isDeflated === 1 ? (unpack(new Uint8Array(text)) as string) : text.toString("utf8"),
+    units: units === WHOLE ? null : units,
+    rest: (text) =>
+      how === PLAIN
+        ? stored.toString("utf8")
+        : inflated(stored.subarray(4), stored.readUInt32LE(), dictionaryOf(text, units)).toString("utf8"),
   };
+}
+
+function dictionaryOf(text: string, units: number): Buffer {
+  return Buffer.from(text.slice(Math.max(0, units - DICTIONARY_UNITS), units));
 }
 
 /** Packs before it seals, and unpacks what it has opened. @param compress false: packs nothing, reads everything */
@@ -147,10 +172,14 @@ function readPrefix(data: Uint8Array): { readonly kind: number; readonly length:
   };
 }
 
-function inflated(bytes: Buffer, length: number): Buffer {
+function inflated(bytes: Buffer, length: number, dictionary?: Buffer): Buffer {
   try {
     // One piece of the right size: without it zlib makes pieces of 16 kB and joins them.
-    const found = inflateRawSync(bytes, { chunkSize: Math.max(64, length), maxOutputLength: Math.max(1, length) });
+    const found = inflateRawSync(bytes, {
+      chunkSize: Math.max(64, length),
+      maxOutputLength: Math.max(1, length),
+      ...(dictionary !== undefined && dictionary.length > 0 && { dictionary }),
+    });
     if (found.length === length) return found;
   } catch (error) {
     throw damaged(error);

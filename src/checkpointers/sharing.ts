@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { HeddleError } from "../core/errors.js";
-import { pack, packAside, packPart, type Part } from "./packing.js";
+import { pack, packAside, packPart, packWhole, type Part } from "./packing.js";
 import { joinTexts, splitTexts, type Encoded } from "./serde.js";
 
 /** Shorter values stay with their checkpoint. */
@@ -125,11 +125,8 @@ export class ContentSharing {
     const units = commonUnits(remembered.text, text);
     if (units * 2 < text.length || remembered.spent >= remembered.bytes) return null;
     const { content } = remembered;
-    const bytes = packPart(
-      units === text.length && units === remembered.text.length
-        ? { content, units: null, rest: "" }
-        : { content, units, rest: text.slice(units) },
-    );
+    const isWhole = units === text.length && units === remembered.text.length;
+    const bytes = isWhole ? packWhole(content) : packPart(content, remembered.text, units, text.slice(units));
     remembered.spent += bytes.length;
     // The newest stays longest.
     this.#remembered.delete(key);
@@ -142,7 +139,7 @@ export class ContentSharing {
       kind: "shared",
       content,
       data: packed,
-      part: packPart({ content, units: null, rest: "" }),
+      part: packWhole(content),
       whole: () => pack(data),
     };
   }
@@ -166,7 +163,7 @@ export function fromPart({ units, rest }: Part, content: Encoded): Encoded {
       message: "A value of a checkpoint is damaged: the content that it shares is shorter than it says.",
     });
   }
-  const whole = text.slice(0, units) + rest;
+  const whole = text.slice(0, units) + rest(text);
   return splitTexts(whole) ?? whole;
 }
 

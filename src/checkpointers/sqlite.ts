@@ -266,7 +266,7 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     if (fromThreadId === toThreadId) return;
     const kept = keep && (await this.#keptOf(fromThreadId, keep));
     this.#write(() => {
-      if (this.#sql.lineagesOf(fromThreadId).length === 0) return;
+      if (this.#sql.ascending(fromThreadId, null, 1).length === 0) return;
       this.#sql.deleteThread(toThreadId);
       this.#copy.copy(fromThreadId, toThreadId, kept);
     });

@@ -30,7 +30,7 @@ describe("heddle migrate", () => {
     const pending = run(["migrate", "--dry-run"]);
     expect(pending.status).toBe(2);
     expect(pending.stdout).toMatch(/^sqlite:\.heddle\/heddle\.db\n {2}metadata +0 → \d/);
-    expect(pending.stdout).toMatch(/checkpoints +0 → 1\n/);
+    expect(pending.stdout).toMatch(/checkpoints +0 → 2\n/);
     expect(pending.stdout).toMatch(/\d+ migrations pending, nothing was changed\n$/);
     expect(existsSync(join(dir, ".heddle"))).toBe(false);
     const applied = run(["migrate"]);
@@ -64,11 +64,24 @@ describe("heddle migrate", () => {
 
   it("has a table for checkpoints where they are alone", () => {
     const { stdout } = run(["migrate", "--storage", "sqlite:a.db", "--checkpointer", "sqlite:b.db"]);
-    expect(stdout).toMatch(/^sqlite:a\.db\n(?: {2}(?!checkpoints).*\n)*sqlite:b\.db\n {2}checkpoints +0 → 1\n/);
+    expect(stdout).toMatch(/^sqlite:a\.db\n(?: {2}(?!checkpoints).*\n)*sqlite:b\.db\n {2}checkpoints +0 → 2\n/);
     const again = run(["migrate", "--storage", "sqlite:a.db"], { LANGGRAPH_CHECKPOINTER: "sqlite:b.db" });
-    expect(again.stdout).toMatch(/sqlite:b\.db\n {2}checkpoints +1 +up to date\n/);
+    expect(again.stdout).toMatch(/sqlite:b\.db\n {2}checkpoints +2 +up to date\n/);
     const doctor = run(["doctor", "--storage", "sqlite:a.db"], { LANGGRAPH_CHECKPOINTER: "sqlite:b.db" });
     expect(doctor.stdout).toMatch(/\ncheckpointer {2}sqlite:b\.db\n {2}ok/);
+  });
+
+  it("compresses and decompresses checkpoints, one way at a time", async () => {
+    await seedStorage(`sqlite:${join(dir, "d.db")}`, 3);
+    const storage = ["--storage", "sqlite:d.db"];
+    const both = run(["migrate", ...storage, "--compress", "--decompress"]);
+    expect([both.status, both.stderr]).toEqual([1, expect.stringContaining("--decompress exclude one another")]);
+    const compressed = run(["migrate", ...storage, "--compress"]);
+    expect([compressed.status, compressed.stderr]).toEqual([0, ""]);
+    expect(run(["migrate", ...storage, "--compress"]).stdout).toMatch(/all checkpoints are compressed\n$/);
+    expect(run(["migrate", ...storage, "--decompress"]).status).toBe(0);
+    expect(run(["migrate", ...storage, "--decompress"]).stdout).toMatch(/all checkpoints are stock\n$/);
+    expect(run(["migrate", "--storage", "memory:", "--decompress"]).stderr).toContain("never compressed");
   });
 
   it("is 1 and a sentence when the database is none", () => {

@@ -2,7 +2,6 @@ import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createMemoryCheckpointer } from "../../../src/checkpointers/memory.js";
 import { openPostgresCheckpointer } from "../../../src/checkpointers/postgres.js";
 import { openSqliteCheckpointer } from "../../../src/checkpointers/sqlite.js";
 import type { Checkpointer, CheckpointsKept } from "../../../src/core/checkpointer.js";
@@ -263,25 +262,5 @@ describe("random puts, copies, prunes and deletions, compressed and shared", () 
     } finally {
       await subject.close();
     }
-  });
-
-  it("memory shows the same", async () => {
-    const memory = createMemoryCheckpointer();
-    if (memory.prune === undefined) return;
-    let runs = 0;
-    await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-        const prefix = `p${(runs += 1)}`;
-        const plain = await openSqliteCheckpointer("sqlite::memory:", { cwd: ".", compressCheckpoints: false });
-        const [model, real] = [new Player(plain), new Player(memory)];
-        for (const each of steps) {
-          await model.play(each, prefix);
-          await real.play(each, prefix);
-        }
-        expect(await real.seen(prefix)).toBe(await model.seen(prefix));
-        await plain.close();
-      }),
-      { numRuns: 30 },
-    );
   });
 });
