@@ -3,7 +3,8 @@ import type { Manifest } from "./langgraph-json-schema.js";
 import type { AppOptions } from "./options.js";
 import type { SettingPicker } from "./setting-picker.js";
 
-export const MISSED_TICKS = ["skip", "once", "all"] as const;
+const MISSED_TICKS = ["skip", "once", "all"] as const;
+type MissedTicks = (typeof MISSED_TICKS)[number];
 
 /** What becomes of a cron's ticks that came while no process was there to start their runs. */
 export interface CronsOptions {
@@ -11,13 +12,13 @@ export interface CronsOptions {
    * `skip`: they are dropped, and the cron goes on with the next one. `once`: one run is started for all of them. `all`: one for each
    * of the latest `maxMissedTicks`, one after the other. A tick counts as missed a minute after its time. Default `skip`.
    */
-  readonly missedTicks?: (typeof MISSED_TICKS)[number];
+  readonly missedTicks?: MissedTicks;
   /** Of one cron, with `all`. From 1 to 10,000. Default 100. */
   readonly maxMissedTicks?: number;
 }
 
 export interface ResolvedCrons {
-  readonly missedTicks: (typeof MISSED_TICKS)[number];
+  readonly missedTicks: MissedTicks;
   readonly maxMissedTicks: number;
 }
 

@@ -145,9 +145,8 @@ function refuseDeletion(): never {
 }
 
 function payloadOf(request: ReturnType<typeof toRunRequest>["request"]): CronPayload {
-  const { input, config, context, interruptBefore, interruptAfter, timeoutMs, ...rest } = request;
-  const webhook = "webhook" in rest ? (rest.webhook as CronPayload["webhook"]) : undefined;
-  const { streamModes, streamSubgraphs, streamResumable, durability } = rest;
+  const { input, config, context, webhook, interruptBefore, interruptAfter, timeoutMs } = request;
+  const { streamModes, streamSubgraphs, streamResumable, durability } = request;
   return {
     ...present({ input, config, context, webhook, interruptBefore, interruptAfter, timeoutMs }),
     streamModes,

@@ -8,6 +8,7 @@ import { createCronFiring } from "../../src/services/cron-firing.js";
 import type { TickPolicy } from "../../src/services/cron-ticks.js";
 import type { CronRequest } from "../../src/services/crons.js";
 import { never, type Script, succeed } from "../../src/testing/scripted-engine.js";
+import { decodeCronCreate, decodeCronPatch } from "../../src/wire/crons.js";
 import { openRuntime, type RuntimeOptions, type TestRuntime, turns } from "./harness.js";
 
 const POLICY: TickPolicy = { missed: "skip", maxMissed: 100, missedAfterMs: 60_000 };
@@ -96,6 +97,57 @@ describe("a cron's runs", () => {
     expect(new Set(runs.map(({ threadId }) => threadId)).size).toBe(2);
     const now = await test.services.crons.get(ANONYMOUS, cron.cronId);
     expect(new Date(now.nextRunAt ?? 0).toISOString()).toBe("2026-06-01T10:04:00.000Z");
+  });
+
+  it("hands everything of a body to the run", async () => {
+    const test = await openAt("2026-06-01T10:00:30Z");
+    startScheduler(test);
+    const support = {
+      langsmith: false,
+      webhooks: { judge: (url: string) => ({ kind: "allowed", webhook: { host: "a.example:443", url } }) as const },
+    };
+    const body = {
+      assistant_id: "quick",
+      schedule: "* * * * *",
+      input: { n: 1 },
+      config: { tags: ["t"], recursion_limit: 7, configurable: { tone: "dry" } },
+      context: { user: "ann" },
+      webhook: "https://a.example/in",
+      interrupt_before: ["one"],
+      interrupt_after: "*",
+      stream_mode: ["updates", "custom"],
+      stream_subgraphs: true,
+      stream_resumable: true,
+      checkpoint_during: false,
+      timeout_seconds: 9,
+      multitask_strategy: "rollback",
+    };
+    const kwargs = {
+      input: { n: 1 },
+      context: { user: "ann" },
+      webhook: { host: "a.example:443", url: "https://a.example/in" },
+      interruptBefore: ["one"],
+      interruptAfter: "*",
+      streamModes: ["updates", "custom"],
+      streamSubgraphs: true,
+      streamResumable: true,
+      durability: "exit",
+      timeoutMs: 9_000,
+      temporary: true,
+    };
+    const { crons } = test.services;
+    const created = await crons.create(ANONYMOUS, null, decodeCronCreate(body, support, { onThread: false }));
+    // The same by a change of one that has nothing.
+    const plain = await create(test, { onRunCompleted: "delete" });
+    const { assistant_id: _, schedule: __, multitask_strategy: ___, ...patch } = body;
+    await crons.update(ANONYMOUS, plain.cronId, decodeCronPatch(patch, support));
+    await pass(test, MINUTE_MS);
+    for (const { cronId } of [created, plain]) {
+      const [run] = await runsOf(test, cronId);
+      expect(run?.kwargs).toMatchObject(kwargs);
+      expect(run?.kwargs.config).toMatchObject({ tags: ["t"], recursion_limit: 7, configurable: { tone: "dry" } });
+    }
+    expect((await runsOf(test, created.cronId))[0]?.multitaskStrategy).toBe("rollback");
   });
 
   it("are executed, and leave no thread behind where that is asked for", async () => {

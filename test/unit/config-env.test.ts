@@ -29,6 +29,10 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
     '{"streams_per_caller":1}',
     { sections: { limits: { value: { streams_per_caller: 1 }, variable: "HEDDLE_LIMITS" } } },
   ],
+  HEDDLE_CRONS: [
+    '{"missed_ticks":"once"}',
+    { sections: { crons: { value: { missed_ticks: "once" }, variable: "HEDDLE_CRONS" } } },
+  ],
   HEDDLE_ENCRYPTION_KEY: ["k1:abc", { encryption: { keys: "k1:abc" } }],
   HEDDLE_ENCRYPTION_KEY_FILE: ["/run/keys", { encryption: { keyFile: "/run/keys" } }],
   HEDDLE_ENCRYPTION_STRICT: ["true", { encryption: { strict: true } }],

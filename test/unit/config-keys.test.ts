@@ -96,6 +96,10 @@ describe("the table of langgraph.json's keys", () => {
     ],
     "http.logging_headers": [{ includes: ["x-a"] }, { http: { loggingHeaders: { includes: ["x-a"], excludes: [] } } }],
     "http.trusted_proxy_hops": [2, { http: { trustedProxyHops: 2 } }],
+    crons: [
+      { missed_ticks: "all", max_missed_ticks: 7 },
+      { crons: { missedTicks: "all", maxMissedTicks: 7 }, origins: { "crons.missedTicks": "langgraph.json" } },
+    ],
     limits: [
       {
         max_body_bytes: 1,
@@ -365,6 +369,8 @@ describe("options of createApp", () => {
     [{ http: { middlewareOrder: "last" } }, "http.middlewareOrder"],
     [{ http: { configurableHeaders: { includes: ["a b"] } } }, "http.configurableHeaders.includes.0"],
     [{ http: { trustedProxyHops: -1 } }, "http.trustedProxyHops"],
+    [{ crons: { missedTicks: "some" } }, "crons.missedTicks"],
+    [{ crons: { maxMissedTicks: 0 } }, "crons.maxMissedTicks"],
     [{ limits: { maxJsonDepth: 100_000 } }, "limits.maxJsonDepth"],
     [{ limits: { maxNameChars: 8 } }, "limits.maxNameChars"],
     [{ limits: { requestsPerCaller: { perSecond: 0 } } }, "limits.requestsPerCaller.perSecond"],
