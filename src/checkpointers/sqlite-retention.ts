@@ -10,6 +10,8 @@ const SLICE_MS = 8;
 /** Rows that are read or removed before the clock is looked at. */
 const SLICE_ROWS = 16;
 const PAGE_ROWS = 500;
+/** Rows whose metadata SQLite searches at once. */
+const DELTA_PAGE_ROWS = 2_000;
 
 interface PlanRow {
   readonly checkpoint_id: string;
@@ -42,6 +44,13 @@ interface Sum {
   bytes: number;
 }
 
+interface IdRange {
+  readonly lineage: number;
+  readonly after: string;
+  readonly newest: string;
+  readonly limit: number;
+}
+
 type Id = [lineage: number, checkpointId: string];
 
 const CHECKPOINT_BYTES = "octet_length(checkpoint) + octet_length(metadata) + octet_length(channels)";
@@ -57,8 +66,8 @@ export class SqliteRetention {
   readonly #lineages: Statement<[threadId: string], number>;
   readonly #newest: Statement<[lineage: number, limit: number], PlanRow>;
   readonly #page: Statement<[lineage: number, after: string, limit: number], PlanRow>;
-  readonly #hasDelta: Statement<[lineage: number], number>;
-  readonly #idsAfter: Statement<[lineage: number, after: string, newest: string, limit: number], string>;
+  readonly #deltaPage: Statement<Id, { readonly found: number | null; readonly last: string | null }>;
+  readonly #idsAfter: Statement<[IdRange], string>;
   readonly #newer: Statement<Id, { readonly checkpoint_id: string; readonly channels: string }>;
   readonly #blobs: Statement<[...Id, channel: string, newest: string, limit: number], BlobRow>;
   readonly #contentBytes: Statement<[content: string], number>;
@@ -79,19 +88,19 @@ export class SqliteRetention {
       .pluck();
     this.#newest = db.prepare(`${plan} WHERE lineage = ? ORDER BY checkpoint_id DESC LIMIT ?`);
     this.#page = db.prepare(`${plan} WHERE lineage = ? AND checkpoint_id > ? ORDER BY checkpoint_id LIMIT ?`);
-    this.#hasDelta = db
-      .prepare<[number], number>(
-        `SELECT EXISTS (SELECT 1 FROM heddle_checkpoints WHERE lineage = ?
-           AND instr(metadata, '"counters_since_delta_snapshot"') > 0)`,
-      )
-      .pluck();
-    // Also ids of writes whose checkpoint was never stored.
+    this.#deltaPage = db.prepare(
+      `SELECT max(instr(metadata, '"counters_since_delta_snapshot"') > 0) AS found, max(checkpoint_id) AS last
+       FROM (SELECT checkpoint_id, metadata FROM heddle_checkpoints WHERE lineage = ? AND checkpoint_id > ?
+         ORDER BY checkpoint_id LIMIT ${DELTA_PAGE_ROWS})`,
+    );
+    // Also ids of writes whose checkpoint was never stored. Each arm has its own limit: SQLite would collect all of both first.
+    const arm = (table: string): string =>
+      `SELECT DISTINCT checkpoint_id FROM ${table}
+       WHERE lineage = @lineage AND checkpoint_id > @after AND checkpoint_id <= @newest ORDER BY checkpoint_id LIMIT @limit`;
     this.#idsAfter = db
-      .prepare<[number, string, string, number], string>(
-        `SELECT checkpoint_id FROM (
-           SELECT lineage, checkpoint_id FROM heddle_checkpoints
-           UNION SELECT lineage, checkpoint_id FROM heddle_checkpoint_writes)
-         WHERE lineage = ? AND checkpoint_id > ? AND checkpoint_id <= ? ORDER BY checkpoint_id LIMIT ?`,
+      .prepare<[IdRange], string>(
+        `SELECT checkpoint_id FROM (${arm("heddle_checkpoints")})
+         UNION SELECT checkpoint_id FROM (${arm("heddle_checkpoint_writes")}) ORDER BY checkpoint_id LIMIT @limit`,
       )
       .pluck();
     this.#newer = db.prepare(
@@ -170,12 +179,22 @@ export class SqliteRetention {
     const [newest] = rows;
     if (newest === undefined) return null;
     // Without delta channels and old formats it is the newest ones, and the others need not be read.
-    const isSimple = this.#hasDelta.get(lineage) === 0 && rows.every((row) => formatOf(row) >= 4);
+    const isSimple = rows.every((row) => formatOf(row) >= 4) && !(await this.#hasDelta(lineage));
     const all = isSimple ? rows : await this.#all(lineage, newest.checkpoint_id);
     const ids = isSimple ? new Set(rows.map((row) => row.checkpoint_id)) : keptIds(all.map(toLineage), keep);
     const refs = new Set<string>();
     for (const row of all) if (ids.has(row.checkpoint_id)) addRefs(refs, row);
     return { ids, refs, newest: newest.checkpoint_id };
+  }
+
+  async #hasDelta(lineage: number): Promise<boolean> {
+    for (let after = ""; ;) {
+      const page = this.#deltaPage.get(lineage, after);
+      if (page?.found === 1) return true;
+      if (page === undefined || page.last === null) return false;
+      after = page.last;
+      await nextTurn();
+    }
   }
 
   async #all(lineage: number, newest: string): Promise<readonly PlanRow[]> {
@@ -194,7 +213,7 @@ export class SqliteRetention {
     const how = dryRun ? "count" : "remove";
     let after = "";
     await this.#inSlices(dryRun, () => {
-      const ids = this.#idsAfter.all(lineage, after, kept.newest, SLICE_ROWS);
+      const ids = this.#idsAfter.all({ lineage, after, newest: kept.newest, limit: SLICE_ROWS });
       for (const id of ids) {
         after = id;
         if (kept.ids.has(id)) continue;
@@ -270,7 +289,8 @@ function addRefs(refs: Set<string>, row: Pick<PlanRow, "checkpoint_id" | "channe
 }
 
 function formatOf(row: PlanRow): number {
-  return (JSON.parse(row.checkpoint) as CheckpointHeader).v;
+  const [, v] = /^\{"v":(\d+),/.exec(row.checkpoint) ?? [];
+  return v === undefined ? (JSON.parse(row.checkpoint) as CheckpointHeader).v : Number(v);
 }
 
 function toLineage(row: PlanRow): LineageCheckpoint {
