@@ -9,7 +9,28 @@ const EVENT_OVERHEAD_BYTES = 64;
 
 /** Of a sealed event what it is when it is clear: limits and evictions then count alike in memory and in a storage. */
 export function eventBytes(event: NewRunEvent): number {
-  return dataBytes(event.data) + event.event.length + EVENT_OVERHEAD_BYTES;
+  return HeldEvent.bytesOf(event) ?? dataBytes(event.data) + event.event.length + EVENT_OVERHEAD_BYTES;
+}
+
+/** An event of a buffer: its bytes are asked for when it is appended, written and let go of, and counted once. */
+class HeldEvent implements RunEvent {
+  readonly seq: number;
+  readonly event: string;
+  readonly data: RunEvent["data"];
+  readonly kind: RunEvent["kind"];
+  readonly #bytes: number;
+
+  constructor(seq: number, { event, data, kind }: NewRunEvent) {
+    this.seq = seq;
+    this.event = event;
+    this.data = data;
+    this.kind = kind;
+    this.#bytes = eventBytes({ event, data, kind });
+  }
+
+  static bytesOf(event: object): number | undefined {
+    return #bytes in event ? event.#bytes : undefined;
+  }
 }
 
 const HEAD_BYTES = `{"${SEALED_KEY}":"`.length;
@@ -82,9 +103,9 @@ export class RunBuffer {
   }
 
   append(events: readonly NewRunEvent[]): void {
-    for (const { event, data, kind } of events) {
-      const stored: RunEvent = { seq: this.nextSeq, event, data, kind };
-      if (kind === "state") this.#newestStateSeq = this.nextSeq;
+    for (const event of events) {
+      const stored = new HeldEvent(this.nextSeq, event);
+      if (event.kind === "state") this.#newestStateSeq = this.nextSeq;
       this.nextSeq += 1;
       this.#events.push(stored);
       this.bytes += eventBytes(stored);
