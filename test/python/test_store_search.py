@@ -68,14 +68,27 @@ def test_items_expire(store, tag):
 
 
 def test_reads_lengthen_a_time_when_they_say_so(store, tag):
-    store.put_item([tag], "read", {}, ttl=0.01)
-    store.put_item([tag], "left", {}, ttl=0.01)
-    until = time.monotonic() + 1.2
-    while time.monotonic() < until:
-        assert store.get_item([tag], "read", refresh_ttl=True) is not None
-        store.get_item([tag], "left")
-        time.sleep(0.02)
-    assert store.get_item([tag], "left") is None
+    ttl_s = 2
+
+    def attempt(place):
+        for key in ("read", "left"):
+            store.put_item([tag, place], key, {}, ttl=ttl_s / 60)
+        longest_s, started = 0.0, time.monotonic()
+        for _ in range(1000):
+            left = store.get_item([tag, place], "left")
+            read = store.get_item([tag, place], "read", refresh_ttl=True)
+            longest_s, started = max(longest_s, time.monotonic() - started), time.monotonic()
+            if left is None:
+                return longest_s, read
+            time.sleep(0.02)
+        raise AssertionError("it never expires")
+
+    longest_s, read = attempt("0")
+    for n in range(1, 5):
+        # A machine that is busy enough reads too late to lengthen anything.
+        if longest_s > ttl_s / 2:
+            longest_s, read = attempt(str(n))
+    assert read is not None
 
 
 def test_what_is_wrong_is_named(searching):

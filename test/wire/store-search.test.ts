@@ -95,17 +95,30 @@ describe.each(STORAGES)("semantic search and times to live by the JS SDK on %s",
     expect((await store.listNamespaces({ prefix: ["ttl"] })).namespaces).toEqual([["ttl"]]);
   });
 
-  it("reads lengthen a time, unless they say otherwise", async () => {
+  it("reads lengthen a time, unless they say otherwise", { timeout: 60_000 }, async () => {
     const { store } = server.client;
-    const ttl = 0.01; // 600 ms
-    for (const key of ["read", "searched", "left"]) await store.putItem(["long", key], key, {}, { ttl });
-    const until = Date.now() + 1_500;
-    while (Date.now() < until) {
-      expect(await store.getItem(["long", "read"], "read")).not.toBeNull();
-      expect(await keys(["long", "searched"], { refreshTtl: true })).toEqual(["searched"]);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    expect(await store.getItem(["long", "left"], "left", { refreshTtl: false })).toBeNull();
+    const ttlMs = 2_000;
+    /** @returns what is there when the item that nobody lengthens is gone, and the longest time between two reads */
+    const attempt = async (place: string) => {
+      const names = ["read", "searched", "left"];
+      for (const key of names) await store.putItem(["long", place, key], key, {}, { ttl: ttlMs / 60_000 });
+      let longestMs = 0;
+      let startedAt = Date.now();
+      for (let i = 0; i < 1_000; i += 1) {
+        const left = await store.getItem(["long", place, "left"], "left", { refreshTtl: false });
+        const read = await store.getItem(["long", place, "read"], "read");
+        const searched = await keys(["long", place, "searched"], { refreshTtl: true });
+        longestMs = Math.max(longestMs, Date.now() - startedAt);
+        startedAt = Date.now();
+        if (left === null) return { longestMs, there: [read?.key, ...searched] };
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return { longestMs, there: names };
+    };
+    let result = await attempt("0");
+    // A machine that is busy enough reads too late to lengthen anything.
+    for (let i = 1; i < 5 && result.longestMs > ttlMs / 2; i += 1) result = await attempt(String(i));
+    expect(result.there).toEqual(["read", "searched"]);
   });
 
   it.each([
