@@ -9,7 +9,7 @@ import { ReceiverHosts } from "./receiver-hosts.js";
 /** How long a stop waits for receivers that are being told. */
 const STOP_MS = 3_000;
 /** Beyond the time-out of a request: for the storage to hear of it. */
-const LEASE_RESERVE_MS = 30_000;
+const LEASE_RESERVE_MS = 10_000;
 const SWEEP_EVERY_MS = 60_000;
 const SWEPT_AT_ONCE = 1_000;
 /** How often one round asks again for deliveries to other hosts, when the first ones were all of the same. */

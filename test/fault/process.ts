@@ -15,10 +15,14 @@ export interface ServedProcess {
   kill(signal: NodeJS.Signals): Promise<number | null>;
 }
 
-export async function serve(storageFile: string): Promise<ServedProcess> {
+/** @param variables beside PATH */
+export async function serve(
+  storageFile: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<ServedProcess> {
   const args = [MAIN, "serve", "--config", CONFIG, "--port", "0", "--storage", `sqlite:${storageFile}`];
   const child = spawn(process.execPath, args, {
-    env: { PATH: process.env["PATH"], LOG_JSON: "true" },
+    env: { PATH: process.env["PATH"], LOG_JSON: "true", ...variables },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const url = await listening(child);

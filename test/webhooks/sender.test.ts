@@ -228,9 +228,9 @@ describe("the sender", () => {
     const told = await receiver();
     const id = await end(told.url);
     // Claimed by a process that is gone.
-    await store.deliveries.claim({ deliveryIds: [id], leaseMs: 32_000 });
+    await store.deliveries.claim({ deliveryIds: [id], leaseMs: 12_000 });
     open().start();
-    clock.advance(31_000);
+    clock.advance(11_000);
     await new Promise((resolve) => setTimeout(resolve, 20));
     expect(told.received).toEqual([]);
     clock.advance(2_000);
