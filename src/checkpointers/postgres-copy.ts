@@ -1,7 +1,13 @@
 import type { CheckpointMetadata } from "@langchain/langgraph-checkpoint";
 import type { Checkpointer } from "../core/checkpointer.js";
 import type { Place } from "../core/cipher.js";
-import type { PostgresDatabase, SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
+import {
+  isSqlState,
+  type PostgresDatabase,
+  type SqlClient,
+  type SqlRow,
+  type Statement,
+} from "../databases/postgres/open.js";
 import { fromJsonb, fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 import { versionCounter } from "./postgres-aliases.js";
 import { fromColumns, toSealed, valueColumns, type ValueColumns } from "./postgres-blobs.js";
@@ -20,6 +26,10 @@ const statement = (name: string, text: string): Statement => ({
   idempotent: true,
   timeoutMs: TIMEOUT_MS,
 });
+
+/** A thread that is deleted meanwhile is copied as it was, not in part. */
+const ONE_SNAPSHOT: Statement = { name: "", text: "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ" };
+const MAX_ATTEMPTS = 5;
 
 const HAS_THREAD = statement("has_thread", "SELECT 1 FROM checkpoints WHERE thread_id = $1 LIMIT 1");
 
@@ -75,7 +85,8 @@ export async function copyThread(
   if (from === to) return;
   const names = [toText(from), toText(to)];
   const json = [from, to].map((name) => toJsonbText(JSON.stringify(name)));
-  await database.transaction(async (client) => {
+  const copyOnce = async (client: SqlClient): Promise<void> => {
+    await client.query(ONE_SNAPSHOT);
     if ((await client.query(HAS_THREAD, [names[0]])).length === 0) return;
     await deleteThread(client, to);
     const kept: KeptRows | undefined = keep && (await keptRows(client, from, keep));
@@ -84,7 +95,16 @@ export async function copyThread(
       await client.query(copy, at === 0 ? [...selected, ...json] : selected);
     }
     if (sealing.enabled) await sealAnew(client, { from, to }, sealing);
-  });
+  };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await database.transaction(copyOnce);
+      return;
+    } catch (error) {
+      // A content went meanwhile, with what had it: the next snapshot does not show that any more.
+      if (attempt === MAX_ATTEMPTS || !isSqlState(error, "23503")) throw error;
+    }
+  }
 }
 
 interface MetadataRow extends SqlRow {
