@@ -6,7 +6,7 @@ import { createPeriodic, type Periodic } from "./periodic.js";
 import { createThreadExpiry, type Lease, type ThreadExpiryDeps } from "./thread-expiry.js";
 
 /** A process that dies over a sweep keeps others from the next one so long. */
-const LEASE_MS = 60_000;
+const LEASE_MS = 15_000;
 const ITEMS_PER_ROUND = 100;
 /** Between two rounds, so that whatever waits has its turn. */
 const PAUSE_MS = 5;
