@@ -24,8 +24,9 @@ export function unitVectors(
  * What a search looks for, at unit length.
  * @throws HeddleError as `ItemStore.search`
  */
-export function unitQuery(nearest: Float32Array, options: VectorOptions | undefined): Float32Array {
-  return unit(nearest, options, "nearest");
+export function unitQuery(nearest: Float32Array, options: VectorOptions | undefined): Float64Array {
+  // Compared with many vectors: each number is widened once.
+  return Float64Array.from(unit(nearest, options, "nearest"));
 }
 
 function unit(values: Float32Array, options: VectorOptions | undefined, what: string): Float32Array {
@@ -50,10 +51,13 @@ function unit(values: Float32Array, options: VectorOptions | undefined, what: st
 }
 
 /** Cosine of a unit query and the unit vector that starts at `offset` of `vectors`: -1 to 1. */
-export function similarity(query: Float32Array, vectors: Float32Array, offset = 0): number {
+export function similarity(query: Float64Array, vectors: Float32Array, offset = 0): number {
   const dims = query.length;
-  // Four sums, so that additions need not wait for one another: three times as fast in V8.
-  let [a, b, c, d] = [0, 0, 0, 0];
+  // Four sums that need not wait for one another, over numbers that need not be widened: twice as fast in V8 as one sum.
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
   let i = 0;
   for (; i + 3 < dims; i += 4) {
     a += (query[i] as number) * (vectors[offset + i] as number);
@@ -66,7 +70,7 @@ export function similarity(query: Float32Array, vectors: Float32Array, offset = 
 }
 
 /** The best similarity of vectors that have the query's dims; `null` when none has. */
-export function bestSimilarity(query: Float32Array, vectors: readonly ItemVector[]): number | null {
+export function bestSimilarity(query: Float64Array, vectors: readonly ItemVector[]): number | null {
   let best: number | null = null;
   for (const { values } of vectors) {
     if (values.length !== query.length) continue;

@@ -27,7 +27,7 @@ export function sealedItemStore(store: ItemStore, cipher: Cipher, vectors?: Vect
 
   const nearestItems = async (
     params: Parameters<ItemStore["search"]>[0],
-    query: Float32Array,
+    query: Float64Array,
   ): Promise<readonly FoundItem[]> => {
     const { namespacePrefix, filter = {}, limit, offset, access, refreshTtl = false } = params;
     let best: { readonly item: Item; readonly score: number; readonly text: string }[] = [];

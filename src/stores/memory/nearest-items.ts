@@ -14,7 +14,7 @@ const VECTORS_PER_LOOK = 64;
  */
 export async function nearestItems(
   rows: readonly ItemRow[],
-  query: Float32Array,
+  query: Float64Array,
   { limit, offset }: Pick<Parameters<ItemStore["search"]>[0], "limit" | "offset">,
   passes: (row: ItemRow) => boolean,
 ): Promise<readonly { readonly row: ItemRow; readonly item: FoundItem }[]> {

@@ -16,7 +16,7 @@ const PAGE = 50;
 
 export type NearestItems = (
   params: Pick<Parameters<ItemStore["search"]>[0], "namespacePrefix" | "filter" | "limit" | "offset" | "access">,
-  query: Float32Array,
+  query: Float64Array,
 ) => Promise<readonly { readonly document: Pick<ItemDocument, "_id" | "rev" | "ttlMs">; readonly item: FoundItem }[]>;
 
 /**

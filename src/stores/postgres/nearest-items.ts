@@ -13,7 +13,7 @@ const FETCH = 1_000;
 export type NearestQuery = Parameters<typeof searchSql>[0] & { readonly limit: number; readonly offset: number };
 
 /** @param query at unit length */
-export type NearestItems = (search: NearestQuery, query: Float32Array) => Promise<readonly FoundItem[]>;
+export type NearestItems = (search: NearestQuery, query: Float64Array) => Promise<readonly FoundItem[]>;
 
 /**
  * Exact semantic search without pgvector: Postgres says which vectors the conditions leave, this process compares them. It keeps

@@ -19,7 +19,7 @@ const ITEM = `SELECT i.id, ${ITEM_COLUMNS.map((name) => `i.${name}`).join(", ")}
 
 export type NearestItems = (
   params: Pick<Parameters<ItemStore["search"]>[0], "namespacePrefix" | "filter" | "limit" | "offset" | "access">,
-  query: Float32Array,
+  query: Float64Array,
 ) => Promise<readonly { readonly id: number; readonly item: FoundItem }[]>;
 
 /**

@@ -34,7 +34,7 @@ export function createVectorCache(session: Session, dims: number, maxBytes = MAX
   return {
     /** Ids of vectors and their scores, of those whose namespace is `isUnder`. */
     async score(
-      query: Float32Array,
+      query: Float64Array,
       isUnder: (namespace: string) => boolean,
       slice: TimeSlice,
     ): Promise<{ readonly ids: readonly number[]; readonly scores: readonly number[] }> {
