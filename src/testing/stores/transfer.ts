@@ -133,6 +133,10 @@ const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
       value: JSON_CASES,
       createdAt: 1_700_000_000_000 + n,
       updatedAt: 1_700_000_000_001 + n,
+      ttlMs: n === 1 ? 60_000 : null,
+      expiresAt: n === 1 ? 4_000_000_000_000 : null,
+      embedding: null,
+      vectors: [],
     },
   })),
   apiKeys: [1, 2, 3].map((n) => ({
@@ -200,6 +204,7 @@ function readCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metada
             error: { error: "TypeError", message: "Boo!" },
             temporary: false,
             watched: false,
+            ttl: null,
           },
         },
       ]);
