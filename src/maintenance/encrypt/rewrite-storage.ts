@@ -96,39 +96,49 @@ async function forgetOverwritten(db: Database): Promise<string | null> {
 
 async function open({ uri, context, parts }: RewriteOptions, resealer: Resealer): Promise<Opened> {
   const keeps = { storage: parts !== "checkpoints", checkpoints: parts !== "storage" };
+  const forgetsVectors = keeps.storage && resealer.target === "active";
   switch (schemeOf(uri)) {
     case "sqlite": {
-      const [{ openSqlite }, { sqliteCells }] = await Promise.all([
+      const [{ openSqlite }, { sqliteCells }, { forgetSqliteVectors }] = await Promise.all([
         import("../../databases/sqlite/open.js"),
         import("./sqlite-cells.js"),
+        import("./clear-vectors.js"),
       ]);
       const { db, close } = await openSqlite(uri, context);
       return {
         cells: sqliteCells(db, resealer, keeps),
         left: [],
-        finish: () => forgetOverwritten(db),
+        async finish() {
+          if (forgetsVectors) forgetSqliteVectors(db);
+          return forgetOverwritten(db);
+        },
         close: async () => close(),
       };
     }
     case "postgres":
     case "postgresql": {
-      const [{ openPostgres }, { postgresCells }] = await Promise.all([
+      const [{ openPostgres }, { postgresCells }, { forgetPostgresVectors }] = await Promise.all([
         import("../../databases/postgres/open.js"),
         import("./postgres-cells.js"),
+        import("./clear-vectors.js"),
       ]);
       const database = await openPostgres(uri, context);
       return {
         cells: await postgresCells(database, resealer, keeps),
         left: ["Overwritten rows stay in the files of Postgres until VACUUM, and in its write-ahead log and backups."],
-        finish: async () => null,
+        async finish() {
+          if (forgetsVectors) await forgetPostgresVectors(database);
+          return null;
+        },
         close: () => database.close(),
       };
     }
     case "mongodb":
     case "mongodb+srv": {
-      const [{ openMongo }, { mongoCells }] = await Promise.all([
+      const [{ openMongo }, { mongoCells }, { forgetMongoVectors }] = await Promise.all([
         import("../../databases/mongodb/open.js"),
         import("./mongodb-cells.js"),
+        import("./clear-vectors.js"),
       ]);
       const database = await openMongo(uri, context);
       return {
@@ -138,7 +148,10 @@ async function open({ uri, context, parts }: RewriteOptions, resealer: Resealer)
               "Event logs in MongoDB are left as they are: they expire (streaming.eventLogTtlMs after their run). Keep older keys until then.",
             ]
           : [],
-        finish: async () => null,
+        async finish() {
+          if (forgetsVectors) await forgetMongoVectors(database);
+          return null;
+        },
         close: () => database.close(),
       };
     }
