@@ -1,7 +1,7 @@
-import type { Database } from "better-sqlite3";
 import { schemeOf, type DriverContext } from "../../core/driver.js";
 import type { Cipher } from "../../core/cipher.js";
 import { HeddleError } from "../../core/errors.js";
+import type { SqliteDatabase } from "../../databases/sqlite/open.js";
 import { createResealer, type Resealer, type ResealTarget } from "../../encryption/reseal.js";
 import { type CellTable, type RewriteCount, rewriteTable } from "./cells.js";
 import type { KeptParts } from "../schema-versions.js";
@@ -77,7 +77,7 @@ const VACUUM_TRIES = 3;
 const VACUUM_PAUSE_MS = 250;
 
 /** What was overwritten stays in free pages and in the write-ahead log. @returns that it does, when others keep the file busy */
-async function forgetOverwritten(db: Database): Promise<string | null> {
+async function forgetOverwritten(db: SqliteDatabase["db"]): Promise<string | null> {
   for (let tried = 1; ; tried += 1) {
     try {
       db.exec("VACUUM");
