@@ -81,3 +81,38 @@ def test_supersteps(client):
     state = client.threads.get_state(id)
     assert state["values"]["draft"] == "made earlier" and state["next"] == ["review"]
     assert len(client.threads.get_history(id)) == 2
+
+
+def test_a_time_to_live(client):
+    id = client.threads.create(ttl=60)["thread_id"]
+    assert "ttl" not in client.threads.get(id)
+    ttl = client.threads.get(id, include=["ttl"])["ttl"]
+    assert (ttl["strategy"], ttl["ttl_minutes"]) == ("delete", 60) and ttl["expires_at"] > "2026"
+    client.threads.update(id, metadata={"a": 1}, ttl={"strategy": "keep_latest", "ttl": 0.5})
+    assert client.threads.get(id, include=["ttl"])["ttl"]["strategy"] == "keep_latest"
+    copied = client.threads.copy(id)
+    copied_id = copied["thread_id"] if copied else None
+    if copied_id is not None:
+        assert client.threads.get(copied_id, include=["ttl"])["ttl"]["ttl_minutes"] == 0.5
+    with pytest.raises(UnprocessableEntityError):
+        client.threads.create(ttl=0)
+
+
+def test_prune(client, tag):
+    kept, gone = (client.threads.create(metadata={"tag": tag})["thread_id"] for _ in range(2))
+    client.runs.wait(kept, "slow", input={"steps": 3, "step_ms": 1})
+    before = client.threads.get_state(kept)
+    assert client.threads.prune([kept], strategy="keep_latest")["pruned_count"] == 1
+    assert len(client.threads.get_history(kept)) == 1
+    assert client.threads.get_state(kept)["values"] == before["values"]
+    assert client.threads.prune([gone, str(uuid.uuid4())]) == {"pruned_count": 1}
+    with pytest.raises(NotFoundError):
+        client.threads.get(gone)
+
+
+def test_what_a_thread_takes(server, client):
+    id = client.threads.create()["thread_id"]
+    client.runs.wait(id, "slow", input={"steps": 3, "step_ms": 1})
+    storage = httpx.get(f"{server.url}/threads/{id}/storage").json()
+    assert storage["total_bytes"] > storage["checkpoints"]["bytes"] > 0
+    assert "done" in storage["channel_values"]["by_channel"]
