@@ -154,19 +154,27 @@ export function createCronsService(deps: {
     async search(caller: Caller, query: CronFilter & PageRequest<CronSortField>): Promise<Page<Cron>> {
       const { limit, offset } = query;
       const grant = await authorize(caller, "crons", "search", searchValue(query, { limit, offset }));
-      return store.crons.search({ ...named(query), ...grantedFilter(grant), access: grant.access });
+      return store.crons.search({
+        ...named(query, deps.assistants.idOf),
+        ...grantedFilter(grant),
+        access: grant.access,
+      });
     },
 
     async count(caller: Caller, query: CronFilter): Promise<number> {
       const grant = await authorize(caller, "crons", "search", searchValue(query, { limit: 0, offset: 0 }));
-      return store.crons.count({ ...named(query), ...grantedFilter(grant), access: grant.access });
+      return store.crons.count({
+        ...named(query, deps.assistants.idOf),
+        ...grantedFilter(grant),
+        access: grant.access,
+      });
     },
   };
+}
 
-  /** A graph id stands for its system assistant. */
-  function named<Q extends CronFilter>(query: Q): Q {
-    return query.assistantId === undefined ? query : { ...query, assistantId: deps.assistants.idOf(query.assistantId) };
-  }
+/** A graph id stands for its system assistant. */
+function named<Q extends CronFilter>(query: Q, idOf: AssistantsService["idOf"]): Q {
+  return query.assistantId === undefined ? query : { ...query, assistantId: idOf(query.assistantId) };
 }
 
 function searchValue(query: CronFilter, page: { readonly limit: number; readonly offset: number }) {

@@ -157,6 +157,7 @@ describe("a cron's runs", () => {
     await pass(test, MINUTE_MS, 1_000);
     await test.until(() => test.scripted.executions.length === 1, "the run");
     await test.until(async () => (await test.store.threads.count({ access: ALL_ROWS })) === 0, "the thread's end");
+    expect(test.scripted.executions).toHaveLength(1);
   });
 
   it("wait behind a busy thread, tick after tick, and a cron is never silenced by one", async () => {

@@ -53,15 +53,6 @@ export function createSqliteCrons(session: Session): CronStore {
     return row !== undefined && showsMetadata(access, row.metadata) ? row : null;
   };
 
-  /** @returns false when the claim is no longer held */
-  const moveOn = (cronId: string, leaseToken: number, next: EpochMs | null): boolean =>
-    session
-      .sql(
-        `UPDATE crons SET next_run_at = ?, lease_until = NULL
-           WHERE cron_id = ? AND lease_token = ? AND lease_until IS NOT NULL`,
-      )
-      .run(next, cronId, leaseToken).changes > 0;
-
   const walk = async (
     query: CronQuery,
     order: { readonly column: string; readonly order: "asc" | "desc" },
@@ -153,6 +144,24 @@ export function createSqliteCrons(session: Session): CronStore {
       return total;
     },
 
+    ...createQueue(session),
+  };
+}
+
+/** The crons that are due, and what moves them on. */
+function createQueue(session: Session): Pick<CronStore, "claimDue" | "nextDueAt" | "fire" | "skip"> {
+  const { clock } = session;
+
+  /** @returns false when the claim is no longer held */
+  const moveOn = (cronId: string, leaseToken: number, next: EpochMs | null): boolean =>
+    session
+      .sql(
+        `UPDATE crons SET next_run_at = ?, lease_until = NULL
+           WHERE cron_id = ? AND lease_token = ? AND lease_until IS NOT NULL`,
+      )
+      .run(next, cronId, leaseToken).changes > 0;
+
+  return {
     async claimDue({ leaseMs, limit }) {
       // Most looks find nothing, and a look must not take the write lock.
       const { at, now: seen } = await session.read(() => firstDue(session));
