@@ -135,8 +135,12 @@ const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
       updatedAt: 1_700_000_000_001 + n,
       ttlMs: n === 1 ? 60_000 : null,
       expiresAt: n === 1 ? 4_000_000_000_000 : null,
-      embedding: null,
-      vectors: [],
+      embedding: n === 0 ? null : { fingerprint: 'one"\u0000', paths: n === 1 ? null : ["a", "b[*].c"] },
+      // As bytes, which an encrypted storage seals.
+      vectors: Array.from({ length: n }, (_, at) => ({
+        path: `p${at}\u0000`,
+        values: Buffer.from(Float32Array.of(0.6, -0.8, 0, 1e-7 * at).buffer).toString("base64"),
+      })),
     },
   })),
   apiKeys: [1, 2, 3].map((n) => ({
