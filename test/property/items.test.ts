@@ -213,7 +213,7 @@ describe("the long-term store is what its model is", () => {
             }
           },
         );
-        await fc.assert(property, { numRuns, interruptAfterTimeLimit: 120_000 });
+        await fc.assert(property, { numRuns });
       });
     }
   }
