@@ -32,7 +32,7 @@ export function sendRequest(
   options: SendOptions & { readonly signal?: AbortSignal },
 ): Promise<DeliveryAnswer> {
   const url = new URL(request.url);
-  const literal = url.hostname.replace(/^\[|\]$/g, "");
+  const literal = url.hostname.replaceAll(/^\[|\]$/g, "");
   // Node resolves names by `lookup`, and does not ask it about addresses.
   if (isIP(literal) !== 0 && !isAllowedAddress(literal, options.addresses)) {
     return Promise.resolve({ kind: "failed", error: NOT_PUBLIC });
@@ -82,12 +82,11 @@ function checkedLookup({ addresses, resolve = resolveBySystem }: SendOptions): L
     resolve(hostname).then(
       (found) => {
         const [first] = found;
-        if (first === undefined) return answer(new Error("the host has no address"), "", 0);
-        if (!found.every(({ address }) => isAllowedAddress(address, addresses))) {
-          return answer(new Error(NOT_PUBLIC), "", 0);
-        }
-        if (lookupOptions.all === true) return answer(null, [...found]);
-        answer(null, first.address, first.family);
+        if (first === undefined) answer(new Error("the host has no address"), "", 0);
+        else if (!found.every(({ address }) => isAllowedAddress(address, addresses))) {
+          answer(new Error(NOT_PUBLIC), "", 0);
+        } else if (lookupOptions.all === true) answer(null, [...found]);
+        else answer(null, first.address, first.family);
       },
       (error: unknown) => answer(error instanceof Error ? error : new Error(String(error)), "", 0),
     );
@@ -96,7 +95,9 @@ function checkedLookup({ addresses, resolve = resolveBySystem }: SendOptions): L
 
 function resolveBySystem(hostname: string): Promise<readonly LookupAddress[]> {
   return new Promise((resolve, reject) => {
-    systemLookup(hostname, { all: true, verbatim: true }, (error, found) => (error ? reject(error) : resolve(found)));
+    systemLookup(hostname, { all: true, order: "verbatim" }, (error, found) =>
+      error ? reject(error) : resolve(found),
+    );
   });
 }
 

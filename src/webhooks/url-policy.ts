@@ -56,7 +56,7 @@ export function createUrlPolicy(rules: UrlRules): WebhookPolicy {
       if (rules.allowedDomains !== null && !rules.allowedDomains.some((domain) => isOf(hostname, domain))) {
         return refused(`the host ${hostname} is not among those that are allowed`);
       }
-      const bare = hostname.replace(/^\[|\]$/g, "");
+      const bare = hostname.replaceAll(/^\[|\]$/g, "");
       const isLocal = LOCALHOST.test(bare) && !rules.addresses.loopback;
       if (isLocal || (isIP(bare) !== 0 && !isAllowedAddress(bare, rules.addresses))) return refused(NOT_PUBLIC);
       url.hash = "";

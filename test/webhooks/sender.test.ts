@@ -18,7 +18,7 @@ const DAY_MS = 24 * 3_600_000;
 const RULES = { firstRetryMs: 5_000, maxRetryMs: 4 * 3_600_000, retryForMs: DAY_MS };
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
+  for (const close of closers.splice(0).toReversed()) await close();
 });
 
 async function receiver(): Promise<Receiver> {
