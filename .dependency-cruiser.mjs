@@ -42,7 +42,7 @@ export const mayImport = {
   webhooks: ["core"],
   http: ["core", "wire", "services"],
   protocols: ["core", "wire", "services", "http"],
-  // The composition root, in five files.
+  // The composition root: the files of `src/` itself.
   "open-auth": ["core", "config", "engine", "auth"],
   "open-custom-app": ["core", "config", "engine", "http"],
   "open-guard": ["core", "config", "http", "limits", "audit"],
@@ -108,6 +108,7 @@ export const rootFiles = new Set([
   "open-guard",
   "open-item-index",
   "open-storage",
+  "open-webhooks",
 ]);
 const folder = (name) => (rootFiles.has(name) || name.includes("/") ? `^src/${name}[.]ts$` : `^src/${name}/`);
 const anyOf = (patterns) => patterns.join("|");
