@@ -45,27 +45,42 @@ const saverOf = (opened: Checkpointer): BaseCheckpointSaver => opened.saver as B
 const graphOn = (saver: BaseCheckpointSaver) => builder.compile({ checkpointer: saver });
 const human = (content: string) => ({ messages: [new HumanMessage({ id: content, content })] });
 
-async function columns(client: Pick<pg.Pool, "query">): Promise<unknown[]> {
-  const { rows } = await client.query(
+interface Column {
+  readonly table_name: string;
+  readonly column_name: string;
+  readonly is_nullable: "YES" | "NO";
+  readonly column_default: string | null;
+}
+
+const nameOf = ({ table_name, column_name }: Column): string => `${table_name}.${column_name}`;
+
+async function columns(client: Pick<pg.Pool, "query">): Promise<readonly Column[]> {
+  const { rows } = await client.query<Column>(
     `SELECT table_name, column_name, data_type, is_nullable, column_default FROM information_schema.columns
      WHERE table_schema = 'public' AND table_name LIKE 'checkpoint%' ORDER BY 1, 2`,
   );
-  return rows as unknown[];
+  return rows;
 }
 
 describe("the stock tables", () => {
-  it("are made as PostgresSaver makes them, and have LangGraph for Python's task_path besides", async () => {
+  it("are made as PostgresSaver makes them; what they have besides is left out by whoever writes", async () => {
     const [fresh, reference] = [await createDatabase(), await createDatabase()];
     await (await openPostgresCheckpointer(fresh.uri, { cwd: "." })).close();
     const clients = [fresh, reference].map(({ uri }) => new pg.Pool({ connectionString: uri }));
     try {
       const [own, other] = clients as [pg.Pool, pg.Pool];
       await new PostgresSaver(other).setup();
-      const withoutPath = (rows: unknown[]) =>
-        rows.filter((row) => (row as { column_name: string }).column_name !== "task_path");
+      const stockColumns = await columns(other);
       const made = await columns(own);
-      expect(withoutPath(made)).toEqual(await columns(other));
-      expect(made).toHaveLength(withoutPath(made).length + 1);
+      const isStock = (row: Column) => stockColumns.some((stockRow) => nameOf(stockRow) === nameOf(row));
+      expect(made.filter(isStock)).toEqual(stockColumns);
+      const added = made.filter((row) => !isStock(row));
+      // LangGraph for Python's, and the content that a value shares.
+      expect(added.map(nameOf)).toEqual(["checkpoint_blobs.heddle_content", "checkpoint_writes.task_path"]);
+      expect(added.map((row) => [row.is_nullable, row.column_default])).toEqual([
+        ["YES", null],
+        ["NO", "''::text"],
+      ]);
       const versions = async (client: pg.Pool) =>
         (await client.query("SELECT v FROM checkpoint_migrations ORDER BY v")).rows as unknown[];
       expect(await versions(own)).toEqual(await versions(other));
@@ -328,5 +343,23 @@ describe("what is written", () => {
     const { rows } = await pool.query("SELECT thread_id FROM elsewhere.checkpoints");
     expect(rows).toEqual([{ thread_id: "there" }]);
     expect(await listOf(ours, threadConfig("there"))).toEqual([]);
+  });
+
+  it("loses what values share with them, also when PostgresSaver names the schema and search_path does not", async () => {
+    await pool.query("CREATE SCHEMA compressed");
+    const uri = `${database.uri}?options=-csearch_path%3Dcompressed`;
+    const other = await openPostgresCheckpointer(uri, { cwd: ".", compressCheckpoints: true });
+    for (const threadId of ["there", "stays"]) {
+      const chain = chainOf(saverOf(other), threadId);
+      const list = Array.from({ length: 100 }, (_, at) => `${threadId} has line ${at} of a list`);
+      await chain.put({ list });
+      await chain.put({ list: [...list, "one more"] });
+    }
+    await other.close();
+    const contents = async () =>
+      (await pool.query<{ count: number }>("SELECT count(*)::int FROM compressed.heddle_checkpoint_contents")).rows;
+    expect(await contents()).toEqual([{ count: 2 }]);
+    await new PostgresSaver(pool, undefined, { schema: "compressed" }).deleteThread("there");
+    expect(await contents()).toEqual([{ count: 1 }]);
   });
 });
