@@ -43,9 +43,10 @@ export const EVENT_MIGRATIONS: readonly string[] = [
   CREATE INDEX heddle_event_logs_unsealed ON heddle_event_logs (log_id) WHERE sealed_at IS NULL AND NOT lasting;
   CREATE INDEX heddle_event_logs_restless ON heddle_event_logs (run_id COLLATE "C") WHERE lasting AND expires_at IS NULL;
   CREATE INDEX heddle_event_logs_lasting ON heddle_event_logs (run_id COLLATE "C") WHERE lasting`,
+  // Through EXECUTE: servers before 14 read the block whole before anything is caught.
   `DO $$
   BEGIN
-    ALTER TABLE heddle_events ALTER COLUMN data SET COMPRESSION lz4;
+    EXECUTE 'ALTER TABLE heddle_events ALTER COLUMN data SET COMPRESSION lz4';
     ALTER TABLE heddle_events ALTER COLUMN data SET STORAGE EXTENDED;
   EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;
   END $$`,

@@ -117,11 +117,12 @@ CREATE UNLOGGED TABLE heddle_gone_runs (
   gone_at bigint NOT NULL
 );
 
--- Faster than the default, where the server has it. Large states are compressed with every run.
+-- Faster than the default, where the server has it. Large states are compressed with every run. Through EXECUTE: servers before 14
+-- read the block whole before anything is caught.
 DO $$
 BEGIN
-  ALTER TABLE heddle_threads ALTER COLUMN state_values SET COMPRESSION lz4, ALTER COLUMN interrupts SET COMPRESSION lz4;
-  ALTER TABLE heddle_runs ALTER COLUMN kwargs SET COMPRESSION lz4;
+  EXECUTE 'ALTER TABLE heddle_threads ALTER COLUMN state_values SET COMPRESSION lz4, ALTER COLUMN interrupts SET COMPRESSION lz4';
+  EXECUTE 'ALTER TABLE heddle_runs ALTER COLUMN kwargs SET COMPRESSION lz4';
 EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;
 END $$;
 `;

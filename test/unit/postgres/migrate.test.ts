@@ -1,8 +1,10 @@
 import { afterEach, expect, it } from "vitest";
+import { CHECKPOINT_TABLES } from "../../../src/checkpointers/postgres-schema.js";
 import { migrate, storedVersions } from "../../../src/databases/postgres/migrate.js";
 import { openPostgres, type PostgresDatabase } from "../../../src/databases/postgres/open.js";
 import { createStoreRegistry } from "../../../src/stores/registry.js";
 import { COMPONENTS } from "../../../src/stores/postgres/migrations.js";
+import { EVENT_COMPONENT } from "../../../src/streaming/postgres-event-storage.js";
 import { createDatabase } from "../../support/postgres.js";
 
 const closers: (() => Promise<void>)[] = [];
@@ -73,4 +75,23 @@ it("keeps to the schema that the URI names", async () => {
     text: "SELECT metadata ->> 'schema' AS of FROM b.heddle_thread_metadata",
   });
   expect(rows).toEqual([{ of: "b" }]);
+});
+
+it("goes without lz4 on servers whose grammar does not know it", async () => {
+  const { database } = await fresh();
+  let changed = 0;
+  // What Postgres 13 makes of it.
+  const unknown = (sql: string): string =>
+    sql.replaceAll("SET COMPRESSION lz4", () => {
+      changed += 1;
+      return "SET NO_SUCH_WORD lz4";
+    });
+  const components = [...COMPONENTS, EVENT_COMPONENT, CHECKPOINT_TABLES].map(({ name, migrations }) => ({
+    name,
+    migrations: migrations.map(unknown),
+  }));
+  await migrate(database, components);
+  expect(changed).toBeGreaterThanOrEqual(4);
+  const versions = await storedVersions(database);
+  for (const { name, migrations } of components) expect(versions.get(name)).toBe(migrations.length);
 });

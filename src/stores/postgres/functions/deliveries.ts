@@ -48,7 +48,7 @@ CREATE TABLE heddle_delivery_contents (
 );
 DO $$
 BEGIN
-  ALTER TABLE heddle_delivery_contents ALTER COLUMN state_values SET COMPRESSION lz4, ALTER COLUMN kwargs SET COMPRESSION lz4;
+  EXECUTE 'ALTER TABLE heddle_delivery_contents ALTER COLUMN state_values SET COMPRESSION lz4, ALTER COLUMN kwargs SET COMPRESSION lz4';
 EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;
 END $$;
 
