@@ -109,9 +109,6 @@ describe("errors", () => {
     for (const [method, path] of [
       ["GET", "/nothing"],
       ["POST", "/internal/truncate"],
-      ["POST", "/threads/prune"],
-      ["POST", "/runs/crons"],
-      ["POST", `/threads/${threadId}/runs/crons`],
       ["PATCH", `/threads/${threadId}/state`],
     ] as const) {
       expect(await app.json(method, path), path).toMatchObject({ status: 404, body: { detail: "Not Found" } });
