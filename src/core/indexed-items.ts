@@ -25,10 +25,13 @@ export interface IndexedItems extends Pick<ItemStore, "get" | "delete" | "listNa
    */
   putAll(puts: readonly ItemPut[]): Promise<readonly Awaited<ReturnType<ItemStore["put"]>>[]>;
   /**
-   * As {@link ItemStore.search}; with `query` the nearest in meaning first, with a `score`. A blank query is none.
+   * As {@link ItemStore.search}; with `query` the nearest in meaning first, with a `score`, of those that the configured index
+   * embedded. A blank query is none.
    * @throws HeddleError `UNSUPPORTED_OPTION` for a query without an index; `EMBEDDING_FAILED`
    */
-  search(params: Omit<SearchParams, "nearest"> & { readonly query?: string }): Promise<readonly FoundItem[]>;
+  search(
+    params: Omit<SearchParams, "nearest" | "fingerprint"> & { readonly query?: string },
+  ): Promise<readonly FoundItem[]>;
 }
 
 const MINUTE_MS = 60_000;

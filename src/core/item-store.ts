@@ -70,6 +70,7 @@ export interface ItemStore {
   }): Promise<{ readonly kind: "deleted" } | { readonly kind: "missing" } | { readonly kind: "hidden" }>;
   /**
    * Most recently updated first; with `nearest` the most similar first, and only items with a vector of these dims.
+   * @param params.fingerprint with `nearest`: only items whose embedding has it; vectors of two models don't compare. Absent: any
    * @throws HeddleError `ITEM_INVALID` for an unknown operator or a `nearest` of other dims, `UNSUPPORTED_OPTION` for `nearest`
    * in a store that was opened without vectors
    */
@@ -80,6 +81,7 @@ export interface ItemStore {
     readonly offset: number;
     readonly access: AccessFilter;
     readonly nearest?: Float32Array;
+    readonly fingerprint?: string;
     readonly refreshTtl?: boolean;
   }): Promise<readonly FoundItem[]>;
   /** Sorted; `*` in prefix or suffix matches one label; `maxDepth` truncates and removes duplicates. */

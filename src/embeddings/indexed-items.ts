@@ -55,7 +55,8 @@ export function createIndexedItems(deps: {
     async search({ query, refreshTtl = ttl.refreshOnRead, ...params }) {
       if (query === undefined || query.trim() === "") return items.search({ ...params, refreshTtl });
       if (index === null) throw withoutIndex("query");
-      return items.search({ ...params, refreshTtl, nearest: await index.embedder.embedQuery(query) });
+      const { embedder, fingerprint } = index;
+      return items.search({ ...params, refreshTtl, nearest: await embedder.embedQuery(query), fingerprint });
     },
     listNamespaces: async (params) => items.listNamespaces(params),
   };

@@ -29,7 +29,8 @@ export function sealedItemStore(store: ItemStore, cipher: Cipher, vectors?: Vect
     params: Parameters<ItemStore["search"]>[0],
     query: Float64Array,
   ): Promise<readonly FoundItem[]> => {
-    const { namespacePrefix, filter = {}, limit, offset, access, refreshTtl = false } = params;
+    const { namespacePrefix, filter = {}, limit, offset, access, fingerprint, refreshTtl = false } = params;
+    const current = fingerprint && sealedFingerprint(fingerprint);
     let best: { readonly item: Item; readonly score: number; readonly text: string }[] = [];
     const wanted = offset + limit;
     const cut = (): void => {
@@ -45,7 +46,8 @@ export function sealedItemStore(store: ItemStore, cipher: Cipher, vectors?: Vect
         after,
         access,
       });
-      for (const { item } of page.items) {
+      for (const { item, embedding } of page.items) {
+        if (current !== undefined && embedding?.fingerprint !== current) continue;
         // Of the stored value filters see the clear copies.
         if (!matchesItemFilter(item.value, filter)) continue;
         const score = bestSimilarity(query, openVectors(cipher, item, item.value));

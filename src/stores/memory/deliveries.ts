@@ -2,6 +2,7 @@ import type { StoreClock } from "../../core/clock.js";
 import type { EpochMs, JsonText } from "../../core/json.js";
 import type { Run } from "../../core/run.js";
 import {
+  type ClaimedDelivery,
   type Delivery,
   type DeliveryAttempt,
   deliveryIdOf,
@@ -74,40 +75,12 @@ export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
       const host = webhookHostOf(run.kwargs);
       const deliveryId = deliveryIdOf(run.runId);
       if (host === null || rows.has(deliveryId)) return;
-      const now = clock.now();
-      const row: DeliveryRow = {
-        deliveryId,
-        host,
-        createdAt: now,
-        runId: run.runId,
-        threadId: run.thread.threadId,
-        assistantId: run.assistantId,
-        run: JSON.stringify(runOf(run)),
-        values: run.thread.values,
-        startedAt,
-        updatedAt: now,
-        status: "pending",
-        pendingSince: now,
-        nextAttemptAt: now,
-        leaseToken: 0,
-        attempts: 0,
-        failures: 0,
-        log: [],
-      };
+      const row = newRow(run, { host, startedAt, now: clock.now() });
       rows.set(deliveryId, row);
       pending.insert(row);
     },
 
-    async due({ limit, hosts }) {
-      const now = clock.now();
-      const named = new Set(hosts.hosts);
-      const found: { readonly deliveryId: string; readonly host: string }[] = [];
-      for (const row of pending) {
-        if (row.nextAttemptAt > now || found.length >= limit) break;
-        if (named.has(row.host) === (hosts.kind === "only")) found.push({ deliveryId: row.deliveryId, host: row.host });
-      }
-      return found;
-    },
+    due: async ({ limit, hosts }) => dueAmong(pending, { limit, hosts, now: clock.now() }),
 
     async claim({ deliveryIds, leaseMs }) {
       const now = clock.now();
@@ -115,19 +88,7 @@ export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
         const row = rows.get(deliveryId);
         if (row === undefined || row.status !== "pending" || row.nextAttemptAt > now) return [];
         change(row, { nextAttemptAt: now + leaseMs, leaseToken: row.leaseToken + 1 });
-        const { leaseToken, failures, values, startedAt } = row;
-        const pendingMs = now - row.pendingSince;
-        return [
-          {
-            delivery: deliveryOf(row),
-            leaseToken,
-            failures,
-            pendingMs,
-            run: JSON.parse(row.run) as Run,
-            values,
-            startedAt,
-          },
-        ];
+        return [claimedOf(row, now)];
       });
     },
 
@@ -158,14 +119,7 @@ export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
       return row === undefined ? null : deliveryOf(row);
     },
 
-    async list({ runId, threadId, status, limit, offset }) {
-      const found = [...rows.values()]
-        .filter((row) => runId === undefined || row.runId === runId)
-        .filter((row) => threadId === undefined || row.threadId === threadId)
-        .filter((row) => status === undefined || row.status === status)
-        .sort(newestFirst);
-      return { rows: found.slice(offset, offset + limit).map(deliveryOf), total: found.length };
-    },
+    list: async (query) => listed(rows.values(), query),
 
     async redeliver({ deliveryId }) {
       const row = rows.get(deliveryId);
@@ -193,6 +147,63 @@ export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
       return found.length;
     },
   };
+}
+
+function newRow(
+  run: RunRow,
+  { host, startedAt, now }: { readonly host: string; readonly startedAt: EpochMs | null; readonly now: EpochMs },
+): DeliveryRow {
+  const { runId, assistantId, thread } = run;
+  return {
+    deliveryId: deliveryIdOf(runId),
+    host,
+    createdAt: now,
+    runId,
+    threadId: thread.threadId,
+    assistantId,
+    run: JSON.stringify(runOf(run)),
+    values: thread.values,
+    startedAt,
+    updatedAt: now,
+    status: "pending",
+    pendingSince: now,
+    nextAttemptAt: now,
+    leaseToken: 0,
+    attempts: 0,
+    failures: 0,
+    log: [],
+  };
+}
+
+function dueAmong(
+  pending: Iterable<DeliveryRow>,
+  { limit, hosts, now }: Parameters<DeliveryStore["due"]>[0] & { readonly now: EpochMs },
+): readonly Pick<DeliveryRow, "deliveryId" | "host">[] {
+  const named = new Set(hosts.hosts);
+  const found: Pick<DeliveryRow, "deliveryId" | "host">[] = [];
+  for (const { deliveryId, host, nextAttemptAt } of pending) {
+    if (nextAttemptAt > now || found.length >= limit) break;
+    if (named.has(host) === (hosts.kind === "only")) found.push({ deliveryId, host });
+  }
+  return found;
+}
+
+function claimedOf(row: DeliveryRow, now: EpochMs): ClaimedDelivery {
+  const { leaseToken, failures, pendingSince, run, values, startedAt } = row;
+  const pendingMs = now - pendingSince;
+  return { delivery: deliveryOf(row), leaseToken, failures, pendingMs, run: JSON.parse(run) as Run, values, startedAt };
+}
+
+function listed(
+  rows: Iterable<DeliveryRow>,
+  { runId, threadId, status, limit, offset }: Parameters<DeliveryStore["list"]>[0],
+): { readonly rows: readonly Delivery[]; readonly total: number } {
+  const found = [...rows]
+    .filter((row) => runId === undefined || row.runId === runId)
+    .filter((row) => threadId === undefined || row.threadId === threadId)
+    .filter((row) => status === undefined || row.status === status)
+    .sort(newestFirst);
+  return { rows: found.slice(offset, offset + limit).map(deliveryOf), total: found.length };
 }
 
 function deliveryOf(row: DeliveryRow): Delivery {

@@ -34,7 +34,6 @@ export interface NamespaceRow {
 }
 
 /** The rows of the long-term store in memory, by place, time of update and time of expiry. */
-export type ItemRows = ReturnType<typeof createItemRows>;
 
 export function createItemRows() {
   const namespaces = new Map<string, NamespaceRow>();

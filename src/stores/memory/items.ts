@@ -83,14 +83,16 @@ export function createMemoryItems(clock: StoreClock, vectors?: VectorOptions): M
       return { kind: "deleted" };
     },
 
-    async search({ namespacePrefix, filter = {}, limit, offset, access, nearest, refreshTtl = false }) {
+    async search({ namespacePrefix, filter = {}, limit, offset, access, nearest, fingerprint, refreshTtl = false }) {
       checkItemFilter(filter);
       const query = nearest && unitQuery(nearest, vectors);
       const candidates = rows.latestUnder(namespacePrefix);
       const passes = (row: ItemRow): boolean =>
         isThere(row) && matchesItemFilter(row.content.value, filter) && isItemVisible(access, itemView(row));
       if (query !== undefined) {
-        const found = await nearestItems(candidates, query, { limit, offset }, passes);
+        const isOf = ({ content: { embedding } }: ItemRow): boolean =>
+          fingerprint === undefined || embedding?.fingerprint === fingerprint;
+        const found = await nearestItems(candidates, query, { limit, offset }, (row) => isOf(row) && passes(row));
         if (refreshTtl) for (const { row } of found) refresh(row);
         return found.map(({ item }) => item);
       }

@@ -21,28 +21,6 @@ export function createMongoDeliveries(session: Session): DeliveryStore {
     status: "pending",
   });
 
-  /** Only after the deliveries: what is left when this process dies is swept. */
-  const remove = async (filter: Filter<DeliveryDocument>, limit?: number): Promise<number> => {
-    const found = await session.retrying(() =>
-      deliveries
-        .find(filter, { projection: { contentId: 1 } })
-        .limit(limit ?? 0)
-        .toArray(),
-    );
-    if (found.length === 0) return 0;
-    const ids = found.map(({ _id }) => _id);
-    const { deletedCount } = await session.retrying(() =>
-      deliveries.deleteMany({ $and: [filter, { _id: { $in: ids } }] }),
-    );
-    const left = await session.retrying(() => deliveries.find({ _id: { $in: ids } }).toArray());
-    const kept = new Set(left.map(({ contentId }) => contentId));
-    await removeContents(
-      session,
-      found.flatMap(({ contentId }) => (kept.has(contentId) ? [] : [contentId])),
-    );
-    return deletedCount;
-  };
-
   const claimOne = async (deliveryId: string, leaseMs: number): Promise<ClaimedDelivery[]> => {
     const now = session.now();
     // Not repeated: who asks again after a lost answer finds nothing, and it becomes due when the lease ends.
@@ -110,18 +88,7 @@ export function createMongoDeliveries(session: Session): DeliveryStore {
       return row && deliveryOf(row);
     },
 
-    async list({ runId, threadId, status, limit, offset }) {
-      const filter: Filter<DeliveryDocument> = {
-        ...(runId !== undefined && { runId }),
-        ...(threadId !== undefined && { threadId }),
-        ...(status !== undefined && { status }),
-      };
-      const total = await session.retrying(() => deliveries.countDocuments(filter));
-      const rows = await session.retrying(() =>
-        deliveries.find(filter).sort({ createdAt: -1, _id: -1 }).skip(offset).limit(Math.max(limit, 1)).toArray(),
-      );
-      return { rows: rows.slice(0, Math.max(limit, 0)).map(deliveryOf), total };
-    },
+    list: (query) => listDeliveries(session, query),
 
     async redeliver({ deliveryId }) {
       const now = session.now();
@@ -137,10 +104,52 @@ export function createMongoDeliveries(session: Session): DeliveryStore {
     },
 
     sweep: ({ idleMs, limit }) =>
-      remove({ status: { $in: ["delivered", "failed"] }, updatedAt: { $lte: session.now() - idleMs } }, limit),
+      removeDeliveries(
+        session,
+        { status: { $in: ["delivered", "failed"] }, updatedAt: { $lte: session.now() - idleMs } },
+        limit,
+      ),
 
-    deleteThread: ({ threadId }) => remove({ threadId }),
+    deleteThread: ({ threadId }) => removeDeliveries(session, { threadId }),
   };
+}
+
+/** Contents only after their deliveries: what is left when this process dies is swept. */
+async function removeDeliveries(session: Session, filter: Filter<DeliveryDocument>, limit = 0): Promise<number> {
+  const { deliveries } = session;
+  const found = await session.retrying(() =>
+    deliveries
+      .find(filter, { projection: { contentId: 1 } })
+      .limit(limit)
+      .toArray(),
+  );
+  if (found.length === 0) return 0;
+  const ids = found.map(({ _id }) => _id);
+  const { deletedCount } = await session.retrying(() =>
+    deliveries.deleteMany({ $and: [filter, { _id: { $in: ids } }] }),
+  );
+  const left = await session.retrying(() => deliveries.find({ _id: { $in: ids } }).toArray());
+  const kept = new Set(left.map(({ contentId }) => contentId));
+  const gone = found.flatMap(({ contentId }) => (kept.has(contentId) ? [] : [contentId]));
+  await removeContents(session, gone);
+  return deletedCount;
+}
+
+async function listDeliveries(
+  session: Session,
+  { runId, threadId, status, limit, offset }: Parameters<DeliveryStore["list"]>[0],
+): Promise<{ readonly rows: readonly Delivery[]; readonly total: number }> {
+  const { deliveries } = session;
+  const filter: Filter<DeliveryDocument> = {
+    ...(runId !== undefined && { runId }),
+    ...(threadId !== undefined && { threadId }),
+    ...(status !== undefined && { status }),
+  };
+  const total = await session.retrying(() => deliveries.countDocuments(filter));
+  const rows = await session.retrying(() =>
+    deliveries.find(filter).sort({ createdAt: -1, _id: -1 }).skip(offset).limit(Math.max(limit, 1)).toArray(),
+  );
+  return { rows: rows.slice(0, Math.max(limit, 0)).map(deliveryOf), total };
 }
 
 function deliveryOf(row: DeliveryDocument): Delivery {

@@ -15,7 +15,10 @@ const FETCH = 500;
 const PAGE = 50;
 
 export type NearestItems = (
-  params: Pick<Parameters<ItemStore["search"]>[0], "namespacePrefix" | "filter" | "limit" | "offset" | "access">,
+  params: Pick<
+    Parameters<ItemStore["search"]>[0],
+    "namespacePrefix" | "filter" | "limit" | "offset" | "access" | "fingerprint"
+  >,
   query: Float64Array,
 ) => Promise<readonly { readonly document: Pick<ItemDocument, "_id" | "rev" | "ttlMs">; readonly item: FoundItem }[]>;
 
@@ -29,11 +32,12 @@ export function createNearestItems(database: MongoDatabase, dims: number): Neare
   const { items } = collectionsOf(database.db);
   const memory = createVectorMemory<string>();
 
-  return async ({ namespacePrefix, filter = {}, limit, offset, access }, query) => {
+  return async ({ namespacePrefix, filter = {}, limit, offset, access, fingerprint }, query) => {
+    const embedded = fingerprint === undefined ? { dims } : { dims, "embedding.fingerprint": fingerprint };
     const candidates = await database.retrying(() =>
       items
         .find(
-          { $and: [itemsUnder(namespacePrefix), liveAt(database.serverNow()), { dims }] },
+          { $and: [itemsUnder(namespacePrefix), liveAt(database.serverNow()), embedded] },
           { projection: { rev: 1 }, batchSize: 10_000 },
         )
         .toArray(),
@@ -98,6 +102,6 @@ function* take<T>(from: Generator<T, void, void>, count: number): Generator<T, v
   for (let n = 0; n < count; n += 1) {
     const { value, done } = from.next();
     if (done === true) return;
-    yield value as T;
+    yield value;
   }
 }

@@ -78,7 +78,8 @@ export function createOutbox(database: MongoDatabase, { runs, threads, deliverie
 }
 
 /** A run ends once, so writing it twice is writing it once. */
-function runWrite({ runId, end, webhook: _, ...ended }: EndedEntry): AnyBulkWriteOperation<RunDocument> {
+function runWrite(entry: EndedEntry): AnyBulkWriteOperation<RunDocument> {
+  const { runId, end, webhook: _, ...ended } = entry;
   if (end === "deleted") return { deleteOne: { filter: { _id: runId } } };
   return {
     updateOne: {

@@ -44,7 +44,14 @@ export function requeued(
   const { runId, dueAt, leaseToken, cancel, temporary, webhook } = running;
   const { attempt, retryAt, now } = next;
   const entry: QueueEntry = {
-    ...{ runId, dueAt, updatedAt: now, attempt, leaseToken, cancel, temporary, retryAt },
+    runId,
+    dueAt,
+    updatedAt: now,
+    attempt,
+    leaseToken,
+    cancel,
+    temporary,
+    retryAt,
     ...(webhook !== undefined && { webhook }),
   };
   return { running: null, queue: enqueued(thread.queue, entry) };

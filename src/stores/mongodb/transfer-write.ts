@@ -176,7 +176,14 @@ function entryOf({
 }: TransferredRun): QueueEntry {
   const { temporary, webhook } = kwargs;
   return {
-    ...{ runId, dueAt, updatedAt, attempt, leaseToken, cancel: cancelRequested, temporary, retryAt: null },
+    runId,
+    dueAt,
+    updatedAt,
+    attempt,
+    leaseToken,
+    cancel: cancelRequested,
+    temporary,
+    retryAt: null,
     ...(webhook !== undefined && { webhook: webhook.host }),
   };
 }

@@ -18,10 +18,12 @@ export const CRON_COLUMNS = [...CRON_COLUMN_NAMES, "revision", "created_at", "up
 const NAMES = CRON_COLUMN_NAMES.join(", ");
 /** $2 and on; $1 is the clock. */
 const VALUES = CRON_COLUMN_NAMES.map((name, i) => `$${i + 2}${name === "metadata" ? "::jsonb" : ""}`).join(", ");
-const SETS = CRON_COLUMN_NAMES.map((name, i) => `${name} = $${i + 2}${name === "metadata" ? "::jsonb" : ""}`).join(
-  ", ",
-);
 const AFTER = CRON_COLUMN_NAMES.length + 2;
+/** The tick that comes next is also changed by whoever fires: what an update does not change must stay. */
+const SETS = CRON_COLUMN_NAMES.map((name, i) => {
+  if (name === "next_run_at") return `next_run_at = CASE WHEN $${AFTER + 2} THEN $${i + 2} ELSE next_run_at END`;
+  return `${name} = $${i + 2}${name === "metadata" ? "::jsonb" : ""}`;
+}).join(", ");
 
 const idempotent = true;
 const CREATE: Statement = {

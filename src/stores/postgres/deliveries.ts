@@ -4,8 +4,8 @@ import { toText } from "../../databases/postgres/storable.js";
 import {
   type ClaimedColumns,
   CONTENT_COLUMNS,
-  contentOf,
   type DeliveryColumns,
+  claimedOf,
   deliveryColumns,
   deliveryOf,
 } from "./delivery-rows.js";
@@ -100,13 +100,7 @@ export function createPostgresDeliveries(session: Session): DeliveryStore {
     async claim({ deliveryIds, leaseMs }) {
       if (deliveryIds.length === 0) return [];
       const rows = await session.query<ClaimedColumns>(CLAIM, [session.now(), leaseMs, deliveryIds.map(toText)]);
-      return rows.map((row) => ({
-        delivery: deliveryOf(row),
-        leaseToken: row.lease_token,
-        failures: row.failures,
-        pendingMs: row.pending_ms,
-        ...contentOf(row),
-      }));
+      return rows.map(claimedOf);
     },
 
     async record({ lease: { deliveryId, leaseToken }, attempt, next }) {

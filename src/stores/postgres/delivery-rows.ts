@@ -1,6 +1,12 @@
 import type { JsonObject } from "../../core/json.js";
 import type { MultitaskStrategy, RunKwargs, RunStatus } from "../../core/run.js";
-import type { Delivery, DeliveryAttempt, DeliveryContent, DeliveryStatus } from "../../core/webhook.js";
+import type {
+  ClaimedDelivery,
+  Delivery,
+  DeliveryAttempt,
+  DeliveryContent,
+  DeliveryStatus,
+} from "../../core/webhook.js";
 import { fromJsonb, fromText } from "../../databases/postgres/storable.js";
 import { jsonText } from "./rows.js";
 
@@ -64,7 +70,12 @@ export function deliveryOf(row: DeliveryColumns): Delivery {
   };
 }
 
-export function contentOf(row: ClaimedColumns): DeliveryContent {
+export function claimedOf(row: ClaimedColumns): ClaimedDelivery {
+  const { lease_token: leaseToken, failures, pending_ms: pendingMs } = row;
+  return { delivery: deliveryOf(row), leaseToken, failures, pendingMs, ...contentOf(row) };
+}
+
+function contentOf(row: ClaimedColumns): DeliveryContent {
   return {
     run: {
       runId: fromText(row.run_id),

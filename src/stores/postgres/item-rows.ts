@@ -61,6 +61,7 @@ export function searchSql(
     readonly namespacePrefix: readonly string[];
     readonly filter: ItemFilter;
     readonly access: AccessFilter;
+    readonly fingerprint?: string | undefined;
   },
   parameters: unknown[],
 ): readonly string[] {
@@ -68,6 +69,7 @@ export function searchSql(
     underSql(query.namespacePrefix, parameters),
     liveSql(query.now, parameters),
     ...itemFilterSql("i.item_value", query.filter, parameters),
+    query.fingerprint === undefined ? null : `i.embedding = $${parameters.push(toText(query.fingerprint))}`,
     filterSql(VIEW, { access: query.access }, parameters),
   ].filter((condition) => condition !== null);
 }

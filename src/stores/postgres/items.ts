@@ -118,12 +118,13 @@ export function createPostgresItems(
       return { kind: (await find(namespace, key, access)) === null ? "missing" : "hidden" };
     },
 
-    async search({ namespacePrefix, filter = {}, limit, offset, access, nearest, refreshTtl = false }) {
+    async search({ namespacePrefix, filter = {}, limit, offset, access, nearest, fingerprint, refreshTtl = false }) {
       checkItemFilter(filter);
       const query = nearest && unitQuery(nearest, vectors);
       const now = session.now();
       if (query !== undefined && vectors !== undefined) {
-        const found = await vectors.nearestItems({ now, namespacePrefix, filter, limit, offset, access }, query);
+        const search = { now, namespacePrefix, filter, limit, offset, access, fingerprint };
+        const found = await vectors.nearestItems(search, query);
         if (refreshTtl) await refresh(found);
         return found;
       }

@@ -1,4 +1,10 @@
-import { type DeliveryAttempt, type DeliveryLease, type DeliveryStore, withAttempt } from "../../core/webhook.js";
+import {
+  type Delivery,
+  type DeliveryAttempt,
+  type DeliveryLease,
+  type DeliveryStore,
+  withAttempt,
+} from "../../core/webhook.js";
 import { type ContentColumns, contentOf, type DeliveryColumns, deliveryOf } from "./delivery-rows.js";
 import type { Session } from "./session.js";
 
@@ -84,23 +90,7 @@ export function createSqliteDeliveries(session: Session): DeliveryStore {
         return row === undefined ? null : deliveryOf(row);
       }),
 
-    list: ({ runId, threadId, status, limit, offset }) =>
-      session.read(() => {
-        const wanted = { run_id: runId, thread_id: threadId, status };
-        const conditions = Object.entries(wanted).flatMap(([column, value]) => (value === undefined ? [] : [column]));
-        const where =
-          conditions.length === 0 ? "" : `WHERE ${conditions.map((column) => `${column} = ?`).join(" AND ")}`;
-        const values = Object.values(wanted).filter((value) => value !== undefined);
-        const total = session
-          .sql<{ total: number }>(`SELECT count(*) AS total FROM deliveries ${where}`)
-          .get(...values)?.total;
-        const rows = session
-          .sql<DeliveryColumns>(
-            `SELECT ${COLUMNS} FROM deliveries ${where} ORDER BY created_at DESC, delivery_id DESC LIMIT ? OFFSET ?`,
-          )
-          .all(...values, limit, offset);
-        return { rows: rows.map(deliveryOf), total: total ?? 0 };
-      }),
+    list: (query) => session.read(() => listDeliveries(session, query)),
 
     redeliver: ({ deliveryId }) =>
       session.write(() => {
@@ -124,4 +114,19 @@ export function createSqliteDeliveries(session: Session): DeliveryStore {
     deleteThread: ({ threadId }) =>
       session.write(() => session.sql("DELETE FROM deliveries WHERE thread_id = ?").run(threadId).changes),
   };
+}
+
+function listDeliveries(
+  session: Session,
+  { runId, threadId, status, limit, offset }: Parameters<DeliveryStore["list"]>[0],
+): { readonly rows: readonly Delivery[]; readonly total: number } {
+  const wanted = Object.entries({ run_id: runId, thread_id: threadId, status }).flatMap(([column, value]) =>
+    value === undefined ? [] : [{ condition: `${column} = ?`, value }],
+  );
+  const where = wanted.length === 0 ? "" : `WHERE ${wanted.map(({ condition }) => condition).join(" AND ")}`;
+  const values = wanted.map(({ value }) => value);
+  const count = `SELECT count(*) AS total FROM deliveries ${where}`;
+  const page = `SELECT ${COLUMNS} FROM deliveries ${where} ORDER BY created_at DESC, delivery_id DESC LIMIT ? OFFSET ?`;
+  const rows = session.sql<DeliveryColumns>(page).all(...values, limit, offset);
+  return { rows: rows.map(deliveryOf), total: session.sql<{ total: number }>(count).get(...values)?.total ?? 0 };
 }

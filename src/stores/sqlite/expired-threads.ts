@@ -48,7 +48,7 @@ export function createSqliteExpiredThreads(session: Session): ExpiredThreadStore
         session
           .sql<PrunableThread>(expired('thread_id AS "threadId", updated_at AS "updatedAt"'))
           .all("keep_latest", clock.now(), limit)
-          .map((row) => ({ ...row })),
+          .map(({ threadId, updatedAt }) => ({ threadId, updatedAt })),
       ),
 
     async pruned({ threadId, updatedAt }) {

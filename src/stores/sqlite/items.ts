@@ -1,33 +1,22 @@
-import { checkItemFilter, isItemVisible, matchesItemFilter } from "../../core/item-filter.js";
-import { namespaceRange, namespaceText } from "../../core/item-namespace.js";
+import { checkItemFilter, isItemVisible } from "../../core/item-filter.js";
 import type { ItemStore } from "../../core/item-store.js";
 import { toJsonText } from "../../core/json.js";
 import { unitQuery, unitVectors, type VectorOptions } from "../../core/item-vectors.js";
-import { startTimeSlice } from "../time-slice.js";
 import { listNamespaces } from "./item-namespaces.js";
 import {
   embeddingColumns,
-  embeddingOf,
   findItem,
   isLive,
-  ITEM_COLUMNS,
   type ItemColumns,
   itemOf,
-  latestFirst,
   packed,
   putItem,
   replaceVectors,
-  UNDER,
 } from "./item-rows.js";
+import { scanItems } from "./item-scan.js";
+import { latestItems } from "./latest-items.js";
 import { createNearestItems } from "./nearest-items.js";
-import { scan, type Entry } from "./scan.js";
-import { guarded, type Session } from "./session.js";
-
-/** Up to this many items under a prefix are read and sorted at once; beyond, the latest are walked first. */
-const FEW_ROWS = 1_000;
-
-/** Rows of one statement of a scan. */
-const SCAN_ROWS = 500;
+import type { Session } from "./session.js";
 
 /**
  * The long-term store in SQLite.
@@ -42,56 +31,10 @@ export function createSqliteItems(session: Session, close: () => void, vectors?:
     return row !== undefined && isLive(row, session.clock.now()) ? row : undefined;
   };
 
-  /** The first few items under a prefix, in no order. */
-  const fewUnder = (prefix: readonly string[]): readonly ItemColumns[] => {
-    const { from, to } = namespaceRange(prefix);
-    const sql = `SELECT id, ${ITEM_COLUMNS.join(", ")} FROM items WHERE ${UNDER} LIMIT ${FEW_ROWS + 1}`;
-    return session.sql<ItemColumns>(sql).all(namespaceText(prefix), from, to);
-  };
-
   const refresh = (ids: readonly number[]): void => {
     const now = session.clock.now();
     const update = session.sql("UPDATE items SET expires_at = ? + ttl_ms WHERE id = ? AND expires_at > ?");
     for (const id of ids) update.run(now, id, now);
-  };
-
-  const latestItems = async ({
-    namespacePrefix,
-    filter = {},
-    limit,
-    offset,
-    access,
-  }: Parameters<ItemStore["search"]>[0]): Promise<readonly ItemColumns[]> => {
-    const found: ItemColumns[] = [];
-    const consider = (row: ItemColumns): boolean => {
-      const item = itemOf(row);
-      const passes = matchesItemFilter(item.value, filter) && isItemVisible(access, item);
-      if (passes && isLive(row, session.clock.now())) found.push(row);
-      return found.length < offset + limit;
-    };
-    const few = guarded(() => fewUnder(namespacePrefix));
-    if (few.length <= FEW_ROWS) {
-      const slice = startTimeSlice();
-      for (const row of [...few].sort(latestFirst)) {
-        if (!consider(row)) break;
-        if (slice.isOver()) await slice.next();
-      }
-      return found.slice(offset);
-    }
-    const { from, to } = namespaceRange(namespacePrefix);
-    await scan<ItemColumns & Entry>(
-      session,
-      {
-        table: "items",
-        column: "updated_at",
-        order: "desc",
-        condition: UNDER.replaceAll("namespace", "t.namespace"),
-        parameters: [namespaceText(namespacePrefix), from, to],
-        columns: ITEM_COLUMNS,
-      },
-      consider,
-    );
-    return found.slice(offset);
   };
 
   return {
@@ -142,7 +85,7 @@ export function createSqliteItems(session: Session, close: () => void, vectors?:
         if (refreshTtl && found.length > 0) await session.write(() => refresh(found.map(({ id }) => id)));
         return found.map(({ item }) => item);
       }
-      const rows = await latestItems(params);
+      const rows = await latestItems(session, params);
       const mortal = rows.filter((row) => row.ttl_ms !== null).map((row) => row.id);
       if (refreshTtl && mortal.length > 0) await session.write(() => refresh(mortal));
       return rows.map(itemOf);
@@ -150,27 +93,7 @@ export function createSqliteItems(session: Session, close: () => void, vectors?:
 
     listNamespaces: (query) => listNamespaces(session, query),
 
-    async scan({ namespacePrefix, staleFor, limit, after, access }) {
-      const { from, to } = namespaceRange(namespacePrefix);
-      const now = session.clock.now();
-      const sql = `SELECT id, ${ITEM_COLUMNS.join(", ")} FROM items
-        WHERE id > ? AND ${UNDER} AND (expires_at IS NULL OR expires_at > ?) AND (? IS NULL OR embedding IS NOT ?)
-        ORDER BY id LIMIT ${SCAN_ROWS}`;
-      const found: ItemColumns[] = [];
-      const slice = startTimeSlice();
-      let last = after === null ? 0 : Number(after);
-      for (;;) {
-        const parameters = [last, namespaceText(namespacePrefix), from, to, now, staleFor ?? null, staleFor ?? null];
-        const rows = guarded(() => session.sql<ItemColumns>(sql).all(...parameters));
-        for (const row of rows) {
-          last = row.id;
-          if (isItemVisible(access, itemOf(row))) found.push(row);
-          if (found.length >= limit) return { items: found.map(scanned), next: String(last) };
-          if (slice.isOver()) await slice.next();
-        }
-        if (rows.length < SCAN_ROWS) return { items: found.map(scanned), next: null };
-      }
-    },
+    scan: (params) => scanItems(session, params),
 
     async embed({ namespace, key, updatedAt, vectors: given, embedding, value }) {
       const bytes = packed(unitVectors(given, vectors));
@@ -203,8 +126,4 @@ export function createSqliteItems(session: Session, close: () => void, vectors?:
 
 function deleteRow(session: Session, id: number): void {
   session.sql("DELETE FROM items WHERE id = ?").run(id);
-}
-
-function scanned(row: ItemColumns) {
-  return { item: itemOf(row), embedding: embeddingOf(row) };
 }

@@ -8,13 +8,18 @@ const MAX_CACHE_BYTES = 256 * 1024 * 1024;
 /** Vectors in one block of the matrix, and in one statement. */
 const BLOCK = 512;
 
-export interface VectorColumns {
-  readonly id: number;
+/** What of a vector's item decides whether a search compares it. As the vector's row, it never changes: who changes it makes a new row. */
+export interface VectorPlace {
   readonly namespace: string;
+  readonly fingerprint: string | null;
+}
+
+export interface VectorColumns extends VectorPlace {
+  readonly id: number;
   readonly embedding: Buffer;
 }
 
-const READ = `SELECT v.id, i.namespace, v.embedding FROM item_vectors v JOIN items i ON i.id = v.item
+const READ = `SELECT v.id, i.namespace, i.embedding AS fingerprint, v.embedding FROM item_vectors v JOIN items i ON i.id = v.item
   WHERE v.id > ? AND length(v.embedding) = ? ORDER BY v.id LIMIT ${BLOCK}`;
 
 /**
@@ -32,10 +37,10 @@ export function createVectorCache(session: Session, dims: number, maxBytes = MAX
     guarded(() => session.sql<VectorColumns>(READ).all(after, dims * 4));
 
   return {
-    /** Ids of vectors and their scores, of those whose namespace is `isUnder`. */
+    /** Ids of vectors and their scores, of those whose place `isWanted`. */
     async score(
       query: Float64Array,
-      isUnder: (namespace: string) => boolean,
+      isWanted: (place: VectorPlace) => boolean,
       slice: TimeSlice,
     ): Promise<{ readonly ids: readonly number[]; readonly scores: readonly number[] }> {
       if (cached.ids.length > 2 * filled + BLOCK) {
@@ -46,14 +51,14 @@ export function createVectorCache(session: Session, dims: number, maxBytes = MAX
       const cache = cached;
       const ids: number[] = [];
       const scores: number[] = [];
-      const under = new Map<number, boolean>();
+      const known = new Map<number, boolean>();
       let at = 0;
       const scoreCached = async (): Promise<void> => {
         for (; at < cache.ids.length; at += 1) {
           if (at % 64 === 0 && slice.isOver()) await slice.next();
           const place = cache.places[at] as number;
-          let wanted = under.get(place);
-          if (wanted === undefined) under.set(place, (wanted = isUnder(cache.namespaces[place] as string)));
+          let wanted = known.get(place);
+          if (wanted === undefined) known.set(place, (wanted = isWanted(cache.placesById[place] as VectorPlace)));
           if (!wanted) continue;
           ids.push(cache.ids[at] as number);
           scores.push(similarity(query, cache.blocks[Math.floor(at / BLOCK)] as Float32Array, (at % BLOCK) * dims));
@@ -71,11 +76,11 @@ export function createVectorCache(session: Session, dims: number, maxBytes = MAX
       if (cache.ids.length < maxVectors) return { ids, scores };
       let last = cache.ids.at(-1) ?? 0;
       for (let rows = read(last); rows.length > 0; rows = read(last)) {
-        for (const { id, namespace, embedding } of rows) {
-          last = id;
-          if (!isUnder(namespace)) continue;
-          ids.push(id);
-          scores.push(similarity(query, floatsOf(embedding)));
+        for (const row of rows) {
+          last = row.id;
+          if (!isWanted(row)) continue;
+          ids.push(row.id);
+          scores.push(similarity(query, floatsOf(row.embedding)));
         }
         if (slice.isOver()) await slice.next();
       }
@@ -86,19 +91,21 @@ export function createVectorCache(session: Session, dims: number, maxBytes = MAX
   function emptyCache() {
     return {
       ids: [] as number[],
-      /** Of each vector, the index of its namespace. */
+      /** Of each vector, the index of its place. */
       places: [] as number[],
-      namespaces: [] as string[],
+      placesById: [] as VectorPlace[],
       placeOf: new Map<string, number>(),
       blocks: [] as Float32Array[],
     };
   }
 
-  function add(cache: ReturnType<typeof emptyCache>, { id, namespace, embedding }: VectorColumns): void {
-    let place = cache.placeOf.get(namespace);
+  function add(cache: ReturnType<typeof emptyCache>, row: VectorColumns): void {
+    const { id, namespace, fingerprint, embedding } = row;
+    const name = JSON.stringify([fingerprint, namespace]);
+    let place = cache.placeOf.get(name);
     if (place === undefined) {
-      place = cache.namespaces.push(namespace) - 1;
-      cache.placeOf.set(namespace, place);
+      place = cache.placesById.push({ namespace, fingerprint }) - 1;
+      cache.placeOf.set(name, place);
     }
     const at = cache.ids.length;
     if (at % BLOCK === 0) cache.blocks.push(new Float32Array(BLOCK * dims));

@@ -134,6 +134,42 @@ export function vectorCases({ vitest: { it, expect } }: StoreSuite<ItemStore>, w
   );
 
   it(
+    "never compares what another model made, if it is told which one asks",
+    withStore(async ({ store }) => {
+      const by = async (key: string, fingerprint: string | null, values: readonly ItemVector[], owned = "me") =>
+        store.put({
+          namespace: ["n"],
+          key,
+          value: { owner: owned },
+          access: ALL,
+          vectors: values,
+          ...(fingerprint !== null && { embedding: { fingerprint, paths: null } }),
+        });
+      await by("stale", "old", one(1));
+      await by("unknown", null, one(1));
+      await by("current", "new", one(1, 1));
+      await by("far", "new", one(-1));
+      await by("hidden", "new", one(1), "you");
+      const current = { fingerprint: "new", access: owner("me") };
+      expect(keys(await search(store, current))).toEqual(["current", "far"]);
+      expect(keys(await search(store, { ...current, namespacePrefix: ["n"], limit: 1 }))).toEqual(["current"]);
+      expect(keys(await search(store, { ...current, limit: 1, offset: 1 }))).toEqual(["far"]);
+      expect(keys(await search(store, { fingerprint: "none" }))).toEqual([]);
+      expect(await search(store)).toHaveLength(5);
+      // One that is embedded anew is found from then on, also by who has compared the others already.
+      const [stale] = (await search(store, { fingerprint: "old" })).slice(0, 1);
+      expect(stale?.key).toBe("stale");
+      const { namespace, key, updatedAt } = stale as FoundItem;
+      const embedding = { fingerprint: "new", paths: null };
+      expect(await store.embed({ namespace, key, updatedAt, vectors: one(1), embedding })).toBe(true);
+      expect(keys(await search(store, current))).toEqual(["stale", "current", "far"]);
+      expect(await search(store, { fingerprint: "old" })).toEqual([]);
+      await by("far", "old", one(-1));
+      expect(keys(await search(store, current))).toEqual(["stale", "current"]);
+    }),
+  );
+
+  it(
     "hides expired items, sweeps their vectors and refreshes what it returns",
     withStore(async ({ store, clock }) => {
       for (const [n, key] of ["a", "b", "c"].entries()) {
@@ -228,6 +264,42 @@ export function embeddingCases(
       expect(nearest?.score).toBeCloseTo(1, 5);
       clock.advance(500);
       expect(await scan()).toEqual([]);
+    }),
+  );
+
+  it(
+    "scans many items in pages: each that stays once, whatever is put and deleted meanwhile",
+    withStore(async ({ store }) => {
+      const namespaces = [["a"], ["a", "b"], ["ab"], ["a", "b", "c"], ["a "]];
+      const embedding = { fingerprint: "new", paths: null };
+      for (let n = 0; n < 230; n += 1) {
+        const namespace = namespaces[n % 20 === 3 ? 3 : n % 2] ?? [];
+        const current = n % 5 === 0 ? { embedding } : {};
+        await store.put({ namespace, key: `k${n}`, value: { n }, access: ALL, ...current });
+      }
+      for (const namespace of [["ab"], ["a "]]) await store.put({ namespace, key: "no", value: {}, access: ALL });
+      const scan = async (limit: number, between: (page: number) => Promise<unknown> = async () => {}) => {
+        const found: number[] = [];
+        let after: string | null = null;
+        for (let page = 0; page === 0 || after !== null; page += 1) {
+          const query = { namespacePrefix: ["a"], staleFor: "new", limit, after, access: ALL };
+          const scanned: Awaited<ReturnType<ItemStore["scan"]>> = await store.scan(query);
+          for (const { item } of scanned.items) found.push(item.value["n"] as number);
+          after = scanned.next;
+          await between(page);
+        }
+        return found.sort((a, b) => a - b);
+      };
+      const stale = Array.from({ length: 230 }, (_, n) => n).filter((n) => n % 5 !== 0);
+      expect(await scan(1_000)).toEqual(stale);
+      const rewrite = (page: number) =>
+        store.put({ namespace: ["a"], key: "k10", value: { n: 10, page }, access: ALL, embedding });
+      const withGone = await scan(17, async (page) => {
+        await rewrite(page);
+        await store.delete({ namespace: ["a", "b"], key: `k${page}`, access: ALL });
+      });
+      expect(new Set(withGone).size).toBe(withGone.length);
+      expect(withGone.filter((n) => n > 20)).toEqual(stale.filter((n) => n > 20));
     }),
   );
 
