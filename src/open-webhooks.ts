@@ -47,7 +47,9 @@ export function openWebhooks(
         ...signatureHeaders(message, keys),
       };
       const request = { url: judged.webhook.url, headers, body };
-      if (judged.webhook.host === OWN_SERVER) return sendOwn(request, (own) => options.serveOwn(own, claimed));
+      if (judged.webhook.host === OWN_SERVER) {
+        return sendOwn(request, (own) => options.serveOwn(own, claimed), signal);
+      }
       const { resolve } = options;
       return sendRequest(request, { addresses, timeoutMs, signal, ...(resolve !== undefined && { resolve }) });
     },
@@ -60,18 +62,25 @@ export function openWebhooks(
       body,
     }: { readonly url: string; readonly headers: Record<string, string>; readonly body: string },
     serve: (request: Request) => Response | Promise<Response>,
+    stopping: AbortSignal,
   ): Promise<DeliveryAnswer> {
     const timeout = AbortSignal.timeout(timeoutMs);
-    try {
-      const target = new URL(`${http.basePath}${path}`, "http://localhost");
-      const answer = await serve(new Request(target, { method: "POST", headers, body, signal: timeout }));
-      await answer.body?.cancel();
+    const signal = AbortSignal.any([timeout, stopping]);
+    const late = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => reject(new Error("no answer in time")), { once: true });
+    });
+    const target = new URL(`${http.basePath}${path}`, "http://localhost");
+    const answered = async (): Promise<DeliveryAnswer> => {
+      const answer = await serve(new Request(target, { method: "POST", headers, body, signal }));
+      // Of a custom app's answer nobody knows whether its body ever lets go.
+      void answer.body?.cancel().catch(() => {});
       return { kind: "answered", statusCode: answer.status, retryAfter: answer.headers.get("retry-after") };
+    };
+    try {
+      return await Promise.race([answered(), late]);
     } catch {
-      return {
-        kind: "failed",
-        error: timeout.aborted ? `no answer within ${timeoutMs} ms` : "the server's own route failed",
-      };
+      const error = timeout.aborted ? `no answer within ${timeoutMs} ms` : "the server's own route failed";
+      return { kind: "failed", error };
     }
   }
 }

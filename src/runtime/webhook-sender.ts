@@ -1,9 +1,10 @@
-import type { Clock, Timer } from "../core/clock.js";
-import type { Logger } from "../core/logger.js";
+import type { Timer } from "../core/clock.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import { settledWithin } from "../core/settled-within.js";
-import type { ClaimedDelivery, DeliveryAnswer, HostSelection } from "../core/webhook.js";
-import { deliveryOutcome, type RetryRules } from "./delivery-outcome.js";
+import type { ClaimedDelivery, HostSelection } from "../core/webhook.js";
+import { createDeliverer, type DelivererParts } from "./deliverer.js";
+import type { RetryRules } from "./delivery-outcome.js";
+import { pickDeliveries } from "./pick-deliveries.js";
 import { ReceiverHosts } from "./receiver-hosts.js";
 
 /** How long a stop waits for receivers that are being told. */
@@ -12,8 +13,6 @@ const STOP_MS = 3_000;
 const LEASE_RESERVE_MS = 10_000;
 const SWEEP_EVERY_MS = 60_000;
 const SWEPT_AT_ONCE = 1_000;
-/** How often one round asks again for deliveries to other hosts, when the first ones were all of the same. */
-const MAX_LOOKS = 8;
 
 export interface WebhookSenderOptions extends RetryRules {
   readonly workerId: string;
@@ -37,18 +36,14 @@ export interface WebhookSender {
   stop(): Promise<void>;
 }
 
-/** @param deps.send never rejects */
+/** @param deps.send settles within `timeoutMs`, or when its signal is aborted */
 export function createWebhookSender(
-  deps: {
-    readonly store: Pick<MetadataStore, "deliveries" | "chores">;
-    readonly send: (delivery: ClaimedDelivery, signal: AbortSignal) => Promise<DeliveryAnswer>;
-    readonly clock: Clock;
-    readonly logger: Logger;
-  },
+  deps: DelivererParts & { readonly store: Pick<MetadataStore, "deliveries" | "chores"> },
   options: WebhookSenderOptions,
 ): WebhookSender {
-  const { clock, logger, send } = deps;
+  const { clock, logger } = deps;
   const { deliveries, chores } = deps.store;
+  const deliver = createDeliverer(deps, deliveries, options);
   const hosts = new ReceiverHosts(clock, options.perHost);
   const leaseMs = options.timeoutMs + LEASE_RESERVE_MS;
   const working = new Set<Promise<void>>();
@@ -59,75 +54,25 @@ export function createWebhookSender(
   let round: Promise<void> | null = null;
   let isWoken = false;
 
-  const deliver = async (claimed: ClaimedDelivery, isDoubtful: boolean): Promise<void> => {
-    const { delivery, leaseToken, failures, pendingMs } = claimed;
-    const { deliveryId, runId, threadId, host } = delivery;
-    const lease = { deliveryId, leaseToken };
-    const at = clock.now();
-    let isAlive: boolean | null = null;
-    try {
-      const answer = await send(claimed, stopping.signal);
-      if (stopping.signal.aborted && answer.kind === "failed") {
-        await deliveries.release({ leases: [lease] });
-        return;
-      }
-      isAlive = answer.kind === "answered";
-      const now = clock.now();
-      const { next, error } = deliveryOutcome({ answer, failures, pendingMs, now, random: Math.random() }, options);
-      const statusCode = answer.kind === "answered" ? answer.statusCode : null;
-      const attempt = { at, durationMs: Math.max(0, now - at), statusCode, error };
-      await deliveries.record({ lease, attempt, next });
-      const fields = { deliveryId, runId, threadId, host, error };
-      if (next.kind === "failed") logger.warn(fields, "a webhook is given up");
-      else if (next.kind === "retry") logger.debug({ ...fields, delayMs: next.delayMs }, "a webhook is tried again");
-    } catch (error) {
-      // The lease ends, and it is sent again.
-      logger.error({ err: error, deliveryId, runId }, "what became of a webhook could not be written down");
-    } finally {
+  const startOne = (claimed: ClaimedDelivery): void => {
+    const { host } = claimed.delivery;
+    const isDoubtful = !hosts.isAnswering(host);
+    if (isDoubtful) doubtful += 1;
+    hosts.started(host);
+    const work = deliver(claimed, stopping.signal).then((isAlive) => {
       hosts.ended(host, isAlive);
       if (isDoubtful) doubtful -= 1;
-    }
+      working.delete(work);
+      wake();
+    });
+    working.add(work);
   };
 
-  /** Deliveries to start now, as many as hosts and `limit` have room for. */
-  const pick = async (selection: () => HostSelection, limit: number): Promise<readonly string[]> => {
-    const picked: string[] = [];
-    const taken = new Map<string, number>();
-    for (let looks = 0; looks < MAX_LOOKS && picked.length < limit; looks += 1) {
-      const { kind, hosts: named } = selection();
-      const full = [...taken.keys()].filter((host) => (taken.get(host) ?? 0) >= hosts.free(host));
-      const wanted = kind === "only" ? named.filter((host) => !full.includes(host)) : [...named, ...full];
-      if (kind === "only" && wanted.length === 0) break;
-      const limitNow = limit - picked.length;
-      const due = await deliveries.due({ limit: limitNow + picked.length, hosts: { kind, hosts: wanted } });
-      const fresh = due.filter(({ deliveryId }) => !picked.includes(deliveryId));
-      for (const { deliveryId, host } of fresh.slice(0, limitNow)) {
-        const count = taken.get(host) ?? 0;
-        if (count < hosts.free(host)) picked.push(deliveryId);
-        taken.set(host, Math.min(count + 1, options.perHost));
-      }
-      if (fresh.length === 0 || due.length < limitNow) break;
-    }
-    return picked;
-  };
-
-  const startAll = async (selection: () => HostSelection, limit: number): Promise<number> => {
-    if (limit <= 0) return 0;
-    const deliveryIds = await pick(selection, limit);
-    if (deliveryIds.length === 0) return 0;
-    const claimed = await deliveries.claim({ deliveryIds, leaseMs });
-    for (const one of claimed) {
-      const { host } = one.delivery;
-      const isDoubtful = !hosts.isAnswering(host);
-      if (isDoubtful) doubtful += 1;
-      hosts.started(host);
-      const work = deliver(one, isDoubtful).finally(() => {
-        working.delete(work);
-        wake();
-      });
-      working.add(work);
-    }
-    return claimed.length;
+  const startAll = async (selection: () => HostSelection, limit: number): Promise<void> => {
+    if (limit <= 0) return;
+    const deliveryIds = await pickDeliveries({ deliveries, hosts }, selection, limit);
+    if (deliveryIds.length === 0) return;
+    for (const claimed of await deliveries.claim({ deliveryIds, leaseMs })) startOne(claimed);
   };
 
   const fill = async (): Promise<void> => {

@@ -74,7 +74,10 @@ function kindIn(address: string, family: "ipv4" | "ipv6"): AddressKind | null {
   return BLOCKS.find(([, list]) => list.check(address, family))?.[0] ?? null;
 }
 
-/** The IPv4 address that an IPv6 address stands for: mapped, compatible, translated, or behind NAT64. */
+/**
+ * The IPv4 address that an IPv6 address stands for: mapped, compatible, translated, or behind the NAT64 of RFC 6052. Of a network's
+ * own NAT64 (64:ff9b:1::/48, RFC 8215) nobody can tell where the address stands in it: it stays reserved.
+ */
 function embeddedIpv4(address: string): string | null {
   const groups = groupsOf(address);
   if (groups === null) return null;
@@ -84,7 +87,7 @@ function embeddedIpv4(address: string): string | null {
   const isTranslated = isNull && e === 0xffff && f === 0;
   // `::` and `::1` are of IPv6.
   const isCompatible = isNull && e === 0 && f === 0 && (g > 0 || h > 1);
-  const isNat64 = a === 0x64 && b === 0xff9b && (c === 1 || (c === 0 && d === 0 && e === 0 && f === 0));
+  const isNat64 = a === 0x64 && b === 0xff9b && c === 0 && d === 0 && e === 0 && f === 0;
   if (!isMapped && !isTranslated && !isCompatible && !isNat64) return null;
   return [g >> 8, g & 255, h >> 8, h & 255].join(".");
 }

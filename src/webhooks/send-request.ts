@@ -61,7 +61,9 @@ export function sendRequest(
   } catch (error) {
     return Promise.resolve({ kind: "failed", error: describe(error) });
   }
-  sent.once("error", failed);
+  sent.on("error", failed);
+  // Who would change the protocol (101) is left without another event.
+  sent.once("close", () => failed(new Error(UNANSWERED)));
   sent.once("response", (answer) => {
     const { statusCode = 0, headers } = answer;
     resolve({ kind: "answered", statusCode, retryAfter: headers["retry-after"] ?? null });
@@ -82,7 +84,7 @@ function checkedLookup({ addresses, resolve = resolveBySystem }: SendOptions): L
     resolve(hostname).then(
       (found) => {
         const [first] = found;
-        if (first === undefined) answer(new Error("the host has no address"), "", 0);
+        if (first === undefined) answer(new Error(NO_ADDRESS), "", 0);
         else if (!found.every(({ address }) => isAllowedAddress(address, addresses))) {
           answer(new Error(NOT_PUBLIC), "", 0);
         } else if (lookupOptions.all === true) answer(null, [...found]);
@@ -104,10 +106,14 @@ function resolveBySystem(hostname: string): Promise<readonly LookupAddress[]> {
 /** In a few words, and without the URL, which may hold secrets of its receiver. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return "the request failed";
-  if (error.message === NOT_PUBLIC || error.message === "the host has no address") return error.message;
+  if (OWN_WORDS.has(error.message)) return error.message;
   const code = "code" in error && typeof error.code === "string" ? error.code : error.name;
   return SAID_OF[code] ?? `the request failed (${code})`;
 }
+
+const NO_ADDRESS = "the host has no address";
+const UNANSWERED = "the connection ended without an answer";
+const OWN_WORDS: ReadonlySet<string> = new Set([NOT_PUBLIC, NO_ADDRESS, UNANSWERED]);
 
 const SAID_OF: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",

@@ -48,11 +48,15 @@ export function createUrlPolicy(rules: UrlRules): WebhookPolicy {
         return refused("must hold no user and password: send credentials by webhooks.headers, or in the query");
       }
       const port = url.port === "" ? (DEFAULT_PORTS[url.protocol] ?? 0) : Number(url.port);
+      // Node takes it for none, and so for the port of the scheme.
+      if (port === 0) return refused("port 0 is no port that anybody listens on");
       if (rules.allowedPorts !== null && !rules.allowedPorts.includes(port)) {
         return refused(`port ${port} is not allowed: use one of ${rules.allowedPorts.join(", ")}`);
       }
       // `example.com.` is the same name.
       const hostname = url.hostname.replace(/\.$/, "");
+      if (/^\.|\.\.|\.$/.test(hostname))
+        return refused("the host has an empty label: two dots, or one at its beginning");
       if (rules.allowedDomains !== null && !rules.allowedDomains.some((domain) => isOf(hostname, domain))) {
         return refused(`the host ${hostname} is not among those that are allowed`);
       }

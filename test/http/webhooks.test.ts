@@ -5,7 +5,7 @@ import { openHttpApp } from "./app.js";
 
 const open: Receiver[] = [];
 afterEach(async () => {
-  for (const receiver of open.splice(0)) await receiver.close();
+  for (const opened of open.splice(0)) await opened.close();
 });
 async function receiver(): Promise<Receiver> {
   const opened = await openReceiver();
@@ -57,7 +57,7 @@ describe("webhooks", () => {
       webhook_sent_at: expect.stringMatching(/Z$/) as string,
     });
     expect(JSON.stringify(got?.body["values"])).not.toContain('"lc":1');
-    expect((got?.body["kwargs"] as { webhook: string }).webhook).toBe(body.webhook);
+    expect(got?.body["kwargs"]).toMatchObject({ webhook: body.webhook });
     const sent = got?.headers as Record<string, string>;
     for (const one of secrets) expect(new Webhook(one).verify(got?.text ?? "", sent)).toEqual(got?.body);
     expect(() => new Webhook(secret(3)).verify(got?.text ?? "", sent)).toThrow(/No matching signature/);

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import http from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { isAllowedAddress } from "../../src/webhooks/address-rules.js";
 import { type Resolve, sendRequest } from "../../src/webhooks/send-request.js";
@@ -8,7 +11,7 @@ const LOOPBACK = { loopback: true, privateNetworks: false };
 
 const open: Receiver[] = [];
 afterEach(async () => {
-  for (const receiver of open.splice(0)) await receiver.close();
+  for (const opened of open.splice(0)) await opened.close();
 });
 async function receiver(): Promise<Receiver> {
   const opened = await openReceiver();
@@ -59,6 +62,14 @@ describe("which addresses may be called", () => {
     ["64:ff9b::7f00:1", false],
     ["64:ff9b::5db8:d822", true],
     ["64:ff9b:1::a00:1", false],
+    // A network's own NAT64 may read 10.0.0.1 in the middle of it, whatever its end looks like.
+    ["64:ff9b:1:a00:0:100:808:808", false],
+    ["169.254.170.2", false],
+    ["fd00:ec2::254", false],
+    ["::ffff:127.0.0.1%lo", false],
+    ["2606:2800:220:1:248:1893:25c8:1946%eth0", true],
+    ["5f00::1", false],
+    ["127.1", false],
     ["fc00::1", false],
     ["fdff::1", false],
     ["fe80::1", false],
@@ -168,5 +179,43 @@ describe("a request to a receiver", () => {
     open.splice(open.indexOf(told), 1);
     const nobody = await sendRequest(request(told.url), { addresses: LOOPBACK, timeoutMs: 5_000 });
     expect(nobody).toEqual({ kind: "failed", error: "connection refused" });
+  });
+
+  it.each([
+    ["HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n", "ended without an answer"],
+    ["HTTP/1.1 103 Early Hints\r\n\r\n", "no answer within 100 ms"],
+    ["nonsense\r\n\r\n", "HPE_"],
+    [`HTTP/1.1 200 OK\r\nx-a: ${"a".repeat(20_000)}\r\n\r\n`, "HPE_HEADER_OVERFLOW"],
+  ])("ends in time whatever a receiver says: %.30j", async (said, error) => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => socket.write(said));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const answer = await sendRequest(request(`http://127.0.0.1:${port}/`), { addresses: LOOPBACK, timeoutMs: 100 });
+    server.close();
+    expect(answer).toEqual({ kind: "failed", error: expect.stringContaining(error) as string });
+  });
+
+  it("asks no proxy that the environment names: it would connect to what nobody has checked", async () => {
+    const [told, proxy] = [await receiver(), await receiver()];
+    const before = http.globalAgent;
+    // As NODE_USE_ENV_PROXY does.
+    http.globalAgent = new http.Agent({ proxyEnv: { HTTP_PROXY: proxy.url } });
+    try {
+      http
+        .request(told.url, { method: "POST" })
+        .on("error", () => {})
+        .end("{}");
+      await proxy.got(1);
+      const answer = await sendRequest(request(told.url), { addresses: LOOPBACK, timeoutMs: 5_000 });
+      expect(answer).toMatchObject({ kind: "answered", statusCode: 204 });
+    } finally {
+      http.globalAgent.destroy();
+      http.globalAgent = before;
+    }
+    expect([told.received.length, proxy.received.length]).toEqual([1, 1]);
   });
 });

@@ -32,6 +32,7 @@ function rowCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
         values: null,
         interrupts: null,
         error: null,
+        ttl: null,
       };
       expect(outcome).toEqual({ kind: "created", thread: expected });
       expect(await store.threads.get({ threadId: uuid(1), access: ALL })).toEqual(expected);
