@@ -1,6 +1,9 @@
-import type { ClaimedCron, CronStore } from "../core/cron.js";
+import { AsyncLocalStorage } from "node:async_hooks";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock, Timer } from "../core/clock.js";
+import type { ClaimedCron, CronStore } from "../core/cron.js";
 import type { Logger } from "../core/logger.js";
+import { settledWithin } from "../core/settled-within.js";
 
 /** A tick takes milliseconds; one whose process died is found again after this. */
 const LEASE_MS = 10_000;
@@ -10,6 +13,8 @@ const LOOK_MS = 2_000;
 const CLAIMED_AT_ONCE = 20;
 /** Pause after a look that failed. */
 const RETRY_MS = 1_000;
+/** Crons that fail, of which it is remembered how often. */
+const FAILING_AT_MOST = 10_000;
 
 /**
  * Starts the runs of crons whose tick has come. Every process that executes runs has one; the store sees to it that each tick has one
@@ -36,13 +41,38 @@ export function createCronScheduler(deps: {
   let isAwaited = false;
   let looking: Promise<void> | null = null;
 
+  /** By the cron's id: failures since its last run. */
+  const failures = new Map<string, number>();
+  /** Crons whose attempt goes on. */
+  const underWay = new Set<string>();
+  // Whoever makes a cron wakes this, and a timer inherits the request at hand: no run may be taken for a part of that.
+  const outsideOfRequests = AsyncLocalStorage.snapshot();
+
+  /** What fails each time is told the 1st, 2nd, 4th, 8th … time. */
+  const failed = (cronId: string, error: unknown): void => {
+    const times = (failures.get(cronId) ?? 0) + 1;
+    if (failures.size >= FAILING_AT_MOST) failures.clear();
+    failures.set(cronId, times);
+    if ((times & (times - 1)) !== 0) return;
+    const pause = `trying again in ${LEASE_MS / 1000} s`;
+    logger.error({ err: error, cronId, failures: times }, `a cron's run could not be started; ${pause}`);
+  };
+
+  /** One that hangs keeps neither the others waiting nor is it begun anew: whoever else is there may take it. */
   const fireOne = async (claimed: ClaimedCron): Promise<void> => {
-    try {
-      await deps.fire(claimed);
-    } catch (error) {
-      const { cronId } = claimed.cron;
-      logger.error({ err: error, cronId }, `a cron's run could not be started; trying again in ${LEASE_MS / 1000} s`);
+    const { cronId } = claimed.cron;
+    const late = new Error(`not done within ${LEASE_MS} ms`);
+    if (underWay.has(cronId)) {
+      failed(cronId, late);
+      return;
     }
+    underWay.add(cronId);
+    const attempt = deps
+      .fire(claimed)
+      .then(() => void failures.delete(cronId))
+      .catch((error: unknown) => failed(cronId, error))
+      .finally(() => underWay.delete(cronId));
+    if (!(await settledWithin(clock, LEASE_MS, attempt))) failed(cronId, late);
   };
 
   /** @returns when to look again */
@@ -52,6 +82,8 @@ export function createCronScheduler(deps: {
       if (claimed.length === 0) break;
       await Promise.all(claimed.map(fireOne));
       if (!isRunning) return LOOK_MS;
+      // Where the storage is in this process, thousands that are due at once would leave nobody else a turn.
+      await nextTurn();
     }
     const { now, at } = await crons.nextDueAt();
     return at === null ? LOOK_MS : Math.min(Math.max(at - now, 1), LOOK_MS);
@@ -74,7 +106,7 @@ export function createCronScheduler(deps: {
     timer?.cancel();
     timer = clock.setTimer(() => {
       timer = null;
-      looking = round();
+      looking = outsideOfRequests(round);
     }, delayMs);
   };
 
