@@ -233,6 +233,29 @@ export function raceCases({ vitest: { it, expect } }: Suite, withStore: With): v
   );
 
   it(
+    "leaves the next tick to who fires when another change comes at the same time",
+    withStore(async ({ store, clock }) => {
+      await assistant(store);
+      const tries = 10;
+      const now = clock.now();
+      for (let n = 1; n <= tries; n += 1) {
+        const cronId = uuid(n);
+        const { revision } = await create(store, newCron(n, { nextRunAt: now }));
+        const { leaseToken } = await claimOne(store);
+        const next = now + EVERY_MINUTE_MS;
+        const update = { cronId, revision, change: { metadata: { n } }, access: ALL };
+        const [fired, updated] = await Promise.all([
+          store.crons.fire({ cronId, leaseToken, next, draft: tickRun(100 + n), access: ALL }),
+          store.crons.update(update),
+        ]);
+        expect([fired.kind, updated.kind]).toEqual(["fired", "updated"]);
+        expect(await store.crons.get({ cronId, access: ALL })).toMatchObject({ nextRunAt: next, metadata: { n } });
+      }
+      expect(await new Rows(store).claim()).toHaveLength(tries);
+    }),
+  );
+
+  it(
     "gives no tick to a cron that was deleted",
     withStore(async ({ store, clock }) => {
       await assistant(store);
