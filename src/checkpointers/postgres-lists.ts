@@ -1,17 +1,22 @@
 import type { ChannelVersions } from "@langchain/langgraph-checkpoint";
 import { ListValue, lengthOf, type StoredValue } from "./postgres-blobs.js";
-import { LIST_SEPARATOR, LIST_TAIL, textsBytes } from "./serde.js";
+import { LIST_SEPARATOR, LIST_TAIL, splitTexts, textsBytes } from "./serde.js";
 import { versionOf } from "./stored-checkpoint.js";
 
 /** Shorter lists travel whole: that costs less than looking for what is new in them. */
 const MIN_LENGTH = 16 * 1024;
-/** Characters of all lists that are known. */
+/** Characters that all known lists hold in memory. */
 const MAX_LENGTH = 16 * 1024 * 1024;
 
 /** A list as the database has it. */
 export interface StoredList {
   readonly version: string;
   readonly texts: readonly string[];
+}
+
+interface HeldList extends StoredList {
+  /** Characters that its texts keep in memory: V8's are slices of the text that they were read from, and keep all of it. */
+  readonly held: number;
 }
 
 /** A list that begins like one of the parent checkpoint: what is stored of it is the beginning of that one, and `rest`. */
@@ -27,6 +32,11 @@ export interface GrownList {
 export interface KnownCheckpoint {
   readonly checkpointId: string;
   readonly lists: ReadonlyMap<string, StoredList>;
+}
+
+interface Known extends KnownCheckpoint {
+  readonly lists: ReadonlyMap<string, HeldList>;
+  readonly length: number;
 }
 
 /** What names a checkpoint. */
@@ -52,25 +62,35 @@ interface StoredCheckpoint extends Place {
  * statements that use it look whether it is there.
  */
 export class KnownLists {
-  readonly #known = new Map<string, KnownCheckpoint & { readonly length: number }>();
+  readonly #known = new Map<string, Known>();
   #length = 0;
 
   /** A checkpoint was read. */
   read(place: Place, lists: ReadonlyMap<string, StoredList>): void {
-    this.#set(place, new Map([...lists].filter(([, { texts }]) => lengthOf(texts) >= MIN_LENGTH)));
+    const known = this.#of(place, place.checkpointId);
+    const long = new Map<string, HeldList>();
+    for (const [channel, list] of lists) {
+      const before = known.get(channel);
+      const length = lengthOf(list.texts);
+      if (length >= MIN_LENGTH)
+        long.set(channel, { ...list, held: before?.texts === list.texts ? before.held : length });
+    }
+    this.#set(place, long);
   }
 
   /** A checkpoint was stored under the versions that it said. */
   stored(checkpoint: StoredCheckpoint): void {
     const { parentId, versions, fresh } = checkpoint;
-    const lists = new Map<string, StoredList>();
-    for (const [channel, list] of this.of(checkpoint, parentId)) {
+    const lists = new Map<string, HeldList>();
+    const before = this.#of(checkpoint, parentId);
+    for (const [channel, list] of before) {
       const version = versionOf(versions, channel);
       if (!fresh.has(channel) && String(version) === list.version) lists.set(channel, list);
     }
     for (const [channel, value] of fresh) {
       const isLong = value instanceof ListValue && value.length >= MIN_LENGTH;
-      if (isLong) lists.set(channel, { version: String(versionOf(versions, channel)), texts: value.texts });
+      if (!isLong) continue;
+      lists.set(channel, heldList(String(versionOf(versions, channel)), value, before.get(channel)?.held));
     }
     this.#set(checkpoint, lists);
   }
@@ -82,6 +102,10 @@ export class KnownLists {
 
   /** By channel, of a checkpoint. */
   of(place: Omit<Place, "checkpointId">, checkpointId: string | undefined): ReadonlyMap<string, StoredList> {
+    return this.#of(place, checkpointId);
+  }
+
+  #of(place: Omit<Place, "checkpointId">, checkpointId: string | undefined): ReadonlyMap<string, HeldList> {
     const known = this.#known.get(keyOf(place));
     return known !== undefined && known.checkpointId === checkpointId ? known.lists : NONE;
   }
@@ -104,11 +128,11 @@ export class KnownLists {
     this.#known.delete(key);
   }
 
-  #set(place: Place, lists: ReadonlyMap<string, StoredList>): void {
+  #set(place: Place, lists: ReadonlyMap<string, HeldList>): void {
     this.forget(place);
     if (lists.size === 0) return;
     let length = 0;
-    for (const { texts } of lists.values()) length += lengthOf(texts);
+    for (const { held } of lists.values()) length += held;
     this.#known.set(keyOf(place), { checkpointId: place.checkpointId, lists, length });
     this.#length += length;
     for (const [oldest, known] of this.#known) {
@@ -119,7 +143,15 @@ export class KnownLists {
   }
 }
 
-const NONE: ReadonlyMap<string, StoredList> = new Map();
+const NONE: ReadonlyMap<string, HeldList> = new Map();
+
+/** @param before what the list before it holds, if that is known */
+function heldList(version: string, value: ListValue, before = Infinity): HeldList {
+  const held = Math.max(before, value.length);
+  if (held <= 2 * value.length) return { version, texts: value.texts, held };
+  // Most of what the texts were read from is not in the list any more, or nobody knows: texts of their own.
+  return { version, texts: splitTexts(value.blob.toString()) ?? value.texts, held: value.length };
+}
 
 function keyOf({ threadId, checkpointNs }: Omit<Place, "checkpointId">): string {
   return `${threadId}\0${checkpointNs}`;

@@ -1,16 +1,19 @@
 import { AIMessage, type BaseMessage, HumanMessage } from "@langchain/core/messages";
 import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import * as fc from "fast-check";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openPostgresCheckpointer } from "../../../src/checkpointers/postgres.js";
 import { ListValue } from "../../../src/checkpointers/postgres-blobs.js";
 import { PostgresContents } from "../../../src/checkpointers/postgres-contents.js";
-import { type KnownCheckpoint, KnownLists } from "../../../src/checkpointers/postgres-lists.js";
+import { type KnownCheckpoint, KnownLists, type StoredList } from "../../../src/checkpointers/postgres-lists.js";
 import { type Put, storeCheckpoint } from "../../../src/checkpointers/postgres-put.js";
 import { PostgresReader } from "../../../src/checkpointers/postgres-reader.js";
 import { PostgresValues } from "../../../src/checkpointers/postgres-values.js";
 import { sealingWith } from "../../../src/checkpointers/sealing.js";
+import { splitTexts } from "../../../src/checkpointers/serde.js";
 import type { Checkpointer } from "../../../src/core/checkpointer.js";
 import {
   openPostgres,
@@ -93,6 +96,13 @@ const texts = (length: number, tag = "t"): string[] =>
   Array.from({ length }, (_, at) => JSON.stringify({ tag, at, text: FILLER }));
 const joined = (list: readonly string[]): string => `[\n${list.join(",\n")}]`;
 
+/** Bytes that are in use once what is not has gone. */
+function heapUsed(): number {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  return process.memoryUsage().heapUsed;
+}
+
 describe("a list that the database has already", () => {
   it("travels as what is new in it, and is stored as a whole", async () => {
     const [lists, recorded] = [new KnownLists(), recording()];
@@ -163,6 +173,30 @@ describe("a list that the database has already", () => {
     const length = big.join("").length;
     expect(known.reduce((sum, size) => sum + size)).toBe(Math.floor((16 * 1024 * 1024) / length));
     expect(known.at(-1)).toBe(1);
+  });
+
+  it("does not keep what a list was read from when most of it is gone", () => {
+    const lists = new KnownLists();
+    const threads = 40;
+    const filler = "x".repeat(10_000);
+    const before = heapUsed();
+    for (let thread = 0; thread < threads; thread += 1) {
+      const place = { threadId: `trimmed${thread}`, checkpointNs: "" };
+      const text = joined(Array.from({ length: 200 }, (_, at) => JSON.stringify({ thread, at, filler })));
+      const from = splitTexts(Buffer.from(text).toString()) ?? [];
+      lists.read({ ...place, checkpointId: "c1" }, new Map([["messages", { version: "1", texts: from }]]));
+      // Read again, as what is known.
+      const again = lists.newest(place)?.lists ?? new Map<string, StoredList>();
+      lists.read({ ...place, checkpointId: "c1" }, again);
+      const step = put(place.threadId, 2, from.slice(-3));
+      expect(lists.grown(step).size).toBe(0);
+      lists.stored(step);
+      expect(lists.of(place, "c2").get("messages")?.texts).toEqual(from.slice(-3));
+      // Whose parent is not known here.
+      lists.stored(put(`elsewhere${thread}`, 5, from.slice(0, 2)));
+    }
+    expect(heapUsed() - before).toBeLessThan(threads * 200_000);
+    expect(lists.of({ threadId: "trimmed0", checkpointNs: "" }, "c2").size).toBe(1);
   });
 });
 
