@@ -207,7 +207,7 @@ describe.each([
     await checkpointer.deleteThread("chat");
     await checkpointer.deleteThread("copy");
     expect(await checkpointer.storage?.("copy of copy")).toEqual(storage);
-    expect((await checkpointer.prune?.({ threadId: "copy of copy", keep: { kind: "latest" }, dryRun: false }))?.checkpoints).toBeGreaterThan(30); // prettier-ignore
+    expect((await checkpointer.prune({ threadId: "copy of copy", keep: { kind: "latest" }, dryRun: false }))?.checkpoints).toBeGreaterThan(30); // prettier-ignore
     await checkpointer.deleteThread("copy of copy");
     await checkpointer.close();
     expect(await place.packed()).toBe(0);

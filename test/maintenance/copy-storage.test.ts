@@ -60,6 +60,7 @@ describe("a copy", () => {
         assistantVersions: 4,
         threads: FEW_THREADS,
         runs: FEW_THREADS + Math.ceil(FEW_THREADS / 3) + Math.ceil(FEW_THREADS / 4),
+        crons: 2,
         items: FEW_THREADS,
         apiKeys: 2,
         checkpoints: FEW_THREADS,

@@ -16,9 +16,12 @@ export function temporaryFolder(): string {
 
 const SILENT = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 
+/** Far enough away. */
+const YEARLY = { assistant_id: "counter", schedule: "0 0 1 1 *", input: { n: 1 } };
+
 /**
  * Fill a storage as a server does: per thread some runs with their checkpoints, an interrupted one and one that waits; items,
- * assistants with versions; two API keys, one of them revoked.
+ * assistants with versions; two crons, one of them on a thread; two API keys, one of them revoked.
  * @returns the number of rows
  */
 export async function seedStorage(uri: string, threads: number): Promise<number> {
@@ -37,7 +40,8 @@ export async function seedStorage(uri: string, threads: number): Promise<number>
     });
     await send("PATCH", `/assistants/${String(assistant["assistant_id"])}`, { metadata: { owner: "x" } });
     for (let n = 0; n < threads; n += 1) {
-      const thread = await send("POST", "/threads", { metadata: { n, json: AWKWARD_JSON } });
+      const ttl = n % 2 === 0 ? { ttl: { strategy: "keep_latest", ttl: 100_000 } } : {};
+      const thread = await send("POST", "/threads", { metadata: { n, json: AWKWARD_JSON }, ...ttl });
       const runs = `/threads/${String(thread["thread_id"])}/runs`;
       await send("POST", `${runs}/wait`, { assistant_id: "counter", input: { n }, metadata: { json: AWKWARD_JSON } });
       if (n % 3 === 0) await send("POST", `${runs}/wait`, { assistant_id: "ask", input: { question: "é" } });
@@ -46,8 +50,11 @@ export async function seedStorage(uri: string, threads: number): Promise<number>
         namespace: ["a", `n${n % 7}`],
         key: `k"${n}`,
         value: { n, json: AWKWARD_JSON },
+        ...(n % 2 === 0 && { ttl: 100_000 }),
       });
+      if (n === 0) await send("POST", `${runs}/crons`, { ...YEARLY, multitask_strategy: "rollback" });
     }
+    await send("POST", "/runs/crons", { ...YEARLY, timezone: "Europe/Oslo", metadata: { json: AWKWARD_JSON } });
   } finally {
     await app.close();
   }
