@@ -28,6 +28,7 @@ const commandInput = z.object({ input: command });
 export function runStartParams(params: JsonObject): RunStart {
   const { assistant_id: assistantId } = params;
   if (typeof assistantId !== "string" || assistantId === "") refuse("run.start requires an assistant_id.");
+  refuseWebhook("run.start", params);
   const sent = decode(runStart, params);
   const isCommand = isJsonObject(sent.input) && sent.input["lg_name"] === "Command";
   return {
@@ -51,6 +52,7 @@ export function inputRespondParams(params: JsonObject): InputAnswers {
   const ids = responses.map(({ interruptId }) => interruptId);
   const twice = ids.find((id, at) => ids.indexOf(id) !== at);
   if (twice !== undefined) refuse(`input.respond answers interrupt ${twice} twice.`);
+  refuseWebhook("input.respond", params);
   const sent = decode(respondOptions, params);
   const { update, goto } = params;
   decode(command, { update, goto });
@@ -120,6 +122,7 @@ export function listCheckpointsParams(params: JsonObject): {
 const fork = z.object({ checkpoint_id: text, input: anyJson.optional(), ...options });
 
 export function stateForkParams(params: JsonObject) {
+  refuseWebhook("state.fork", params);
   const sent = decode(fork, params);
   return {
     checkpointId: sent.checkpoint_id,
@@ -159,6 +162,12 @@ export function reconnectParams(params: JsonObject) {
     lastSeq: Number(sent.last_event_id?.split(":").at(-1) ?? 0),
     subscriptionIds: [...new Set(sent.subscriptions ?? [])],
   };
+}
+
+/** The protocol has no webhooks (§4.3.1). Whoever sends one would wait for it in vain. */
+function refuseWebhook(method: string, { webhook }: JsonObject): void {
+  if (webhook === undefined || webhook === null) return;
+  refuse(`${method} takes no webhook: start the run by POST /threads/{thread_id}/runs, and listen to it here.`);
 }
 
 function refuse(message: string): never {
