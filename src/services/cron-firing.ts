@@ -7,8 +7,8 @@ import type { EpochMs } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import { isRefusal } from "./authorization.js";
-import { parseSchedule } from "./cron-schedule.js";
-import { decideTick, type TickPolicy } from "./cron-ticks.js";
+import { parseSchedule, type Schedule } from "./cron-schedule.js";
+import { decideTick, type TickDecision, type TickPolicy } from "./cron-ticks.js";
 import type { RunRequest } from "./run-request.js";
 import type { RunsService } from "./runs.js";
 
@@ -22,6 +22,9 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "UNAUTHENTICATED",
   "FORBIDDEN",
 ]);
+
+/** Crons whose missed ticks are being made up for, that are remembered. */
+const CATCHING_UP_AT_MOST = 1_000;
 
 /**
  * Starts the run of a claimed cron's tick, as whoever created the cron: with their `langgraph_auth_user`, their right to create runs
@@ -37,6 +40,22 @@ export function createCronFiring(
   policy: TickPolicy,
 ): (claimed: ClaimedCron) => Promise<void> {
   const { store, logger } = deps;
+  /** By the cron's id, with `all`: since when its missed ticks are being made up for, one after the other. */
+  const catchingUp = new Map<string, { readonly from: EpochMs; readonly lastAt: EpochMs }>();
+
+  const decide = async (schedule: Schedule, { cron, now }: ClaimedCron): Promise<TickDecision> => {
+    const { cronId, nextRunAt, endTime } = cron;
+    const known = catchingUp.get(cronId);
+    const isKept = known !== undefined && known.from <= nextRunAt && now - known.lastAt < policy.missedAfterMs;
+    const decision = await decideTick(schedule, { nextRunAt, now, endTime, policy, isKept });
+    if (policy.missed !== "all" || nextRunAt >= now - policy.missedAfterMs || decision.tick === null) {
+      catchingUp.delete(cronId);
+      return decision;
+    }
+    if (catchingUp.size >= CATCHING_UP_AT_MOST) catchingUp.clear();
+    catchingUp.set(cronId, { from: isKept ? known.from : decision.tick, lastAt: now });
+    return decision;
+  };
 
   const start = async (claimed: ClaimedCron, tick: EpochMs, next: EpochMs | null): Promise<void> => {
     const { cron, leaseToken } = claimed;
@@ -81,10 +100,10 @@ export function createCronFiring(
   };
 
   return async (claimed) => {
-    const { cron, leaseToken, now } = claimed;
-    const { cronId, endTime, nextRunAt } = cron;
+    const { cron, leaseToken } = claimed;
+    const { cronId, nextRunAt } = cron;
     const schedule = parseSchedule(cron.schedule, cron.timezone);
-    const { tick, next, dropped } = decideTick(schedule, { nextRunAt, now, endTime, policy });
+    const { tick, next, dropped } = await decide(schedule, claimed);
     if (dropped) {
       const since = new Date(nextRunAt).toISOString();
       logger.warn({ cronId, since, missed: policy.missed }, "ticks of a cron were missed, and are dropped");

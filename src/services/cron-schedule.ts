@@ -6,6 +6,8 @@ import type { EpochMs } from "../core/json.js";
 export interface Schedule {
   /** The first tick later than `at`; `null` when there is none. */
   after(at: EpochMs): EpochMs | null;
+  /** At most `count` ticks that are not later than `at`, latest first. */
+  latest(at: EpochMs, count: number): readonly EpochMs[];
 }
 
 /** Longer ones say nothing more. */
@@ -28,7 +30,12 @@ export function parseSchedule(schedule: string, timezone: string | null): Schedu
     const from = new Date(Math.floor(at / 1000) * 1000);
     return expression.nextRun(from)?.getTime() ?? null;
   };
-  return { after };
+  const latest = (at: EpochMs, count: number): readonly EpochMs[] => {
+    // Runs that came before a second are meant: the one of the second itself counts, too.
+    const before = new Date(Math.floor(at / 1000) * 1000 + 1000);
+    return expression.previousRuns(count, before).map((tick) => tick.getTime());
+  };
+  return { after, latest };
 }
 
 /** As {@link parseSchedule}, of one that must come at least once. @throws HeddleError `INVALID_REQUEST` */
