@@ -18,9 +18,9 @@ const PART = 3;
 const PREFIX_BYTES = HEAD.length + 1 + 4;
 
 /** Shorter values stay as they are: a call of zlib costs 20 to 40 µs whatever it packs, and saves next to nothing. */
-export const MIN_PACKED_BYTES = 1024;
+const MIN_PACKED_BYTES = 1024;
 /** From here on another thread packs: below that, waiting for it takes longer than doing it. */
-export const MIN_ASYNC_BYTES = 64 * 1024;
+const MIN_ASYNC_BYTES = 64 * 1024;
 /**
  * Of deflate. On JSON of messages (153 kB of English text): level 1 packs 3.7 : 1 in 0.9 ms, 3 packs 3.8 : 1 in 1.3 ms, 6 packs 4.1 : 1 in
  * 6 ms, brotli 4 the same as 6. Unpacking takes 0.3 ms, whatever the level. zstd is in Node 22.15, and 22.12 is supported.
@@ -60,7 +60,7 @@ export function guard(data: Encoded): Encoded {
  * The inverse of {@link pack} and {@link guard}; what is not packed, and parts of contents, as they are.
  * @throws HeddleError `STORAGE_UNAVAILABLE` for what is damaged
  */
-export function unpack(data: Encoded): Encoded {
+function unpack(data: Encoded): Encoded {
   if (!isPacked(data)) return data;
   const { kind, length, rest } = readPrefix(data);
   if (kind === PART) return data;

@@ -7,7 +7,7 @@ import type { JsonObject } from "../core/json.js";
  * Where an item's vectors lie: in its stored value, beside the sealed one. A vector tells much of the text that it was made of, so
  * where values are encrypted no storage gets it.
  */
-export const VECTORS_KEY = "$heddle.vectors";
+const VECTORS_KEY = "$heddle.vectors";
 
 /** What the fingerprints begin with of embeddings whose vectors are sealed: those that were clear before are stale at once. */
 const SEALED = "sealed:";

@@ -118,9 +118,14 @@ export function openAssistant<A extends Pick<Assistant, "assistantId" | "config"
   };
 }
 
-/** What was sealed, or is: of the type that it has when it is open. */
-function secretOf<T extends CronPayload | CronCreator>(value: object): T {
-  return value as T;
+/** Sealed or open: of the type that it has when it is open. */
+function asPayload(value: object): CronPayload {
+  return value as CronPayload;
+}
+
+/** As {@link asPayload}. */
+function asCreator(value: object): CronCreator {
+  return value as CronCreator;
 }
 
 /** JSON whatever its type says. */
@@ -132,8 +137,8 @@ function asJson(value: object): JsonObject {
 export function sealCron<C extends Pick<Cron, "payload" | "creator">>(cipher: Cipher, cronId: string, cron: C): C {
   return {
     ...cron,
-    payload: secretOf(sealJson(cipher, asJson(cron.payload), PLACES.cron(cronId, "payload"))),
-    creator: secretOf(sealJson(cipher, asJson(cron.creator), PLACES.cron(cronId, "creator"))),
+    payload: asPayload(sealJson(cipher, asJson(cron.payload), PLACES.cron(cronId, "payload"))),
+    creator: asCreator(sealJson(cipher, asJson(cron.creator), PLACES.cron(cronId, "creator"))),
   };
 }
 
@@ -141,8 +146,8 @@ export function openCron<C extends Pick<Cron, "cronId" | "payload" | "creator">>
   const { cronId } = cron;
   return {
     ...cron,
-    payload: secretOf(asObject(openJson(cipher, asJson(cron.payload), PLACES.cron(cronId, "payload")))),
-    creator: secretOf(asObject(openJson(cipher, asJson(cron.creator), PLACES.cron(cronId, "creator")))),
+    payload: asPayload(asObject(openJson(cipher, asJson(cron.payload), PLACES.cron(cronId, "payload")))),
+    creator: asCreator(asObject(openJson(cipher, asJson(cron.creator), PLACES.cron(cronId, "creator")))),
   };
 }
 

@@ -15,11 +15,9 @@ export interface RecompressOptions {
   /** With its cipher where values are sealed: they are opened, and sealed again. */
   readonly context: DriverContext;
   readonly target: CompressionTarget;
+  /** Told how many values, or pending writes (`name`), were looked at. */
   readonly onProgress?: (name: string, done: number) => void;
 }
-
-/** How rewriting tells how far it is: values and pending writes looked at. */
-export type OnRecompressed = (name: "checkpoints: values" | "checkpoints: pending writes", done: number) => void;
 
 /**
  * Rewrite all checkpoints of one database. Servers may be at work: what they write meanwhile is as their own setting says, so change that

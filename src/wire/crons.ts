@@ -56,7 +56,7 @@ export function encodeCron(cron: Cron, fields: readonly CronField[] = FIELDS): J
 }
 
 /** What each run is started with, in the words of a run's body; also what authorization handlers see. */
-export function encodePayload(
+function encodePayload(
   cron: Pick<Cron, "assistantId" | "multitaskStrategy" | "metadata" | "payload">,
 ): JsonObject {
   const { payload } = cron;

@@ -128,7 +128,7 @@ function refuseUnsupported(body: RunBody): void {
 }
 
 /** @throws `INVALID_REQUEST` for a URL that the configuration does not allow, `UNSUPPORTED_OPTION` where there are no webhooks */
-export function webhookOf(
+function webhookOf(
   sent: string | null | undefined,
   { webhooks }: Pick<RunSupport, "webhooks">,
 ): RunWebhook | null {

@@ -54,7 +54,7 @@ export class ItemModel {
     if (nearest === undefined) return found.sort((a, b) => b.updatedAt - a.updatedAt);
     return found
       .filter(({ vectors }) => vectors.length > 0)
-      .map((item) => ({ ...item, score: Math.max(...item.vectors.map((vector) => cosine(vector, nearest))) }))
+      .map((item) => scored(item, nearest))
       .sort((a, b) => b.score - a.score);
   }
 
@@ -80,6 +80,10 @@ export class ItemModel {
     this.items = this.items.filter((item) => !swept.includes(item));
     return swept.length;
   }
+}
+
+function scored(item: ModelItem, nearest: readonly number[]): ModelItem & { readonly score: number } {
+  return { ...item, score: Math.max(...item.vectors.map((vector) => cosine(vector, nearest))) };
 }
 
 function byLabels(a: string, b: string): number {

@@ -33,7 +33,12 @@ interface Storage {
   readonly pending_writes: { readonly count: number };
 }
 
-async function ask<T>(server: TestServer, method: string, path: string, body?: unknown) {
+interface Answer<T> {
+  readonly status: number;
+  readonly body: T;
+}
+
+async function ask<T>(server: TestServer, method: string, path: string, body?: unknown): Promise<Answer<T>> {
   const answer = await fetch(`${server.url}${path}`, {
     method,
     ...(body !== undefined && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }),
@@ -70,7 +75,7 @@ describe.each(STORAGES)("threads that expire, by the JS SDK on %s", (storage) =>
     expect(await ttlOf(thread_id)).toMatchObject({ strategy: "keep_latest", ttl_minutes: 0.5 });
     await threads.update(thread_id, { metadata: { a: 1 }, ttl: 10 });
     expect(await ttlOf(thread_id)).toMatchObject({ strategy: "delete", ttl_minutes: 10 });
-    expect(await threads.update(thread_id, { ttl: 20, returnMinimal: true })).toBeUndefined();
+    await expect(threads.update(thread_id, { ttl: 20, returnMinimal: true })).resolves.toBeUndefined();
     const found = await threads.search({ ids: [thread_id], select: ["thread_id", "ttl" as "status"] });
     expect(found).toMatchObject([{ thread_id, ttl: { ttl_minutes: 20 } }]);
     expect(await ttlOf((await threads.copy(thread_id)).thread_id)).toMatchObject({ ttl_minutes: 20 });

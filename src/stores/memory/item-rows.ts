@@ -34,7 +34,6 @@ export interface NamespaceRow {
 }
 
 /** The rows of the long-term store in memory, by place, time of update and time of expiry. */
-
 export function createItemRows() {
   const namespaces = new Map<string, NamespaceRow>();
   const byText = new SortedRows<NamespaceRow>((a, b) => (a.text === b.text ? 0 : a.text < b.text ? -1 : 1));

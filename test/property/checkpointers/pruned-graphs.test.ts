@@ -179,10 +179,9 @@ describe("a graph with subgraphs, DeltaChannels, interrupts and forks, pruned", 
     async (_, numRuns, open) => {
       const { checkpointer, drop } = await open();
       try {
-        await fc.assert(
-          fc.asyncProperty(steps, keeps, (given, keep) => compare(checkpointer, given, keep)),
-          { numRuns, interruptAfterTimeLimit: 120_000, endOnFailure: true },
-        );
+        const property = fc.asyncProperty(steps, keeps, (given, keep) => compare(checkpointer, given, keep));
+        const plugins = [fc.interruptAfterTimeLimit(120_000)];
+        await expect(fc.assert(property, { numRuns, plugins, endOnFailure: true })).resolves.toBeUndefined();
       } finally {
         await checkpointer.close();
         await drop();
