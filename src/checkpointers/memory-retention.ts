@@ -1,19 +1,46 @@
-import type { CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
+import type { Checkpointer, CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
 import { readMetadata } from "./checkpoint-metadata.js";
 import { keptIds } from "./kept-checkpoints.js";
 import { blobOf, type ChannelBlob, type Lineage, type MemoryCheckpoint } from "./memory-lineage.js";
 import type { Encoded } from "./serde.js";
 import { versionOf, type CheckpointHeader, type StoredWrite } from "./stored-checkpoint.js";
 
+/** What of one lineage stays. */
+interface Plan {
+  readonly lineage: Lineage;
+  readonly kept: ReadonlySet<string>;
+  /** The largest id when it was looked at: what is newer stays as well. */
+  readonly newest: string;
+}
+
 /** As `Checkpointer.prune` says, for the lineages of one thread. */
-export function pruneLineages(lineages: readonly Lineage[], keep: CheckpointsKept, dryRun: boolean): PruneReport {
-  let [checkpoints, writes, values, bytes] = [0, 0, 0, 0];
-  for (const lineage of lineages) {
-    const kept = idsKept(lineage, keep);
+export async function prune(
+  lineages: readonly Lineage[],
+  { keep, dryRun, mayRemove }: Omit<Parameters<Checkpointer["prune"]>[0], "threadId">,
+): Promise<PruneReport> {
+  const plans = planned(lineages, keep);
+  const isRefused = !dryRun && mayRemove !== undefined && !(await mayRemove());
+  return carriedOut(isRefused ? [] : plans, dryRun);
+}
+
+/** {@link prune} at once, of lineages that nobody else has. */
+export function pruneLineages(lineages: readonly Lineage[], keep: CheckpointsKept): void {
+  carriedOut(planned(lineages, keep), false);
+}
+
+function planned(lineages: readonly Lineage[], keep: CheckpointsKept): readonly Plan[] {
+  return lineages.flatMap((lineage) => {
     const newest = lineage.latest()?.id;
-    if (newest === undefined) continue;
-    const staying = new Set(lineage.rows.filter(({ id }) => kept.has(id)).flatMap((row) => row.channels));
-    const going = lineage.rows.filter(({ id }) => !kept.has(id));
+    return newest === undefined ? [] : [{ lineage, kept: idsKept(lineage, keep), newest }];
+  });
+}
+
+function carriedOut(plans: readonly Plan[], dryRun: boolean): PruneReport {
+  let [checkpoints, writes, values, bytes] = [0, 0, 0, 0];
+  for (const { lineage, kept, newest } of plans) {
+    const stays = ({ id }: MemoryCheckpoint): boolean => kept.has(id) || id > newest;
+    const staying = new Set(lineage.rows.filter(stays).flatMap((row) => row.channels));
+    const going = lineage.rows.filter((row) => !stays(row));
     const orphans = [...lineage.early].filter(([id]) => id < newest);
     const blobs = new Set(going.flatMap((row) => row.channels.filter((blob) => !staying.has(blob))));
     const goingWrites = [...going.flatMap((row) => row.writes ?? []), ...orphans.flatMap(([, early]) => early)];

@@ -21,7 +21,7 @@ import {
 } from "./checkpoint-metadata.js";
 import { deltaChannelHistory } from "./delta-history.js";
 import { blobOf, indexOfWrite, Lineage, type ChannelBlob, type MemoryCheckpoint } from "./memory-lineage.js";
-import { pruneLineages, storageOfLineages } from "./memory-retention.js";
+import { prune, pruneLineages, storageOfLineages } from "./memory-retention.js";
 import { beforeId, configOf, listKey, putKey, readKey, writesKey } from "./saver-config.js";
 import { CheckpointSerde, type Encoded } from "./serde.js";
 import {
@@ -47,7 +47,7 @@ export function createMemoryCheckpointer(): Checkpointer {
     deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
     deleteThread: (threadId) => saver.deleteThread(threadId),
     copyThread: async ({ fromThreadId, toThreadId, keep }) => saver.copyThread(fromThreadId, toThreadId, keep),
-    prune: async ({ threadId, keep, dryRun }) => pruneLineages(saver.lineages(threadId), keep, dryRun),
+    prune: async ({ threadId, ...how }) => prune(saver.lineages(threadId), how),
     storage: async (threadId) => storageOfLineages(saver.lineages(threadId)),
     close: async () => saver.clear(),
   };
@@ -188,6 +188,8 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
   copyThread(fromThreadId: string, toThreadId: string, keep?: CheckpointsKept): void {
     const lineages = this.#threads.get(fromThreadId);
     if (lineages === undefined || fromThreadId === toThreadId) return;
+    // Writes that no checkpoint has come to are nothing to copy.
+    if (lineages.every((lineage) => lineage.latest() === undefined)) return;
     const [from, to] = [JSON.stringify(fromThreadId), JSON.stringify(toThreadId)];
     const rewritten = new Map<string, string>();
     const rewrite = (text: string): string => {
@@ -196,7 +198,7 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
       return result;
     };
     const copies = lineages.map((lineage) => lineage.copy(rewrite));
-    if (keep !== undefined) pruneLineages(copies, keep, false);
+    if (keep !== undefined) pruneLineages(copies, keep);
     this.#threads.set(toThreadId, copies);
   }
 

@@ -1,4 +1,4 @@
-import type { CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
+import type { Checkpointer, CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
 import { isDelta } from "./checkpoint-metadata.js";
 import { keptIds, type LineageCheckpoint } from "./kept-checkpoints.js";
 import {
@@ -41,16 +41,18 @@ export async function pruneThread(
   collections: CheckpointCollections,
   retrying: Retrying,
   sealing: Sealing,
-  params: { readonly threadId: string; readonly keep: CheckpointsKept; readonly dryRun: boolean },
+  params: Parameters<Checkpointer["prune"]>[0],
 ): Promise<PruneReport> {
   const { checkpoints, writes } = collections;
   const { threadId, dryRun } = params;
   const sum = { checkpoints: 0, writes: 0, values: 0, bytes: 0 };
+  const mayGoOn = async (): Promise<boolean> => dryRun || params.mayRemove === undefined || params.mayRemove();
   for (const { checkpointNs, ids, all, newest } of await lineagesOf(collections, retrying, sealing, params)) {
     const lineage = { thread_id: threadId, checkpoint_ns: checkpointNs };
     const doomed = all.filter((id) => !ids.has(id));
     for (let start = 0; start < doomed.length; start += IDS_AT_ONCE) {
       const condition = { ...lineage, checkpoint_id: { $in: doomed.slice(start, start + IDS_AT_ONCE) } };
+      if (!(await mayGoOn())) return sum;
       for await (const { checkpoint, metadata } of checkpoints.find(condition, {
         projection: { checkpoint: 1, metadata: 1 },
       })) {
@@ -60,6 +62,7 @@ export async function pruneThread(
       if (!dryRun) await retrying(() => checkpoints.deleteMany(condition));
     }
     const rest = { ...lineage, checkpoint_id: { $lt: newest, $nin: [...ids] } };
+    if (!(await mayGoOn())) return sum;
     for await (const { value } of writes.find(rest, { projection: { value: 1 } })) {
       sum.writes += 1;
       sum.bytes += value.byteLength;

@@ -1,4 +1,4 @@
-import type { CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
+import type { Checkpointer, CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
 import type { PostgresDatabase, SqlClient, SqlRow, Statement } from "../databases/postgres/open.js";
 import { fromText, toText } from "../databases/postgres/storable.js";
 import { keptIds, type LineageCheckpoint } from "./kept-checkpoints.js";
@@ -144,14 +144,20 @@ function pruneStatement(removes: boolean): Statement {
 const PRUNE = pruneStatement(true);
 const PRUNE_DRY = pruneStatement(false);
 
-/** As `Checkpointer.prune` says: a few statements in one transaction, however long the thread is. */
+/**
+ * As `Checkpointer.prune` says: a few statements, however long the thread is. It is asked between two transactions whether to go on:
+ * who answers may need a connection of the same pool.
+ */
 export async function prune(
   database: PostgresDatabase,
-  params: { readonly threadId: string; readonly keep: CheckpointsKept; readonly dryRun: boolean },
+  params: Parameters<Checkpointer["prune"]>[0],
 ): Promise<PruneReport> {
-  const { threadId, keep, dryRun } = params;
+  const { threadId, keep, dryRun, mayRemove } = params;
+  const { namespaces, ids } = await database.transaction((client) => keptRows(client, threadId, keep));
+  if (!dryRun && mayRemove !== undefined && !(await mayRemove())) {
+    return { checkpoints: 0, writes: 0, values: 0, bytes: 0 };
+  }
   return database.transaction(async (client) => {
-    const { namespaces, ids } = await keptRows(client, threadId, keep);
     const values = [toText(threadId), namespaces, ids];
     const [row] = await client.query<SqlRow & PruneReport>(dryRun ? PRUNE_DRY : PRUNE, values);
     const { checkpoints = 0, writes = 0, values: channelValues = 0, bytes = 0 } = row ?? {};

@@ -1,5 +1,5 @@
 import type { Database, Statement } from "better-sqlite3";
-import type { CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
+import type { Checkpointer, CheckpointsKept, PruneReport, ThreadStorage } from "../core/checkpointer.js";
 import { readMetadata } from "./checkpoint-metadata.js";
 import { keptIds, type LineageCheckpoint } from "./kept-checkpoints.js";
 import { decodeChannels } from "./sqlite-rows.js";
@@ -46,9 +46,16 @@ interface Sum {
 
 interface IdRange {
   readonly lineage: number;
-  readonly after: string;
-  readonly newest: string;
+  readonly before: string;
   readonly limit: number;
+}
+
+/** How steps are carried out. */
+interface Slices {
+  /** Without a transaction: nothing is written. */
+  readonly dryRun: boolean;
+  /** Asked before each slice. */
+  mayGoOn(): Promise<boolean>;
 }
 
 type Id = [lineage: number, checkpointId: string];
@@ -67,7 +74,7 @@ export class SqliteRetention {
   readonly #newest: Statement<[lineage: number, limit: number], PlanRow>;
   readonly #page: Statement<[lineage: number, after: string, limit: number], PlanRow>;
   readonly #deltaPage: Statement<Id, { readonly found: number | null; readonly last: string | null }>;
-  readonly #idsAfter: Statement<[IdRange], string>;
+  readonly #idsBefore: Statement<[IdRange], string>;
   readonly #newer: Statement<Id, { readonly checkpoint_id: string; readonly channels: string }>;
   readonly #blobs: Statement<[...Id, channel: string, newest: string, limit: number], BlobRow>;
   readonly #contentBytes: Statement<[content: string], number>;
@@ -96,11 +103,11 @@ export class SqliteRetention {
     // Also ids of writes whose checkpoint was never stored. Each arm has its own limit: SQLite would collect all of both first.
     const arm = (table: string): string =>
       `SELECT DISTINCT checkpoint_id FROM ${table}
-       WHERE lineage = @lineage AND checkpoint_id > @after AND checkpoint_id <= @newest ORDER BY checkpoint_id LIMIT @limit`;
-    this.#idsAfter = db
+       WHERE lineage = @lineage AND checkpoint_id < @before ORDER BY checkpoint_id DESC LIMIT @limit`;
+    this.#idsBefore = db
       .prepare<[IdRange], string>(
         `SELECT checkpoint_id FROM (${arm("heddle_checkpoints")})
-         UNION SELECT checkpoint_id FROM (${arm("heddle_checkpoint_writes")}) ORDER BY checkpoint_id LIMIT @limit`,
+         UNION SELECT checkpoint_id FROM (${arm("heddle_checkpoint_writes")}) ORDER BY checkpoint_id DESC LIMIT @limit`,
       )
       .pluck();
     this.#newer = db.prepare(
@@ -141,17 +148,20 @@ export class SqliteRetention {
   }
 
   /** As `Checkpointer.prune` says. */
-  async prune(params: {
-    readonly threadId: string;
-    readonly keep: CheckpointsKept;
-    readonly dryRun: boolean;
-  }): Promise<PruneReport> {
+  async prune(params: Parameters<Checkpointer["prune"]>[0]): Promise<PruneReport> {
+    const { threadId, keep, dryRun, mayRemove } = params;
     const sum: Sum = { checkpoints: 0, writes: 0, values: 0, bytes: 0 };
-    for (const lineage of this.#lineages.all(params.threadId)) {
-      const kept = await this.kept(lineage, params.keep);
-      if (kept === null) continue;
-      await this.#pruneCheckpoints(lineage, kept, params.dryRun, sum);
-      await this.#pruneValues(lineage, kept, params.dryRun, sum);
+    const plans: { readonly lineage: number; readonly kept: Kept }[] = [];
+    for (const lineage of this.#lineages.all(threadId)) {
+      const kept = await this.kept(lineage, keep);
+      if (kept !== null) plans.push({ lineage, kept });
+    }
+    const slices: Slices = { dryRun, mayGoOn: async () => dryRun || mayRemove === undefined || mayRemove() };
+    for (const { lineage, kept } of plans) {
+      const isDone =
+        (await this.#pruneCheckpoints(lineage, kept, slices, sum)) &&
+        (await this.#pruneValues(lineage, kept, slices, sum));
+      if (!isDone) break;
     }
     return sum;
   }
@@ -209,13 +219,15 @@ export class SqliteRetention {
     }
   }
 
-  async #pruneCheckpoints(lineage: number, kept: Kept, dryRun: boolean, sum: Sum): Promise<void> {
-    const how = dryRun ? "count" : "remove";
-    let after = "";
-    await this.#inSlices(dryRun, () => {
-      const ids = this.#idsAfter.all({ lineage, after, newest: kept.newest, limit: SLICE_ROWS });
+  /** The newest first: as long as a checkpoint is there, so is all that its DeltaChannels are rebuilt from. */
+  async #pruneCheckpoints(lineage: number, kept: Kept, slices: Slices, sum: Sum): Promise<boolean> {
+    const how = slices.dryRun ? "count" : "remove";
+    // What is newer stays.
+    let before = `${kept.newest}\u0000`;
+    return this.#inSlices(slices, () => {
+      const ids = this.#idsBefore.all({ lineage, before, limit: SLICE_ROWS });
       for (const id of ids) {
-        after = id;
+        before = id;
         if (kept.ids.has(id)) continue;
         const checkpoints = this.#checkpoint[how].all(lineage, id);
         const writes = this.#writesOf[how].all(lineage, id);
@@ -228,13 +240,13 @@ export class SqliteRetention {
   }
 
   /** Values that no checkpoint has that is left, also those that an earlier prune did not come to. */
-  async #pruneValues(lineage: number, kept: Kept, dryRun: boolean, sum: Sum): Promise<void> {
+  async #pruneValues(lineage: number, kept: Kept, slices: Slices, sum: Sum): Promise<boolean> {
     let place: readonly [id: string, channel: string] = ["", ""];
     const removed = new Map<string, number>();
     const used = new Set<string>();
     let refs: ReadonlySet<string> | undefined;
-    await this.#inSlices(
-      dryRun,
+    const isDone = await this.#inSlices(
+      slices,
       () => {
         refs ??= this.#refsNow(lineage, kept);
         const rows = this.#blobs.all(lineage, ...place, kept.newest, SLICE_ROWS);
@@ -247,13 +259,14 @@ export class SqliteRetention {
           if (content !== null && !removed.has(content)) removed.set(content, this.#contentBytes.get(content) ?? 0);
           sum.values += 1;
           sum.bytes += bytes;
-          if (!dryRun) this.#removeBlob.run(lineage, id, channel);
+          if (!slices.dryRun) this.#removeBlob.run(lineage, id, channel);
         }
         return rows.length === SLICE_ROWS;
       },
       () => (refs = undefined),
     );
     for (const [content, bytes] of removed) if (!used.has(content)) sum.bytes += bytes;
+    return isDone;
   }
 
   /** With what was put meanwhile: a fork may have values of a checkpoint that was to go. */
@@ -265,16 +278,20 @@ export class SqliteRetention {
     return refs;
   }
 
-  /** @param step does a little, and says whether there is more */
-  async #inSlices(dryRun: boolean, step: () => boolean, onSlice?: () => void): Promise<void> {
+  /**
+   * @param step does a little, and says whether there is more
+   * @returns false when it was stopped
+   */
+  async #inSlices({ dryRun, mayGoOn }: Slices, step: () => boolean, onSlice?: () => void): Promise<boolean> {
     const slice = (): boolean => {
       const end = performance.now() + SLICE_MS;
       while (step()) if (performance.now() >= end) return true;
       return false;
     };
     for (;;) {
+      if (!(await mayGoOn())) return false;
       onSlice?.();
-      if (!(dryRun ? slice() : this.#write(slice))) return;
+      if (!(dryRun ? slice() : this.#write(slice))) return true;
       await nextTurn();
     }
   }
@@ -282,7 +299,7 @@ export class SqliteRetention {
 
 const NOTHING = { count: 0, bytes: 0 };
 
-export const refName = (origin: string, channel: string): string => `${origin} ${channel}`;
+const refName = (origin: string, channel: string): string => `${origin} ${channel}`;
 
 function addRefs(refs: Set<string>, row: Pick<PlanRow, "checkpoint_id" | "channels">): void {
   for (const { origin, channel } of decodeChannels(row.channels, row.checkpoint_id)) refs.add(refName(origin, channel));

@@ -80,12 +80,16 @@ export interface Checkpointer {
    * are rebuilt, in all namespaces. Their state, their pending writes, and that they can be resumed from stay as they were.
    * Nothing for a thread without checkpoints. A process that dies half way leaves a thread that reads the same.
    * @param params.dryRun removes nothing, and says what would be removed
+   * @param params.mayRemove asked when it is settled what stays, before anything is removed, and now and then while that goes on;
+   * once it says no, nothing more is. Whoever begins later builds on what stays, so a run that starts meanwhile loses nothing
+   * when it is asked whether the thread has been idle since. Default: always
    * @throws HeddleError `NOT_SUPPORTED` where a saver offers nothing to remove a checkpoint by
    */
   prune(params: {
     readonly threadId: string;
     readonly keep: CheckpointsKept;
     readonly dryRun: boolean;
+    readonly mayRemove?: () => Promise<boolean>;
   }): Promise<PruneReport>;
   /**
    * What a thread takes; all 0 for one without checkpoints.

@@ -1,5 +1,6 @@
 import type { Checkpointer } from "../core/checkpointer.js";
 import type { EventLog } from "../core/event-log.js";
+import { isStillIdle } from "../core/idle-thread.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 
@@ -7,7 +8,7 @@ import type { MetadataStore } from "../core/metadata-store.js";
 const THREADS_PER_ROUND = 10;
 
 export interface ThreadExpiryDeps {
-  readonly store: Pick<MetadataStore, "expiredThreads" | "deliveries">;
+  readonly store: Pick<MetadataStore, "expiredThreads" | "deliveries" | "threads">;
   readonly checkpointer: Pick<Checkpointer, "deleteThread" | "prune">;
   readonly eventLog: Pick<EventLog, "dropThread">;
   readonly logger: Logger;
@@ -71,9 +72,14 @@ export function createThreadExpiry(deps: ThreadExpiryDeps, pause: () => Promise<
       for (const thread of fresh) {
         if (!(await held.holds())) break;
         try {
-          await deps.checkpointer.prune({ threadId: thread.threadId, keep: { kind: "latest" }, dryRun: false });
-          await expiredThreads.pruned(thread);
-          done += 1;
+          let isIdle = true;
+          const mayRemove = async (): Promise<boolean> => (isIdle = await isStillIdle(deps.store, thread));
+          const { threadId } = thread;
+          await deps.checkpointer.prune({ threadId, keep: { kind: "latest" }, dryRun: false, mayRemove });
+          if (isIdle) {
+            await expiredThreads.pruned(thread);
+            done += 1;
+          } else seen.add(threadId);
         } catch (error) {
           seen.add(thread.threadId);
           logger.error({ err: error, threadId: thread.threadId }, "an expired thread could not be pruned");

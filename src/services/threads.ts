@@ -7,6 +7,7 @@ import type { EventLog } from "../core/event-log.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore, Page, PageRequest, ThreadQuery } from "../core/metadata-store.js";
+import { isStillIdle } from "../core/idle-thread.js";
 import type { Thread, ThreadSortField, ThreadTtl, TtlStrategy } from "../core/thread.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { Authorize } from "./authorization.js";
@@ -148,7 +149,7 @@ export function createThreadsService(deps: {
     /**
      * Delete threads, or all of their checkpoints but the newest of each namespace (§2.4.12). All of them are authorized, as
      * their deletion is, before anything is done; those that are missing or hidden are passed over and not counted. Threads with
-     * a run in flight are deleted as {@link delete} does, and keep their checkpoints.
+     * a run in flight are deleted as {@link delete} does, and keep their checkpoints, also when it begins just then.
      * @returns `report` of what went, or would go; `null` where nobody counted
      * @throws `NOT_SUPPORTED` where the checkpointer offers nothing to do it by
      */
@@ -170,13 +171,16 @@ export function createThreadsService(deps: {
         }
         const thread = await store.threads.get({ threadId, access });
         if (thread === null || (strategy === "keep_latest" && thread.status === "busy")) continue;
-        report = added(
-          report,
-          strategy === "delete"
-            ? wholeOf(await checkpointer.storage(threadId))
-            : await checkpointer.prune({ threadId, keep: { kind: "latest" }, dryRun }),
-        );
-        count += 1;
+        if (strategy === "delete") {
+          report = added(report, wholeOf(await checkpointer.storage(threadId)));
+          count += 1;
+          continue;
+        }
+        let isIdle = true;
+        const mayRemove = async (): Promise<boolean> => (isIdle = await isStillIdle(store, thread));
+        const keep = { kind: "latest" } as const;
+        report = added(report, await checkpointer.prune({ threadId, keep, dryRun, mayRemove }));
+        if (isIdle) count += 1;
       }
       return { count, report: report ?? (strategy === "delete" && !dryRun ? null : NOTHING) };
     },

@@ -34,6 +34,7 @@ vitest.describe.skipIf(uri === undefined)("Redis Stack", () => {
   testCheckpointer({
     vitest,
     name: "redis:",
+    prunes: false,
     async open() {
       const checkpointer = await open();
       const all = [checkpointer];

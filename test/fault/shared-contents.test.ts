@@ -68,7 +68,7 @@ it("contents are there as long as somebody has them, whoever copies, deletes, pr
     const results = await Promise.allSettled([
       ...Array.from({ length: COPIES }, (_, at) => two.copyThread({ fromThreadId: from, toThreadId: copy(at) })),
       two.deleteThread(from),
-      three.prune?.({ threadId: copy(0), keep: { kind: "latest" }, dryRun: false }),
+      three.prune({ threadId: copy(0), keep: { kind: "latest" }, dryRun: false }),
       three.deleteThread(copy(1)),
       // With a part of a content that may be gone by now.
       put(one, from, 9),

@@ -115,6 +115,25 @@ describe("a sweep", () => {
     expect([deleted.length, pruned.length]).toEqual([15, 15]);
   });
 
+  it("leaves the checkpoints of a thread that became active just then, and takes it up when it has expired again", async () => {
+    const { store, storeClock, expiry, pruned } = fixture();
+    const [active = ""] = await makeThreads(store, 2, "keep_latest");
+    storeClock.advance(1_000);
+    const checkpointer: ExpiryDeps["checkpointer"] = {
+      deleteThread: async () => {},
+      async prune({ threadId, mayRemove }) {
+        if (threadId === active) await store.threads.update({ threadId, metadata: { active: true }, access: ALL_ROWS });
+        if (await mayRemove?.()) pruned.push(threadId);
+        return { checkpoints: 0, writes: 0, values: 0, bytes: 0 };
+      },
+    };
+    expect(await expiry("a", { checkpointer }).sweepThreads()).toBe(1);
+    expect(pruned).toEqual(["keep_latest-1"]);
+    storeClock.advance(HOUR_MS);
+    await expiry("a").sweepThreads();
+    expect(pruned).toContain(active);
+  });
+
   it("finishes first what a process that died has left", async () => {
     const { store, storeClock, expiry, deleted } = fixture();
     await makeThreads(store, 3);

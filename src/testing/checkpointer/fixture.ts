@@ -26,6 +26,8 @@ export interface CheckpointerSuite {
   readonly vitest: Pick<typeof Vitest, "describe" | "it" | "expect">;
   /** How many checkpoints the longest list has: fewer for a slow server. A multiple of 20. Default 1,000. */
   readonly listLength?: number;
+  /** False for savers that answer `prune` and `storage` with `NOT_SUPPORTED`. Default true */
+  readonly prunes?: boolean;
   /** A fresh, empty checkpointer. */
   open(): Promise<OpenedCheckpointer>;
 }

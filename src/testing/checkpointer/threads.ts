@@ -137,6 +137,18 @@ export function threadCases(suite: CheckpointerSuite, withSaver: WithCheckpointe
   );
 
   it(
+    "copies nothing, and leaves the target alone, when there are only writes that wait for their checkpoints",
+    withSaver(async ({ saver, checkpointer }) => {
+      const [early, target] = [chainOf(saver), chainOf(saver)];
+      const at = { ...threadConfig(early.threadId).configurable, checkpoint_ns: "", checkpoint_id: "1f0" };
+      await saver.putWrites({ configurable: at }, [["a", 1]], "task");
+      await target.put({ a: 1 });
+      await checkpointer.copyThread({ fromThreadId: early.threadId, toThreadId: target.threadId });
+      expect(await listOf(saver, threadConfig(target.threadId))).toHaveLength(1);
+    }),
+  );
+
+  it(
     "keeps copy and original apart",
     withSaver(async ({ saver, checkpointer }) => {
       const chain = chainOf(saver);

@@ -2,6 +2,7 @@ import type { BaseCheckpointSaver } from "@langchain/langgraph-checkpoint";
 import fc from "fast-check";
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createMemoryCheckpointer } from "../../../src/checkpointers/memory.js";
 import { openPostgresCheckpointer } from "../../../src/checkpointers/postgres.js";
 import { openSqliteCheckpointer } from "../../../src/checkpointers/sqlite.js";
 import type { Checkpointer, CheckpointsKept } from "../../../src/core/checkpointer.js";
@@ -76,8 +77,8 @@ class Player {
         return;
       case "prune": {
         const params = { threadId, keep: keepOf(one.keep) };
-        const said = await this.checkpointer.prune?.({ ...params, dryRun: true });
-        const done = await this.checkpointer.prune?.({ ...params, dryRun: false });
+        const said = await this.checkpointer.prune({ ...params, dryRun: true });
+        const done = await this.checkpointer.prune({ ...params, dryRun: false });
         if (JSON.stringify(done) !== JSON.stringify(said))
           throw new Error(`said ${JSON.stringify(said)}, did ${JSON.stringify(done)}`);
         return;
@@ -167,6 +168,12 @@ interface Subject {
   close(): Promise<void>;
 }
 
+function openMemorySubject(): Subject {
+  const checkpointer = createMemoryCheckpointer();
+  // What nothing refers to is garbage of the process.
+  return { checkpointer, lost: async () => [], close: () => checkpointer.close() };
+}
+
 async function openSqliteSubject(cipher?: Cipher): Promise<Subject> {
   const shared = new Map<string, unknown>();
   const context = { cwd: ".", shared, ...(cipher !== undefined && { cipher }) };
@@ -232,6 +239,7 @@ describe("random puts, copies, prunes and deletions, compressed and shared", () 
   });
 
   const subjects: readonly (readonly [name: string, runs: number, open: () => Promise<Subject>])[] = [
+    ["memory", 60, async () => openMemorySubject()],
     ["sqlite", 60, () => openSqliteSubject()],
     ["sqlite, encrypted", 25, () => openSqliteSubject(cipherOf())],
     ["postgres", 25, () => openPostgresSubject(postgres.uri, postgres.database)],
