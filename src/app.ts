@@ -156,8 +156,9 @@ export async function openApp(
     runtimeOptions(config, workerId),
   );
   const closing = new AbortController();
+  const limitedStore = guard.limited(store);
   const services = createServices({
-    store: guard.limited(store),
+    store: limitedStore,
     ...(guard.onOperation !== null && { onOperation: guard.onOperation }),
     ...(guard.requestConfigurable !== null && { requestConfigurable: guard.requestConfigurable }),
     items,
@@ -176,7 +177,7 @@ export async function openApp(
   });
   const scheduler = createCronScheduler({
     crons: store.crons,
-    fire: createCronFiring({ store, runs: services.runs, logger }, tickPolicy(config)),
+    fire: createCronFiring({ store: limitedStore, runs: services.runs, logger }, tickPolicy(config)),
     clock,
     logger,
   });

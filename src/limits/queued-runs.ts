@@ -1,5 +1,6 @@
 import { ALL_ROWS } from "../core/auth.js";
 import type { StoreClock } from "../core/clock.js";
+import type { CronStore } from "../core/cron.js";
 import { delegating } from "../core/delegating.js";
 import { HeddleError } from "../core/errors.js";
 import type { EpochMs } from "../core/json.js";
@@ -48,7 +49,20 @@ export function withQueueLimits(
       leaveThread?.();
     }
   };
-  return delegating(store, { runs: delegating(store.runs, { create }) });
+  // A tick has no request whose caller could be counted.
+  const fire: CronStore["fire"] = async (params) => {
+    const { draft, access } = params;
+    const leave = draft.multitaskStrategy === "enqueue" ? await perThread?.enter(draft.threadId, access) : undefined;
+    try {
+      return await store.crons.fire(params);
+    } finally {
+      leave?.();
+    }
+  };
+  return delegating(store, {
+    runs: delegating(store.runs, { create }),
+    crons: delegating(store.crons, { fire }),
+  });
 }
 
 class ThreadQueues {

@@ -21,6 +21,8 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "UNSUPPORTED_OPTION",
   "UNAUTHENTICATED",
   "FORBIDDEN",
+  // Too many runs of its thread wait: the next tick may find room.
+  "LIMIT_REACHED",
 ]);
 
 /** Crons whose missed ticks are being made up for, that are remembered. */

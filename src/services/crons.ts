@@ -1,5 +1,4 @@
 import type { Caller } from "../core/auth.js";
-import type { Clock } from "../core/clock.js";
 import type { Cron, CronChange, CronPayload, CronQuery, CronSortField } from "../core/cron.js";
 import { creatorOf } from "../core/cron.js";
 import { HeddleError } from "../core/errors.js";
@@ -50,11 +49,13 @@ export function createCronsService(deps: {
   readonly assistants: Pick<AssistantsService, "idOf">;
   readonly runs: Pick<RunsService, "runnableAssistant">;
   readonly authorize: Authorize;
-  readonly clock: Clock;
   /** Told of a new tick, which may come soon. */
   readonly onCronChange?: () => void;
 }) {
-  const { store, authorize, clock, onCronChange: onChange = () => {} } = deps;
+  const { store, authorize, onCronChange: onChange = () => {} } = deps;
+
+  /** Ticks come by the store's clock: by one that differs, the first would be one of before, or be left out. */
+  const storeTime = async (): Promise<EpochMs> => (await store.crons.nextDueAt()).now;
 
   return {
     /**
@@ -64,8 +65,7 @@ export function createCronsService(deps: {
      */
     async create(caller: Caller, threadId: string | null, request: CronRequest): Promise<Cron> {
       const { schedule, timezone, endTime, enabled } = request;
-      const now = clock.now();
-      const first = nextTick({ schedule, timezone, endTime }, now);
+      const first = nextTick({ schedule, timezone, endTime }, await storeTime());
       const assistant = await deps.runs.runnableAssistant(caller, request.assistantId);
       if (threadId !== null) {
         const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
@@ -133,7 +133,7 @@ export function createCronsService(deps: {
             details: { field: "on_run_completed" },
           });
         }
-        const change = changeOf(cron, patch, granted, clock.now());
+        const change = changeOf(cron, patch, granted, await storeTime());
         const { revision } = cron;
         const outcome = await store.crons.update({ cronId, revision, change, access: grant.access });
         if (outcome.kind === "updated") {

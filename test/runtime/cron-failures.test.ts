@@ -3,6 +3,7 @@ import { afterEach, expect, it } from "vitest";
 import { ANONYMOUS } from "../../src/core/auth.js";
 import type { Clock } from "../../src/core/clock.js";
 import type { ClaimedCron } from "../../src/core/cron.js";
+import type { MetadataStore } from "../../src/core/metadata-store.js";
 import { createCronScheduler, type CronScheduler } from "../../src/runtime/cron-scheduler.js";
 import { systemClock } from "../../src/runtime/system-clock.js";
 import { succeed } from "../../src/testing/scripted-engine.js";
@@ -109,6 +110,21 @@ it("what fails each time is tried again every 10 s, and told ever more seldom", 
   await pass(test, MINUTE_MS);
   const next = (await test.services.crons.get(ANONYMOUS, cronId)).nextRunAt ?? 0;
   expect(next).toBeGreaterThan(test.clock.now());
+});
+
+it("the first tick is reckoned by the storage's clock, which may differ from this process's", async () => {
+  const aheadMs = 10 * MINUTE_MS;
+  const wrapStore = (store: MetadataStore): MetadataStore => {
+    const nextDueAt = async () => ({ now: test.clock.now() + aheadMs, at: null });
+    return { ...store, crons: { ...store.crons, nextDueAt } };
+  };
+  const test = await openRuntime({ scripts: { quick: succeed({ n: 1 }) }, start: false, wrapStore });
+  const cronId = await create(test);
+  const { crons } = test.services;
+  const first = Math.floor((test.clock.now() + aheadMs) / MINUTE_MS + 1) * MINUTE_MS;
+  expect((await crons.get(ANONYMOUS, cronId)).nextRunAt).toBe(first);
+  await crons.update(ANONYMOUS, cronId, { enabled: false });
+  expect((await crons.update(ANONYMOUS, cronId, { enabled: true })).nextRunAt).toBe(first);
 });
 
 it("hundreds that are due at once leave others their turns", async () => {
