@@ -58,8 +58,9 @@ interface StoredCheckpoint extends Place {
  * Of a conversation each step adds a message to a list that the database has already; with this it gets the message instead of the
  * list; and who goes on with the conversation here reads of it only what is not known.
  *
- * A checkpoint's id names one content for ever: what is known of it cannot become wrong, only useless, because the checkpoint is gone. The
- * statements that use it look whether it is there.
+ * No saver gives a checkpoint's channel another value under its version: what is known of it cannot become wrong, only useless, because
+ * the checkpoint is gone. The statements that use it look whether it is there, and whether its lists are as long as they were: who edits
+ * values by hand is heard, unless their length stays.
  */
 export class KnownLists {
   readonly #known = new Map<string, Known>();
@@ -157,6 +158,11 @@ function keyOf({ threadId, checkpointNs }: Omit<Place, "checkpointId">): string 
   return `${threadId}\0${checkpointNs}`;
 }
 
+/** Bytes of a list as it is stored. At least one element. */
+export function listBytes(texts: readonly string[]): number {
+  return textsBytes(texts) + LIST_TAIL.length;
+}
+
 /** `null` when they have too little in common. */
 function grownFrom(from: StoredList, texts: readonly string[]): GrownList | null {
   let shared = 0;
@@ -166,7 +172,7 @@ function grownFrom(from: StoredList, texts: readonly string[]): GrownList | null
   const rest = texts.slice(shared).map((text) => `${LIST_SEPARATOR}${text}`);
   return {
     fromVersion: from.version,
-    fromBytes: textsBytes(from.texts) + LIST_TAIL.length,
+    fromBytes: listBytes(from.texts),
     sharedBytes: textsBytes(common),
     rest: Buffer.from(rest.join("") + LIST_TAIL),
   };

@@ -6,7 +6,7 @@ import { fromColumns, valueColumns, type ValueColumns } from "./postgres-blobs.j
 import { wholeOf, type ContentName, type Contents, type PostgresContents } from "./postgres-contents.js";
 import { fromJsonb, fromText, toJsonbText, toText } from "../databases/postgres/storable.js";
 import { PLACES, type Sealing } from "./sealing.js";
-import type { KnownCheckpoint } from "./postgres-lists.js";
+import { listBytes, type KnownCheckpoint } from "./postgres-lists.js";
 import type { Encoded } from "./serde.js";
 import type { CheckpointHeader, CheckpointParts, StoredWrite } from "./stored-checkpoint.js";
 
@@ -41,9 +41,9 @@ type Writes = ReadonlyMap<string, readonly StoredWrite[]>;
 /** Times that a page is read whose contents go meanwhile. */
 const MAX_ATTEMPTS = 3;
 
-/** One row of a page: a checkpoint (`c`), a value (`v`) or a pending write (`w`). */
+/** One row of a page: a checkpoint (`c`), a value (`v`), one that is known and not read (`k`), or a pending write (`w`). */
 interface PageRow extends SqlRow, ValueColumns {
-  readonly kind: "c" | "v" | "w";
+  readonly kind: "c" | "v" | "k" | "w";
   /** Place of a checkpoint in the page; index of a write in its task. */
   readonly n: number;
   readonly thread_id: string;
@@ -78,7 +78,7 @@ export class PostgresReader {
 
   /**
    * The checkpoint, or the newest one without an id.
-   * @param known should it be this one, these lists need not be read
+   * @param known should it be this one, these lists need not be read, unless somebody else has given them another length
    */
   async one(
     threadId: string,
@@ -138,7 +138,7 @@ export class PostgresReader {
     known: KnownCheckpoint | undefined,
   ): Promise<CheckpointParts[]> {
     const checkpoints: CheckpointRow[] = [];
-    const blobs = new Map<string, ValueColumns>();
+    const blobs = new Map<string, PageRow>();
     const writes = new Map<string, StoredWrite[]>();
     for (const row of rows) {
       const { thread_id, checkpoint_ns, id } = row;
@@ -152,7 +152,8 @@ export class PostgresReader {
           header: header as StoredHeader,
           metadata: row.c ?? "{}",
         };
-      } else if (row.kind === "v") blobs.set(nameOf(thread_id, checkpoint_ns, id, row.a ?? ""), row);
+      } else if (row.kind === "v" || row.kind === "k")
+        blobs.set(nameOf(thread_id, checkpoint_ns, id, row.a ?? ""), row);
       else push(writes, nameOf(thread_id, checkpoint_ns, id), toWrite(row, this.#sealing));
     }
     const old = checkpoints.filter(isOld);
@@ -184,19 +185,29 @@ const SENDS: Statement = {
   idempotent: true,
 };
 
+/** Names the bytes of those lists of `page` and `version` that are known. */
+interface KnownBytes {
+  readonly join: string;
+  readonly bytes: string;
+}
+
 /**
  * `OFFSET 0` keeps these look-ups by primary key, whatever the statistics say.
- * @param needed condition on `page` and `version`, for values that are to be read
+ * @param known what has as many bytes is not read
  */
-const pageContents = (needed: string): string => `
+function pageContents(known?: KnownBytes): string {
+  const isKnown = known && "coalesce(b.type = 'json' AND octet_length(b.blob) = need.bytes, false)";
+  return `
   SELECT 'c' AS kind, n::int, thread_id, checkpoint_ns, checkpoint_id AS id, parent_checkpoint_id AS a,
     checkpoint::text AS b, metadata::text AS c, NULL AS type, NULL AS json, NULL::bytea AS bytes FROM page
   UNION ALL
-  SELECT 'v', 0, need.thread_id, need.checkpoint_ns, need.channel, need.version, v.content, NULL, v.type, v.json, v.bytes
-    FROM (SELECT DISTINCT thread_id, checkpoint_ns, version.key AS channel, version.value AS version
-          FROM page, jsonb_each_text(checkpoint -> 'channel_versions') AS version ${needed}) AS need
+  SELECT v.kind, 0, need.thread_id, need.checkpoint_ns, need.channel, need.version, v.content, NULL, v.type, v.json, v.bytes
+    FROM (SELECT DISTINCT thread_id, checkpoint_ns, version.key AS channel, version.value AS version${known === undefined ? "" : `, ${known.bytes} AS bytes`}
+          FROM page CROSS JOIN jsonb_each_text(checkpoint -> 'channel_versions') AS version ${known?.join ?? ""}) AS need
     CROSS JOIN LATERAL (
-      SELECT b.heddle_content AS content, ${valueColumns("b")} FROM checkpoint_blobs AS b
+      SELECT ${isKnown === undefined ? "'v'" : `CASE WHEN ${isKnown} THEN 'k' ELSE 'v' END`} AS kind,
+        b.heddle_content AS content, ${valueColumns("b", isKnown)}
+      FROM checkpoint_blobs AS b
       WHERE b.thread_id = need.thread_id AND b.checkpoint_ns = need.checkpoint_ns AND b.channel = need.channel
         AND b.version = need.version AND b.type <> 'empty' OFFSET 0) AS v
   UNION ALL
@@ -205,6 +216,7 @@ const pageContents = (needed: string): string => `
       SELECT w.idx AS n, ${WRITE} FROM checkpoint_writes AS w
       WHERE w.thread_id = page.thread_id AND w.checkpoint_ns = page.checkpoint_ns
         AND w.checkpoint_id = page.checkpoint_id OFFSET 0) AS w`;
+}
 
 const ASCENDING: Statement = {
   name: "heddle_checkpoints_ascending",
@@ -213,7 +225,7 @@ const ASCENDING: Statement = {
       row_number() OVER (ORDER BY checkpoint_ns, checkpoint_id) AS n
     FROM checkpoints WHERE thread_id = $1 AND (checkpoint_ns, checkpoint_id) > ($2, $3)
     ORDER BY checkpoint_ns, checkpoint_id LIMIT $4
-  )${pageContents("")}`,
+  )${pageContents()}`,
   idempotent: true,
 };
 
@@ -250,7 +262,7 @@ function pageStatement(
       row_number() OVER (ORDER BY ${order}) AS n
     FROM checkpoints ${conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`}
     ORDER BY ${order} LIMIT ${bind(limit)}
-  )${pageContents(known === undefined ? "" : `WHERE NOT ${isKnown(known, bind)}`)}`;
+  )${pageContents(known && knownBytes(known, bind))}`;
   if (known !== undefined) name += "_known";
   return { statement: { name, text, idempotent: true }, values };
 }
@@ -261,12 +273,16 @@ function contentIn({ kind, thread_id, checkpoint_ns, id, b }: PageRow): readonly
   return [{ threadId, checkpointNs, channel, content: b }];
 }
 
-/** Condition on `page` and `version`. */
-function isKnown({ checkpointId, lists }: KnownCheckpoint, bind: (value: unknown) => string): string {
-  const [channels, versions] = [[...lists.keys()].map(toText), [...lists.values()].map(({ version }) => version)];
-  return `(page.checkpoint_id = ${bind(toText(checkpointId))} AND EXISTS (SELECT
-    FROM unnest(${bind(channels)}::text[], ${bind(versions)}::text[]) AS known (channel, version)
-    WHERE known.channel = version.key AND known.version = version.value))`;
+function knownBytes({ checkpointId, lists }: KnownCheckpoint, bind: (value: unknown) => string): KnownBytes {
+  const known = [...lists].map(
+    ([channel, { version, texts }]) => [toText(channel), version, listBytes(texts)] as const,
+  );
+  const columns = [0, 1, 2].map((at) => bind(known.map((list) => list[at as 0 | 1 | 2])));
+  return {
+    join: `LEFT JOIN unnest(${columns[0]}::text[], ${columns[1]}::text[], ${columns[2]}::int[]) AS known (channel, version, bytes)
+      ON page.checkpoint_id = ${bind(toText(checkpointId))} AND known.channel = version.key AND known.version = version.value`,
+    bytes: "known.bytes",
+  };
 }
 
 function toWrite(row: PageRow, sealing: Sealing): StoredWrite {
@@ -280,7 +296,7 @@ function toWrite(row: PageRow, sealing: Sealing): StoredWrite {
 function toParts(
   row: CheckpointRow,
   read: {
-    readonly blobs: ReadonlyMap<string, ValueColumns>;
+    readonly blobs: ReadonlyMap<string, PageRow>;
     readonly contents: Contents;
     readonly writes: Writes;
     readonly sends: Writes;
@@ -293,12 +309,12 @@ function toParts(
   const [threadId, checkpointNs, id] = [fromText(thread_id), fromText(checkpoint_ns), fromText(checkpoint_id)];
   const channels: { readonly channel: string; readonly data: Encoded }[] = [];
   for (const [channel, version] of Object.entries(header.channel_versions ?? {})) {
-    const list = known?.checkpointId === id ? known.lists.get(channel) : undefined;
-    if (list !== undefined && list.version === String(version)) {
+    const stored = blobs.get(nameOf(thread_id, checkpoint_ns, toText(channel), String(version)));
+    const list = stored?.kind === "k" ? known?.lists.get(channel) : undefined;
+    if (list !== undefined) {
       channels.push({ channel, data: list.texts });
       continue;
     }
-    const stored = blobs.get(nameOf(thread_id, checkpoint_ns, toText(channel), String(version)));
     const inline = header.channel_values?.[channel];
     const data =
       stored === undefined

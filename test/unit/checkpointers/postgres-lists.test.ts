@@ -230,6 +230,18 @@ describe("a list that is known here", () => {
     expect((await readWith(first, known)).read).toEqual(["messages", "other"]);
     const elsewhere = { ...known, lists: new Map([["messages", { version: "3", texts: ["[]"] }]]) };
     expect(await readWith(undefined, elsewhere)).toEqual(whole);
+    // Somebody has edited it by hand.
+    await pool.query(
+      `UPDATE checkpoint_blobs SET blob = convert_to(replace(convert_from(blob, 'UTF8'), 'm7 ', ''), 'UTF8')
+       WHERE thread_id = $1 AND channel = 'messages'`,
+      [chain.threadId],
+    );
+    const redacted = await readWith(undefined, known);
+    expect(redacted.read).toEqual(["messages", "other"]);
+    expect(JSON.stringify(redacted.channels)).not.toContain("m7 ");
+    expect(JSON.stringify(await messagesIn(0, chain))).not.toContain("m7 ");
+    await pool.query("DELETE FROM checkpoint_blobs WHERE thread_id = $1 AND channel = 'messages'", [chain.threadId]);
+    expect((await readWith(undefined, known)).channels.map(({ channel }) => channel)).toEqual(["other"]);
   });
 });
 
