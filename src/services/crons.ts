@@ -54,9 +54,6 @@ export function createCronsService(deps: {
 }) {
   const { store, authorize, onCronChange: onChange = () => {} } = deps;
 
-  /** Ticks come by the store's clock: by one that differs, the first would be one of before, or be left out. */
-  const storeTime = async (): Promise<EpochMs> => (await store.crons.nextDueAt()).now;
-
   return {
     /**
      * @param threadId `null`: every run gets a thread of its own
@@ -65,7 +62,7 @@ export function createCronsService(deps: {
      */
     async create(caller: Caller, threadId: string | null, request: CronRequest): Promise<Cron> {
       const { schedule, timezone, endTime, enabled } = request;
-      const first = nextTick({ schedule, timezone, endTime }, await storeTime());
+      const first = nextTick({ schedule, timezone, endTime }, await storeTime(store));
       const assistant = await deps.runs.runnableAssistant(caller, request.assistantId);
       if (threadId !== null) {
         const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
@@ -133,7 +130,7 @@ export function createCronsService(deps: {
             details: { field: "on_run_completed" },
           });
         }
-        const change = changeOf(cron, patch, granted, await storeTime());
+        const change = changeOf(cron, patch, granted, await storeTime(store));
         const { revision } = cron;
         const outcome = await store.crons.update({ cronId, revision, change, access: grant.access });
         if (outcome.kind === "updated") {
@@ -170,6 +167,11 @@ export function createCronsService(deps: {
       });
     },
   };
+}
+
+/** Ticks come by the store's clock: by one that differs, the first would be one of before, or be left out. */
+async function storeTime({ crons }: Pick<MetadataStore, "crons">): Promise<EpochMs> {
+  return (await crons.nextDueAt()).now;
 }
 
 /** A graph id stands for its system assistant. */
