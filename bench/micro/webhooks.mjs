@@ -87,7 +87,8 @@ async function serve(cwd) {
     .addEdge(START, "one")
     .addEdge("one", END)
     .compile();
-  const webhooks = { url: { requireHttps: false, disableLoopback: false } };
+  // Ten seconds by default: half a second turns the slots over often enough to be seen within a round.
+  const webhooks = { timeoutMs: 500, url: { requireHttps: false, disableLoopback: false } };
   const options = { env: {}, cwd, graphs: { echo }, storage: "sqlite:./bench.db", webhooks };
   const logger = { debug() {}, info() {}, warn() {}, error: (fields, text) => console.error(text, fields) };
   let attempts = 0;
