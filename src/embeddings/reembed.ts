@@ -8,6 +8,12 @@ import { embedItems, type ItemIndex } from "./indexed-items.js";
 
 /** Items of one round: a round should be short beside the traffic. */
 const ITEMS_PER_ROUND = 100;
+/** Items that are tried at once by themselves, after their round failed: the model's other callers come in between. */
+const ITEMS_AT_ONCE = 4;
+/** When so many in a row fail and none before did not, it is the model. */
+const FAILURES_OF_MODEL = 12;
+/** So often all items are gone through for those that failed while others did not, as by a model's limit of calls. */
+const MAX_PASSES = 4;
 
 /**
  * Embeds anew what was embedded by another model, with other dims or fields, or before there was an index. What a put said of
@@ -16,10 +22,10 @@ const ITEMS_PER_ROUND = 100;
 export interface Reembedding {
   /**
    * One round. What fails for all of its items is tried again by the next round.
-   * @returns how many items have new vectors, and whether there may be more
+   * @returns how many items have new vectors, and whether there may be more; `isAgain`: only such as failed, to be tried later
    * @throws HeddleError `EMBEDDING_FAILED`, and what the store throws
    */
-  round(): Promise<{ readonly embedded: number; readonly hasMore: boolean }>;
+  round(): Promise<{ readonly embedded: number; readonly hasMore: boolean; readonly isAgain?: true }>;
   /** Leave the items of the round that failed as they are. @returns whether there may be more */
   skip(): boolean;
 }
@@ -32,6 +38,8 @@ export function createReembedding(deps: {
   const { items, index, logger } = deps;
   let after: string | null = null;
   let next: string | null = null;
+  let failed = 0;
+  let passes = 1;
 
   const vectorsOf = async (found: readonly ScannedItem[]): Promise<readonly (readonly ItemVector[])[]> =>
     embedItems(
@@ -40,12 +48,17 @@ export function createReembedding(deps: {
     );
   /** One item that the model refuses must not keep the others from it. */
   const oneByOne = async (found: readonly ScannedItem[], error: unknown) => {
-    const settled = await Promise.allSettled(found.map((one) => vectorsOf([one])));
-    const isAway = settled.every((one) => one.status === "rejected" && !isRefusal(one.reason));
-    if (isAway) throw error;
+    const settled: PromiseSettledResult<Awaited<ReturnType<typeof vectorsOf>>>[] = [];
+    while (settled.length < found.length) {
+      const some = found.slice(settled.length, settled.length + ITEMS_AT_ONCE);
+      settled.push(...(await Promise.allSettled(some.map((one) => vectorsOf([one])))));
+      const isTold = settled.length >= Math.min(found.length, FAILURES_OF_MODEL);
+      if (isTold && settled.every((one) => one.status === "rejected" && !isRefusal(one.reason))) throw error;
+    }
     return settled.map((one, at) => {
       if (one.status === "fulfilled") return one.value[0] ?? null;
       const { namespace, key } = found[at]?.item ?? {};
+      if (!isRefusal(one.reason)) failed += 1;
       logger.warn({ err: one.reason as unknown, namespace, key }, "an item could not be embedded anew");
       return null;
     });
@@ -72,7 +85,10 @@ export function createReembedding(deps: {
         if (await items.embed({ namespace, key, updatedAt, vectors: own, embedding: made })) embedded += 1;
       }
       after = next;
-      return { embedded, hasMore: after !== null };
+      if (after !== null || failed === 0 || passes >= MAX_PASSES) return { embedded, hasMore: after !== null };
+      failed = 0;
+      passes += 1;
+      return { embedded, hasMore: true, isAgain: true };
     },
     skip() {
       after = next;

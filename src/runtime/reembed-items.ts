@@ -10,6 +10,8 @@ const LEASE_MS = 120_000;
 const PAUSE_MS = 50;
 /** After a round that failed, and until somebody looks whether the process that does it still lives. */
 const RETRY_MS = 60_000;
+/** After the end, once: until then processes that this one replaces may have put items under the index before. */
+const LAST_LOOK_MS = 600_000;
 /** So often the model is asked about the same items; then they are left as they are until the next start. */
 const MAX_ATTEMPTS = 10;
 
@@ -23,7 +25,7 @@ export interface ItemReembedder {
 /** @param deps.reembedding rounds of bounded size, until there is nothing left */
 export function createItemReembedder(deps: {
   readonly reembedding: {
-    round(): Promise<{ readonly embedded: number; readonly hasMore: boolean }>;
+    round(): Promise<{ readonly embedded: number; readonly hasMore: boolean; readonly isAgain?: true }>;
     skip(): boolean;
   };
   readonly chores: ChoreStore;
@@ -38,6 +40,7 @@ export function createItemReembedder(deps: {
   let stopped = false;
   let total = 0;
   let failures = 0;
+  let hasLooked = false;
 
   const failed = (error: unknown): number | null => {
     if (stopped) return null;
@@ -53,15 +56,18 @@ export function createItemReembedder(deps: {
   /** @returns the pause before the next round; `null`: all is done */
   const round = async (): Promise<number | null> => {
     if (!(await claim(LEASE_MS))) return RETRY_MS;
-    const { embedded, hasMore } = await reembedding.round();
+    const { embedded, hasMore, isAgain = false } = await reembedding.round();
     failures = 0;
     if (embedded > 0 && total === 0)
       logger.info({}, "The index of the long-term store has changed: embedding items anew");
     total += embedded;
-    if (hasMore) return PAUSE_MS;
+    if (hasMore) return isAgain ? RETRY_MS : PAUSE_MS;
     if (total > 0) logger.info({ items: total }, "Items of the long-term store are embedded anew");
     await claim(0);
-    return null;
+    total = 0;
+    if (hasLooked) return null;
+    hasLooked = true;
+    return LAST_LOOK_MS;
   };
   const schedule = (delayMs: number): void => {
     timer = clock.setTimer(() => {

@@ -61,6 +61,8 @@ async function open() {
   };
 }
 
+const late = { namespace: ["a"], key: "late", value: { text: "late" }, access: ALL_ROWS };
+
 describe("another index", () => {
   it("has every item embedded anew, as its put wanted it, and as if nobody had touched it", async () => {
     const { items, indexed, reembedder, pass, stale, claims, logged } = await open();
@@ -75,6 +77,12 @@ describe("another index", () => {
     expect((await indexed.search({ ...SEARCH, limit: 1, query: "cat" })).map(({ key }) => key)).toEqual(["cat"]);
     expect((await indexed.search({ ...SEARCH, limit: 1, query: "dog" })).map(({ key }) => key)).toEqual(["named"]);
     expect(await items.search({ ...SEARCH, limit: 1_000 })).toEqual(before);
+    // A process that this one replaces goes on for a while.
+    await createIndexedItems({ items, index: letterIndex(["text"], "old") }).putAll([late]);
+    expect(await stale()).toEqual(["late"]);
+    expect((await indexed.search({ ...SEARCH, query: "late" })).map(({ key }) => key)).not.toContain("late");
+    await pass(600_000);
+    expect(await stale()).toEqual([]);
     const calls = claims.length;
     await pass(3_600_000);
     expect(claims).toHaveLength(calls);
@@ -103,6 +111,38 @@ describe("another index", () => {
     expect(await stale()).toEqual(["cat"]);
     expect(logged).toContain("an item could not be embedded anew");
     await reembedder.stop();
+  });
+
+  it("tries again what failed while the rest did not, as by a limit of calls, and gives up in the end", async () => {
+    const { items, index, reembedder, pass, stale, claims } = await open();
+    await createIndexedItems({ items }).putAll([late]);
+    index.refused.add("cat").add("late");
+    reembedder.start();
+    await pass(0);
+    await pass(50);
+    expect((await stale()).sort()).toEqual(["cat", "late"]);
+    index.refused.delete("cat");
+    await pass(60_000);
+    expect(await stale()).toEqual(["late"]);
+    for (let passes = 0; passes < 15; passes += 1) await pass(600_000);
+    const [tried, calls] = [index.calls.length, claims.length];
+    await pass(3_600_000);
+    expect([index.calls.length, claims.length]).toEqual([tried, calls]);
+    await reembedder.stop();
+  });
+
+  it("asks a model that hangs or is away only some times, and few at once", async () => {
+    const clock = fakeClock();
+    const items = createMemoryItems(clock, { dims: 26 });
+    const puts = Array.from({ length: 100 }, (_, n) => ({ ...late, key: `k${n}`, value: { text: `t${n}` } }));
+    await createIndexedItems({ items }).putAll(puts);
+    const index = letterIndex(["text"], "new");
+    for (const { value } of puts) index.refused.add(value.text);
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    const reembedding = createReembedding({ items, index, logger });
+    await expect(reembedding.round()).rejects.toMatchObject({ code: "EMBEDDING_FAILED" });
+    // Two calls for all of them, then one for each.
+    expect(index.calls).toHaveLength(2 + 12);
   });
 
   it("goes past items that have too much text, also where there are no others", async () => {
