@@ -36,6 +36,9 @@ export interface IndexedItems extends Pick<ItemStore, "get" | "delete" | "listNa
 
 const MINUTE_MS = 60_000;
 
+/** Longest time to live: about a hundred years. */
+export const MAX_TTL_MINUTES = 52_560_000;
+
 /** A time to live as the wire has it, in minutes, as stores have it; `null`: for ever. */
 export function ttlMsOf(minutes: number | null): number | null {
   return minutes === null ? null : Math.max(1, Math.round(minutes * MINUTE_MS));

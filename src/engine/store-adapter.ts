@@ -13,7 +13,7 @@ import {
 import { ALL_ROWS } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import type { IndexedItems, ItemPut } from "../core/indexed-items.js";
-import { ttlMsOf } from "../core/indexed-items.js";
+import { MAX_TTL_MINUTES, ttlMsOf } from "../core/indexed-items.js";
 import { namespaceProblem } from "../core/item-namespace.js";
 import type { FoundItem } from "../core/item-store.js";
 import type { Item } from "../core/item.js";
@@ -197,8 +197,8 @@ function checked(operation: PutOperation): PutOperation {
     throw invalid(`the value must be an object, not ${Array.isArray(value) ? "an array" : typeof value}`, namespace);
   }
   const ttl: unknown = ttlOf(operation);
-  if (ttl !== undefined && ttl !== null && !(typeof ttl === "number" && ttl > 0)) {
-    throw invalid("ttl must be minutes, more than 0, or null for ever", namespace);
+  if (ttl !== undefined && ttl !== null && !(typeof ttl === "number" && ttl > 0 && ttl <= MAX_TTL_MINUTES)) {
+    throw invalid(`ttl must be minutes, more than 0 and at most ${MAX_TTL_MINUTES}, or null for ever`, namespace);
   }
   return operation;
 }

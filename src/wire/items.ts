@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { MAX_TTL_MINUTES } from "../core/indexed-items.js";
 import type { FoundItem } from "../core/item-store.js";
 import type { JsonText } from "../core/json.js";
 import { decode, present } from "./decode.js";
@@ -32,8 +33,6 @@ export function encodeNamespaces(namespaces: readonly (readonly string[])[]): Js
   return toJsonText({ namespaces });
 }
 
-/** About a hundred years. */
-const MAX_TTL_MINUTES = 52_560_000;
 /** What is searched for by meaning is a sentence or two; models take a few thousand words. */
 const MAX_QUERY_CHARS = 32_768;
 
