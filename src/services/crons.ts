@@ -123,13 +123,7 @@ export function createCronsService(deps: {
       for (let races = 0; ; races += 1) {
         const cron = await store.crons.get({ cronId, access: grant.access });
         if (cron === null) throw cronNotFound(cronId);
-        if (cron.threadId !== null && patch.onRunCompleted === "delete") {
-          throw new HeddleError("UNSUPPORTED_OPTION", {
-            message:
-              'on_run_completed "delete" is not supported: the thread of this cron is not removed after its runs',
-            details: { field: "on_run_completed" },
-          });
-        }
+        refuseDeletion(cron, patch);
         const change = changeOf(cron, patch, granted, await storeTime(store));
         const { revision } = cron;
         const outcome = await store.crons.update({ cronId, revision, change, access: grant.access });
@@ -172,6 +166,15 @@ export function createCronsService(deps: {
 /** Ticks come by the store's clock: by one that differs, the first would be one of before, or be left out. */
 async function storeTime({ crons }: Pick<MetadataStore, "crons">): Promise<EpochMs> {
   return (await crons.nextDueAt()).now;
+}
+
+/** @throws HeddleError `UNSUPPORTED_OPTION` */
+function refuseDeletion({ threadId }: Cron, { onRunCompleted }: CronPatch): void {
+  if (threadId === null || onRunCompleted !== "delete") return;
+  throw new HeddleError("UNSUPPORTED_OPTION", {
+    message: 'on_run_completed "delete" is not supported: the thread of this cron is not removed after its runs',
+    details: { field: "on_run_completed" },
+  });
 }
 
 /** A graph id stands for its system assistant. */
