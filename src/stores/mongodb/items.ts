@@ -117,11 +117,19 @@ export function createMongoItems(
     },
 
     async delete({ namespace, key, access }) {
-      const document = await find(namespace, key);
-      if (document === null) return { kind: "missing" };
-      if (!isItemVisible(access, itemOf(document))) return { kind: "hidden" };
-      await database.retrying(() => items.deleteOne({ _id: document._id }));
-      return { kind: "deleted" };
+      for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+        const document = await find(namespace, key);
+        if (document === null) return { kind: "missing" };
+        if (!isItemVisible(access, itemOf(document))) return { kind: "hidden" };
+        const { _id, rev } = document;
+        // What was judged, and not what somebody has put in its place since.
+        const isGone = await database.retrying(async () => {
+          if ((await items.deleteOne({ _id, rev })).deletedCount > 0) return true;
+          return (await items.findOne({ _id }, { projection: { _id: 1 } })) === null;
+        });
+        if (isGone) return { kind: "deleted" };
+      }
+      throw contended(key);
     },
 
     async search(params) {
@@ -274,7 +282,11 @@ async function putVisible(
     });
     if (isWritten) return { kind: "stored" };
   }
-  throw new HeddleError("STORAGE_UNAVAILABLE", {
+  throw contended(key);
+}
+
+function contended(key: string): HeddleError {
+  return new HeddleError("STORAGE_UNAVAILABLE", {
     message: `The item "${key}" could not be written: others write it all the time.`,
   });
 }

@@ -8,12 +8,12 @@ import { isLive, ITEM_COLUMNS, type ItemColumns, itemOf, UNDER } from "./item-ro
 import { guarded, type Session } from "./session.js";
 import { createVectorCache, floatsOf, type VectorColumns, type VectorPlace } from "./vector-cache.js";
 
-/** Up to this many items under a prefix, their vectors are read by themselves; beyond, all vectors are compared. */
-const FEW_ITEMS = 1_000;
+/** Up to this many items with this many vectors under a prefix, those are read by themselves; beyond, all vectors are compared. */
+const FEW = 1_000;
 
-const COUNT = `SELECT count(*) AS count FROM (SELECT 1 FROM items WHERE ${UNDER} LIMIT ${FEW_ITEMS + 1})`;
-const FEW = `SELECT v.id, i.namespace, i.embedding AS fingerprint, v.embedding FROM items i CROSS JOIN item_vectors v ON v.item = i.id
-  WHERE ${UNDER.replaceAll("namespace", "i.namespace")} AND length(v.embedding) = ? AND (? IS NULL OR i.embedding = ?)`;
+const COUNT = `SELECT count(*) AS count FROM (SELECT 1 FROM items WHERE ${UNDER} LIMIT ${FEW + 1})`;
+const VECTORS = `SELECT v.id, i.namespace, i.embedding AS fingerprint, v.embedding FROM items i CROSS JOIN item_vectors v ON v.item = i.id
+  WHERE ${UNDER.replaceAll("namespace", "i.namespace")} AND length(v.embedding) = ? AND (? IS NULL OR i.embedding = ?) LIMIT ${FEW + 1}`;
 const ITEM = `SELECT i.id, ${ITEM_COLUMNS.map((name) => `i.${name}`).join(", ")}
   FROM item_vectors v JOIN items i ON i.id = v.item WHERE v.id = ?`;
 
@@ -31,24 +31,21 @@ export type NearestItems = (
  */
 export function createNearestItems(session: Session, dims: number): NearestItems {
   const cache = createVectorCache(session, dims);
+  const count = session.sql<{ count: number }>(COUNT);
+  const vectors = session.sql<VectorColumns>(VECTORS);
 
   return async ({ namespacePrefix, filter = {}, limit, offset, access, fingerprint }, query) => {
     const slice = startTimeSlice();
     const own = namespaceText(namespacePrefix);
     const { from, to } = namespaceRange(namespacePrefix);
-    const isFew =
-      namespacePrefix.length > 0 &&
-      (guarded(() => session.sql<{ count: number }>(COUNT).get(own, from, to))?.count ?? 0) <= FEW_ITEMS;
+    const isFew = namespacePrefix.length > 0 && (guarded(() => count.get(own, from, to))?.count ?? 0) <= FEW;
+    const asked = fingerprint ?? null;
+    const few = isFew ? guarded(() => vectors.all(own, from, to, dims * 4, asked, asked)) : null;
     const isWanted = (place: VectorPlace): boolean =>
       (fingerprint === undefined || place.fingerprint === fingerprint) &&
       (place.namespace === own || (place.namespace >= from && place.namespace < to));
-    const { ids, scores } = isFew
-      ? scoreFew(
-          guarded(() =>
-            session.sql<VectorColumns>(FEW).all(own, from, to, dims * 4, fingerprint ?? null, fingerprint ?? null),
-          ),
-        )
-      : await cache.score(query, isWanted, slice);
+    const { ids, scores } =
+      few !== null && few.length <= FEW ? scoreFew(few) : await cache.score(query, isWanted, slice);
 
     const found: { id: number; item: FoundItem }[] = [];
     const seen = new Set<number>();

@@ -65,6 +65,18 @@ export function vectorCases({ vitest: { it, expect } }: StoreSuite<ItemStore>, w
   );
 
   it(
+    "finds the best of items that have very many vectors",
+    withStore(async ({ store }) => {
+      for (let n = 0; n < 5; n += 1) {
+        const vectors = Array.from({ length: 250 }, (_, at) => ({ path: `p${at}`, values: vector(-1, at + n) }));
+        await put(store, `k${n}`, [...vectors, { path: "best", values: vector(10 - n, n) }]);
+      }
+      expect(keys(await search(store, { namespacePrefix: ["n"], limit: 3 }))).toEqual(["k0", "k1", "k2"]);
+      expect(keys(await search(store, { namespacePrefix: ["n"], limit: 9, offset: 3 }))).toEqual(["k3", "k4"]);
+    }),
+  );
+
+  it(
     "replaces vectors with a put, and forgets them with a delete",
     withStore(async ({ store }) => {
       await put(store, "a", [...one(1), { path: "title", values: vector(0, 1) }]);
