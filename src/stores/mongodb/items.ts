@@ -48,13 +48,6 @@ export function createMongoItems(
   const { items } = collectionsOf(database.db);
   const nearestItems = vectors && createNearestItems(database, vectors.dims);
 
-  const find = async (namespace: readonly string[], key: string): Promise<Found | null> => {
-    const _id = itemId(namespace, key);
-    // By the id alone: FerretDB 1.24 reads the whole collection for a filter that names more.
-    const found = await database.retrying(() => items.findOne({ _id }, { projection: WITHOUT_VECTORS }));
-    return found !== null && isLive(found, database.serverNow()) ? found : null;
-  };
-
   /** Only while they are as they were read: a put in between has a time of its own. */
   const refresh = async (documents: readonly Pick<ItemDocument, "_id" | "rev" | "ttlMs">[]): Promise<void> => {
     const now = database.serverNow();
@@ -64,29 +57,6 @@ export function createMongoItems(
         : [{ updateOne: { filter: { _id, rev, ...liveAt(now) }, update: { $set: { expiresAt: now + ttlMs } } } }],
     );
     if (writes.length > 0) await database.retrying(() => items.bulkWrite(writes));
-  };
-
-  const latestItems = async (
-    params: Parameters<ItemStore["search"]>[0],
-    filter: JsonObject,
-  ): Promise<readonly Found[]> => {
-    const { namespacePrefix, limit, offset, access } = params;
-    const under = { $and: [itemsUnder(namespacePrefix), liveAt(database.serverNow())] };
-    const options = { sort: { updatedAt: -1, _id: -1 }, projection: WITHOUT_VECTORS } as const;
-    if (access.kind === "all" && Object.keys(filter).length === 0) {
-      return database.retrying(() => items.find(under, options).skip(offset).limit(limit).toArray());
-    }
-    return database.retrying(async () => {
-      const found: Found[] = [];
-      const slice = startTimeSlice();
-      for await (const document of items.find(under, { ...options, batchSize: BATCH })) {
-        const item = itemOf(document);
-        if (matchesItemFilter(item.value, filter) && isItemVisible(access, item)) found.push(document);
-        if (found.length >= offset + limit) break;
-        if (slice.isOver()) await slice.next();
-      }
-      return found.slice(offset);
-    });
   };
 
   return {
@@ -108,7 +78,7 @@ export function createMongoItems(
     },
 
     async get({ namespace, key, access, refreshTtl = false }) {
-      const document = await find(namespace, key);
+      const document = await findItem(database, namespace, key);
       if (document === null) return { kind: "missing" };
       const item = itemOf(document);
       if (!isItemVisible(access, item)) return { kind: "hidden" };
@@ -116,21 +86,7 @@ export function createMongoItems(
       return { kind: "found", item };
     },
 
-    async delete({ namespace, key, access }) {
-      for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-        const document = await find(namespace, key);
-        if (document === null) return { kind: "missing" };
-        if (!isItemVisible(access, itemOf(document))) return { kind: "hidden" };
-        const { _id, rev } = document;
-        // What was judged, and not what somebody has put in its place since.
-        const isGone = await database.retrying(async () => {
-          if ((await items.deleteOne({ _id, rev })).deletedCount > 0) return true;
-          return (await items.findOne({ _id }, { projection: { _id: 1 } })) === null;
-        });
-        if (isGone) return { kind: "deleted" };
-      }
-      throw contended(key);
-    },
+    delete: (params) => deleteItem(database, params),
 
     async search(params) {
       const { filter = {}, nearest, refreshTtl = false } = params;
@@ -142,62 +98,15 @@ export function createMongoItems(
         if (refreshTtl) await refresh(found.map(({ document }) => document));
         return found.map(({ item }) => item);
       }
-      const found = await latestItems(params, filter);
+      const found = await latestItems(database, params, filter);
       if (refreshTtl) await refresh(found);
       return found.map(itemOf);
     },
 
-    async listNamespaces({ limit, offset, access, ...query }) {
-      const listing = createNamespaceListing(query);
-      const under = { $and: [itemsUnder(literalPrefix(query.prefix ?? [])), liveAt(database.serverNow())] };
-      const texts = await database.retrying(() =>
-        items.aggregate<{ _id: string }>([{ $match: under }, { $group: { _id: "$namespace" } }]).toArray(),
-      );
-      for (const { _id: text } of texts) {
-        const namespace = JSON.parse(text) as readonly string[];
-        if (listing.wants(namespace) && (await hasVisibleItem(database, text, access))) listing.add(namespace);
-      }
-      return listing.page(limit, offset);
-    },
+    listNamespaces: (query) => listNamespaces(database, query),
+    scan: (params) => scanItems(database, params),
 
-    async scan({ namespacePrefix, staleFor, limit, after, access }) {
-      const filters: Filter<ItemDocument>[] = [itemsUnder(namespacePrefix), liveAt(database.serverNow())];
-      if (after !== null) filters.push({ _id: { $gt: after } });
-      if (staleFor !== undefined) filters.push({ "embedding.fingerprint": { $ne: staleFor } });
-      return database.retrying(async () => {
-        const found: Found[] = [];
-        const slice = startTimeSlice();
-        const cursor = items.find(
-          { $and: filters },
-          { sort: { _id: 1 }, projection: WITHOUT_VECTORS, batchSize: BATCH },
-        );
-        for await (const document of cursor) {
-          if (isItemVisible(access, itemOf(document))) found.push(document);
-          if (found.length >= limit) break;
-          if (slice.isOver()) await slice.next();
-        }
-        return {
-          items: found.map((document) => ({ item: itemOf(document), embedding: embeddingOf(document) })),
-          next: found.length < limit ? null : (found.at(-1)?._id ?? after),
-        };
-      });
-    },
-
-    async embed({ namespace, key, updatedAt, vectors: given, embedding, value }) {
-      const _id = itemId(namespace, key);
-      const rev = randomUUID();
-      const units = packed(unitVectors(given, vectors));
-      const { set, unset } = withUnset(embeddingFields(embedding, units), ["vectors", "dims"]);
-      const filter = { _id, updatedAt, "embedding.fingerprint": { $ne: embedding.fingerprint } };
-      const text = value === undefined ? {} : { value: toJsonText(value) };
-      return database.retrying(async () => {
-        const live = liveAt(database.serverNow());
-        const update = changeOf({ ...set, ...text, rev }, unset);
-        if ((await items.updateOne({ ...filter, ...live }, update)).matchedCount > 0) return true;
-        // Written by the try before, whose answer was lost.
-        return (await items.findOne({ _id, rev }, { projection: { _id: 1 } })) !== null;
-      });
-    },
+    embed: (params) => embedItem(database, params, vectors),
 
     async sweepExpired({ limit }) {
       const expired = { expiresAt: { $lte: database.serverNow() } };
@@ -212,6 +121,127 @@ export function createMongoItems(
 
     close,
   };
+}
+
+async function findItem(database: MongoDatabase, namespace: readonly string[], key: string): Promise<Found | null> {
+  const { items } = collectionsOf(database.db);
+
+  const _id = itemId(namespace, key);
+  // By the id alone: FerretDB 1.24 reads the whole collection for a filter that names more.
+  const found = await database.retrying(() => items.findOne({ _id }, { projection: WITHOUT_VECTORS }));
+  return found !== null && isLive(found, database.serverNow()) ? found : null;
+}
+
+async function latestItems(
+  database: MongoDatabase,
+  params: Parameters<ItemStore["search"]>[0],
+  filter: JsonObject,
+): Promise<readonly Found[]> {
+  const { items } = collectionsOf(database.db);
+
+  const { namespacePrefix, limit, offset, access } = params;
+  const under = { $and: [itemsUnder(namespacePrefix), liveAt(database.serverNow())] };
+  const options = { sort: { updatedAt: -1, _id: -1 }, projection: WITHOUT_VECTORS } as const;
+  if (access.kind === "all" && Object.keys(filter).length === 0) {
+    return database.retrying(() => items.find(under, options).skip(offset).limit(limit).toArray());
+  }
+  return database.retrying(async () => {
+    const found: Found[] = [];
+    const slice = startTimeSlice();
+    for await (const document of items.find(under, { ...options, batchSize: BATCH })) {
+      const item = itemOf(document);
+      if (matchesItemFilter(item.value, filter) && isItemVisible(access, item)) found.push(document);
+      if (found.length >= offset + limit) break;
+      if (slice.isOver()) await slice.next();
+    }
+    return found.slice(offset);
+  });
+}
+
+async function listNamespaces(
+  database: MongoDatabase,
+  { limit, offset, access, ...query }: Parameters<ItemStore["listNamespaces"]>[0],
+): ReturnType<ItemStore["listNamespaces"]> {
+  const { items } = collectionsOf(database.db);
+
+  const listing = createNamespaceListing(query);
+  const under = { $and: [itemsUnder(literalPrefix(query.prefix ?? [])), liveAt(database.serverNow())] };
+  const texts = await database.retrying(() =>
+    items.aggregate<{ _id: string }>([{ $match: under }, { $group: { _id: "$namespace" } }]).toArray(),
+  );
+  for (const { _id: text } of texts) {
+    const namespace = JSON.parse(text) as readonly string[];
+    if (listing.wants(namespace) && (await hasVisibleItem(database, text, access))) listing.add(namespace);
+  }
+  return listing.page(limit, offset);
+}
+
+async function scanItems(
+  database: MongoDatabase,
+  { namespacePrefix, staleFor, limit, after, access }: Parameters<ItemStore["scan"]>[0],
+): ReturnType<ItemStore["scan"]> {
+  const { items } = collectionsOf(database.db);
+
+  const filters: Filter<ItemDocument>[] = [itemsUnder(namespacePrefix), liveAt(database.serverNow())];
+  if (after !== null) filters.push({ _id: { $gt: after } });
+  if (staleFor !== undefined) filters.push({ "embedding.fingerprint": { $ne: staleFor } });
+  return database.retrying(async () => {
+    const found: Found[] = [];
+    const slice = startTimeSlice();
+    const cursor = items.find({ $and: filters }, { sort: { _id: 1 }, projection: WITHOUT_VECTORS, batchSize: BATCH });
+    for await (const document of cursor) {
+      if (isItemVisible(access, itemOf(document))) found.push(document);
+      if (found.length >= limit) break;
+      if (slice.isOver()) await slice.next();
+    }
+    return {
+      items: found.map((document) => ({ item: itemOf(document), embedding: embeddingOf(document) })),
+      next: found.length < limit ? null : (found.at(-1)?._id ?? after),
+    };
+  });
+}
+
+async function deleteItem(
+  database: MongoDatabase,
+  { namespace, key, access }: Parameters<ItemStore["delete"]>[0],
+): ReturnType<ItemStore["delete"]> {
+  const { items } = collectionsOf(database.db);
+
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const document = await findItem(database, namespace, key);
+    if (document === null) return { kind: "missing" };
+    if (!isItemVisible(access, itemOf(document))) return { kind: "hidden" };
+    const { _id, rev } = document;
+    // What was judged, and not what somebody has put in its place since.
+    const isGone = await database.retrying(async () => {
+      if ((await items.deleteOne({ _id, rev })).deletedCount > 0) return true;
+      return (await items.findOne({ _id }, { projection: { _id: 1 } })) === null;
+    });
+    if (isGone) return { kind: "deleted" };
+  }
+  throw contended(key);
+}
+
+async function embedItem(
+  database: MongoDatabase,
+  { namespace, key, updatedAt, vectors: given, embedding, value }: Parameters<ItemStore["embed"]>[0],
+  vectors: VectorOptions | undefined,
+): ReturnType<ItemStore["embed"]> {
+  const { items } = collectionsOf(database.db);
+
+  const _id = itemId(namespace, key);
+  const rev = randomUUID();
+  const units = packed(unitVectors(given, vectors));
+  const { set, unset } = withUnset(embeddingFields(embedding, units), ["vectors", "dims"]);
+  const filter = { _id, updatedAt, "embedding.fingerprint": { $ne: embedding.fingerprint } };
+  const text = value === undefined ? {} : { value: toJsonText(value) };
+  return database.retrying(async () => {
+    const live = liveAt(database.serverNow());
+    const update = changeOf({ ...set, ...text, rev }, unset);
+    if ((await items.updateOne({ ...filter, ...live }, update)).matchedCount > 0) return true;
+    // Written by the try before, whose answer was lost.
+    return (await items.findOne({ _id, rev }, { projection: { _id: 1 } })) !== null;
+  });
 }
 
 type Place = Pick<ItemDocument, "_id" | "namespace" | "key">;

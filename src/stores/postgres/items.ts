@@ -138,39 +138,8 @@ export function createPostgresItems(
       return items;
     },
 
-    async listNamespaces({ prefix = [], suffix = [], maxDepth, limit, offset, access }) {
-      const parameters: unknown[] = [];
-      const parameter = (value: unknown): string => `$${parameters.push(value)}`;
-      const conditions = [
-        underSql(literalPrefix(prefix), parameters),
-        liveSql(session.now(), parameters),
-        `cardinality(i.labels) >= ${parameter(Math.max(prefix.length, suffix.length))}::integer`,
-        ...labelsSql(prefix, (i) => `${i + 1}`, parameter),
-        ...labelsSql(suffix, (i) => `cardinality(i.labels) - ${suffix.length - i - 1}`, parameter),
-        filterSql(VIEW, { access }, parameters),
-      ].filter((condition) => condition !== null);
-      const labels = maxDepth === undefined ? "i.labels" : `i.labels[1:${parameter(maxDepth)}::integer]`;
-      const text = `SELECT DISTINCT ${labels} AS labels FROM heddle_items i WHERE ${conditions.join(" AND ")}
-        ORDER BY 1 LIMIT ${parameter(limit)} OFFSET ${parameter(offset)}`;
-      const rows = await session.query<{ labels: readonly string[] }>({ name: "", idempotent, text }, parameters);
-      return rows.map((row) => row.labels.map(fromText));
-    },
-
-    async scan({ namespacePrefix, staleFor, limit, after, access }) {
-      const parameters: unknown[] = [];
-      const conditions = [...searchSql({ now: session.now(), namespacePrefix, filter: {}, access }, parameters)];
-      if (after !== null) conditions.push(`i.place > $${parameters.push(Buffer.from(after, "hex"))}`);
-      if (staleFor !== undefined) {
-        conditions.push(`i.embedding IS DISTINCT FROM $${parameters.push(toText(staleFor))}`);
-      }
-      const text = `SELECT ${ITEM_COLUMNS}, encode(i.place, 'hex') AS place FROM heddle_items i
-        WHERE ${conditions.join(" AND ")} ORDER BY i.place LIMIT $${parameters.push(limit)}`;
-      const rows = await session.query<ItemColumns & { place: string }>({ name: "", idempotent, text }, parameters);
-      return {
-        items: rows.map((row) => ({ item: itemOf(row), embedding: embeddingOf(row) })),
-        next: rows.length < limit ? null : (rows.at(-1)?.place ?? after),
-      };
-    },
+    listNamespaces: (query) => listNamespaces(session, query),
+    scan: (params) => scanItems(session, params),
 
     async embed({ namespace, key, updatedAt, vectors: given, embedding, value }) {
       const [row] = await session.query<{ stored: boolean }>(EMBED, [
@@ -189,6 +158,46 @@ export function createPostgresItems(
     },
 
     close,
+  };
+}
+
+async function listNamespaces(
+  session: Session,
+  { prefix = [], suffix = [], maxDepth, limit, offset, access }: Parameters<ItemStore["listNamespaces"]>[0],
+): ReturnType<ItemStore["listNamespaces"]> {
+  const parameters: unknown[] = [];
+  const parameter = (value: unknown): string => `$${parameters.push(value)}`;
+  const conditions = [
+    underSql(literalPrefix(prefix), parameters),
+    liveSql(session.now(), parameters),
+    `cardinality(i.labels) >= ${parameter(Math.max(prefix.length, suffix.length))}::integer`,
+    ...labelsSql(prefix, (i) => `${i + 1}`, parameter),
+    ...labelsSql(suffix, (i) => `cardinality(i.labels) - ${suffix.length - i - 1}`, parameter),
+    filterSql(VIEW, { access }, parameters),
+  ].filter((condition) => condition !== null);
+  const labels = maxDepth === undefined ? "i.labels" : `i.labels[1:${parameter(maxDepth)}::integer]`;
+  const text = `SELECT DISTINCT ${labels} AS labels FROM heddle_items i WHERE ${conditions.join(" AND ")}
+    ORDER BY 1 LIMIT ${parameter(limit)} OFFSET ${parameter(offset)}`;
+  const rows = await session.query<{ labels: readonly string[] }>({ name: "", idempotent, text }, parameters);
+  return rows.map((row) => row.labels.map(fromText));
+}
+
+async function scanItems(
+  session: Session,
+  { namespacePrefix, staleFor, limit, after, access }: Parameters<ItemStore["scan"]>[0],
+): ReturnType<ItemStore["scan"]> {
+  const parameters: unknown[] = [];
+  const conditions = [...searchSql({ now: session.now(), namespacePrefix, filter: {}, access }, parameters)];
+  if (after !== null) conditions.push(`i.place > $${parameters.push(Buffer.from(after, "hex"))}`);
+  if (staleFor !== undefined) {
+    conditions.push(`i.embedding IS DISTINCT FROM $${parameters.push(toText(staleFor))}`);
+  }
+  const text = `SELECT ${ITEM_COLUMNS}, encode(i.place, 'hex') AS place FROM heddle_items i
+    WHERE ${conditions.join(" AND ")} ORDER BY i.place LIMIT $${parameters.push(limit)}`;
+  const rows = await session.query<ItemColumns & { place: string }>({ name: "", idempotent, text }, parameters);
+  return {
+    items: rows.map((row) => ({ item: itemOf(row), embedding: embeddingOf(row) })),
+    next: rows.length < limit ? null : (rows.at(-1)?.place ?? after),
   };
 }
 
