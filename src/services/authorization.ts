@@ -3,6 +3,7 @@ import { ALL_ROWS, isAuthRefusal, SERVER } from "../core/auth.js";
 import { HeddleError, isHeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { copyJson, isJsonObject } from "../core/json.js";
+import { MAX_TTL_MINUTES, threadTtl, TTL_STRATEGIES, type ThreadTtl, type TtlStrategy } from "../core/thread.js";
 
 /** The value of an authorization event. */
 export type AuthValue = Readonly<Record<string, JsonValue | undefined>>;
@@ -40,6 +41,30 @@ export function grantedMetadata<F extends JsonObject | undefined>(grant: Grant<A
   return isJsonObject(metadata) ? metadata : absent;
 }
 
+/** A thread's time to live as a grant's value has it, which an authorization handler may have added or changed. */
+export function grantedTtl(grant: Grant<AuthValue>): { readonly ttl?: ThreadTtl | null } {
+  const ttl = grant.value["ttl"];
+  if (ttl === null) return { ttl };
+  return isThreadTtl(ttl) ? { ttl: threadTtl(ttl.strategy, ttl.ttl) } : {};
+}
+
+/** As authorization handlers see it: in the words of the wire. */
+export interface HandlerTtl extends JsonObject {
+  readonly strategy: TtlStrategy;
+  /** In minutes. */
+  readonly ttl: number;
+}
+
+export function handlerTtl({ strategy, ttlMs }: ThreadTtl): HandlerTtl {
+  return { strategy, ttl: ttlMs / 60_000 };
+}
+
+function isThreadTtl(value: unknown): value is HandlerTtl {
+  if (!isJsonObject(value)) return false;
+  const { strategy, ttl } = value as Partial<HandlerTtl>;
+  return TTL_STRATEGIES.some((one) => one === strategy) && typeof ttl === "number" && ttl > 0 && ttl <= MAX_TTL_MINUTES;
+}
+
 /** What a search filters by, once a handler may have narrowed it. */
 export function grantedFilter(grant: Grant<AuthValue>): { readonly metadata?: JsonObject } {
   const metadata = grantedMetadata(grant, undefined);
@@ -64,6 +89,7 @@ const isMinutes: Check = (value) => typeof value === "number" && value > 0;
 const isKey: Check = (value) => typeof value === "string" && value !== "";
 
 const METADATA: readonly Field[] = [{ name: "metadata", isValid: isJsonObject }];
+const THREAD: readonly Field[] = [...METADATA, { name: "ttl", isValid: isThreadTtl, takesNull: true }];
 const RUN: readonly Field[] = [...METADATA, { name: "kwargs", isValid: isJsonObject, isRequired: true }];
 const REFRESH: Field = { name: "refresh_ttl", isValid: isBoolean };
 const LISTED: readonly Field[] = [
@@ -84,6 +110,7 @@ const ITEM: readonly Field[] = [
 ];
 
 function fieldsOf(resource: AuthResource, action: AuthAction): readonly Field[] {
+  if (resource === "threads" && (action === "create" || action === "update")) return THREAD;
   if (resource !== "store") return action === "create_run" ? RUN : METADATA;
   if (action === "put") return ITEM;
   if (action === "delete") return PLACE;

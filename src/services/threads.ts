@@ -11,7 +11,7 @@ import { isStillIdle } from "../core/idle-thread.js";
 import type { Thread, ThreadSortField, ThreadTtl, TtlStrategy } from "../core/thread.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { Authorize } from "./authorization.js";
-import { grantedFilter, grantedMetadata } from "./authorization.js";
+import { grantedFilter, grantedMetadata, grantedTtl, handlerTtl } from "./authorization.js";
 import { newId } from "./identifiers.js";
 import type { Superstep, Supersteps } from "./supersteps.js";
 
@@ -88,10 +88,11 @@ export function createThreadsService(deps: {
       });
       const metadata = grantedMetadata(grant, request.metadata ?? {});
       if (request.supersteps !== undefined && request.supersteps.length > 0) deps.supersteps.check(threadId, metadata);
+      const { ttl } = grantedTtl(grant);
       const outcome = await store.threads.create({
         threadId,
         metadata,
-        ...(request.ttl !== undefined && { ttl: request.ttl }),
+        ...(ttl !== undefined && ttl !== null && { ttl }),
         access: grant.access,
       });
       if (outcome.kind === "exists") {
@@ -133,7 +134,7 @@ export function createThreadsService(deps: {
       const thread = await store.threads.update({
         threadId,
         ...(metadata === undefined ? {} : { metadata }),
-        ...(ttl === undefined ? {} : { ttl }),
+        ...grantedTtl(grant),
         access: grant.access,
       });
       if (thread === null) throw threadNotFound(threadId);
@@ -276,9 +277,4 @@ function wholeOf({ totalBytes, checkpoints, channelValues, pendingWrites }: Thre
     values: channelValues.count,
     bytes: totalBytes,
   };
-}
-
-/** As an authorization handler sees it: in the words of the wire. */
-function handlerTtl({ strategy, ttlMs }: ThreadTtl): JsonObject {
-  return { strategy, ttl: ttlMs / 60_000 };
 }

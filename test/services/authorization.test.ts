@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import type { AccessFilter, AuthAction, AuthResource, Authorizer, Caller } from "../../src/core/auth.js";
 import { ANONYMOUS, SERVER } from "../../src/core/auth.js";
 import { HeddleError, isHeddleError } from "../../src/core/errors.js";
-import type { JsonObject } from "../../src/core/json.js";
+import type { JsonObject, JsonValue } from "../../src/core/json.js";
 import { createAuthorize } from "../../src/services/authorization.js";
 import { gate, never, succeed } from "../../src/testing/scripted-engine.js";
 import { withFaults } from "../support/faults.js";
@@ -159,6 +159,25 @@ it("keeps what a handler puts into metadata", async () => {
   expect(fixture.running.metadata).toMatchObject({ owner: "alice" });
   // The thread that a stateless run brings along is its owner's as well.
   expect((await services.threads.get(ALICE, fixture.running.threadId)).metadata).toMatchObject({ owner: "alice" });
+});
+
+it("gives a thread the time to live that a handler left, and refuses one that is none", async () => {
+  let given: JsonValue | undefined;
+  const authorizer: Authorizer = {
+    authorize: (_, { value }) => ({ access: { kind: "all" }, value: { ...value, ttl: given } }),
+  };
+  const { services } = await openRuntime({ scripts: SCRIPTS, authorizer });
+  given = { strategy: "keep_latest", ttl: 2 };
+  const { threadId, ttl } = await services.threads.create(ALICE, {
+    ifExists: "raise",
+    ttl: { strategy: "delete", ttlMs: 1 },
+  });
+  expect(ttl).toEqual({ strategy: "keep_latest", ttlMs: 120_000 });
+  given = null;
+  expect((await services.threads.update(ALICE, threadId, { metadata: {} })).ttl).toBeNull();
+  for (given of [{ strategy: "burn", ttl: 2 }, { strategy: "delete", ttl: 0 }, { strategy: "delete" }, 5, "x"]) {
+    expect(await outcome(services.threads.update(ALICE, threadId, {}))).toEqual({ code: "INVALID_REQUEST" });
+  }
 });
 
 it("keeps a caller in the namespace that a handler chose", async () => {
