@@ -4,19 +4,16 @@ import type { AppOptions } from "./config/options.js";
 import { resolveConfig } from "./config/resolve.js";
 import type { ResolvedConfig } from "./config/resolved-config.js";
 import { heddleVersion } from "./config/version.js";
-import { ANONYMOUS, type Caller, SERVER } from "./core/auth.js";
-import { HeddleError } from "./core/errors.js";
-import type { IndexedItems } from "./core/indexed-items.js";
+import { type Caller, SERVER } from "./core/auth.js";
+import type { HeddleError } from "./core/errors.js";
 import type { StreamTicketStore } from "./core/stream-ticket.js";
-import type { Engine } from "./core/engine.js";
 import type { Logger } from "./core/logger.js";
-import { createIndexedItems, type ItemIndex } from "./embeddings/indexed-items.js";
+import type { MetadataStore } from "./core/metadata-store.js";
+import { createIndexedItems } from "./embeddings/indexed-items.js";
 import { createReembedding } from "./embeddings/reembed.js";
-import { createEngine, installedLanggraphVersion } from "./engine/create-engine.js";
+import { installedLanggraphVersion } from "./engine/create-engine.js";
 import type { GraphFailure } from "./engine/loading/load-graph.js";
-import { createLoopback } from "./engine/execution/loopback.js";
 import { createHttpApp } from "./http/create-http-app.js";
-import type { CustomApp } from "./http/custom-app.js";
 import { askedAgain } from "./http/credentials-watch.js";
 import { createLoggingHeaders } from "./http/header-rules.js";
 import type { HttpDeps, HttpSettings } from "./http/http-deps.js";
@@ -25,13 +22,11 @@ import { withStreamTickets } from "./http/stream-ticket.js";
 import { settledWithin } from "./core/settled-within.js";
 import { createLogger } from "./logging/logger.js";
 import { eventStreamRoutes } from "./protocols/event-stream/index.js";
-import { openAuth, type OpenAuth } from "./open-auth.js";
-import { openCustomApp } from "./open-custom-app.js";
-import { openGraphs, type OpenGraphs } from "./open-graphs.js";
-import { openGuard, type OpenGuard } from "./open-guard.js";
-import { openItemIndex } from "./open-item-index.js";
+import type { OpenAuth } from "./open-auth.js";
+import { openEngine } from "./open-engine.js";
+import { CLOSE_WITHIN_MS, closeParts, openParts, type Parts } from "./open-parts.js";
 import { openWebhooks } from "./open-webhooks.js";
-import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
+import type { StorageDrivers } from "./open-storage.js";
 import { createCronScheduler } from "./runtime/cron-scheduler.js";
 import { createRuntime } from "./runtime/create-runtime.js";
 import { createExpiry, type ExpiryOptions } from "./runtime/expiry.js";
@@ -46,7 +41,6 @@ import { withThreadTtl } from "./services/thread-ttl.js";
 import { createServices, type Services } from "./services/create-services.js";
 import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
 import { waitResponse } from "./streaming/wait-response.js";
-import type { OpenUi } from "./ui/open-ui.js";
 import { createWebhookSender } from "./runtime/webhook-sender.js";
 import type { Resolve } from "./webhooks/send-request.js";
 import type { ServerInfo } from "./wire/system.js";
@@ -56,9 +50,6 @@ const SWEEP_EVERY_MS = 5_000;
 
 /** When a webhook is tried again: after 5 s, 20 s, 80 s, 5 min, 21 min, 85 min, and every four hours from there on. */
 const RETRIES = { firstRetryMs: 5_000, maxRetryMs: 4 * 3_600_000 } as const;
-
-/** How long each part may take to close: a stop must not hang on what is away. */
-const CLOSE_WITHIN_MS = 5_000;
 
 /** A server: an ordinary Hono app, with what executes its runs. */
 export interface HeddleServer {
@@ -87,6 +78,20 @@ export interface OpenedApp extends HeddleServer {
   readonly uiFailures: readonly HeddleError[];
 }
 
+/** How a server is opened, beside its configuration. */
+interface OpenAppOptions {
+  readonly logger: Logger;
+  /** Reload graph files when their sources change. */
+  readonly watch?: boolean;
+  /** Serve although some graph files failed to load, or components to build. */
+  readonly allowGraphFailures?: boolean;
+  readonly drivers?: StorageDrivers;
+  /** Let Studio in without a key, unless `auth` says otherwise: only where nobody else can reach the server. */
+  readonly studio?: boolean;
+  /** In place of the system's resolver, for the receivers of webhooks. */
+  readonly resolveHost?: Resolve;
+}
+
 /**
  * Open a server: checks everything, executes nothing until the first request or `start()`.
  * @example
@@ -104,24 +109,8 @@ export async function createApp(options: CreateAppOptions = {}): Promise<HeddleS
   return server;
 }
 
-/**
- * Open a server from a resolved configuration.
- * @param options.watch reload graph files when their sources change
- * @param options.allowGraphFailures serve although some graph files failed to load, or components to build
- */
-export async function openApp(
-  config: ResolvedConfig,
-  options: {
-    readonly logger: Logger;
-    readonly watch?: boolean;
-    readonly allowGraphFailures?: boolean;
-    readonly drivers?: StorageDrivers;
-    /** Let Studio in without a key, unless `auth` says otherwise: only where nobody else can reach the server. */
-    readonly studio?: boolean;
-    /** In place of the system's resolver, for the receivers of webhooks. */
-    readonly resolveHost?: Resolve;
-  },
-): Promise<OpenedApp> {
+/** Open a server from a resolved configuration. */
+export async function openApp(config: ResolvedConfig, options: OpenAppOptions): Promise<OpenedApp> {
   const { logger, watch = false, studio = false } = options;
   const clock = systemClock;
   let seed = (): Promise<void> => Promise.resolve();
@@ -132,24 +121,14 @@ export async function openApp(
     onReload: () => seed(),
   });
   const items = createIndexedItems({ items: storage.items, index: itemIndex, ttl: config.store.ttl });
-  const { engine, callers } = createGraphEngine(config, { graphs, storage, items, logger }, (request) =>
+  const { engine, callers } = openEngine(config, { graphs, storage, items, logger }, (request) =>
     inner.fetch(request, INTERNAL_ENV),
   );
   const { checkpointer, eventLog, dispatcher } = storage;
   const store = withThreadTtl(storage.metadata, config.threads.ttl, clock);
   const workerId = createWorkerId();
-  const webhooks = openWebhooks(config, {
-    clock,
-    serveOwn(request, { run }) {
-      // It may do what whoever named the path may do, and nothing more.
-      callers.set(request, callerOfRun(run));
-      return inner.fetch(request, INTERNAL_ENV);
-    },
-    ...(options.resolveHost !== undefined && { resolve: options.resolveHost }),
-  });
-  const sender = createWebhookSender(
-    { store, send: webhooks.send, clock, logger },
-    { ...config.webhooks, ...RETRIES, workerId, pollMs: config.worker.pollMs },
+  const { webhooks, sender } = openSender(config, { ...options, store, callers, workerId }, (request) =>
+    inner.fetch(request, INTERNAL_ENV),
   );
   const runtime = createRuntime(
     { store, engine, checkpointer, eventLog, dispatcher, clock, logger, onWebhook: () => sender.wake() },
@@ -187,25 +166,14 @@ export async function openApp(
   );
   const reembedder = openReembedder({ storage, itemIndex, workerId, logger });
   const lifecycle = createLifecycle({
-    start: async () => {
-      await runtime.start();
-      expiry.start();
-      reembedder?.start();
-      // Who executes nothing leaves crons to those who do.
-      if (config.worker.concurrency > 0) scheduler.start();
-      if (config.worker.concurrency > 0 && webhooks.policy !== null) sender.start();
-    },
+    start: () => startWork({ runtime, expiry, reembedder, scheduler, sender: webhooks.policy && sender }, config),
     stop: async () => {
-      await settledWithin(clock, CLOSE_WITHIN_MS, expiry.stop());
-      if (reembedder !== null) await settledWithin(clock, CLOSE_WITHIN_MS, reembedder.stop());
-      await settledWithin(clock, CLOSE_WITHIN_MS, scheduler.stop());
-      await runtime.stop({ drainMs: config.worker.drainMs });
-      await sender.stop();
+      await stopWork({ runtime, expiry, reembedder, scheduler, sender }, config);
       closing.abort();
       await closeParts({ engine, ui, auth, guard, storage, logger });
     },
   });
-  const httpDeps: HttpDeps = {
+  const { inner, app } = createApps(config, {
     services,
     streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
     clock,
@@ -222,12 +190,7 @@ export async function openApp(
     checkStorage: () => store.ping(),
     closing: closing.signal,
     protocolRoutes: eventStreamRoutes,
-  };
-  const inner = createHttpApp(httpDeps);
-  const app =
-    config.role === "worker"
-      ? createHttpApp({ ...httpDeps, settings: { ...httpDeps.settings, workerOnly: true }, customApp: null })
-      : inner;
+  });
   // A graph that loads for the first time after a reload gets its system assistant then.
   seed = () => services.assistants.seedSystemAssistants(SERVER, config.systemAssistants);
   await seed();
@@ -241,6 +204,75 @@ export async function openApp(
     graphFailures: graphs.failures,
     uiFailures: ui.failures,
   };
+}
+
+/** Webhooks, and what sends them. Those to a path of this server go to `serve`, as the caller of their run. */
+function openSender(
+  config: ResolvedConfig,
+  deps: {
+    readonly store: MetadataStore;
+    readonly callers: WeakMap<Request, Caller>;
+    readonly workerId: string;
+    readonly logger: Logger;
+    readonly resolveHost?: Resolve;
+  },
+  serve: (request: Request) => Response | Promise<Response>,
+) {
+  const { store, callers, workerId, logger, resolveHost } = deps;
+  const webhooks = openWebhooks(config, {
+    clock: systemClock,
+    serveOwn(request, { run }) {
+      // It may do what whoever named the path may do, and nothing more.
+      callers.set(request, callerOfRun(run));
+      return serve(request);
+    },
+    ...(resolveHost !== undefined && { resolve: resolveHost }),
+  });
+  const sender = createWebhookSender(
+    { store, send: webhooks.send, clock: systemClock, logger },
+    { ...config.webhooks, ...RETRIES, workerId, pollMs: config.worker.pollMs },
+  );
+  return { webhooks, sender };
+}
+
+/** `inner` answers the server's own graphs and webhooks; `app` is what others reach, which is little of a worker. */
+function createApps({ role }: ResolvedConfig, deps: HttpDeps): { readonly inner: Hono; readonly app: Hono } {
+  const inner = createHttpApp(deps);
+  if (role !== "worker") return { inner, app: inner };
+  const settings = { ...deps.settings, workerOnly: true };
+  return { inner, app: createHttpApp({ ...deps, settings, customApp: null }) };
+}
+
+/** What works beside the requests. */
+interface Work {
+  readonly runtime: ReturnType<typeof createRuntime>;
+  readonly expiry: ReturnType<typeof createExpiry>;
+  readonly reembedder: ItemReembedder | null;
+  readonly scheduler: ReturnType<typeof createCronScheduler>;
+  readonly sender: ReturnType<typeof createWebhookSender>;
+}
+
+/** @param work without the sender: webhooks are switched off */
+async function startWork(
+  work: Omit<Work, "sender"> & { readonly sender: Work["sender"] | null },
+  { worker }: ResolvedConfig,
+): Promise<void> {
+  await work.runtime.start();
+  work.expiry.start();
+  work.reembedder?.start();
+  // Who executes nothing leaves crons to those who do.
+  if (worker.concurrency === 0) return;
+  work.scheduler.start();
+  work.sender?.start();
+}
+
+async function stopWork(work: Work, { worker }: ResolvedConfig): Promise<void> {
+  const { runtime, expiry, reembedder, scheduler, sender } = work;
+  await settledWithin(systemClock, CLOSE_WITHIN_MS, expiry.stop());
+  if (reembedder !== null) await settledWithin(systemClock, CLOSE_WITHIN_MS, reembedder.stop());
+  await settledWithin(systemClock, CLOSE_WITHIN_MS, scheduler.stop());
+  await runtime.stop({ drainMs: worker.drainMs });
+  await sender.stop();
 }
 
 /** A tick of a minute ago has been missed: a process that restarts takes less. */
@@ -288,20 +320,6 @@ function authentication(
   };
 }
 
-/** In the reverse order of their opening. */
-async function closeParts(
-  parts: Pick<Parts, "ui" | "auth" | "guard" | "storage"> & { readonly engine: Engine; readonly logger: Logger },
-): Promise<void> {
-  const { engine, ui, auth, guard, storage, logger } = parts;
-  if (!(await settledWithin(systemClock, CLOSE_WITHIN_MS, engine.close()))) {
-    logger.warn({}, "closing without the graphs");
-  }
-  await ui.bundles.close();
-  await auth.close();
-  await guard.close();
-  await storage.close();
-}
-
 /** Brings vectors of another index up to date; `null` without an index. */
 function openReembedder(
   deps: Pick<Parts, "storage" | "itemIndex"> & { readonly workerId: string; readonly logger: Logger },
@@ -312,35 +330,6 @@ function openReembedder(
   return createItemReembedder({ reembedding, chores: storage.metadata.chores, workerId, clock: systemClock, logger });
 }
 
-/** The engine, and who the requests of its graphs are from: they come as the caller of their run. */
-function createGraphEngine(
-  config: ResolvedConfig,
-  deps: Pick<Parts, "graphs" | "storage"> & { readonly items: IndexedItems; readonly logger: Logger },
-  serve: (request: Request) => Response | Promise<Response>,
-): { readonly engine: Engine; readonly callers: WeakMap<Request, Caller> } {
-  const callers = new WeakMap<Request, Caller>();
-  const { graphs, items, logger } = deps;
-  const { checkpointer, metadata } = deps.storage;
-  const engine = createEngine({
-    graphs: graphs.source,
-    checkpointer,
-    items,
-    clock: systemClock,
-    logger,
-    server: config.apiUrl === null ? {} : { apiUrl: config.apiUrl },
-    langsmith: config.langsmith.hasApiKey,
-    // Graphs reach the whole API also where the network does not.
-    runInContext: createLoopback((request, run) => {
-      // A graph may bring credentials of its own. Not `x-api-key`, which the SDK takes from the environment unasked.
-      if (!request.headers.has("authorization")) callers.set(request, run === null ? ANONYMOUS : callerOfRun(run));
-      return serve(request);
-    }, config.http.basePath),
-    // Runs of a store that ends with the process are never taken over.
-    ...(metadata.durable && { holdsLease: (lease) => metadata.runs.holds(lease) }),
-  });
-  return { engine, callers };
-}
-
 function httpSettings(config: ResolvedConfig): Omit<HttpSettings, "webhooks"> {
   return {
     ...config.http,
@@ -349,82 +338,6 @@ function httpSettings(config: ResolvedConfig): Omit<HttpSettings, "webhooks"> {
     heartbeatMs: config.streaming.heartbeatMs,
     langsmith: config.langsmith.hasApiKey,
   };
-}
-
-interface Parts {
-  readonly graphs: OpenGraphs;
-  readonly ui: OpenUi;
-  readonly storage: OpenStorage;
-  readonly auth: OpenAuth;
-  readonly guard: OpenGuard;
-  readonly customApp: CustomApp | null;
-  readonly itemIndex: ItemIndex | null;
-}
-
-/** Graphs and storage side by side, since neither needs the other; then auth. If one fails the others are closed again. */
-async function openParts(
-  config: ResolvedConfig,
-  options: Parameters<typeof openApp>[1] & {
-    readonly watch: boolean;
-    readonly studio: boolean;
-    readonly onReload: () => Promise<void>;
-  },
-): Promise<Parts> {
-  const { logger, watch, studio, drivers = {}, onReload } = options;
-  const [graphs, ui, storage] = await Promise.allSettled([
-    openGraphs(config, { watch, logger, onReload }),
-    openComponents(config, { watch, logger }),
-    openStorage(config, { clock: systemClock, logger, drivers }),
-  ]);
-  let closeAuth = async (): Promise<void> => {};
-  const close = async () => {
-    if (graphs.status === "fulfilled") await graphs.value.source.close();
-    if (ui.status === "fulfilled") await ui.value.bundles.close();
-    if (storage.status === "fulfilled") await storage.value.close();
-  };
-  try {
-    if (graphs.status === "rejected") throw graphs.reason;
-    if (ui.status === "rejected") throw ui.reason;
-    if (storage.status === "rejected") throw storage.reason;
-    const failures = [...graphs.value.failures.map(({ error }) => error), ...ui.value.failures];
-    if (failures.length > 0 && options.allowGraphFailures !== true) throw loadError(failures);
-    const auth = await openAuth(config.auth, {
-      keys: storage.value.metadata.keys,
-      clock: systemClock,
-      logger,
-      watch,
-      studio,
-    });
-    closeAuth = () => auth.close();
-    const customApp = await openCustomApp(config.http.app);
-    const itemIndex = await openItemIndex(config.store.index, systemClock);
-    const guard = await openGuard(config, { clock: systemClock, logger });
-    return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth, guard, customApp, itemIndex };
-  } catch (error) {
-    await closeAuth();
-    await close();
-    throw error;
-  }
-}
-
-/** What `ui` names, where this process serves it. The bundler is loaded only when there is something to bundle. */
-async function openComponents(
-  { ui: { files, dir, shared }, role, http }: ResolvedConfig,
-  options: { readonly watch: boolean; readonly logger: Logger },
-): Promise<OpenUi> {
-  if (Object.keys(files).length === 0 || role === "worker" || http.disabled.ui) {
-    return { bundles: { get: () => null, close: async () => {} }, failures: [] };
-  }
-  const { openUi } = await import("./ui/open-ui.js");
-  return openUi({ files, shared, cwd: dir, ...options });
-}
-
-function loadError(errors: readonly HeddleError[]): HeddleError {
-  const [first] = errors;
-  if (first !== undefined && errors.length === 1) return first;
-  return new HeddleError(first?.code ?? "GRAPH_LOAD_FAILED", {
-    message: errors.map(({ message }) => message).join("\n"),
-  });
 }
 
 function serverInfo(config: ResolvedConfig): ServerInfo {

@@ -56,9 +56,7 @@ export function encodeCron(cron: Cron, fields: readonly CronField[] = FIELDS): J
 }
 
 /** What each run is started with, in the words of a run's body; also what authorization handlers see. */
-function encodePayload(
-  cron: Pick<Cron, "assistantId" | "multitaskStrategy" | "metadata" | "payload">,
-): JsonObject {
+function encodePayload(cron: Pick<Cron, "assistantId" | "multitaskStrategy" | "metadata" | "payload">): JsonObject {
   const { payload } = cron;
   return {
     assistant_id: cron.assistantId,

@@ -128,10 +128,7 @@ function refuseUnsupported(body: RunBody): void {
 }
 
 /** @throws `INVALID_REQUEST` for a URL that the configuration does not allow, `UNSUPPORTED_OPTION` where there are no webhooks */
-function webhookOf(
-  sent: string | null | undefined,
-  { webhooks }: Pick<RunSupport, "webhooks">,
-): RunWebhook | null {
+function webhookOf(sent: string | null | undefined, { webhooks }: Pick<RunSupport, "webhooks">): RunWebhook | null {
   if (sent === undefined || sent === null) return null;
   if (webhooks === null) unsupported("webhook", "webhooks are switched off here (http.disable_webhooks); leave it out");
   const judged = webhooks.judge(sent);

@@ -140,7 +140,10 @@ describe("one shared graph", () => {
       .addNode("a", () => ({}))
       .addEdge(START, "a")
       .compile({ checkpointer: own, store: new InMemoryStore() });
-    const { engine, saver, logs } = await harness({ graph }, { items: createIndexedItems({ items: createMemoryItems(systemClock) }) });
+    const { engine, saver, logs } = await harness(
+      { graph },
+      { items: createIndexedItems({ items: createMemoryItems(systemClock) }) },
+    );
     const first = await execute(engine, { graphId: "graph", input: hello });
     await execute(engine, { graphId: "graph", input: hello });
     expect(Object.keys(own.storage)).toEqual([]);

@@ -41,16 +41,10 @@ export async function mongoCells(
   return fields.map((field) => cellsOf(database, field) as CellTable);
 }
 
-async function storageFields(database: MongoDatabase, resealer: Resealer): Promise<readonly DocumentField[]> {
-  const { json, object, kwargs, item } = resealer;
-  const { assistants, versions, threads, blobs, runs, items, deliveryContents, deliveryValues } = collectionsOf(
-    database.db,
-  );
-  // By their `uid`, which is all that versions know of their assistants. There are as many as somebody has made by hand.
-  const assistantIds = new Map<string, string>();
-  for await (const { _id, uid } of assistants.find({}, { projection: { uid: 1 } })) assistantIds.set(uid, _id);
-
-  const text = (
+/** What a document says at a dotted path, where it is text. */
+const textField =
+  (database: MongoDatabase) =>
+  (
     name: string,
     collection: Named,
     path: string,
@@ -69,6 +63,36 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       return { keyId, next: next === null ? null : { was: { [path]: stored }, set: { [path]: next } } };
     },
   });
+
+type StateField = "values" | "interrupts" | "error";
+const STATES: readonly StateField[] = ["values", "interrupts", "error"];
+
+/** A blob is of the thread that names it; which of its fields it is, only the thread knows. */
+async function blobFieldsOf({ threads }: ReturnType<typeof collectionsOf>): Promise<ReadonlyMap<string, StateField>> {
+  const fields = new Map<string, StateField>();
+  for await (const thread of threads.find({}, { projection: { values: 1, interrupts: 1, error: 1 } })) {
+    for (const field of STATES) {
+      const stored = thread[field];
+      if (stored !== null && stored !== undefined && "blob" in stored) fields.set(stored.blob, field);
+    }
+  }
+  return fields;
+}
+
+/** By their `uid`, which is all that versions know of their assistants. There are as many as somebody has made by hand. */
+async function assistantIdsOf({ assistants }: ReturnType<typeof collectionsOf>): Promise<ReadonlyMap<string, string>> {
+  const ids = new Map<string, string>();
+  for await (const { _id, uid } of assistants.find({}, { projection: { uid: 1 } })) ids.set(uid, _id);
+  return ids;
+}
+
+async function storageFields(database: MongoDatabase, resealer: Resealer): Promise<readonly DocumentField[]> {
+  const { json, object, kwargs, item } = resealer;
+  const collections = collectionsOf(database.db);
+  const { assistants, versions, threads, blobs, runs, items, deliveryContents, deliveryValues } = collections;
+  const assistantIds = await assistantIdsOf(collections);
+  const blobFields = await blobFieldsOf(collections);
+  const text = textField(database);
   const at =
     (placeOf: (id: string) => Place) =>
     (stored: string, { _id }: Document): Resealed<string> | null =>
@@ -77,15 +101,6 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
     (placeOf: (id: string) => Place) =>
     (stored: string, { _id }: Document): Resealed<string> | null =>
       object(stored, placeOf(String(_id)));
-  const states = ["values", "interrupts", "error"] as const;
-  // A blob is of the thread that names it; which of its fields it is, only the thread knows.
-  const blobFields = new Map<string, (typeof states)[number]>();
-  for await (const thread of threads.find({}, { projection: { values: 1, interrupts: 1, error: 1 } })) {
-    for (const field of states) {
-      const stored = thread[field];
-      if (stored !== null && stored !== undefined && "blob" in stored) blobFields.set(stored.blob, field);
-    }
-  }
   return [
     ...(["config", "context"] as const).flatMap((field) => [
       text(
@@ -111,7 +126,7 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       "config",
       objectAt((id) => PLACES.thread(id, "config")),
     ),
-    ...states.map((field) =>
+    ...STATES.map((field) =>
       text(
         `threads: ${field}`,
         threads,

@@ -17,6 +17,7 @@ import { createMemoryDeliveries, type MemoryDeliveries } from "./deliveries.js";
 import { CronRows } from "./cron-rows.js";
 import { compareBy, IndexedRows } from "./indexed-rows.js";
 import type { AssistantRow, RunRow, ThreadRow } from "./rows.js";
+import { compareDue, isExpiring, isReady, statusNow, statusOf } from "./row-state.js";
 import { partitionPoint, SortedRows } from "./sorted-rows.js";
 
 /** What a change of a thread may touch that an order or an index depends on. */
@@ -378,25 +379,4 @@ export class Tables {
     change();
     if (isReady(thread)) this.#ready.insert(thread);
   }
-}
-
-function statusNow(row: ThreadRow): ThreadStatus {
-  return statusOf(row, row.settledStatus);
-}
-
-function statusOf(row: Pick<ThreadRow, "running" | "pending">, settled: SettledStatus): ThreadStatus {
-  return row.running !== null || row.pending.length > 0 ? "busy" : settled;
-}
-
-function isExpiring(row: ThreadRow): boolean {
-  return row.ttl !== null && row.prunedAt !== row.updatedAt;
-}
-
-function isReady(thread: ThreadRow): boolean {
-  return thread.running === null && thread.retrying === null && thread.pending.length > 0;
-}
-
-function compareDue(a: RunRow, b: RunRow): number {
-  if (a.dueAt !== b.dueAt) return a.dueAt - b.dueAt;
-  return a.runId === b.runId ? 0 : a.runId < b.runId ? -1 : 1;
 }

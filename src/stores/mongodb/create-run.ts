@@ -61,18 +61,7 @@ export async function createRun(
       newThread({ threadId, metadata, config, temporary: draft.kwargs.temporary, ttl: draft.threadTtl, now });
     const cleared = supersede(thread, decision.cancelInflight, now);
     const ended = await withDeliveries(session, thread, cleared.ended);
-    const entry: QueueEntry = {
-      runId: draft.runId,
-      dueAt: createdAt + draft.delayMs,
-      updatedAt: createdAt,
-      attempt: 0,
-      leaseToken: 0,
-      cancel: null,
-      temporary: draft.kwargs.temporary,
-      retryAt: null,
-      ...(forTick !== undefined && { hold: { ...forTick, name: randomUUID() } }),
-      ...(draft.kwargs.webhook !== undefined && { webhook: draft.kwargs.webhook.host }),
-    };
+    const entry = pendingEntry(draft, createdAt, forTick);
     const isFree = thread.running === null && cleared.queue.length === 0;
     const running = claim !== undefined && isFree && draft.delayMs === 0 ? started(entry, claim, now) : null;
 
@@ -133,6 +122,26 @@ export async function createRun(
     await session.retrying(() => session.runs.deleteOne({ _id: draft.runId, status: "inflight" }));
   }
   return outcome;
+}
+
+/** @param forTick the run is held */
+function pendingEntry(
+  { runId, delayMs, kwargs: { temporary, webhook } }: NewRun,
+  createdAt: EpochMs,
+  forTick: Omit<RunHold, "name"> | undefined,
+): QueueEntry {
+  return {
+    runId,
+    dueAt: createdAt + delayMs,
+    updatedAt: createdAt,
+    attempt: 0,
+    leaseToken: 0,
+    cancel: null,
+    temporary,
+    retryAt: null,
+    ...(forTick !== undefined && { hold: { ...forTick, name: randomUUID() } }),
+    ...(webhook !== undefined && { webhook: webhook.host }),
+  };
 }
 
 /** The same call was made before, and its caller did not hear that it was carried out. */

@@ -113,49 +113,12 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
     },
 
     async threads(rows) {
-      const records = rows.map((row) => {
-        const thread = valueOf("threads", row);
-        return {
-          thread_id: thread.threadId,
-          created_at: thread.createdAt,
-          updated_at: thread.updatedAt,
-          state_updated_at: thread.stateUpdatedAt,
-          settled_status: thread.settledStatus,
-          temporary: thread.temporary,
-          watched: thread.watched,
-          ...ttlColumns(thread.ttl),
-          state_values: columnText(thread.values),
-          interrupts: columnText(thread.interrupts),
-          error: columnText(thread.error),
-          metadata: thread.metadata,
-          config: toJsonText(thread.config),
-        };
-      });
+      const records = rows.map((row) => threadRecord(valueOf("threads", row)));
       await send(THREADS, records);
     },
 
     async runs(rows) {
-      const records = rows.map((row) => {
-        const run = valueOf("runs", row);
-        return {
-          run_id: run.runId,
-          thread_id: run.threadId,
-          assistant_id: run.assistantId,
-          graph_id: run.graphId,
-          created_at: run.createdAt,
-          updated_at: run.updatedAt,
-          due_at: run.dueAt,
-          status: run.status,
-          multitask_strategy: run.multitaskStrategy,
-          temporary: run.kwargs.temporary,
-          attempt: run.attempt,
-          lease_token: run.leaseToken,
-          cancel_action: run.cancelRequested,
-          metadata: run.metadata,
-          kwargs: kwargsText(run.kwargs),
-          error: columnText(run.error),
-        };
-      });
+      const records = rows.map((row) => runRecord(valueOf("runs", row)));
       const [missing] = await send(RUNS, records);
       const runId = missing?.["run_id"];
       if (missing === undefined || typeof runId !== "string") return;
@@ -214,5 +177,44 @@ function versionRecord(version: ReturnType<typeof valueOf<"assistantVersions">>)
     context: toJsonText(version.context),
     metadata: version.metadata,
     created_at: version.createdAt,
+  };
+}
+
+function threadRecord(thread: ReturnType<typeof valueOf<"threads">>): JsonObject {
+  return {
+    thread_id: thread.threadId,
+    created_at: thread.createdAt,
+    updated_at: thread.updatedAt,
+    state_updated_at: thread.stateUpdatedAt,
+    settled_status: thread.settledStatus,
+    temporary: thread.temporary,
+    watched: thread.watched,
+    ...ttlColumns(thread.ttl),
+    state_values: columnText(thread.values),
+    interrupts: columnText(thread.interrupts),
+    error: columnText(thread.error),
+    metadata: thread.metadata,
+    config: toJsonText(thread.config),
+  };
+}
+
+function runRecord(run: ReturnType<typeof valueOf<"runs">>): JsonObject {
+  return {
+    run_id: run.runId,
+    thread_id: run.threadId,
+    assistant_id: run.assistantId,
+    graph_id: run.graphId,
+    created_at: run.createdAt,
+    updated_at: run.updatedAt,
+    due_at: run.dueAt,
+    status: run.status,
+    multitask_strategy: run.multitaskStrategy,
+    temporary: run.kwargs.temporary,
+    attempt: run.attempt,
+    lease_token: run.leaseToken,
+    cancel_action: run.cancelRequested,
+    metadata: run.metadata,
+    kwargs: kwargsText(run.kwargs),
+    error: columnText(run.error),
   };
 }

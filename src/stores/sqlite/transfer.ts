@@ -37,12 +37,10 @@ const PAGE_CHARACTERS = 4 * 1024 * 1024;
 
 type Reader = (after: string | null, limit: number) => readonly TransferRow[];
 
-/** Rows of a SQLite database in and out, in the order of ids as SQLite compares them (UTF-8 bytes). */
-export function createSqliteTransfer(session: Session): RowTransfer {
-  const writers = createTransferWriters(session);
-
-  /** @param sizeOf characters of what may be large in a row */
-  const page = <Row>(
+/** @param sizeOf characters of what may be large in a row */
+const pageOf =
+  (session: Session) =>
+  <Row>(
     query: { readonly sql: string; readonly parameters: readonly (string | number)[] },
     limit: number,
     rowOf: (row: Row) => TransferRow,
@@ -57,6 +55,12 @@ export function createSqliteTransfer(session: Session): RowTransfer {
     }
     return rows;
   };
+
+/** Rows of a SQLite database in and out, in the order of ids as SQLite compares them (UTF-8 bytes). */
+export function createSqliteTransfer(session: Session): RowTransfer {
+  const writers = createTransferWriters(session);
+
+  const page = pageOf(session);
 
   const readers: Readonly<Record<TransferKind, Reader>> = {
     assistants: (after, limit) =>
