@@ -1,20 +1,16 @@
 import type { AccessCondition, AccessFilter } from "../core/auth.js";
 import type { Cipher } from "../core/cipher.js";
 import { HeddleError } from "../core/errors.js";
-import { checkItemFilter, matchesItemFilter } from "../core/item-filter.js";
-import { namespaceText } from "../core/item-namespace.js";
-import type { FoundItem, ItemStore } from "../core/item-store.js";
-import { bestSimilarity, unitQuery, unitVectors, type VectorOptions } from "../core/item-vectors.js";
-import type { Item } from "../core/item.js";
+import { checkItemFilter } from "../core/item-filter.js";
+import type { ItemStore } from "../core/item-store.js";
+import { unitQuery, unitVectors, type VectorOptions } from "../core/item-vectors.js";
 import type { JsonObject } from "../core/json.js";
+import { nearestSealedItems } from "./nearest-sealed-items.js";
 import { openItem, sealItem } from "./sealed-rows.js";
-import { openedEmbedding, openVectors, sealedEmbedding, sealedFingerprint } from "./sealed-item-vectors.js";
+import { openedEmbedding, sealedEmbedding, sealedFingerprint } from "./sealed-item-vectors.js";
 
 /** What access filters see of an item beside its value (docs/wire/langgraph-api.md §7.6). */
 const ADDRESS = new Set(["namespace", "key"]);
-
-/** Items whose vectors are opened between two questions to the storage. */
-const SCAN_ITEMS = 500;
 
 /**
  * The long-term store with sealed values. Filters reach only `namespace`, `key` and the fields that
@@ -24,47 +20,6 @@ const SCAN_ITEMS = 500;
  */
 export function sealedItemStore(store: ItemStore, cipher: Cipher, vectors?: VectorOptions): ItemStore {
   const clear = new Set(cipher.clearItemFields);
-
-  const nearestItems = async (
-    params: Parameters<ItemStore["search"]>[0],
-    query: Float64Array,
-  ): Promise<readonly FoundItem[]> => {
-    const { namespacePrefix, filter = {}, limit, offset, access, fingerprint, refreshTtl = false } = params;
-    const current = fingerprint && sealedFingerprint(fingerprint);
-    let best: { readonly item: Item; readonly score: number; readonly text: string }[] = [];
-    const wanted = offset + limit;
-    const cut = (): void => {
-      // Of equal scores the order is that of places.
-      best.sort((a, b) => b.score - a.score || (a.text < b.text ? -1 : 1));
-      best = best.slice(0, wanted);
-    };
-    let after: string | null = null;
-    do {
-      const page: Awaited<ReturnType<ItemStore["scan"]>> = await store.scan({
-        namespacePrefix,
-        limit: SCAN_ITEMS,
-        after,
-        access,
-      });
-      for (const { item, embedding } of page.items) {
-        if (current !== undefined && embedding?.fingerprint !== current) continue;
-        // Of the stored value filters see the clear copies.
-        if (!matchesItemFilter(item.value, filter)) continue;
-        const score = bestSimilarity(query, openVectors(cipher, item, item.value));
-        if (score !== null) best.push({ item, score, text: `${namespaceText(item.namespace)}${item.key}` });
-      }
-      if (best.length > 2 * wanted + SCAN_ITEMS) cut();
-      after = page.next;
-    } while (after !== null);
-    cut();
-    const found = best.slice(offset);
-    if (refreshTtl) {
-      for (const { item } of found) {
-        await store.get({ namespace: item.namespace, key: item.key, access, refreshTtl });
-      }
-    }
-    return found.map(({ item, score }) => ({ ...openItem(cipher, item), score }));
-  };
 
   return {
     async put({ namespace, key, value, access, ttlMs = null, vectors: given, embedding }) {
@@ -95,7 +50,7 @@ export function sealedItemStore(store: ItemStore, cipher: Cipher, vectors?: Vect
       for (const field of Object.keys(filter)) if (!clear.has(field)) throw notClear("filter", field);
       if (nearest === undefined) return (await store.search(params)).map((item) => openItem(cipher, item));
       const query = unitQuery(nearest, vectors);
-      return params.limit <= 0 ? [] : nearestItems(params, query);
+      return params.limit <= 0 ? [] : nearestSealedItems({ store, cipher }, params, query);
     },
     async listNamespaces(params) {
       checkAccess(params.access, clear);
