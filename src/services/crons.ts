@@ -62,8 +62,8 @@ export function createCronsService(deps: {
      */
     async create(caller: Caller, threadId: string | null, request: CronRequest): Promise<Cron> {
       const { schedule, timezone, endTime, enabled } = request;
-      const first = nextTick({ schedule, timezone, endTime }, await storeTime(store));
       const assistant = await deps.runs.runnableAssistant(caller, request.assistantId);
+      const first = nextTick({ schedule, timezone, endTime }, await storeTime(store));
       if (threadId !== null) {
         const { access } = await authorize(caller, "threads", "read", { thread_id: threadId });
         if ((await store.threads.get({ threadId, access })) === null) throw threadNotFound(threadId);

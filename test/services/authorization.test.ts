@@ -7,7 +7,8 @@ import { createAuthorize } from "../../src/services/authorization.js";
 import { gate, never, succeed } from "../../src/testing/scripted-engine.js";
 import { withFaults } from "../support/faults.js";
 import { openRuntime, REQUEST, type RuntimeOptions } from "../runtime/harness.js";
-import { type AuthEvent, CASES, type Fixture, INTERNAL, PAGE } from "./cases.js";
+import { type AuthEvent, CASES, type Fixture, INTERNAL } from "./cases.js";
+import { PAGE, YEARLY } from "./cron-cases.js";
 
 const user = (identity: string): Caller => ({ identity, permissions: [], user: { identity } });
 const ALICE = user("alice");
@@ -45,8 +46,9 @@ async function open(options: Partial<RuntimeOptions> = {}): Promise<Fixture> {
   await test.until(async () => (await test.row(done))?.status === "success", "the run");
   const running = await services.runs.create(ALICE, null, { ...REQUEST, assistantId: "stuck", onCompletion: "keep" });
   await services.items.put(ALICE, { namespace: ["alice", "notes"], key: "k", value: { text: "secret" } });
+  const cron = await services.crons.create(ALICE, null, YEARLY);
   asked.length = 0;
-  return { ...test, assistant, threadId, done, running, asked };
+  return { ...test, assistant, threadId, done, running, cron, asked };
 }
 
 const outcome = async (call: Promise<unknown>): Promise<{ code: string } | { value: unknown }> => {
@@ -66,6 +68,7 @@ async function everything(fixture: Fixture): Promise<string> {
   return JSON.stringify([
     await store.assistants.search({ ...page, sortBy: "assistant_id", access: all }),
     await store.threads.search({ ...page, sortBy: "thread_id", withState: true, access: all }),
+    await store.crons.search({ ...page, sortBy: "cron_id", access: all }),
     await store.runs.list({ limit: 100, offset: 0, access: all }),
     await fixture.services.items.search(ALICE, { namespacePrefix: [], limit: 100, offset: 0 }),
     fixture.scripted.checkpoints(fixture.threadId),
@@ -80,12 +83,16 @@ it("has a case for every method of every service", async () => {
   expect(methods.toSorted()).toEqual([...Object.keys(CASES), ...INTERNAL].toSorted());
 });
 
-it.each(Object.entries(CASES))("%s asks for its events and serves the owner", async (_name, { call, events }) => {
-  const fixture = await open();
-  await call(fixture.services, ALICE, fixture);
-  expect(fixture.asked.map(({ event }) => event)).toEqual(events);
-  expect(new Set(fixture.asked.map(({ caller }) => caller))).toEqual(new Set(["alice"]));
-});
+it.each(Object.entries(CASES))(
+  "%s asks for its events and serves the owner",
+  async (_name, { call, events, isForOperators }) => {
+    const fixture = await open();
+    const answer = await outcome(call(fixture.services, ALICE, fixture));
+    expect("code" in answer ? answer.code : null).toBe(isForOperators === true ? "FORBIDDEN" : null);
+    expect(fixture.asked.map(({ event }) => event)).toEqual(events);
+    expect(new Set(fixture.asked.map(({ caller }) => caller))).toEqual(new Set(["alice"]));
+  },
+);
 
 it.each(Object.entries(CASES))("%s shows and changes nothing of another user", async (_name, { call, hidden }) => {
   const fixture = await open();

@@ -1,10 +1,13 @@
 import type { Assistant } from "../../src/core/assistant.js";
 import { isHeddleError } from "../../src/core/errors.js";
 import type { Caller } from "../../src/core/auth.js";
+import type { Cron } from "../../src/core/cron.js";
 import type { JsonObject } from "../../src/core/json.js";
+import { newId } from "../../src/services/identifiers.js";
 import type { Run } from "../../src/core/run.js";
 import type { Services } from "../../src/services/create-services.js";
 import { REQUEST, type TestRuntime } from "../runtime/harness.js";
+import { CRON_CASES, PAGE } from "./cron-cases.js";
 
 export interface AuthEvent {
   readonly caller: string | null;
@@ -20,6 +23,7 @@ export interface Fixture extends TestRuntime {
   readonly done: Run;
   /** Runs until it is cancelled, on a thread of its own. */
   readonly running: Run;
+  readonly cron: Cron;
   readonly asked: AuthEvent[];
 }
 
@@ -29,12 +33,13 @@ export interface Case {
   readonly events: readonly string[];
   /** What the other user gets: an error code, or a value that shows nothing. */
   readonly hidden: { readonly code: string } | { readonly value: unknown };
+  /** The owner, who does not see everybody's rows, is refused, too. */
+  readonly isForOperators?: true;
 }
-
-export const PAGE = { limit: 10, offset: 0, sortOrder: "asc" } as const;
 
 /** Every method of every service that takes a caller. */
 export const CASES: Readonly<Record<string, Case>> = {
+  ...CRON_CASES,
   "assistants.create": {
     call: (s, caller, f) =>
       s.assistants.create(caller, { graphId: "quick", assistantId: f.assistant.assistantId, ifExists: "do_nothing" }),
@@ -126,6 +131,16 @@ export const CASES: Readonly<Record<string, Case>> = {
     events: ["threads:read", "threads:create"],
     hidden: { code: "THREAD_EXISTS" },
   },
+  "threads.prune": {
+    call: (s, caller, f) => s.threads.prune(caller, { threadIds: [f.threadId], strategy: "delete", dryRun: true }),
+    events: ["threads:delete"],
+    hidden: { value: { count: 0, report: { checkpoints: 0, writes: 0, values: 0, bytes: 0 } } },
+  },
+  "threads.storage": {
+    call: (s, caller, f) => s.threads.storage(caller, f.threadId),
+    events: ["threads:read"],
+    hidden: { code: "THREAD_NOT_FOUND" },
+  },
   "state.get": {
     call: (s, caller, f) => s.state.get(caller, f.threadId, { subgraphs: false }),
     events: ["threads:read"],
@@ -146,6 +161,23 @@ export const CASES: Readonly<Record<string, Case>> = {
       s.runs.create(caller, f.threadId, { ...REQUEST, assistantId: "quick", ifNotExists: "create" }),
     events: ["assistants:read", "threads:create_run"],
     hidden: { code: "THREAD_NOT_FOUND" },
+  },
+  "runs.createForTick": {
+    call: (s, caller, f) =>
+      s.runs.createForTick(caller, {
+        runId: newId(),
+        threadId: f.threadId,
+        newThreadId: newId(),
+        request: { ...REQUEST, assistantId: "quick" },
+        insert: null,
+      }),
+    events: ["assistants:read", "threads:create_run"],
+    hidden: { value: "no-thread" },
+  },
+  "runs.runnableAssistant": {
+    call: (s, caller, f) => s.runs.runnableAssistant(caller, f.assistant.assistantId),
+    events: ["assistants:read"],
+    hidden: { code: "ASSISTANT_NOT_FOUND" },
   },
   "runs.attach": {
     call: (s, caller, f) => s.runs.attach(caller, f.threadId, { ...REQUEST, assistantId: "quick" }),
