@@ -15,6 +15,17 @@ export function testThreadTtl(suite: StoreSuite<MetadataStore>): void {
   });
 }
 
+/** A store may let go of a thread a moment after its run has ended, once it has noted that end elsewhere. */
+async function soonToPrune(
+  expiredThreads: MetadataStore["expiredThreads"],
+): ReturnType<MetadataStore["expiredThreads"]["toPrune"]> {
+  for (let looks = 0; ; looks += 1) {
+    const found = await expiredThreads.toPrune({ limit: 10 });
+    if (found.length > 0 || looks >= 200) return found;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 function keepingCases(
   { vitest: { it, expect } }: StoreSuite<MetadataStore>,
   withStore: WithStore<MetadataStore>,
@@ -197,12 +208,12 @@ function pruneCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withS
       expect(await expiredThreads.toPrune({ limit: 10 })).toEqual([]);
       await rows.finish(lease);
       clock.advance(KEEP.ttlMs);
-      const [again] = await expiredThreads.toPrune({ limit: 10 });
+      const [again] = await soonToPrune(expiredThreads);
       // It was active while it was pruned: the next sweep prunes it again.
       await store.threads.update({ threadId, metadata: {}, access: ALL });
       await expiredThreads.pruned(again ?? { threadId, updatedAt: 0 });
       clock.advance(KEEP.ttlMs);
-      expect(await expiredThreads.toPrune({ limit: 10 })).toHaveLength(1);
+      expect(await soonToPrune(expiredThreads)).toHaveLength(1);
       await store.threads.update({ threadId, ttl: null, access: ALL });
       clock.advance(2 * KEEP.ttlMs);
       expect(await expiredThreads.toPrune({ limit: 10 })).toEqual([]);
