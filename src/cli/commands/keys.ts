@@ -1,16 +1,9 @@
 import pc from "picocolors";
 import type { ApiKeyAdmin, ListedApiKey } from "../../auth/api-key-admin.js";
-import { redactUri } from "../../config/redact.js";
 import { HeddleError } from "../../core/errors.js";
-import { printError, printLines } from "../report.js";
-import { type StorageFlags, storageSettings } from "../storage-settings.js";
+import { type TablesFlags, withTables } from "../with-tables.js";
 
-interface KeysFlags extends StorageFlags {
-  /** One JSON document on standard output. */
-  readonly json?: boolean;
-}
-
-export interface CreateKeyFlags extends KeysFlags {
+export interface CreateKeyFlags extends TablesFlags {
   readonly identity: string;
   readonly permission?: readonly string[];
   readonly tenant?: string;
@@ -44,7 +37,7 @@ export function createKey(flags: CreateKeyFlags): Promise<number> {
 }
 
 /** `heddle keys list`: all keys of a storage, without secrets. @returns the exit code */
-export function listKeys(flags: KeysFlags): Promise<number> {
+export function listKeys(flags: TablesFlags): Promise<number> {
   return withKeys(flags, async (keys, place) => {
     const all = await keys.list();
     if (flags.json === true) return [json(all.map(keyDocument))];
@@ -54,7 +47,7 @@ export function listKeys(flags: KeysFlags): Promise<number> {
 }
 
 /** `heddle keys revoke`: a key, for good. @returns the exit code: 1 when there is no such key */
-export function revokeKey(keyId: string, flags: KeysFlags): Promise<number> {
+export function revokeKey(keyId: string, flags: TablesFlags): Promise<number> {
   return withKeys(flags, async (keys, place) => {
     const key = await keys.revoke(keyId);
     if (key === null) {
@@ -65,40 +58,22 @@ export function revokeKey(keyId: string, flags: KeysFlags): Promise<number> {
     if (flags.json === true) return [json(keyDocument(key))];
     return [
       `revoked ${key.keyId} of ${key.identity}`,
-      pc.dim("  servers notice within a second (cacheMs); streams that are open go on"),
+      pc.dim("  servers notice within a second (cacheMs), open streams within half a minute (limits.reauthenticateMs)"),
     ];
   });
 }
 
-async function withKeys(
-  flags: KeysFlags,
+function withKeys(
+  flags: TablesFlags,
   work: (keys: ApiKeyAdmin, place: string) => Promise<readonly string[]>,
 ): Promise<number> {
-  let secrets: readonly string[] = [];
-  try {
-    const settings = await storageSettings(flags);
-    secrets = settings.secrets;
-    const { storage, database } = settings;
-    const [{ openApiKeys }, { createApiKeyAdmin }] = await Promise.all([
-      import("../../maintenance/open-api-keys.js"),
-      import("../../auth/api-key-admin.js"),
-    ]);
-    const opened = await openApiKeys(storage.uri, { cwd: storage.cwd, ...database });
-    try {
-      if (!opened.durable) {
-        throw new HeddleError("CONFIG_INVALID", {
-          message: `${redactUri(storage.uri)} ends with this command: name the storage of your server with --storage, or make keys in its process with server.apiKeys.create().`,
-        });
-      }
-      printLines(await work(createApiKeyAdmin(opened.keys), redactUri(storage.uri)));
-    } finally {
-      await opened.close();
-    }
-    return 0;
-  } catch (error) {
-    printError(error, secrets);
-    return 1;
-  }
+  return withTables(flags, {
+    instead: "make keys in its process with server.apiKeys.create()",
+    work: async ({ keys }, place) => {
+      const { createApiKeyAdmin } = await import("../../auth/api-key-admin.js");
+      return work(createApiKeyAdmin(keys), place);
+    },
+  });
 }
 
 function keyLines(key: ListedApiKey): readonly string[] {

@@ -1,16 +1,9 @@
 import pc from "picocolors";
-import { redactUri } from "../../config/redact.js";
 import { HeddleError } from "../../core/errors.js";
 import type { Delivery, DeliveryStatus, DeliveryStore } from "../../core/webhook.js";
-import { printError, printLines } from "../report.js";
-import { type StorageFlags, storageSettings } from "../storage-settings.js";
+import { type TablesFlags, withTables } from "../with-tables.js";
 
-interface WebhooksFlags extends StorageFlags {
-  /** One JSON document on standard output. */
-  readonly json?: boolean;
-}
-
-export interface ListWebhooksFlags extends WebhooksFlags {
+export interface ListWebhooksFlags extends TablesFlags {
   readonly status?: DeliveryStatus;
   readonly run?: string;
   readonly thread?: string;
@@ -41,7 +34,7 @@ export function listWebhooks(flags: ListWebhooksFlags): Promise<number> {
 }
 
 /** `heddle webhooks show`: one delivery with its attempts. @returns the exit code: 1 when there is none */
-export function showWebhook(deliveryId: string, flags: WebhooksFlags): Promise<number> {
+export function showWebhook(deliveryId: string, flags: TablesFlags): Promise<number> {
   return withDeliveries(flags, async (deliveries, place) => {
     const delivery = found(await deliveries.get({ deliveryId }), deliveryId, place);
     return flags.json === true ? [json(deliveryDocument(delivery))] : deliveryLines(delivery);
@@ -49,7 +42,7 @@ export function showWebhook(deliveryId: string, flags: WebhooksFlags): Promise<n
 }
 
 /** `heddle webhooks redeliver`: send one again, by the servers that are running. @returns as {@link showWebhook} */
-export function redeliverWebhook(deliveryId: string, flags: WebhooksFlags): Promise<number> {
+export function redeliverWebhook(deliveryId: string, flags: TablesFlags): Promise<number> {
   return withDeliveries(flags, async (deliveries, place) => {
     const delivery = found(await deliveries.redeliver({ deliveryId }), deliveryId, place);
     if (flags.json === true) return [json(deliveryDocument(delivery))];
@@ -60,32 +53,14 @@ export function redeliverWebhook(deliveryId: string, flags: WebhooksFlags): Prom
   });
 }
 
-async function withDeliveries(
-  flags: WebhooksFlags,
+function withDeliveries(
+  flags: TablesFlags,
   work: (deliveries: DeliveryStore, place: string) => Promise<readonly string[]>,
 ): Promise<number> {
-  let secrets: readonly string[] = [];
-  try {
-    const settings = await storageSettings(flags);
-    secrets = settings.secrets;
-    const { storage, database } = settings;
-    const { openDeliveries } = await import("../../maintenance/open-deliveries.js");
-    const opened = await openDeliveries(storage.uri, { cwd: storage.cwd, ...database });
-    try {
-      if (!opened.durable) {
-        throw new HeddleError("CONFIG_INVALID", {
-          message: `${redactUri(storage.uri)} ends with this command: name the storage of your server with --storage, or ask it for GET /webhooks/deliveries.`,
-        });
-      }
-      printLines(await work(opened.deliveries, redactUri(storage.uri)));
-    } finally {
-      await opened.close();
-    }
-    return 0;
-  } catch (error) {
-    printError(error, secrets);
-    return 1;
-  }
+  return withTables(flags, {
+    instead: "ask it for GET /webhooks/deliveries",
+    work: ({ deliveries }, place) => work(deliveries, place),
+  });
 }
 
 function found(delivery: Delivery | null, deliveryId: string, place: string): Delivery {
