@@ -179,11 +179,12 @@ describe.skipIf(!hasMongo())("the metadata store in MongoDB", () => {
       const { error: _, ...copied } = { ...template, runId, leaseToken: 0, cancelRequested: null };
       return { key: runId, value: JSON.parse(JSON.stringify({ ...copied, error: null })) as JsonObject };
     });
+    const lasting = { ttlMs: null, expiresAt: null, embedding: null, vectors: [] };
     const items = copies.map((_, n) => {
       const key = `k${n}`;
       return {
         key: JSON.stringify([["many"], key]),
-        value: { namespace: ["many"], key, value: {}, createdAt: 1, updatedAt: 1 },
+        value: { namespace: ["many"], key, value: {}, createdAt: 1, updatedAt: 1, ...lasting },
       };
     });
     // Replacing what is there is what FerretDB counts as an update.
