@@ -68,7 +68,7 @@ describe("system", () => {
       version: expect.stringMatching(/^\d+\.\d+\.\d+/) as string,
       langgraph_js_version: expect.stringMatching(/^1\./) as string,
       context: "js",
-      flags: { assistants: true, crons: false, langsmith: false, langsmith_tracing_replicas: true },
+      flags: { assistants: true, crons: true, langsmith: false, langsmith_tracing_replicas: true },
     });
   });
 
