@@ -14,7 +14,7 @@ describe.each(STORAGES)("system endpoints on %s", (storage) => {
     expect((await get("/ok?check_db=1")).status).toBe(200);
     expect(await (await get("/info")).json()).toMatchObject({
       context: "js",
-      flags: { assistants: true, crons: false },
+      flags: { assistants: true, crons: true },
     });
   });
 
