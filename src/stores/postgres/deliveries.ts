@@ -1,14 +1,8 @@
 import { type Delivery, type DeliveryAttempt, type DeliveryStore, withAttempt } from "../../core/webhook.js";
 import type { Statement } from "../../databases/postgres/open.js";
 import { toText } from "../../databases/postgres/storable.js";
-import {
-  type ClaimedColumns,
-  CONTENT_COLUMNS,
-  type DeliveryColumns,
-  claimedOf,
-  deliveryColumns,
-  deliveryOf,
-} from "./delivery-rows.js";
+import type { DeliveryColumns } from "../delivery-columns.js";
+import { type ClaimedColumns, CONTENT_COLUMNS, claimedOf, deliveryColumns, storedDelivery } from "./delivery-rows.js";
 import type { Session } from "./session.js";
 
 const idempotent = true;
@@ -87,7 +81,7 @@ const DELETE_THREAD: Statement = {
 export function createPostgresDeliveries(session: Session): DeliveryStore {
   const one = async (statement: Statement, values: readonly unknown[]): Promise<Delivery | null> => {
     const [row] = await session.query<DeliveryColumns>(statement, values);
-    return row === undefined ? null : deliveryOf(row);
+    return row === undefined ? null : storedDelivery(row);
   };
 
   return {
@@ -137,7 +131,7 @@ export function createPostgresDeliveries(session: Session): DeliveryStore {
       const page = `LIMIT $${parameters.push(limit)} OFFSET $${parameters.push(offset)}`;
       const text = `SELECT ${deliveryColumns()} FROM heddle_deliveries ${where} ORDER BY created_at DESC, delivery_id DESC ${page}`;
       const rows = await session.query<DeliveryColumns>({ name: "", idempotent, text }, parameters);
-      return { rows: rows.map(deliveryOf), total: counted?.total ?? 0 };
+      return { rows: rows.map(storedDelivery), total: counted?.total ?? 0 };
     },
 
     redeliver: ({ deliveryId }) => one(REDELIVER, [session.now(), toText(deliveryId)]),

@@ -5,7 +5,8 @@ import {
   type DeliveryStore,
   withAttempt,
 } from "../../core/webhook.js";
-import { type ContentColumns, contentOf, type DeliveryColumns, deliveryOf } from "./delivery-rows.js";
+import { type ContentColumns, deliveryOf } from "../delivery-columns.js";
+import { contentOf, type StoredDeliveryColumns } from "./delivery-rows.js";
 import type { Session } from "./session.js";
 
 const COLUMNS =
@@ -16,10 +17,10 @@ const COLUMNS =
 export function createSqliteDeliveries(session: Session): DeliveryStore {
   const { clock } = session;
 
-  const find = (deliveryId: string): DeliveryColumns | undefined =>
-    session.sql<DeliveryColumns>(`SELECT ${COLUMNS} FROM deliveries WHERE delivery_id = ?`).get(deliveryId);
+  const find = (deliveryId: string): StoredDeliveryColumns | undefined =>
+    session.sql<StoredDeliveryColumns>(`SELECT ${COLUMNS} FROM deliveries WHERE delivery_id = ?`).get(deliveryId);
 
-  const held = ({ deliveryId, leaseToken }: DeliveryLease): DeliveryColumns | null => {
+  const held = ({ deliveryId, leaseToken }: DeliveryLease): StoredDeliveryColumns | null => {
     const row = find(deliveryId);
     return row?.status === "pending" && row.lease_token === leaseToken ? row : null;
   };
@@ -39,7 +40,7 @@ export function createSqliteDeliveries(session: Session): DeliveryStore {
     claim: ({ deliveryIds, leaseMs }) =>
       session.write(() => {
         const now = clock.now();
-        const take = session.sql<DeliveryColumns>(
+        const take = session.sql<StoredDeliveryColumns>(
           `UPDATE deliveries SET next_attempt_at = ?, lease_token = lease_token + 1, updated_at = ?
            WHERE delivery_id = ? AND next_attempt_at <= ? RETURNING ${COLUMNS}`,
         );
@@ -96,7 +97,7 @@ export function createSqliteDeliveries(session: Session): DeliveryStore {
       session.write(() => {
         const now = clock.now();
         const row = session
-          .sql<DeliveryColumns>(
+          .sql<StoredDeliveryColumns>(
             `UPDATE deliveries SET status = 'pending', pending_since = :now, next_attempt_at = :now, updated_at = :now,
                failures = 0, lease_token = lease_token + 1 WHERE delivery_id = :deliveryId RETURNING ${COLUMNS}`,
           )
@@ -127,6 +128,9 @@ function listDeliveries(
   const values = wanted.map(({ value }) => value);
   const count = `SELECT count(*) AS total FROM deliveries ${where}`;
   const page = `SELECT ${COLUMNS} FROM deliveries ${where} ORDER BY created_at DESC, delivery_id DESC LIMIT ? OFFSET ?`;
-  const rows = session.sql<DeliveryColumns>(page).all(...values, limit, offset);
-  return { rows: rows.map(deliveryOf), total: session.sql<{ total: number }>(count).get(...values)?.total ?? 0 };
+  const rows = session.sql<StoredDeliveryColumns>(page).all(...values, limit, offset);
+  return {
+    rows: rows.map((row) => deliveryOf(row)),
+    total: session.sql<{ total: number }>(count).get(...values)?.total ?? 0,
+  };
 }

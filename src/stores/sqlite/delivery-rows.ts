@@ -1,48 +1,16 @@
 import type { EpochMs } from "../../core/json.js";
-import type { MultitaskStrategy, RunStatus } from "../../core/run.js";
-import {
-  type Delivery,
-  type DeliveryAttempt,
-  type DeliveryContent,
-  deliveryIdOf,
-  type DeliveryStatus,
-} from "../../core/webhook.js";
+import { type DeliveryContent, deliveryIdOf } from "../../core/webhook.js";
 import { WEBHOOK_HEAD_CHARS, webhookHostOf } from "../../core/kwargs-text.js";
-import { jsonText, parseKwargs, parseObject, type RunColumns } from "./rows.js";
+import { type ContentColumns, type DeliveryColumns, endedRunColumns } from "../delivery-columns.js";
+import { jsonText, parseKwargs, type RunColumns, runOf } from "./rows.js";
 import type { Session } from "./session.js";
 
-export interface DeliveryColumns {
+export type StoredDeliveryColumns = DeliveryColumns & {
   readonly id: number;
-  readonly delivery_id: string;
-  readonly run_id: string;
-  readonly thread_id: string;
-  readonly assistant_id: string;
-  readonly host: string;
-  readonly status: DeliveryStatus;
-  readonly created_at: number;
-  readonly updated_at: number;
   readonly pending_since: number;
-  readonly next_attempt_at: number | null;
   readonly lease_token: number;
-  readonly attempts: number;
   readonly failures: number;
-  readonly log: string;
-}
-
-export interface ContentColumns {
-  readonly graph_id: string;
-  readonly run_created_at: number;
-  readonly run_updated_at: number;
-  readonly run_due_at: number;
-  readonly run_status: RunStatus;
-  readonly run_attempt: number;
-  readonly multitask_strategy: MultitaskStrategy;
-  readonly metadata: string;
-  readonly kwargs: string;
-  readonly error: string | null;
-  readonly started_at: number | null;
-  readonly state_values: string | null;
-}
+};
 
 /**
  * A run has ended and its thread is settled: part of that transaction. Nothing for a run without a webhook.
@@ -74,39 +42,9 @@ export function insertDelivery(session: Session, run: RunColumns, startedAt: Epo
     .run(inserted.lastInsertRowid, startedAt, run.id);
 }
 
-export function deliveryOf(row: DeliveryColumns): Delivery {
-  return {
-    deliveryId: row.delivery_id,
-    runId: row.run_id,
-    threadId: row.thread_id,
-    assistantId: row.assistant_id,
-    host: row.host,
-    status: row.status,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
-    nextAttemptAt: row.next_attempt_at,
-    attempts: row.attempts,
-    log: JSON.parse(row.log) as readonly DeliveryAttempt[],
-  };
-}
-
 export function contentOf(row: DeliveryColumns & ContentColumns): DeliveryContent {
   return {
-    run: {
-      runId: row.run_id,
-      threadId: row.thread_id,
-      assistantId: row.assistant_id,
-      graphId: row.graph_id,
-      createdAt: row.run_created_at,
-      updatedAt: row.run_updated_at,
-      dueAt: row.run_due_at,
-      status: row.run_status,
-      metadata: parseObject(row.metadata),
-      kwargs: parseKwargs(row.kwargs),
-      multitaskStrategy: row.multitask_strategy,
-      attempt: row.run_attempt,
-      error: jsonText(row.error),
-    },
+    run: runOf(endedRunColumns(row), parseKwargs(row.kwargs)),
     values: jsonText(row.state_values),
     startedAt: row.started_at,
   };

@@ -117,7 +117,24 @@ export function threadOf(row: ThreadColumns, state?: StateColumns): Thread {
   };
 }
 
-export function runOf(row: RunColumns, kwargs: RunKwargs): Run {
+export function runOf(
+  row: Pick<
+    RunColumns,
+    | "run_id"
+    | "thread_id"
+    | "assistant_id"
+    | "graph_id"
+    | "created_at"
+    | "updated_at"
+    | "due_at"
+    | "status"
+    | "metadata"
+    | "multitask_strategy"
+    | "attempt"
+    | "error"
+  >,
+  kwargs: RunKwargs,
+): Run {
   return {
     runId: row.run_id,
     threadId: row.thread_id,
