@@ -1,14 +1,13 @@
 // The long-term store with many items: search by filter (p50, p99), by vector (p50), on each storage.
 //   node bench/micro/items.mjs [--items 100000] [--dims 384] [--reps 30] [--only memory,sqlite,postgres,pgvector,mongodb] [--mongodb URI]
 // Starts a PostgreSQL of its own without pgvector (bench/lib/pg.mjs); pgvector is PGlite's, in this process, by WebAssembly.
-// Items are written as `heddle copy` writes them. Builds src/stores with esbuild first, so that it needs no build of the project.
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+// Items are written as `heddle copy` writes them.
+import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { build } from "esbuild";
 import { pgDrop, pgFresh, pgPid, pgStart, pgStop } from "../lib/pg.mjs";
+import { importSources } from "../lib/sources.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -20,21 +19,7 @@ const { values: args } = parseArgs({
   },
 });
 const [items, dims, reps] = [Number(args.items), Number(args.dims), Number(args.reps)];
-const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const cache = join(root, "node_modules/.cache/heddle-bench");
-mkdirSync(cache, { recursive: true });
-const outdir = join(cache, "items");
-await build({
-  entryPoints: [join(root, "src/stores/registry.ts")],
-  outdir,
-  outExtension: { ".js": ".mjs" },
-  bundle: true,
-  splitting: true,
-  packages: "external",
-  platform: "node",
-  format: "esm",
-});
-const { createStoreRegistry } = await import(pathToFileURL(join(outdir, "registry.mjs")).href);
+const { createStoreRegistry } = await importSources("items", ["stores/registry.ts"]);
 
 let seed = 11;
 const random = () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;

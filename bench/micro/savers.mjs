@@ -1,37 +1,19 @@
 // Heddle's savers against the stock MemorySaver, in one process, interleaved.
 //   node bench/micro/savers.mjs [--reps 5] [--scale 1] [--only echo,chain10,…]
-// Builds src/checkpointers with esbuild first, so that it needs no build of the project.
 import { randomUUID } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { AIMessage, HumanMessage } from "@langchain/core/messages";
 import { MemorySaver } from "@langchain/langgraph";
-import { build } from "esbuild";
+import { importSources, root } from "../lib/sources.mjs";
 
 const { values: args } = parseArgs({
   options: { reps: { type: "string", default: "5" }, scale: { type: "string", default: "1" }, only: { type: "string" } },
 });
-const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const cache = join(root, "node_modules/.cache/heddle-bench");
-mkdirSync(cache, { recursive: true });
-const outfile = join(cache, "savers.mjs");
-await build({
-  stdin: {
-    contents: `export * from "./src/checkpointers/memory.ts"; export * from "./src/checkpointers/sqlite.ts";`,
-    resolveDir: root,
-    loader: "ts",
-  },
-  bundle: true,
-  packages: "external",
-  platform: "node",
-  format: "esm",
-  outfile,
-  logLevel: "error",
-});
-const heddle = await import(pathToFileURL(outfile));
+const heddle = await importSources("savers", ["checkpointers/memory.ts", "checkpointers/sqlite.ts"]);
 const dir = mkdtempSync(join(tmpdir(), "heddle-bench-"));
 const sqlite = await heddle.openSqliteCheckpointer(`sqlite:${join(dir, "bench.db")}`, { cwd: dir });
 const savers = {

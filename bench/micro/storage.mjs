@@ -2,20 +2,19 @@
 // LangGraph's own SqliteSaver and PostgresSaver. One process, one graph, the same messages, interleaved.
 //   node bench/micro/storage.mjs [--messages 300] [--reps 30] [--text FILE,…]
 // Starts a PostgreSQL of its own (bench/lib/pg.mjs). Messages are prose of this repository's docs, or of --text.
-// Builds src/checkpointers with esbuild first, so that it needs no build of the project.
 import { randomUUID } from "node:crypto";
 import { createRequire } from "node:module";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { AIMessage, HumanMessage } from "@langchain/core/messages";
 import { END, MessagesAnnotation, START, StateGraph } from "@langchain/langgraph";
 import { PostgresSaver } from "@langchain/langgraph-checkpoint-postgres";
-import { build } from "esbuild";
 import pg from "pg";
 import { pgDrop, pgFresh, pgPid, pgStart, pgStop } from "../lib/pg.mjs";
+import { importSources, root } from "../lib/sources.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -25,24 +24,7 @@ const { values: args } = parseArgs({
     postgres: { type: "string" },
   },
 });
-const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
-const cache = join(root, "node_modules/.cache/heddle-bench");
-mkdirSync(cache, { recursive: true });
-const outfile = join(cache, "storage.mjs");
-await build({
-  stdin: {
-    contents: `export * from "./src/checkpointers/sqlite.ts"; export * from "./src/checkpointers/postgres.ts";`,
-    resolveDir: root,
-    loader: "ts",
-  },
-  bundle: true,
-  packages: "external",
-  platform: "node",
-  format: "esm",
-  outfile,
-  logLevel: "error",
-});
-const heddle = await import(pathToFileURL(outfile));
+const heddle = await importSources("storage", ["checkpointers/sqlite.ts", "checkpointers/postgres.ts"]);
 // Only bench/ has it: it pins another better-sqlite3, which npm may not have built. It gets ours.
 const { default: Database } = await import(pathToFileURL(createRequire(join(root, "package.json")).resolve("better-sqlite3")));
 const { SqliteSaver } = await import("@langchain/langgraph-checkpoint-sqlite").catch(() => ({}));
