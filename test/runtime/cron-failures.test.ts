@@ -1,21 +1,15 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { ANONYMOUS } from "../../src/core/auth.js";
 import type { Clock } from "../../src/core/clock.js";
 import type { ClaimedCron } from "../../src/core/cron.js";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
-import { createCronScheduler, type CronScheduler } from "../../src/runtime/cron-scheduler.js";
 import { systemClock } from "../../src/runtime/system-clock.js";
 import { succeed } from "../../src/testing/scripted-engine.js";
+import { createCron, MINUTE_MS, pass as passSlowly, schedulersOfTests } from "./crons.js";
 import { type LogLine, openRuntime, type TestRuntime, turns } from "./harness.js";
 
-const MINUTE_MS = 60_000;
-
-const schedulers: CronScheduler[] = [];
-afterEach(async () => {
-  for (const scheduler of schedulers.splice(0)) await scheduler.stop();
-});
-
+const startScheduler = schedulersOfTests();
 const open = () => openRuntime({ scripts: { quick: succeed({ n: 1 }) }, start: false });
 
 function schedulerOf(test: TestRuntime, fire: (claimed: ClaimedCron) => Promise<void>, clock: Clock = test.clock) {
@@ -23,33 +17,13 @@ function schedulerOf(test: TestRuntime, fire: (claimed: ClaimedCron) => Promise<
   const level = (name: LogLine["level"]) => (fields: object, message: string) =>
     void log.push({ level: name, fields: { ...fields }, message });
   const logger = { debug: level("debug"), info: level("info"), warn: level("warn"), error: level("error") };
-  const scheduler = createCronScheduler({ crons: test.store.crons, fire, clock, logger });
-  schedulers.push(scheduler);
-  scheduler.start();
-  return { scheduler, log };
+  return { scheduler: startScheduler({ crons: test.store.crons, fire, clock, logger }), log };
 }
 
-async function create(test: TestRuntime): Promise<string> {
-  const { cronId } = await test.services.crons.create(ANONYMOUS, null, {
-    assistantId: "quick",
-    schedule: "* * * * *",
-    timezone: null,
-    endTime: null,
-    enabled: true,
-    onRunCompleted: "keep",
-    multitaskStrategy: "enqueue",
-    metadata: {},
-    payload: { streamModes: ["values"], streamSubgraphs: false, streamResumable: false, durability: "async" },
-  });
-  return cronId;
-}
+const create = async (test: TestRuntime): Promise<string> => (await createCron(test)).cronId;
 
-async function pass(test: TestRuntime, ms: number, stepMs = 1_000): Promise<void> {
-  for (let left = ms; left > 0; left -= stepMs) {
-    test.clock.advance(Math.min(stepMs, left));
-    await turns(6);
-  }
-}
+const pass = (test: TestRuntime, ms: number, stepMs = 1_000): Promise<void> =>
+  passSlowly(test, ms, { stepMs, turnsPerStep: 6 });
 
 /** Moves the cron on by a minute. */
 const moveOn = (test: TestRuntime, { cron, leaseToken }: ClaimedCron) =>

@@ -3,23 +3,19 @@ import { ALL_ROWS, ANONYMOUS, type Authorizer, type Caller } from "../../src/cor
 import type { CronStore } from "../../src/core/cron.js";
 import { HeddleError } from "../../src/core/errors.js";
 import type { Run } from "../../src/core/run.js";
-import { createCronScheduler, type CronScheduler } from "../../src/runtime/cron-scheduler.js";
+import type { CronScheduler } from "../../src/runtime/cron-scheduler.js";
 import { createCronFiring } from "../../src/services/cron-firing.js";
 import type { TickPolicy } from "../../src/services/cron-ticks.js";
-import type { CronRequest } from "../../src/services/crons.js";
 import { never, type Script, succeed } from "../../src/testing/scripted-engine.js";
 import { decodeCronCreate, decodeCronPatch } from "../../src/wire/crons.js";
-import { openRuntime, type RuntimeOptions, type TestRuntime, turns } from "./harness.js";
+import { createCron, EACH_MINUTE, MINUTE_MS, pass as passSlowly, schedulersOfTests } from "./crons.js";
+import { openRuntime, type RuntimeOptions, type TestRuntime } from "./harness.js";
 
 const POLICY: TickPolicy = { missed: "skip", maxMissed: 100, missedAfterMs: 60_000 };
-const MINUTE_MS = 60_000;
 
 const quick: Script = succeed({ n: 1 });
 
-const schedulers: CronScheduler[] = [];
-afterEach(async () => {
-  for (const scheduler of schedulers.splice(0)) await scheduler.stop();
-});
+const start = schedulersOfTests();
 
 function startScheduler(
   test: TestRuntime,
@@ -29,15 +25,12 @@ function startScheduler(
   const log: unknown[] = [];
   const told = (fields: object, message: string) => void log.push({ ...fields, message });
   const logger = { debug: told, info: told, warn: told, error: told };
-  const scheduler = createCronScheduler({
+  return start({
     crons: store.crons,
     fire: createCronFiring({ store, runs: test.services.runs, logger }, options.policy ?? POLICY),
     clock: test.clock,
     logger,
   });
-  schedulers.push(scheduler);
-  scheduler.start();
-  return scheduler;
 }
 
 /** A server with a cron's graphs, whose clock stands at `time`. */
@@ -47,32 +40,8 @@ async function openAt(time: string, options: Partial<RuntimeOptions> = {}): Prom
   return test;
 }
 
-const REQUEST: CronRequest = {
-  assistantId: "quick",
-  schedule: "* * * * *",
-  timezone: null,
-  endTime: null,
-  enabled: true,
-  onRunCompleted: "keep",
-  multitaskStrategy: "enqueue",
-  metadata: {},
-  payload: { streamModes: ["values"], streamSubgraphs: false, streamResumable: false, durability: "async" },
-};
-
-const create = (
-  test: TestRuntime,
-  request: Partial<CronRequest> = {},
-  threadId: string | null = null,
-  caller: Caller = ANONYMOUS,
-) => test.services.crons.create(caller, threadId, { ...REQUEST, ...request });
-
-/** Let time pass in small steps, with turns for what it sets going. */
-async function pass(test: TestRuntime, ms: number, stepMs = 20_000): Promise<void> {
-  for (let left = ms; left > 0; left -= stepMs) {
-    test.clock.advance(Math.min(stepMs, left));
-    await turns(4);
-  }
-}
+const pass = (test: TestRuntime, ms: number, stepMs = 20_000): Promise<void> =>
+  passSlowly(test, ms, { stepMs, turnsPerStep: 4 });
 
 async function runsOf(test: TestRuntime, cronId?: string): Promise<readonly Run[]> {
   const runs = await test.store.runs.list({ limit: 1_000, offset: 0, access: ALL_ROWS });
@@ -88,7 +57,7 @@ describe("a cron's runs", () => {
   it("come with each tick, carry its metadata and id, and have threads of their own", async () => {
     const test = await openAt("2026-06-01T09:58:30Z");
     startScheduler(test);
-    const cron = await create(test, { schedule: "*/2 10 * * *", metadata: { team: "a" } });
+    const cron = await createCron(test, { schedule: "*/2 10 * * *", metadata: { team: "a" } });
     expect(new Date(cron.nextRunAt ?? 0).toISOString()).toBe("2026-06-01T10:00:00.000Z");
     await pass(test, 5 * MINUTE_MS);
     const runs = await runsOf(test);
@@ -138,7 +107,7 @@ describe("a cron's runs", () => {
     const { crons } = test.services;
     const created = await crons.create(ANONYMOUS, null, decodeCronCreate(body, support, { onThread: false }));
     // The same by a change of one that has nothing.
-    const plain = await create(test, { onRunCompleted: "delete" });
+    const plain = await createCron(test, { onRunCompleted: "delete" });
     const { assistant_id: _, schedule: __, multitask_strategy: ___, ...patch } = body;
     await crons.update(ANONYMOUS, plain.cronId, decodeCronPatch(patch, support));
     await pass(test, MINUTE_MS);
@@ -153,7 +122,7 @@ describe("a cron's runs", () => {
   it("are executed, and leave no thread behind where that is asked for", async () => {
     const test = await openAt("2026-06-01T10:00:30Z", { start: true });
     startScheduler(test);
-    await create(test, { onRunCompleted: "delete" });
+    await createCron(test, { onRunCompleted: "delete" });
     await pass(test, MINUTE_MS, 1_000);
     await test.until(() => test.scripted.executions.length === 1, "the run");
     await test.until(async () => (await test.store.threads.count({ access: ALL_ROWS })) === 0, "the thread's end");
@@ -165,8 +134,8 @@ describe("a cron's runs", () => {
     startScheduler(test);
     const threadId = await test.newThread();
     await test.run("stuck", { threadId });
-    const enqueue = await create(test, {}, threadId);
-    const reject = await create(test, { multitaskStrategy: "reject", metadata: { kind: "reject" } }, threadId);
+    const enqueue = await createCron(test, {}, threadId);
+    const reject = await createCron(test, { multitaskStrategy: "reject", metadata: { kind: "reject" } }, threadId);
     await pass(test, 3 * MINUTE_MS);
     expect(await runsOf(test, enqueue.cronId)).toHaveLength(3);
     expect(await runsOf(test, reject.cronId)).toHaveLength(0);
@@ -178,9 +147,9 @@ describe("a cron's runs", () => {
   it("end with the end, with disabling and with deletion", async () => {
     const test = await openAt("2026-06-01T10:00:30Z");
     startScheduler(test);
-    const ending = await create(test, { endTime: Date.parse("2026-06-01T10:02:10Z") });
-    const disabled = await create(test);
-    const deleted = await create(test);
+    const ending = await createCron(test, { endTime: Date.parse("2026-06-01T10:02:10Z") });
+    const disabled = await createCron(test);
+    const deleted = await createCron(test);
     await pass(test, MINUTE_MS);
     await test.services.crons.update(ANONYMOUS, disabled.cronId, { enabled: false });
     await test.services.crons.delete(ANONYMOUS, deleted.cronId);
@@ -204,7 +173,7 @@ describe("through both changes of daylight saving", () => {
   ])("%s in New York has one run a day, across restarts", async (schedule, from, expected) => {
     const test = await openAt(from);
     let scheduler = startScheduler(test);
-    await create(test, { schedule, timezone: "America/New_York" });
+    await createCron(test, { schedule, timezone: "America/New_York" });
     for (let hour = 0; hour < 50; hour += 1) {
       await pass(test, 60 * MINUTE_MS, MINUTE_MS / 2);
       // Another process, or the same one anew.
@@ -220,7 +189,7 @@ describe("through both changes of daylight saving", () => {
   ])("what comes every hour comes every hour (%s)", async (from, hours) => {
     const test = await openAt(from);
     startScheduler(test);
-    await create(test, { schedule: "0 * * * *", timezone: "America/New_York" });
+    await createCron(test, { schedule: "0 * * * *", timezone: "America/New_York" });
     await pass(test, hours * 60 * MINUTE_MS, MINUTE_MS / 2);
     const times = (await runsOf(test)).map(({ createdAt }) => Math.floor(createdAt / MINUTE_MS));
     expect(times).toHaveLength(hours);
@@ -235,7 +204,7 @@ describe("ticks that nobody was there for", () => {
     ["all", 5],
   ] as const)("%s: %i runs for eight of them", async (missed, count) => {
     const test = await openAt("2026-06-01T10:00:30Z");
-    const cron = await create(test, { schedule: "*/10 * * * *" });
+    const cron = await createCron(test, { schedule: "*/10 * * * *" });
     await pass(test, 85 * MINUTE_MS, 85 * MINUTE_MS);
     startScheduler(test, { policy: { ...POLICY, missed, maxMissed: 5 } });
     await pass(test, 2 * MINUTE_MS, 5_000);
@@ -250,7 +219,7 @@ describe("what goes wrong", () => {
   it("two schedulers start each tick's run once", async () => {
     const test = await openAt("2026-06-01T10:00:30Z");
     for (let i = 0; i < 3; i += 1) startScheduler(test);
-    const crons = await Promise.all(Array.from({ length: 25 }, () => create(test)));
+    const crons = await Promise.all(Array.from({ length: 25 }, () => createCron(test)));
     await pass(test, 4 * MINUTE_MS);
     for (const { cronId } of crons) expect(await runsOf(test, cronId)).toHaveLength(4);
   });
@@ -268,7 +237,7 @@ describe("what goes wrong", () => {
       },
     };
     const first = startScheduler(test, { crons: dying });
-    const cron = await create(test);
+    const cron = await createCron(test);
     await pass(test, 31_000, 1_000);
     await first.stop();
     expect(deaths).toBe(1);
@@ -294,7 +263,7 @@ describe("what goes wrong", () => {
       fire: away(crons.fire),
     };
     startScheduler(test, { crons: failing });
-    await create(test);
+    await createCron(test);
     await pass(test, 20_000);
     isAway = true;
     await pass(test, 40_000, 1_000);
@@ -309,8 +278,8 @@ describe("what goes wrong", () => {
     startScheduler(test);
     const assistant = await test.services.assistants.create(ANONYMOUS, { graphId: "quick", ifExists: "raise" });
     const threadId = await test.newThread();
-    await create(test, { assistantId: assistant.assistantId });
-    await create(test, {}, threadId);
+    await createCron(test, { assistantId: assistant.assistantId });
+    await createCron(test, {}, threadId);
     await test.services.threads.delete(ANONYMOUS, threadId);
     await test.services.assistants.delete(ANONYMOUS, assistant.assistantId, { deleteThreads: false });
     expect(await test.store.crons.count({ access: ALL_ROWS })).toBe(0);
@@ -339,7 +308,7 @@ describe("with authorization", () => {
   it("runs are started as whoever created the cron, and are theirs", async () => {
     const test = await openAt("2026-06-01T10:00:30Z", { authorizer: owners });
     startScheduler(test);
-    const cron = await create(test, { metadata: {} }, null, ada);
+    const cron = await createCron(test, { metadata: {} }, null, ada);
     await pass(test, MINUTE_MS);
     const [run] = await runsOf(test, cron.cronId);
     expect(run?.kwargs.config["configurable"]).toMatchObject({
@@ -358,9 +327,9 @@ describe("with authorization", () => {
     const test = await openAt("2026-06-01T10:00:30Z", { authorizer: owners });
     const { crons, threads } = test.services;
     const { threadId } = await threads.create(ada, { ifExists: "raise" });
-    const { cronId } = await create(test, {}, threadId, ada);
+    const { cronId } = await createCron(test, {}, threadId, ada);
     const page = { limit: 10, offset: 0, sortBy: "created_at", sortOrder: "desc" } as const;
-    await expect(create(test, {}, threadId, bob)).rejects.toMatchObject({ code: "THREAD_NOT_FOUND" });
+    await expect(createCron(test, {}, threadId, bob)).rejects.toMatchObject({ code: "THREAD_NOT_FOUND" });
     await expect(crons.get(bob, cronId)).rejects.toMatchObject({ code: "CRON_NOT_FOUND" });
     await expect(crons.update(bob, cronId, { enabled: false })).rejects.toMatchObject({ code: "CRON_NOT_FOUND" });
     await expect(crons.delete(bob, cronId)).rejects.toMatchObject({ code: "CRON_NOT_FOUND" });
@@ -372,7 +341,7 @@ describe("with authorization", () => {
   it("a creator who may no longer create runs gets none, and the cron goes on", async () => {
     const test = await openAt("2026-06-01T10:00:30Z", { authorizer: owners });
     startScheduler(test);
-    const cron = await create(test, {}, null, ada);
+    const cron = await createCron(test, {}, null, ada);
     refused = ["ada"];
     await pass(test, 2 * MINUTE_MS);
     expect(await runsOf(test, cron.cronId)).toHaveLength(0);
@@ -384,7 +353,7 @@ describe("with authorization", () => {
   it("what a body says of a caller is not believed", async () => {
     const test = await openAt("2026-06-01T10:00:30Z", { authorizer: owners });
     const config = { configurable: { langgraph_auth_user_id: "bob", kept: 1 } };
-    const cron = await create(test, { payload: { ...REQUEST.payload, config } }, null, ada);
+    const cron = await createCron(test, { payload: { ...EACH_MINUTE.payload, config } }, null, ada);
     expect(cron.payload.config).toEqual({ configurable: { kept: 1 } });
     const changed = await test.services.crons.update(ada, cron.cronId, { payload: { config } });
     expect(changed.payload.config).toEqual({ configurable: { kept: 1 } });
