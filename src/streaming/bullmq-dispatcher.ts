@@ -5,6 +5,7 @@ import { type RedisDatabase, openRedis } from "../databases/redis/open.js";
 import { openThreadQueue } from "../databases/redis/thread-queue.js";
 import { Announcements } from "./announcements.js";
 import type { DispatcherContext } from "./dispatchers.js";
+import { GatheredHints } from "./gathered-hints.js";
 import { GatheringSender } from "./gathering-sender.js";
 import { NoticeListeners } from "./notice-listeners.js";
 import { noticePayload, parseNotice } from "./notice-payload.js";
@@ -34,6 +35,7 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
   const { clock, logger, concurrency } = context;
   const origin = randomUUID();
   const channel = `${redis.prefix}:cancels`;
+  const hintChannel = `${redis.prefix}:hints`;
   const listeners = new NoticeListeners((error) => logger.error({ err: error }, "A listener to notifications failed"));
   const queue = await openThreadQueue({ redis, concurrency, lookAfter: (threadId) => listeners.work(threadId) });
   const waiting = new Set<string>();
@@ -43,6 +45,13 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
     waiting.clear();
     return queue.add(threadIds);
   });
+  const hintSender = new GatheringSender(() => {
+    const message = hints.take(origin);
+    return message === null ? null : publish(hintChannel, message);
+  });
+  const hints = new GatheredHints(listeners, () => hintSender.mark());
+  const publish = (to: string, message: string): Promise<unknown> =>
+    redis.client.publish(to, message).catch((error: unknown) => redis.outage.failed(error));
   const announcements = new Announcements(clock, (threadIds) => {
     for (const threadId of threadIds) {
       void listeners.work(threadId);
@@ -54,10 +63,15 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
     const cancel = parseCancel(message);
     if (cancel !== null && cancel.origin !== origin) listeners.signal(cancel.run, cancel.action);
   });
+  const hinted = redis.subscriber.subscribe(hintChannel, (message) => {
+    const [from, ...topics] = parseNotice(message) ?? [];
+    if (from !== origin) hints.heard(topics);
+  });
   const stopReconnected = redis.subscriber.onReconnected(() => {
+    listeners.hint(null);
     if (concurrency > 0) void listeners.work(null);
   });
-  await cancels.ready;
+  await Promise.all([cancels.ready, hinted.ready]);
 
   let closing: Promise<void> | null = null;
   const close = async (): Promise<void> => {
@@ -65,7 +79,8 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
     listeners.clear();
     stopReconnected();
     cancels.stop();
-    await sender.close();
+    hinted.stop();
+    await Promise.all([sender.close(), hintSender.close()]);
     await queue.close();
     await redis.close();
   };
@@ -85,9 +100,14 @@ async function dispatch(redis: RedisDatabase, context: DispatcherContext): Promi
       if (closing !== null) return;
       queueMicrotask(() => listeners.signal(run, action));
       const message = noticePayload([origin, run.threadId, run.runId, action]);
-      sender.track(redis.client.publish(channel, message).catch((error: unknown) => redis.outage.failed(error)));
+      sender.track(publish(channel, message));
     },
     onSignal: (fn) => listeners.onSignal(fn),
+    hint(topic) {
+      if (closing === null) hints.add(topic);
+    },
+    onHint: (fn) => listeners.onHint(fn),
+    hearsOthers: true,
     close: () => (closing ??= close()),
   };
 }

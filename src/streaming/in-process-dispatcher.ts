@@ -1,7 +1,8 @@
 import type { Clock } from "../core/clock.js";
-import type { Dispatcher, SignalListener, WorkListener } from "../core/dispatcher.js";
+import type { Dispatcher, HintListener, SignalListener, WorkListener } from "../core/dispatcher.js";
 import type { CancelAction, RunRef } from "../core/run.js";
 import { Announcements } from "./announcements.js";
+import { GatheredHints } from "./gathered-hints.js";
 import { NoticeListeners } from "./notice-listeners.js";
 
 /**
@@ -12,6 +13,8 @@ import { NoticeListeners } from "./notice-listeners.js";
 export class InProcessDispatcher implements Dispatcher {
   readonly #listeners: NoticeListeners;
   readonly #announcements: Announcements;
+  readonly #hints: GatheredHints;
+  readonly hearsOthers = false;
   #closed = false;
 
   constructor(options: { readonly clock: Clock; readonly onError?: (error: unknown) => void }) {
@@ -19,6 +22,7 @@ export class InProcessDispatcher implements Dispatcher {
     this.#announcements = new Announcements(options.clock, (threadIds) => {
       for (const threadId of threadIds) void this.#listeners.work(threadId);
     });
+    this.#hints = new GatheredHints(this.#listeners);
   }
 
   announce(threadId: string, options: { readonly delayMs?: number } = {}): void {
@@ -36,6 +40,14 @@ export class InProcessDispatcher implements Dispatcher {
 
   onSignal(fn: SignalListener): () => void {
     return this.#listeners.onSignal(fn);
+  }
+
+  hint(topic: string): void {
+    if (!this.#closed) this.#hints.add(topic);
+  }
+
+  onHint(fn: HintListener): () => void {
+    return this.#listeners.onHint(fn);
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-import type { SignalListener, WorkListener, WorkOutcome } from "../core/dispatcher.js";
+import type { HintListener, SignalListener, WorkListener, WorkOutcome } from "../core/dispatcher.js";
 import type { CancelAction, RunRef } from "../core/run.js";
 
 /** Who listens to a dispatcher in this process. A listener that fails is the others' nothing: its error goes to `onError`. */
@@ -6,6 +6,7 @@ export class NoticeListeners {
   readonly #onError: (error: unknown) => void;
   readonly #work = new Set<WorkListener>();
   readonly #signals = new Set<SignalListener>();
+  readonly #hints = new Set<HintListener>();
 
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
@@ -23,6 +24,12 @@ export class NoticeListeners {
     const listener: SignalListener = (run, action) => fn(run, action);
     this.#signals.add(listener);
     return () => this.#signals.delete(listener);
+  }
+
+  onHint(fn: HintListener): () => void {
+    const listener: HintListener = (topic) => fn(topic);
+    this.#hints.add(listener);
+    return () => this.#hints.delete(listener);
   }
 
   /** Call the listeners now. @returns when all have settled; false when nobody looked, for want of a slot */
@@ -46,18 +53,27 @@ export class NoticeListeners {
   }
 
   signal(run: RunRef, action: CancelAction): void {
-    for (const listener of Array.from(this.#signals)) {
-      if (!this.#signals.has(listener)) continue;
-      try {
-        listener(run, action);
-      } catch (error) {
-        this.#onError(error);
-      }
-    }
+    this.#each(this.#signals, (listener) => listener(run, action));
+  }
+
+  hint(topic: string | null): void {
+    this.#each(this.#hints, (listener) => listener(topic));
   }
 
   clear(): void {
     this.#work.clear();
     this.#signals.clear();
+    this.#hints.clear();
+  }
+
+  #each<T>(listeners: ReadonlySet<T>, call: (listener: T) => void): void {
+    for (const listener of Array.from(listeners)) {
+      if (!listeners.has(listener)) continue;
+      try {
+        call(listener);
+      } catch (error) {
+        this.#onError(error);
+      }
+    }
   }
 }

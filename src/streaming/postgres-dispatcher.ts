@@ -4,12 +4,14 @@ import type { CancelAction, RunRef } from "../core/run.js";
 import { openPostgres, type PostgresDatabase, type Statement } from "../databases/postgres/open.js";
 import { Announcements } from "./announcements.js";
 import type { DispatcherContext } from "./dispatchers.js";
+import { GatheredHints } from "./gathered-hints.js";
 import { GatheringSender } from "./gathering-sender.js";
 import { NoticeListeners } from "./notice-listeners.js";
 import { MAX_PAYLOAD_BYTES, noticePayload, parseNotice } from "./notice-payload.js";
 
 const WORK = "heddle_work";
 const SIGNAL = "heddle_signal";
+const HINT = "heddle_hint";
 
 /** Threads and cancels that wait for the database; what comes beyond is left to the workers' own look. */
 const MAX_WAITING = 10_000;
@@ -40,7 +42,8 @@ async function listen(database: PostgresDatabase, context: DispatcherContext): P
   const { clock, logger } = context;
   const origin = randomUUID();
   const listeners = new NoticeListeners((error) => logger.error({ err: error }, "A listener to notifications failed"));
-  const notices = new Notices(origin);
+  const hints = new GatheredHints(listeners, () => sender.mark());
+  const notices = new Notices(origin, hints);
   const sender = new GatheringSender(() => {
     const values = notices.take();
     if (values === null) return null;
@@ -67,6 +70,8 @@ async function listen(database: PostgresDatabase, context: DispatcherContext): P
         listeners.signal({ threadId, runId }, action);
       }),
     ),
+    await listener.listen(HINT, (payload) => heard(payload, (topics) => hints.heard(topics))),
+    listener.onReconnected(() => listeners.hint(null)),
   ];
   // Whoever takes no work need not be woken for it.
   if (context.concurrency > 0) {
@@ -96,6 +101,11 @@ async function listen(database: PostgresDatabase, context: DispatcherContext): P
       sender.mark();
     },
     onSignal: (fn) => listeners.onSignal(fn),
+    hint(topic) {
+      if (closing === null) hints.add(topic);
+    },
+    onHint: (fn) => listeners.onHint(fn),
+    hearsOthers: true,
     close: () => (closing ??= close()),
   };
 }
@@ -103,11 +113,13 @@ async function listen(database: PostgresDatabase, context: DispatcherContext): P
 /** What waits to be sent: one statement for all. */
 class Notices {
   readonly #origin: string;
+  readonly #hints: GatheredHints;
   readonly #threadIds = new Set<string>();
   #signals: (readonly [RunRef, CancelAction])[] = [];
 
-  constructor(origin: string) {
+  constructor(origin: string, hints: GatheredHints) {
     this.#origin = origin;
+    this.#hints = hints;
   }
 
   announce(threadIds: ReadonlySet<string>): void {
@@ -120,7 +132,8 @@ class Notices {
 
   /** Parameters of {@link NOTIFY}; `null` when nothing waits. */
   take(): readonly [channels: readonly string[], payloads: readonly string[]] | null {
-    if (this.#threadIds.size + this.#signals.length === 0) return null;
+    const hint = this.#hints.take(this.#origin);
+    if (this.#threadIds.size + this.#signals.length === 0) return hint === null ? null : [[HINT], [hint]];
     const signals = this.#signals.map(([run, action]) =>
       noticePayload([this.#origin, run.threadId, run.runId, action]),
     );
@@ -129,8 +142,8 @@ class Notices {
     this.#signals = [];
     const fitting = signals.filter((payload) => Buffer.byteLength(payload) <= MAX_PAYLOAD_BYTES);
     return [
-      [...fitting.map(() => SIGNAL), ...works.map(() => WORK)],
-      [...fitting, ...works],
+      [...fitting.map(() => SIGNAL), ...works.map(() => WORK), ...(hint === null ? [] : [HINT])],
+      [...fitting, ...works, ...(hint === null ? [] : [hint])],
     ];
   }
 }

@@ -152,6 +152,32 @@ export function peerCases(suite: DispatcherSuite): void {
   );
 
   it(
+    "hints reach every process, each topic at least once; more than a notification holds are heard as everything",
+    withPeers(async ({ first, second, third }) => {
+      const peers = [first, second, third];
+      const heard = peers.map((dispatcher) => {
+        const topics = new Set<string | null>();
+        dispatcher.onHint((topic) => topics.add(topic));
+        return topics;
+      });
+      expect(peers.map(({ hearsOthers }) => hearsOthers)).toEqual([true, true, true]);
+      const few = ["a", "*", ":", "", "ä\n\\"];
+      for (const topic of few) first.hint(topic);
+      await until(() => heard.every((topics) => topics.size === few.length));
+      expect(heard).toEqual(peers.map(() => new Set<string | null>(few)));
+
+      for (const topics of heard) topics.clear();
+      first.hint("x".repeat(10_000));
+      await until(() => heard.slice(1).every((topics) => topics.has(null)));
+      for (const topics of heard) topics.clear();
+      const many = Array.from({ length: 5_000 }, (_, index) => `topic ${index}`);
+      for (const topic of many) second.hint(topic);
+      await until(() => heard.every((topics) => topics.has(null) || many.every((topic) => topics.has(topic))));
+      expect(heard[1]).toEqual(new Set(many));
+    }),
+  );
+
+  it(
     "what was announced before close is heard by others; who has closed hears nothing",
     withPeers(async ({ first, second, third }) => {
       const closed = listen(third);

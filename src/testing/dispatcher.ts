@@ -111,6 +111,28 @@ export function testDispatcher(suite: DispatcherSuite): void {
     );
 
     it(
+      "hints: every listener hears each topic, once for hints that come together, never inside hint()",
+      withDispatcher(async ({ dispatcher, errors }) => {
+        const heard: (string | null)[] = [];
+        dispatcher.onHint(() => {
+          throw new Error("listener");
+        });
+        const stop = dispatcher.onHint((topic) => heard.push(`first ${topic}`));
+        dispatcher.onHint((topic) => heard.push(topic));
+        for (const topic of ["a", "b", "a", "*"]) dispatcher.hint(topic);
+        expect(heard).toEqual([]);
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(heard).toEqual(["first a", "a", "first b", "b", "first *", "*"]);
+        expect(errors).toHaveLength(3);
+        stop();
+        stop();
+        dispatcher.hint("a");
+        await new Promise((resolve) => setImmediate(resolve));
+        expect(heard.slice(6)).toEqual(["a"]);
+      }),
+    );
+
+    it(
       "stops calling a listener that has unsubscribed, and only that one",
       withDispatcher(async ({ dispatcher }) => {
         const heard: (string | null)[] = [];
@@ -146,11 +168,13 @@ export function testDispatcher(suite: DispatcherSuite): void {
         const heard: unknown[] = [];
         dispatcher.onWork((threadId) => void heard.push(threadId));
         dispatcher.onSignal((ref) => heard.push(ref));
+        dispatcher.onHint((topic) => heard.push(topic));
         dispatcher.announce("late", { delayMs: 10 });
         await dispatcher.close();
         await dispatcher.close();
         dispatcher.announce("t");
         dispatcher.signal(run, "interrupt");
+        dispatcher.hint("topic");
         clock.advance(100);
         await new Promise((resolve) => setImmediate(resolve));
         expect(heard).toEqual([]);

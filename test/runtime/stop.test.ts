@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { delegating } from "../../src/core/delegating.js";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
 import { never, succeed } from "../../src/testing/scripted-engine.js";
 import { openRuntime, turns } from "./harness.js";
@@ -53,16 +54,13 @@ it("tells other processes of a run that was handed back", async () => {
   const announced: string[] = [];
   const test = await openRuntime({
     scripts: { stuck: never() },
-    dispatcher: (real) => ({
-      announce(threadId, options) {
-        announced.push(threadId);
-        real.announce(threadId, options);
-      },
-      onWork: (fn) => real.onWork(fn),
-      signal: (run, action) => real.signal(run, action),
-      onSignal: (fn) => real.onSignal(fn),
-      close: () => real.close(),
-    }),
+    dispatcher: (real) =>
+      delegating(real, {
+        announce(threadId, options) {
+          announced.push(threadId);
+          real.announce(threadId, options);
+        },
+      }),
   });
   const run = await test.run("stuck");
   await turns();

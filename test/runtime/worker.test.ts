@@ -12,6 +12,9 @@ const deaf = (real: Dispatcher): Dispatcher => ({
   onWork: () => () => undefined,
   signal: () => undefined,
   onSignal: () => () => undefined,
+  hint: () => undefined,
+  onHint: () => () => undefined,
+  hearsOthers: false,
   close: () => real.close(),
 });
 
