@@ -27,8 +27,10 @@ export class ItemModel {
     this.items = [...this.items.filter((other) => !isAt(other, given)), item];
   }
 
-  delete(place: Pick<ModelItem, "namespace" | "key">): void {
-    this.items = this.items.filter((item) => !isAt(item, place));
+  /** Who is no longer to be seen is not there to be deleted: the sweep counts it. */
+  delete(now: number, place: Pick<ModelItem, "namespace" | "key">): void {
+    const live = this.live(now);
+    this.items = this.items.filter((item) => !isAt(item, place) || !live.includes(item));
   }
 
   refresh(now: number, refreshed: readonly ModelItem[]): void {

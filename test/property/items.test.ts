@@ -99,7 +99,7 @@ async function step(store: Opened, model: ItemModel, now: number, op: Operation)
     }
     case "delete":
       await store.delete({ namespace: op.namespace, key: op.key, access });
-      model.delete(op);
+      model.delete(now, op);
       return NOTHING;
     case "get":
       return get(store, model, now, op);
