@@ -124,7 +124,8 @@ export function createPresence(database: PostgresDatabase, options: PresenceOpti
       const found = update(await lookOnce());
       if (found.size > 0 || absentSince.size === 0) return found;
       const lookAgainAt = Math.min(...absentSince.values()) + LOOK_AGAIN_MS;
-      await pause(lookAgainAt - performance.now(), closing.signal);
+      // Timers take whole milliseconds, and count from the beginning of their turn.
+      await pause(Math.ceil(lookAgainAt - performance.now()) + 1, closing.signal);
       return closing.signal.aborted ? new Set() : update(await lookOnce());
     },
 
