@@ -70,8 +70,9 @@ export function evictionCases({ vitest: { it, expect } }: EventLogSuite, withLog
       log.append(run, [newEvent(TEXT.repeat(1_000))]);
       await log.seal(run);
       const seen = await drain(behind);
-      expect(seen.gaps).toHaveLength(1);
-      expect(seen.gaps[0]?.lost).toBe("state");
+      // Two where frames go while they are read.
+      expect(seen.gaps.length).toBeGreaterThan(0);
+      for (const gap of seen.gaps) expect(gap.lost).toBe("state");
       const controls = range(1, 31).map((i) => i * 2);
       expect(seen.seqs).toEqual(expect.arrayContaining([...controls, 61]));
       expect(seen.seqs).not.toContain(1);
