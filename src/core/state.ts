@@ -42,3 +42,12 @@ export interface StateUpdate {
   readonly command?: JsonObject;
   readonly asNode?: string;
 }
+
+/**
+ * Graph ids under which protocols keep states that no graph makes: a whole JSON object in the one channel `__root__`. Every engine can
+ * read such threads; they are no graphs of the user's, and nothing lists them.
+ */
+export const WHOLE_STATE_GRAPHS: readonly string[] = ["snapstate"];
+
+/** The channel that holds such a state. */
+export const WHOLE_STATE_CHANNEL = "__root__";

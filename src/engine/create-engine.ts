@@ -15,6 +15,7 @@ import type { GraphSource, PregelLike } from "./graph-source.js";
 import { type ServerInfo, userConfigurable } from "./execution/run-config.js";
 import { createStoreAdapter } from "./store-adapter.js";
 import { createThreadState } from "./state/thread-state.js";
+import { withWholeStateGraphs } from "./whole-state-graphs.js";
 
 export interface EngineOptions {
   /** Closed with the engine. */
@@ -40,7 +41,8 @@ export interface EngineOptions {
 
 /** LangGraph behind core's {@link Engine}. */
 export function createEngine(options: EngineOptions): Engine {
-  const { graphs, logger, clock, items } = options;
+  const { logger, clock, items } = options;
+  const graphs = withWholeStateGraphs(options.graphs);
   const onNotice = (message: string): void => logger.warn({}, message);
   const store = items === undefined ? undefined : createStoreAdapter({ items, onNotice });
   const saver = options.checkpointer.saver as BaseCheckpointSaver;
