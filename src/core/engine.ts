@@ -1,6 +1,7 @@
 import type { RunConfig } from "./assistant.js";
 import type { JsonObject, JsonText, JsonValue } from "./json.js";
 import type { NewRunEvent } from "./run-event.js";
+import type { RunObserver } from "./run-observer.js";
 import type { CheckpointRef, ClaimedRun } from "./run.js";
 import type { StateUpdate, ThreadState } from "./state.js";
 
@@ -48,6 +49,8 @@ export interface ExecuteRequest {
   readonly configurable?: JsonObject;
   /** Also yield the protocol events of every channel, for the thread's log. Default false. */
   readonly threadEvents?: boolean;
+  /** Told of what the graph does, and asked after each superstep whether it goes on. Only `begin`, `flush` and `ended` are not the engine's to call. */
+  readonly observer?: Omit<RunObserver, "begin" | "flush" | "ended">;
 }
 
 /** What an execution produced since the last time, each list in order. */

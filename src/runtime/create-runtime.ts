@@ -6,6 +6,7 @@ import type { EventLog } from "../core/event-log.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { RunLauncher } from "../core/run-launcher.js";
+import type { ObserveRun } from "../core/run-observer.js";
 import { executeRun } from "./execute-run.js";
 import { createLifecycle } from "./lifecycle.js";
 import { createLogReconciler } from "./reconcile-logs.js";
@@ -34,6 +35,8 @@ export function createRuntime(
     readonly dispatcher: Dispatcher;
     readonly clock: Clock;
     readonly logger: Logger;
+    /** Who wants to follow runs. Default nobody. */
+    readonly observe?: ObserveRun;
     /** A run with a webhook has ended here. */
     readonly onWebhook?: () => void;
   },

@@ -12,6 +12,7 @@ import type { NewRunEvent } from "../core/run-event.js";
 import { endEvent, errorEvent, lastEvent, metadataEvent } from "../core/run-event.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
 import type { AbortReason } from "../core/run-lifecycle.js";
+import type { ObservedEnd, ObservedLease, ObserveRun, RunObserver } from "../core/run-observer.js";
 import { isTerminal, runTimeoutError, timeLimitMs } from "../core/run-lifecycle.js";
 import type { CancelAction, ClaimedRun } from "../core/run.js";
 import { createThreadEventWriter, type ThreadEventWriter } from "./thread-events.js";
@@ -28,6 +29,8 @@ export interface ExecuteRunDeps {
   readonly logger: Logger;
   /** Limit of one attempt; `null`: only a run's own. */
   readonly runTimeoutMs: number | null;
+  /** Who wants to follow runs. Default nobody. */
+  readonly observe?: ObserveRun;
 }
 
 /** How this worker's hold of a run ended. */
@@ -44,6 +47,7 @@ interface Execution extends ExecuteRunDeps {
   readonly claimed: ClaimedRun;
   /** The thread's log; `null` when nobody watches it. */
   readonly threadEvents: ThreadEventWriter | null;
+  readonly observer: RunObserver | null;
   readonly control: ExecutionControl;
   /** Repeat a storage call, for long only while the run is this worker's. */
   readonly retrying: <T>(call: () => Promise<T>) => Promise<T>;
@@ -67,6 +71,7 @@ export async function executeRun(
     ...deps,
     claimed,
     threadEvents: createThreadEventWriter(deps, claimed),
+    observer: (await deps.observe?.(claimed, observedLease(deps, claimed, control))) ?? null,
     control,
     retrying: (call) => retry(deps, call, isStopping),
   };
@@ -82,6 +87,7 @@ export async function executeRun(
   }
   if (outcome.kind === "aborted" && cancel === null) {
     await execution.retrying(() => deps.eventLog.flush(run));
+    if (execution.observer !== null && reason?.kind === "shutdown") await execution.observer.flush();
     if (threadEvents !== null) await execution.retrying(() => threadEvents.flush());
     if (reason?.kind !== "shutdown") return afterLoss(execution);
     await execution.retrying(() => deps.store.runs.release({ lease }));
@@ -91,7 +97,10 @@ export async function executeRun(
 }
 
 async function execute(execution: Execution): Promise<Stopped> {
-  const { claimed, control, clock, runTimeoutMs } = execution;
+  const { claimed, control, clock, runTimeoutMs, observer } = execution;
+  if ((await observer?.begin()) === "stop") {
+    return { outcome: { kind: "success", ...(await storedState(execution)) }, reason: null };
+  }
   const limited = withTimeLimit(clock, control.signal, timeLimitMs(claimed.run.kwargs.timeoutMs, runTimeoutMs));
   const outcome = await stream(execution, limited.signal);
   limited.clear();
@@ -101,7 +110,7 @@ async function execute(execution: Execution): Promise<Stopped> {
 
 /** Let the graph run, and its events into the log as long as the lease holds. */
 async function stream(
-  { claimed, control, engine, eventLog, threadEvents, logger }: Execution,
+  { claimed, control, engine, eventLog, threadEvents, observer, logger }: Execution,
   signal: AbortSignal,
 ): Promise<ExecutionOutcome> {
   const { run } = claimed;
@@ -109,7 +118,12 @@ async function stream(
   // A graph may keep the event loop busy until it ends: requests that came with this one are answered first.
   await new Promise<void>((resolve) => setImmediate(resolve));
   try {
-    const events = engine.execute({ claimed, signal, threadEvents: threadEvents !== null });
+    const events = engine.execute({
+      claimed,
+      signal,
+      threadEvents: threadEvents !== null,
+      ...(observer !== null && { observer }),
+    });
     for (;;) {
       const next = await events.next();
       const confirmation = control.confirmLease();
@@ -178,11 +192,11 @@ async function end(execution: Execution, outcome: EndedExecution, cancel: Cancel
   await retrying(() => storeEvents(execution));
   const { result, finished } = await finish(execution, final, { result: runOutcome(outcome, cancel), cancel });
   if (finished.accepted) {
-    await publishEnd(
-      execution,
-      lastEventOf(run.runId, result),
-      rootEndOf({ ...endedAs(result), hasNext: final.hasNext }),
-    );
+    await publishEnd(execution, {
+      last: lastEventOf(run.runId, result),
+      root: rootEndOf({ ...endedAs(result), hasNext: final.hasNext }),
+      observed: { ...endedAs(result), ...(final.values !== undefined && { values: final.values }) },
+    });
     return { kind: "finished", nextPending: finished.nextPending };
   }
   if (finished.cancelRequested === undefined || cancel === "rollback") return afterLoss(execution);
@@ -193,8 +207,9 @@ async function end(execution: Execution, outcome: EndedExecution, cancel: Cancel
  * Who comes back for a run's events, or follows its thread, finds those before the end also when this process dies right after
  * the row has ended: only the end itself is then made up by others.
  */
-async function storeEvents({ claimed: { run }, eventLog, threadEvents }: Execution): Promise<void> {
-  await Promise.all([threadEvents?.flush(), run.kwargs.streamResumable ? eventLog.flush(run) : undefined]);
+async function storeEvents({ claimed: { run }, eventLog, threadEvents, observer }: Execution): Promise<void> {
+  const own = run.kwargs.streamResumable ? eventLog.flush(run) : undefined;
+  await Promise.all([threadEvents?.flush(), own, observer?.flush()]);
 }
 
 /**
@@ -237,11 +252,16 @@ async function finish(
 }
 
 /** The run has ended in the store, so nothing that fails here may give it to another worker. */
-async function publishEnd(execution: Execution, last: NewRunEvent, rootEnd: RootEnd): Promise<void> {
-  const { claimed, store, eventLog, threadEvents, logger, retrying } = execution;
+async function publishEnd(
+  execution: Execution,
+  end: { readonly last: NewRunEvent; readonly root: RootEnd; readonly observed: ObservedEnd | null },
+): Promise<void> {
+  const { claimed, store, eventLog, threadEvents, observer, logger, retrying } = execution;
   const { run } = claimed;
+  const { last, root, observed } = end;
   try {
-    threadEvents?.end(rootEnd);
+    threadEvents?.end(root);
+    if (observed !== null) await observer?.ended(observed);
     // Before readers see the end: whoever has read it finds no thread any more.
     if (run.kwargs.temporary && !run.kwargs.streamResumable) {
       await store.threads.delete({ threadId: run.threadId, access: ALL_ROWS }).catch((error: unknown) => {
@@ -266,14 +286,15 @@ async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
   const row = await retrying(() => store.runs.get({ runId, access: ALL_ROWS }));
   if (row !== null) {
     if (!isTerminal(row.status) || row.attempt !== run.attempt) return { kind: "lost" };
-    const rootEnd = threadEvents === null ? NO_END : await retrying(() => rootEndOfRow(store, row));
-    await publishEnd(execution, lastEvent(runId, row), rootEnd);
+    const root = threadEvents === null ? NO_END : await retrying(() => rootEndOfRow(store, row));
+    const observed = { status: row.status, error: row.error };
+    await publishEnd(execution, { last: lastEvent(runId, row), root, observed });
     return { kind: "finished", nextPending: true };
   }
   // What was written after the deletion would stay for ever, and a new thread of the same id would show it.
   if (!run.kwargs.temporary) await retrying(() => removeRunLeftovers(execution, run));
   if ((await retrying(() => store.threads.get({ threadId, access: ALL_ROWS }))) !== null) {
-    await publishEnd(execution, lastEvent(runId, null), NO_END);
+    await publishEnd(execution, { last: lastEvent(runId, null), root: NO_END, observed: null });
     return { kind: "finished", nextPending: true };
   }
   // And so would readers of the log.
@@ -282,7 +303,17 @@ async function afterLoss(execution: Execution): Promise<ExecutionEnd> {
   return { kind: "lost" };
 }
 
-function endedAs(result: RunOutcome): Pick<Parameters<typeof rootEndOf>[0], "status" | "error"> {
+function observedLease({ store }: ExecuteRunDeps, { lease }: ClaimedRun, control: ExecutionControl): ObservedLease {
+  return {
+    async isHeld() {
+      await control.confirmLease();
+      return !isLost(control.signal);
+    },
+    isHeldInStore: async () => !isLost(control.signal) && (await store.runs.holds(lease)),
+  };
+}
+
+function endedAs(result: RunOutcome): Pick<ObservedEnd, "status" | "error"> {
   if (result.kind === "rolled-back") return { status: "rolled-back", error: null };
   return { status: result.status, error: result.error ?? null };
 }

@@ -12,6 +12,7 @@ import { settledWithin } from "../../core/settled-within.js";
 import { bindGraph } from "./bind-graph.js";
 import { toCommand } from "./command.js";
 import { describeError } from "./describe-error.js";
+import { DrainControl } from "./drain-control.js";
 import { EventQueue } from "./event-queue.js";
 import type { ExecutionScope } from "./execution-scope.js";
 import { requestFeedback } from "./feedback.js";
@@ -20,8 +21,10 @@ import type { GraphSource, PregelLike } from "../graph-source.js";
 import { guardAbort } from "./guard-abort.js";
 import { runStream, type StreamOptions } from "./open-stream.js";
 import { recoverRun } from "./recover-run.js";
+import { withRecordedNodes } from "./recorded-nodes.js";
 import { checkpointMetadata, leaseConfigurable, runConfigurable, runMetadata, type ServerInfo } from "./run-config.js";
 import { RunSaver } from "./run-saver.js";
+import { createObservedEvents } from "../streams/observed-events.js";
 import { createStreamParts, planStream, type StreamParts, type StreamPlan } from "../streams/stream-parts.js";
 import { createThreadEvents, type GraphEnd, type ThreadEvents } from "../thread-events/thread-events.js";
 
@@ -53,6 +56,7 @@ interface Prepared {
   readonly configurable: Readonly<Record<string, unknown>>;
   readonly metadata: JsonObject;
   readonly saver: RunSaver;
+  readonly control: DrainControl;
 }
 
 /** One run as it is executed. */
@@ -84,7 +88,10 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
     const work = context.scope(async (): Promise<Stop> => {
       try {
         const graph = await resolveGraph(context, request, prepared);
-        const plan = planStream(run.kwargs.streamModes, run.kwargs.streamSubgraphs, request.threadEvents);
+        const plan = planStream(run.kwargs.streamModes, run.kwargs.streamSubgraphs, {
+          threadEvents: request.threadEvents === true,
+          observed: request.observer !== undefined,
+        });
         const parts = createStreamParts({
           asked: run.kwargs.streamModes,
           streamSubgraphs: run.kwargs.streamSubgraphs,
@@ -92,7 +99,7 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
         });
         execution = {
           ...prepared,
-          graph: bindGraph(graph, { saver: prepared.saver, store: context.store }),
+          graph: boundGraph(context, graph, prepared.saver, request),
           parts,
           threadEvents: request.threadEvents === true ? threadEventsOf(context, graph, queue) : null,
         };
@@ -103,6 +110,12 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
         if (!abort.signal.aborted) await endStreams(execution, { kind: "ended" }, queue);
         return { kind: "ended" };
       } catch (error) {
+        if (prepared.control.isDrained(error)) {
+          await prepared.saver.drained();
+          prepared.saver.interrupted = true;
+          if (execution !== undefined && !abort.signal.aborted) await endStreams(execution, { kind: "stopped" }, queue);
+          return { kind: "ended" };
+        }
         // What it was stopped by is its error, not what its writes met with.
         await prepared.saver.drained().catch(() => undefined);
         if (execution !== undefined && !abort.signal.aborted) {
@@ -176,8 +189,26 @@ async function lastEvents(
   return queue.take();
 }
 
+/** The graph as this run executes it. */
+function boundGraph(
+  { store }: ExecuteParts,
+  graph: PregelLike,
+  saver: RunSaver,
+  { observer }: ExecuteRequest,
+): PregelLike {
+  const bound = bindGraph(graph, { saver, store });
+  return observer?.recorded === undefined ? bound : withRecordedNodes(bound, observer.recorded);
+}
+
 function prepare(context: ExecuteParts, request: ExecuteRequest): Prepared {
   const { run, lease } = request.claimed;
+  const { observer } = request;
+  const control = new DrainControl();
+  const onCheckpoint = async (checkpointId: string): Promise<void> => {
+    // What LangGraph has streamed so far travels in microtasks: it has arrived when they are done.
+    await new Promise<void>((resolve) => setImmediate(resolve));
+    if ((await observer?.superstep({ checkpointId })) === "stop") control.drain();
+  };
   const { temporary } = run.kwargs;
   const configurable = runConfigurable(request);
   const metadata = runMetadata(run, context.server);
@@ -187,10 +218,15 @@ function prepare(context: ExecuteParts, request: ExecuteRequest): Prepared {
     checkpointMetadata(configurable, { ...metadata, ls_integration: "langgraph" }),
     {
       holdsLease: temporary ? undefined : context.holdsLease?.bind(null, lease),
-      behind: !temporary && run.kwargs.durability === "async" ? { inOrder: context.storesInOrder } : undefined,
+      // An observer is told of what is stored.
+      behind:
+        !temporary && observer === undefined && run.kwargs.durability === "async"
+          ? { inOrder: context.storesInOrder }
+          : undefined,
+      onCheckpoint: observer === undefined ? undefined : onCheckpoint,
     },
   );
-  return { configurable, metadata, saver };
+  return { configurable, metadata, saver, control };
 }
 
 async function resolveGraph(
@@ -234,6 +270,7 @@ async function runGraph(
     plan,
     parts,
     threadEvents,
+    observe: request.observer === undefined ? null : createObservedEvents(request.observer),
     out: () => queue.open,
     wake: () => queue.wake(),
   });
@@ -267,6 +304,7 @@ function streamOptions(
     configurable,
     metadata,
     signal,
+    ...(request.observer !== undefined && { control: prepared.control }),
     durability: durabilityOf(kwargs),
     ...(context.store === undefined ? {} : { store: context.store }),
     // An id of an earlier attempt is taken already where runs are traced.

@@ -31,10 +31,12 @@ export async function runStream(params: {
   readonly parts: StreamParts;
   /** Set when the thread's log is written, too. */
   readonly threadEvents: ThreadEvents | null;
+  /** Set when the run is observed. */
+  readonly observe: ((chunk: unknown) => void) | null;
   readonly out: () => NewRunEvent[];
   readonly wake: () => void;
 }): Promise<void> {
-  const { graph, input, parts, plan, threadEvents, out, wake } = params;
+  const { graph, input, parts, plan, threadEvents, observe, out, wake } = params;
   const options = {
     ...params.options,
     streamMode: plan.modes,
@@ -47,6 +49,7 @@ export async function runStream(params: {
     if (options.signal.aborted) return;
     parts.push(chunk, out());
     threadEvents?.push(chunk);
+    observe?.(chunk);
   };
   if (plan.events) {
     let rootRunId: string | undefined;

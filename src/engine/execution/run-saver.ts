@@ -33,6 +33,7 @@ export class RunSaver extends BaseCheckpointSaver {
   readonly #holdsLease: (() => Promise<boolean>) | undefined;
   /** `null`: whoever writes waits until it is stored. */
   readonly #behind: WriteBehind | null;
+  readonly #onCheckpoint: ((checkpointId: string) => Promise<void>) | undefined;
   #check: Promise<boolean> | null = null;
   #sealed = false;
 
@@ -48,6 +49,8 @@ export class RunSaver extends BaseCheckpointSaver {
     options: {
       readonly holdsLease?: (() => Promise<boolean>) | undefined;
       readonly behind?: { readonly inOrder: boolean } | undefined;
+      /** A checkpoint of the root graph is stored; the graph waits. Not with `behind`. */
+      readonly onCheckpoint?: ((checkpointId: string) => Promise<void>) | undefined;
     } = {},
   ) {
     super(saver.serde);
@@ -55,6 +58,7 @@ export class RunSaver extends BaseCheckpointSaver {
     this.#metadata = metadata;
     this.#holdsLease = options.holdsLease;
     this.#behind = options.behind === undefined ? null : new WriteBehind(options.behind);
+    this.#onCheckpoint = options.onCheckpoint;
   }
 
   /** From here on every write is refused. */
@@ -98,8 +102,12 @@ export class RunSaver extends BaseCheckpointSaver {
       if (this.#holdsLease !== undefined) await this.#assertHeld();
       return this.#saver.put(config, checkpoint, { ...this.#metadata, ...metadata }, newVersions);
     };
-    if (this.#behind === null) return store();
     const { checkpoint_ns: namespace = "" } = config.configurable ?? {};
+    if (this.#behind === null) {
+      const stored = await store();
+      if (namespace === "") await this.#onCheckpoint?.(checkpoint.id);
+      return stored;
+    }
     await this.#behind.put(String(namespace), store, metadata.source === "input");
     return { ...config, configurable: { ...config.configurable, checkpoint_id: checkpoint.id } };
   }

@@ -4,6 +4,7 @@ import type { NewRunEvent, RunEventKind } from "../../core/run-event.js";
 import type { StreamMode } from "../../core/run.js";
 import { createLifecycleEvents } from "./lifecycle-events.js";
 import { createMessageEvents } from "./message-events.js";
+import { OBSERVED_MODES } from "./observed-events.js";
 import { serialize } from "./serialize.js";
 import { checkpointPayload, debugPayload, isCheckpointEnvelope, taskPayload } from "./stream-payloads.js";
 
@@ -23,6 +24,14 @@ export interface StreamPlan {
   readonly checkpointsInDebug: boolean;
 }
 
+/** Modes beside those that were asked for, all nested graphs included. */
+export interface StreamUses {
+  /** The thread's log is written. */
+  readonly threadEvents: boolean;
+  /** Somebody observes the run. */
+  readonly observed: boolean;
+}
+
 /** What the thread's log is made of. */
 const THREAD_MODES = ["values", "updates", "messages", "tools", "custom", "tasks"] as const;
 
@@ -33,9 +42,10 @@ const THREAD_MODES = ["values", "updates", "messages", "tools", "custom", "tasks
 export function planStream(
   asked: readonly StreamMode[],
   streamSubgraphs: boolean,
-  threadEvents: boolean = false,
+  { threadEvents = false, observed = false }: Partial<StreamUses> = {},
 ): StreamPlan {
   const modes = new Set<LangGraphMode>(threadEvents ? THREAD_MODES : ["values"]);
+  if (observed) for (const mode of OBSERVED_MODES) modes.add(mode);
   let events = false;
   let nested = false;
   for (const mode of asked) {
@@ -50,7 +60,12 @@ export function planStream(
     modes.delete("checkpoints");
     modes.add("debug");
   }
-  return { modes: [...modes], subgraphs: streamSubgraphs || nested || threadEvents, events, checkpointsInDebug };
+  return {
+    modes: [...modes],
+    subgraphs: streamSubgraphs || nested || threadEvents || observed,
+    events,
+    checkpointsInDebug,
+  };
 }
 
 /** Turns LangGraph's stream into events of the wire, and remembers what the run's result needs. */
