@@ -9,6 +9,7 @@ import type { MetadataStore } from "../core/metadata-store.js";
 import type { MountOptions, ProtocolMount } from "../core/protocol.js";
 import { brandProtocol, isMountPath, isPort, MOUNT_PATH_RULE, PORT_RULE } from "../core/protocol.js";
 import type { RecordStore } from "../core/record.js";
+import type { ObserveRun } from "../core/run-observer.js";
 import { HeddleError } from "../core/errors.js";
 import type { WebhookPolicy } from "../core/webhook.js";
 import type { ProtocolFace } from "../http/mounts/protocol-face.js";
@@ -56,6 +57,8 @@ export interface OpenProtocol extends ProtocolFace {
   start?(): void;
   /** End it. Called once, before the storage closes, also when it was never started. */
   stop?(): Promise<void>;
+  /** Follows runs where they execute, also in processes that only execute (core/run-observer.ts). */
+  readonly observe?: ObserveRun;
   /** Spaces whose expired records it removes itself. */
   readonly sweepsItself?: readonly string[];
 }
