@@ -68,7 +68,7 @@ export function isDeeper(text: string, maxDepth: number): boolean {
 }
 
 /** The closing quote of the string that opens at `start`, or the end of the text. */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;
     while (text.codePointAt(end - 1 - backslashes) === BACKSLASH) backslashes += 1;

@@ -5,7 +5,7 @@ import { readQuery } from "../wire/query.js";
 import { pathUuid } from "../wire/runs.js";
 import type { BodyLimits } from "./body-limits.js";
 import { parseLimited } from "./body-limits.js";
-import { readJsonBody } from "./middleware/read-body.js";
+import { readBodyText, readJsonBody } from "./middleware/read-body.js";
 import type { GuardedRequest } from "./request-guard.js";
 import type { SocketHandler } from "./upgrade.js";
 
@@ -25,6 +25,8 @@ export class Exchange {
   readonly disconnect: (() => void) | null;
   /** Limits and audit of what comes over this request; `null`: there are none. */
   readonly guarded: GuardedRequest | null;
+  /** Where the protocol of this route is mounted, as the client sees it; empty for the LangGraph API. */
+  readonly mountPath: string;
   readonly #params: Readonly<Record<string, string>>;
   readonly #limits: BodyLimits & { readonly maxBodyBytes: number };
 
@@ -35,6 +37,7 @@ export class Exchange {
     readonly params: Readonly<Record<string, string>>;
     readonly headers: Readonly<Record<string, string>>;
     readonly limits: BodyLimits & { readonly maxBodyBytes: number };
+    readonly mountPath?: string;
     readonly guarded?: GuardedRequest | null;
     readonly disconnect?: () => void;
     readonly upgrade?: (handler: SocketHandler) => Promise<Response>;
@@ -45,9 +48,18 @@ export class Exchange {
     this.headers = init.headers;
     this.upgrade = init.upgrade ?? null;
     this.disconnect = init.disconnect ?? null;
+    this.mountPath = init.mountPath ?? "";
     this.#params = init.params;
     this.guarded = init.guarded ?? null;
     this.#limits = init.limits;
+  }
+
+  /**
+   * A path of the protocol that is asked, with every prefix that it is mounted under (docs/wire/protocol-mounts.md, rule 1).
+   * @param path begins with `/`, and is encoded
+   */
+  url(path: string): string {
+    return this.mountPath + path;
   }
 
   /** The query of the URL, with `?`; empty when there is none. */
@@ -75,9 +87,18 @@ export class Exchange {
     return this.request.headers.get(name) ?? undefined;
   }
 
-  /** The JSON body. @throws HeddleError `MALFORMED_JSON`, `PAYLOAD_TOO_LARGE`, `INVALID_REQUEST` for what is over a limit */
-  body(): Promise<unknown> {
-    return readJsonBody(this.request, this.#limits);
+  /**
+   * The JSON body.
+   * @param options.isRequired an empty one is `MALFORMED_JSON`. Default: it is `{}`
+   * @throws HeddleError `MALFORMED_JSON`, `PAYLOAD_TOO_LARGE`, `INVALID_REQUEST` for what is over a limit
+   */
+  body(options: { readonly isRequired?: boolean } = {}): Promise<unknown> {
+    return readJsonBody(this.request, this.#limits, options.isRequired);
+  }
+
+  /** The body as it was written, for what must be kept so; {@link parse} checks it. @throws HeddleError `PAYLOAD_TOO_LARGE` */
+  text(): Promise<string> {
+    return readBodyText(this.request, this.#limits.maxBodyBytes);
   }
 
   /** JSON that came otherwise, as a message. @throws SyntaxError, HeddleError `INVALID_REQUEST` for what is over a limit */

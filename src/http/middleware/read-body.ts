@@ -5,14 +5,19 @@ import { parseLimited } from "../body-limits.js";
 /**
  * A request's JSON, whatever its content type says; an empty body is `{}` (docs/wire/langgraph-api.md §2.1.1).
  * @param limits.maxBodyBytes counted while the body arrives: `content-length` may be missing
+ * @param isRequired an empty one is malformed
  * @throws HeddleError `PAYLOAD_TOO_LARGE`, `MALFORMED_JSON`, `INVALID_REQUEST` for what is over another limit
  */
 export async function readJsonBody(
   request: Request,
   limits: BodyLimits & { readonly maxBodyBytes: number },
+  isRequired = false,
 ): Promise<unknown> {
-  const text = await readText(request, limits.maxBodyBytes);
-  if (text.trim() === "") return {};
+  const text = await readBodyText(request, limits.maxBodyBytes);
+  if (text.trim() === "") {
+    if (isRequired) throw new HeddleError("MALFORMED_JSON", { message: "The request body is empty: send JSON" });
+    return {};
+  }
   try {
     return parseLimited(text, limits);
   } catch (error) {
@@ -20,7 +25,8 @@ export async function readJsonBody(
   }
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string> {
+/** @throws HeddleError `PAYLOAD_TOO_LARGE` */
+export async function readBodyText(request: Request, maxBytes: number): Promise<string> {
   const announced = request.headers.get("content-length");
   if (announced !== null) {
     // Node's HTTP parser hands over no more than this.

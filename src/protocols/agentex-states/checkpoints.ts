@@ -1,0 +1,206 @@
+import type { Caller } from "../../core/auth.js";
+import { HeddleError } from "../../core/errors.js";
+import { parseJsonText } from "../../core/json.js";
+import { jsonContains } from "../../core/metadata-filter.js";
+import { ownerOf } from "../../core/owner.js";
+import type { RecordStore, RecordWrite } from "../../core/record.js";
+import {
+  blobKey,
+  blobOf,
+  blobWrite,
+  channelVersions,
+  CHECKPOINT_SPACES,
+  checkpointKey,
+  checkpointRow,
+  checkpointsOf,
+  checkpointWrite,
+  mergedWrites,
+  namespaceLabel,
+  taskKey,
+  tasksOf,
+  taskWrite,
+  writesOf,
+} from "./checkpoint-records.js";
+import type {
+  Blob,
+  CheckpointListing,
+  CheckpointPut,
+  CheckpointRef,
+  CheckpointRow,
+  CheckpointTuple,
+  PendingWrite,
+  TupleRequest,
+  WritesPut,
+} from "./checkpoint-wire.js";
+import type { TaskAccess } from "./task-access.js";
+
+/** Blobs that are read at once: as many as a pool of connections bears beside others. */
+const BLOBS_AT_ONCE = 8;
+const PER_ROUND = 100;
+/** A filter looks at so many checkpoints of a thread. */
+const MAX_FILTERED = 10_000;
+/** Each lost race means that somebody else has written. */
+const MAX_ATTEMPTS = 200;
+
+/** A LangGraph checkpointer for graphs that run elsewhere, in any language (docs/wire/agentex-states.md). */
+export type CheckpointOperations = ReturnType<typeof createCheckpoints>;
+
+export function createCheckpoints(deps: { readonly records: RecordStore; readonly tasks: TaskAccess }) {
+  const { records, tasks } = deps;
+  const placesOf = (caller: Caller, threadId: string) =>
+    CHECKPOINT_SPACES.map((space) => ({ space, owner: ownerOf(caller), collection: threadId }));
+
+  return {
+    ...createCheckpointReads(deps),
+
+    /** Replaces a checkpoint of the same id. Blobs of a version that is there stay as they are, as in the original's tables. */
+    async put(caller: Caller, put: CheckpointPut): Promise<void> {
+      const { threadId, namespace, blobs } = put;
+      const owner = ownerOf(caller);
+      await tasks.reach(caller, threadId, "update");
+      await tasks.noteRecords(threadId, placesOf(caller, threadId));
+      const checkpoint = checkpointWrite(owner, put);
+      // Blobs first: without a checkpoint nobody looks for them.
+      let fresh: readonly RecordWrite[] = uniqueBlobs(blobs).map((blob) => ({
+        ...blobWrite({ owner, threadId }, namespace, blob),
+        expected: 0,
+      }));
+      for (;;) {
+        const outcome = await records.writeAll([...fresh, checkpoint]);
+        if (outcome.kind === "written") return;
+        // There is one already; the checkpoint itself conflicts with nothing.
+        if (outcome.index >= fresh.length) throw tooManyAtOnce(threadId);
+        fresh = fresh.toSpliced(outcome.index, 1);
+      }
+    },
+
+    /** All of one call or none; a task's writes are one record. */
+    async putWrites(caller: Caller, put: WritesPut): Promise<void> {
+      const { threadId, upsert } = put;
+      const owner = ownerOf(caller);
+      await tasks.reach(caller, threadId, "update");
+      if (put.writes.length === 0) return;
+      await tasks.noteRecords(threadId, placesOf(caller, threadId));
+      const byTask = Map.groupBy(put.writes, ({ taskId }) => taskId);
+      for (let attempts = 0; attempts < MAX_ATTEMPTS; attempts += 1) {
+        const writes: RecordWrite[] = [];
+        for (const [taskId, sent] of byTask) {
+          const at = taskKey(owner, put, taskId);
+          const found = await records.get(at);
+          const merged = mergedWrites(found === null ? [] : writesOf(found), sent, upsert);
+          writes.push({ ...taskWrite(at, merged), expected: found?.version ?? 0 });
+        }
+        if ((await records.writeAll(writes)).kind === "written") return;
+      }
+      throw tooManyAtOnce(threadId);
+    },
+
+    /** Everything that the caller has put of it; nothing where there is nothing. A thread of the same id stays. */
+    async deleteThread(caller: Caller, threadId: string): Promise<void> {
+      await tasks.reach(caller, threadId, "delete");
+      for (const place of placesOf(caller, threadId)) await records.removeCollection(place);
+    },
+  };
+}
+
+function createCheckpointReads({ records, tasks }: { readonly records: RecordStore; readonly tasks: TaskAccess }) {
+  const newest = async (owner: string, { threadId, namespace }: TupleRequest): Promise<CheckpointRow | null> => {
+    const query = { ...checkpointsOf({ owner, threadId }), labels: namespaceLabel(namespace) };
+    const [record] = await records.list({ ...query, order: "key", direction: "desc", limit: 1, offset: 0 });
+    return record === undefined ? null : checkpointRow(record);
+  };
+
+  const blobsOf = async (owner: string, { threadId, namespace, checkpoint }: CheckpointRow): Promise<Blob[]> => {
+    const blobs: Blob[] = [];
+    const versions = channelVersions(checkpoint);
+    for (let start = 0; start < versions.length; start += BLOBS_AT_ONCE) {
+      const keys = versions
+        .slice(start, start + BLOBS_AT_ONCE)
+        .map(([channel, version]) => blobKey({ owner, threadId }, namespace, { channel, version }));
+      const found = await Promise.all(keys.map((key) => records.get(key)));
+      blobs.push(...found.filter((record) => record !== null).map(blobOf));
+    }
+    return blobs;
+  };
+
+  const writesTo = async (owner: string, ref: CheckpointRef): Promise<PendingWrite[]> => {
+    const writes: PendingWrite[] = [];
+    for (let offset = 0; ; offset += PER_ROUND) {
+      const page = { order: "key", direction: "asc", limit: PER_ROUND, offset } as const;
+      const found = await records.list({ ...tasksOf(owner, ref), ...page });
+      writes.push(...found.flatMap(writesOf));
+      if (found.length < PER_ROUND) return writes;
+    }
+  };
+
+  return {
+    /** The checkpoint of this id, or the newest one of the namespace. */
+    async getTuple(caller: Caller, request: TupleRequest): Promise<CheckpointTuple | null> {
+      const { threadId, namespace, checkpointId } = request;
+      await tasks.reach(caller, threadId, "read");
+      const owner = ownerOf(caller);
+      let row: CheckpointRow | null;
+      if (checkpointId === null) row = await newest(owner, request);
+      else {
+        const record = await records.get(checkpointKey(owner, { threadId, namespace, checkpointId }));
+        row = record === null ? null : checkpointRow(record);
+      }
+      if (row === null) return null;
+      const [blobs, writes] = await Promise.all([blobsOf(owner, row), writesTo(owner, row)]);
+      return { ...row, blobs, writes };
+    },
+
+    /**
+     * Newest first, without blobs and writes.
+     * @throws HeddleError `INVALID_REQUEST` when a filter would have to look at too many
+     */
+    async list(caller: Caller, listing: CheckpointListing): Promise<readonly CheckpointRow[]> {
+      const { threadId, namespace, before, metadata, limit } = listing;
+      await tasks.reach(caller, threadId, "read");
+      const query = {
+        ...checkpointsOf({ owner: ownerOf(caller), threadId }),
+        ...(namespace !== null && { labels: namespaceLabel(namespace) }),
+      };
+      const rows: CheckpointRow[] = [];
+      const size = metadata === null ? Math.min(limit, PER_ROUND) : PER_ROUND;
+      // Keys of this very id have a namespace behind it, and are larger.
+      let below = before;
+      for (let seen = 0; ;) {
+        if (metadata !== null && seen >= MAX_FILTERED) throw tooManyFiltered();
+        const page = { order: "key", direction: "desc", limit: size, offset: seen === 0 ? 0 : 1 } as const;
+        const found = await records.list({ ...query, ...page, ...(below !== null && { toKey: below }) });
+        const wanted = found.map(checkpointRow).filter((row) => metadata === null || fits(row, metadata));
+        rows.push(...wanted.slice(0, limit - rows.length));
+        seen += found.length;
+        below = found.at(-1)?.key ?? below;
+        if (rows.length === limit || found.length < size) return rows;
+      }
+    },
+  };
+}
+
+function fits(row: CheckpointRow, metadata: NonNullable<CheckpointListing["metadata"]>): boolean {
+  return jsonContains(parseJsonText(row.metadata), metadata);
+}
+
+/** Of one channel and version the first counts. Those of the type `empty` say that there is no value, as their absence does. */
+function uniqueBlobs(blobs: readonly Blob[]): readonly Blob[] {
+  const unique = new Map<string, Blob>();
+  for (const blob of blobs) {
+    const name = JSON.stringify([blob.channel, blob.version]);
+    if (blob.type !== "empty" && !unique.has(name)) unique.set(name, blob);
+  }
+  return [...unique.values()];
+}
+
+function tooManyFiltered(): HeddleError {
+  return new HeddleError("INVALID_REQUEST", {
+    message:
+      `filter_metadata: more than ${MAX_FILTERED} checkpoints would have to be looked at. ` +
+      "Give checkpoint_ns, before_checkpoint_id or a smaller limit",
+  });
+}
+
+function tooManyAtOnce(threadId: string): HeddleError {
+  return new HeddleError("RATE_LIMITED", { message: `Too many requests write checkpoints of '${threadId}' at once` });
+}
