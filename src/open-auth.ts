@@ -9,6 +9,7 @@ import type { ResolvedAuth } from "./config/resolved-config.js";
 import type { AuthDeps, AuthProvider } from "./core/auth.js";
 import { ANONYMOUS, isAuthFactory, SERVER } from "./core/auth.js";
 import { HeddleError, isHeddleError } from "./core/errors.js";
+import { itemPrefixOf } from "./services/authorization.js";
 import type { SourceWatcher } from "./engine/loading/source-watcher.js";
 
 export interface OpenAuth extends AuthProvider {
@@ -72,6 +73,7 @@ async function openFile(
           ? { access: { kind: "all" }, value: operation.value }
           : authorizer.authorize(caller, operation);
       },
+      itemPrefix: (caller) => itemPrefixOf(provider().authorizer, caller),
     },
     close: reloading.close,
   };

@@ -3,6 +3,7 @@ import type { AccessCondition, AuthAction, Authorizer, AuthResource, Caller, Gra
 import { ALL_ROWS } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
+import { namespaceLabel } from "../core/item-namespace.js";
 import { isJsonObject } from "../core/json.js";
 import type { RoleCheck } from "./roles.js";
 import { confinedStoreValue } from "./store-namespaces.js";
@@ -56,6 +57,11 @@ export function createIsolation({ marks, roles }: IsolationRules): Authorizer {
         value: marked(value, { resource, action, own }),
       };
     },
+    itemPrefix: (caller) =>
+      marks.flatMap(({ valueOf }) => {
+        const mark = valueOf(caller);
+        return mark === null ? [] : [namespaceLabel(mark)];
+      }),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { AuthAction } from "../core/auth.js";
 import { HeddleError } from "../core/errors.js";
+import { namespaceLabel } from "../core/item-namespace.js";
 import type { JsonValue } from "../core/json.js";
 
 /**
@@ -13,7 +14,7 @@ export function confinedStoreValue(
   action: AuthAction,
   value: Readonly<Record<string, JsonValue | undefined>>,
 ): { readonly namespace: readonly string[] } {
-  const needed = labels.map(storeLabel);
+  const needed = labels.map(namespaceLabel);
   const { namespace } = value;
   const given: readonly JsonValue[] = Array.isArray(namespace) ? namespace : [];
   const isUnder = needed.every((label, index) => given[index] === label);
@@ -21,12 +22,4 @@ export function confinedStoreValue(
   const isWider = given.every((label, index) => label === needed[index]);
   if ((action === "search" || action === "list_namespaces") && isWider) return { namespace: needed };
   throw new HeddleError("FORBIDDEN", { message: `Namespaces of this caller begin with ${JSON.stringify(needed)}` });
-}
-
-/**
- * An identity or tenant as a namespace label, which holds no periods, and no `*` alone, which lists take for any label:
- * `%`, `.` and `*` become `%25`, `%2E` and `%2A`. Different ones stay different.
- */
-function storeLabel(text: string): string {
-  return text.replaceAll(/[%.*]/g, (character) => `%${(character.codePointAt(0) ?? 0).toString(16).toUpperCase()}`);
 }

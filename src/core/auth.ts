@@ -62,6 +62,11 @@ export interface Authorizer {
     caller: Caller,
     operation: { readonly resource: AuthResource; readonly action: AuthAction; readonly value: V },
   ): Grant<V> | Promise<Grant<V>>;
+  /**
+   * The labels that namespaces of this caller's items have to begin with, for who chooses a namespace on its behalf. Absent: the
+   * authorizer does not say.
+   */
+  itemPrefix?(caller: Caller): readonly string[];
 }
 
 /** Who asks, and what they may do. Made by an {@link AuthFactory}; closed with the server. */

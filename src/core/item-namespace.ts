@@ -11,6 +11,14 @@ export function namespaceProblem(namespace: readonly string[]): string | null {
   );
 }
 
+/**
+ * Any text as a label, which holds no periods, and is no `*` alone, which lists take for any label: `%`, `.` and `*` become `%25`, `%2E`
+ * and `%2A`. Different ones stay different.
+ */
+export function namespaceLabel(text: string): string {
+  return text.replaceAll(/[%.*]/g, (character) => `%${(character.codePointAt(0) ?? 0).toString(16).toUpperCase()}`);
+}
+
 /** A namespace as text: its JSON. All namespaces under a prefix are one range of such texts. */
 export function namespaceText(namespace: readonly string[]): string {
   return JSON.stringify(namespace);
