@@ -5,6 +5,8 @@ import { addCustomApp, customErrorHandler, type OwnRoutes } from "./custom-app.j
 import { docsAsset, docsPage } from "./docs-page.js";
 import type { HttpDeps } from "./http-deps.js";
 import type { Cors } from "./middleware/cors.js";
+import { createMounts, WORKER_ONLY } from "./mounts/add-mounts.js";
+import type { Mounts } from "./mounts/add-mounts.js";
 import { createCors } from "./middleware/cors.js";
 import { openApiDocument } from "./openapi.js";
 import type { Route } from "./route.js";
@@ -33,11 +35,12 @@ export function createHttpApp(given: HttpDeps): Hono {
     customApp === null
       ? given
       : { ...given, authenticate: (request) => known.get(request) ?? given.authenticate(request) };
+  const mounts = createMounts(deps.mounts ?? [], deps);
   if (customApp !== null) {
     addCustomApp(mounted, customApp, {
       deps,
       cors,
-      own: publicity(routes, settings.basePath),
+      own: publicity(routes, mounts, settings.basePath),
       remember: (request, caller) => void known.set(request, caller),
     });
     app.onError(customErrorHandler(customApp, deps));
@@ -66,6 +69,7 @@ export function createHttpApp(given: HttpDeps): Hono {
       );
     }
   }
+  mounts.addTo(mounted);
   app.notFound((context) => plainError(404, "Not Found", cors, context.req.raw));
   return app;
 }
@@ -74,7 +78,6 @@ const allRoutes = ({ protocolRoutes = [] }: HttpDeps): readonly Route[] => [...R
 
 /** What also a process without an API answers. */
 const STATUS_ROUTES = ROUTES.filter((route) => route.group === "meta" && route.isPublic === true);
-const WORKER_ONLY = "This process only executes runs (role worker). Send requests to a process of role api or all.";
 
 /** The routes of this configuration, documents included. */
 function servedRoutes(deps: HttpDeps): readonly Route[] {
@@ -113,7 +116,7 @@ function servedRoutes(deps: HttpDeps): readonly Route[] {
 }
 
 /** Which of our routes are served to whoever asks. */
-function publicity(routes: readonly Route[], basePath: string): OwnRoutes {
+function publicity(routes: readonly Route[], mounts: Mounts, basePath: string): OwnRoutes {
   const probe = new Hono<{ Variables: { isPublic: boolean } }>();
   const mounted = basePath === "" ? probe : probe.basePath(basePath);
   const open = () => new Response();
@@ -123,7 +126,8 @@ function publicity(routes: readonly Route[], basePath: string): OwnRoutes {
   return {
     isPublic(method, path) {
       const [first] = probe.router.match(method === "HEAD" ? "GET" : method, path)[0];
-      return first === undefined ? null : (first[0] as unknown as readonly unknown[])[0] === open;
+      if (first !== undefined) return (first[0] as unknown as readonly unknown[])[0] === open;
+      return path.startsWith(`${basePath}/`) ? mounts.isPublic(method, path.slice(basePath.length)) : null;
     },
   };
 }

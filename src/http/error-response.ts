@@ -1,9 +1,16 @@
 import { isHeddleError } from "../core/errors.js";
 import type { Logger } from "../core/logger.js";
-import { encodeError, encodeUnexpected } from "../wire/errors.js";
+import { encodeError, encodeUnexpected, type ErrorReply } from "../wire/errors.js";
 
 /** The answer to a request that nobody will read: nginx's name for it. */
 const CLIENT_CLOSED_REQUEST = 499;
+
+/** An error in the words of an API. */
+export type EncodeError = (error: unknown, at: { readonly request: Request; readonly requestId: string }) => ErrorReply;
+
+/** In those of the LangGraph API. */
+const inDetail: EncodeError = (error, { requestId }) =>
+  isHeddleError(error) ? encodeError(error, requestId) : encodeUnexpected(requestId);
 
 /** What a request that failed is answered with; faults of the server are logged under its id. */
 export function errorResponse(
@@ -13,6 +20,7 @@ export function errorResponse(
     readonly requestId: string;
     readonly headers: Readonly<Record<string, string>>;
     readonly logger: Logger;
+    readonly encode?: EncodeError;
   },
 ): Response {
   const { requestId, logger } = at;
@@ -20,7 +28,7 @@ export function errorResponse(
     return new Response(null, { status: CLIENT_CLOSED_REQUEST, headers: at.headers });
   }
   const known = isHeddleError(error) ? error : null;
-  const reply = known === null ? encodeUnexpected(requestId) : encodeError(known, requestId);
+  const reply = (at.encode ?? inDetail)(error, at);
   if (reply.status >= 500 && known?.code !== "SHUTTING_DOWN" && known?.code !== "NOT_SUPPORTED") {
     logger.error({ requestId, err: error, ...(known === null ? {} : { code: known.code }) }, "request failed");
   }

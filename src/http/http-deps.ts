@@ -10,6 +10,7 @@ import type { ServerInfo } from "../wire/system.js";
 import type { BodyLimits } from "./body-limits.js";
 import type { CustomApp } from "./custom-app.js";
 import type { CorsRules } from "./middleware/cors.js";
+import type { Mount } from "./mounts/serve-mount.js";
 import type { RequestGuard } from "./request-guard.js";
 import type { HeadLimits } from "./request-head.js";
 import type { AuthDocument } from "./openapi.js";
@@ -106,6 +107,8 @@ export interface HttpDeps {
   readonly checkStorage: () => Promise<void>;
   /** Routes of other protocols than the REST API. Default none. */
   readonly protocolRoutes?: readonly Route[];
+  /** Other protocols that share this app's port; no two of them overlap. Default none. */
+  readonly mounts?: readonly Mount[];
   /** Aborted when the server closes: ends open streams. */
   readonly closing?: AbortSignal;
 }

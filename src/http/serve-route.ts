@@ -2,7 +2,7 @@ import type { Context } from "hono";
 import { HeddleError } from "../core/errors.js";
 import { ANONYMOUS } from "../core/auth.js";
 import { refuseOtherOrigin } from "./cross-origin.js";
-import { errorResponse } from "./error-response.js";
+import { type EncodeError, errorResponse } from "./error-response.js";
 import { Exchange } from "./exchange.js";
 import type { HttpDeps } from "./http-deps.js";
 import type { Cors } from "./middleware/cors.js";
@@ -23,21 +23,49 @@ const NO_HEADERS: Readonly<Record<string, string>> = {};
  * its other routes untouched.
  */
 export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
+  const serve = routeServer(route, deps, { cors });
+  return (context: Context): Promise<Response> => serve(context, { params: context.req.param(), mountPath: "" });
+}
+
+/** What differs between APIs. */
+export interface ServedAs {
+  readonly cors: Cors | null;
+  /** Before the route's path, in the audit log. */
+  readonly prefix?: string;
+  /** Default: as the LangGraph API says them. */
+  readonly encodeError?: EncodeError;
+  /** Headers of every answer. */
+  readonly headersFor?: (request: Request, requestId: string) => Readonly<Record<string, string>>;
+}
+
+/** A route's parameters, and the path that it is mounted under. */
+export interface AskedRoute {
+  readonly params: Readonly<Record<string, string>>;
+  readonly mountPath: string;
+}
+
+/** As {@link serveRoute}, for whichever API, behind whichever router. */
+export function routeServer(
+  route: Omit<Route, "group">,
+  deps: HttpDeps,
+  { cors, prefix = "", encodeError, headersFor }: ServedAs,
+): (context: Context, asked: AskedRoute) => Promise<Response> {
   const { logger, settings, guard } = deps;
   const isPublic = route.isPublic === true;
   const guardedRoute = {
-    route: `${route.method.toUpperCase()} ${route.path}`,
+    route: `${route.method.toUpperCase()} ${prefix}${route.path}`,
     isPublic,
   };
   const { holds = false } = route;
   const isStream = route.answer.content === "event-stream" || route.upgrades === true;
-  return async (context: Context): Promise<Response> => {
+  return async (context, { params, mountPath }) => {
     const startedAtMs = performance.now();
     const request = context.req.raw;
     const requestId = requestIdOf(request);
     const headers = {
       ...(cors?.answerHeaders(request.headers.get("origin") ?? undefined) ?? NO_HEADERS),
       "x-request-id": requestId,
+      ...headersFor?.(request, requestId),
     };
     const wantsSocket = route.upgrades === true && isUpgrade(request);
     let response: Response;
@@ -60,7 +88,6 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
             });
       const caller = guarded === null ? await authenticate() : guarded.caller;
       const connection = isStream ? socketOf(context) : undefined;
-      const params = context.req.param() as Readonly<Record<string, string>>;
       refuseOtherOrigin(request, { cors, isSocket: wantsSocket, caller });
       const exchange = new Exchange({
         request,
@@ -69,6 +96,7 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
         params,
         headers,
         limits: settings,
+        mountPath,
         guarded,
         ...(connection !== undefined && { disconnect: () => void connection.destroy() }),
         ...(wantsSocket && { upgrade: (handler) => upgrade(context, releasing(handler, guarded)) }),
@@ -78,7 +106,13 @@ export function serveRoute(route: Route, deps: HttpDeps, cors: Cors | null) {
         : guarded.run(() => route.handle(exchange, deps)));
       if (guarded !== null) response = await guarded.answered(response, null, request.signal);
     } catch (error) {
-      response = errorResponse(error, { request, requestId, headers, logger });
+      response = errorResponse(error, {
+        request,
+        requestId,
+        headers,
+        logger,
+        ...(encodeError !== undefined && { encode: encodeError }),
+      });
       await guarded?.answered(response, codeOf(error), request.signal).catch(() => {});
       if (wantsSocket) response = await refuseUpgrade(context, response);
     }
