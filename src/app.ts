@@ -221,7 +221,7 @@ function openSender(
   const { store, callers, workerId, logger, resolveHost } = deps;
   const webhooks = openWebhooks(config, {
     clock: systemClock,
-    serveOwn(request, { run }) {
+    serveOwn(request, run) {
       // It may do what whoever named the path may do, and nothing more.
       callers.set(request, callerOfRun(run));
       return serve(request);

@@ -1,8 +1,17 @@
 import type { ResolvedConfig } from "./config/resolved-config.js";
 import type { Clock } from "./core/clock.js";
 import { signingKey } from "./core/webhook-secret.js";
-import { type ClaimedDelivery, type DeliveryAnswer, OWN_SERVER, type WebhookPolicy } from "./core/webhook.js";
+import type { Run } from "./core/run.js";
+import { messageTextOf } from "./core/webhook-message.js";
+import {
+  type ClaimedDelivery,
+  type DeliveryAnswer,
+  type MessageContent,
+  OWN_SERVER,
+  type WebhookPolicy,
+} from "./core/webhook.js";
 import type { AddressPermissions } from "./webhooks/address-rules.js";
+import { messageHeaders } from "./webhooks/message-headers.js";
 import { type Resolve, sendRequest } from "./webhooks/send-request.js";
 import { signatureHeaders } from "./webhooks/signature.js";
 import { createUrlPolicy } from "./webhooks/url-policy.js";
@@ -17,7 +26,7 @@ export interface OpenWebhooks {
 }
 
 /** How the server's own routes are asked: as the caller of the run. */
-export type ServeOwn = (request: Request, delivery: ClaimedDelivery) => Response | Promise<Response>;
+export type ServeOwn = (request: Request, run: Run) => Response | Promise<Response>;
 
 /** @param options.resolve in place of the system's resolver */
 export function openWebhooks(
@@ -28,32 +37,50 @@ export function openWebhooks(
   const addresses: AddressPermissions = { loopback: !url.disableLoopback, privateNetworks: url.allowPrivateNetworks };
   const keys = secrets.map(signingKey).filter((key) => key !== null);
   const policy = createUrlPolicy({ ...url, addresses });
+  const { resolve } = options;
+  const sending = { addresses, ...(resolve !== undefined && { resolve }) };
   return {
     policy: http.disabled.webhooks ? null : policy,
-    async send(claimed, signal) {
-      const { delivery, run } = claimed;
-      const { webhook } = run.kwargs;
-      // What was allowed when the run was created may not be any more.
-      const judged = webhook === undefined ? null : policy.judge(webhook.url);
-      if (judged?.kind !== "allowed") {
-        return { kind: "failed", error: judged === null ? "the run has no webhook" : `not allowed: ${judged.reason}` };
-      }
-      const sentAt = options.clock.now();
-      const body = encodeWebhookBody(claimed, sentAt);
-      const message = { id: delivery.deliveryId, timestampS: Math.floor(sentAt / 1_000), body };
-      const headers = {
-        ...webhooks.headers,
-        "content-type": "application/json",
-        ...signatureHeaders(message, keys),
-      };
-      const request = { url: judged.webhook.url, headers, body };
-      if (judged.webhook.host === OWN_SERVER) {
-        return sendOwn(request, (own) => options.serveOwn(own, claimed), signal);
-      }
-      const { resolve } = options;
-      return sendRequest(request, { addresses, timeoutMs, signal, ...(resolve !== undefined && { resolve }) });
-    },
+    send: (claimed, signal) => (claimed.kind === "message" ? sendMessage(claimed, signal) : sendRun(claimed, signal)),
   };
+
+  async function sendRun(
+    claimed: Extract<ClaimedDelivery, { readonly kind: "run" }>,
+    signal: AbortSignal,
+  ): Promise<DeliveryAnswer> {
+    const { delivery, run } = claimed;
+    const { webhook } = run.kwargs;
+    // What was allowed when the run was created may not be any more.
+    const judged = webhook === undefined ? null : policy.judge(webhook.url);
+    if (judged?.kind !== "allowed") {
+      return { kind: "failed", error: judged === null ? "the run has no webhook" : `not allowed: ${judged.reason}` };
+    }
+    const sentAt = options.clock.now();
+    const body = encodeWebhookBody(claimed, sentAt);
+    const message = { id: delivery.deliveryId, timestampS: Math.floor(sentAt / 1_000), body };
+    const headers = {
+      ...webhooks.headers,
+      "content-type": "application/json",
+      ...signatureHeaders(message, keys),
+    };
+    const request = { url: judged.webhook.url, headers, body };
+    if (judged.webhook.host === OWN_SERVER) {
+      return sendOwn(request, (own) => options.serveOwn(own, run), signal);
+    }
+    return sendRequest(request, { ...sending, timeoutMs, signal });
+  }
+
+  async function sendMessage(claimed: MessageContent, signal: AbortSignal): Promise<DeliveryAnswer> {
+    const message = messageTextOf(claimed.message);
+    const judged = policy.judge(message.url);
+    if (judged.kind === "refused") return { kind: "failed", error: `not allowed: ${judged.reason}` };
+    const { host, url } = judged.webhook;
+    if (host === OWN_SERVER) return { kind: "failed", error: "not allowed: a message goes to an absolute URL" };
+    // Without `webhooks.headers`: those are for receivers of runs' ends, and a protocol says what its own get.
+    const headers = messageHeaders(message, Math.floor(options.clock.now() / 1_000));
+    const limitMs = Math.min(message.timeoutMs ?? timeoutMs, timeoutMs);
+    return sendRequest({ url, headers, body: message.body }, { ...sending, timeoutMs: limitMs, signal });
+  }
 
   async function sendOwn(
     {

@@ -51,16 +51,22 @@ export type DeliveryAnswer =
 /** How many attempts the log of a delivery keeps, the newest ones. */
 export const KEPT_ATTEMPTS = 20;
 
-/** A webhook that is sent, or was: without what it says. */
+/** A webhook that is sent, or was: without what it says. It tells of a run's end, or is a message (core/webhook-message.ts). */
 export interface Delivery {
-  /** `msg_` and the run's id: the `webhook-id` of all attempts, so that receivers recognise repetitions. */
+  /**
+   * `msg_` and the run's id: the `webhook-id` of all attempts, so that receivers recognise repetitions. Of a message: as its sender
+   * named it.
+   */
   readonly deliveryId: string;
-  readonly runId: string;
-  readonly threadId: string;
-  readonly assistantId: string;
+  /** `null` for a message. */
+  readonly runId: string | null;
+  /** `null` for a message that is of no thread. */
+  readonly threadId: string | null;
+  /** `null` for a message. */
+  readonly assistantId: string | null;
   readonly host: string;
   readonly status: DeliveryStatus;
-  /** The run's end. */
+  /** The run's end, or when the message was written. */
   readonly createdAt: EpochMs;
   readonly updatedAt: EpochMs;
   /** `null` unless it is pending. While it is being sent: when somebody else tries again. */
@@ -71,8 +77,9 @@ export interface Delivery {
   readonly log: readonly DeliveryAttempt[];
 }
 
-/** What a delivery says. */
-export interface DeliveryContent {
+/** What a delivery of a run says. */
+export interface RunEndContent {
+  readonly kind: "run";
   /** As it ended. */
   readonly run: Run;
   /** Of its thread when it ended; `null` where there were none. */
@@ -81,20 +88,43 @@ export interface DeliveryContent {
   readonly startedAt: EpochMs | null;
 }
 
-/** A delivery that the caller may send now. */
-export interface ClaimedDelivery extends DeliveryContent {
+/** What a message says. */
+export interface MessageContent {
+  readonly kind: "message";
+  /** See core/webhook-message.ts. */
+  readonly message: JsonText;
+}
+
+export type DeliveryContent = RunEndContent | MessageContent;
+
+/** A delivery that the caller may send now, and what it says. */
+export type ClaimedDelivery = DeliveryContent & ClaimedHead;
+
+/** What every claimed delivery has. */
+export interface ClaimedHead {
   readonly delivery: Delivery;
   /** Grows with every claim and redelivery: fences what comes back. */
   readonly leaseToken: number;
   /** Failed attempts since it became pending. */
   readonly failures: number;
-  /** Since it became pending: the run's end, or the last redelivery. */
+  /** Since it became pending: {@link Delivery.createdAt}, or the last redelivery. */
   readonly pendingMs: number;
 }
 
 export interface DeliveryLease {
   readonly deliveryId: string;
   readonly leaseToken: number;
+}
+
+/** A message as storages keep it: what they look at, and beside it what only its sender reads. */
+export interface QueuedMessage {
+  /** Up to 255 characters. */
+  readonly deliveryId: string;
+  /** {@link RunWebhook.host} */
+  readonly host: string;
+  readonly threadId: string | null;
+  /** Body, URL, headers and secret. */
+  readonly message: JsonText;
 }
 
 /** Hosts to look at: only these, or all but these. */
@@ -112,8 +142,11 @@ export interface DeliveryQuery {
  * The outbox of webhooks. A store writes a delivery in the very step in which a run ends whose kwargs name a webhook, whoever
  * ends it: `finish`, `reapExpired`, `requestCancel`, or a new run's multitask strategy. Runs that are deleted (rolled back, removed)
  * leave none, and a delivery that is there outlives its run and thread, until {@link DeliveryStore.deleteThread} or the sweep.
+ * Messages that are of no run are put into it by {@link DeliveryStore.enqueue}.
  */
 export interface DeliveryStore {
+  /** Write a message, due at once. @returns false when a delivery of this id is there already: that one stays as it is */
+  enqueue(message: QueuedMessage): Promise<{ readonly enqueued: boolean }>;
   /** Pending deliveries whose time has come, oldest time first; for looking at, {@link DeliveryStore.claim} decides. */
   due(params: {
     readonly limit: number;
@@ -133,8 +166,8 @@ export interface DeliveryStore {
       | { readonly kind: "failed" }
       | { readonly kind: "retry"; readonly delayMs: number };
   }): Promise<{ readonly accepted: boolean }>;
-  /** Give claimed deliveries back untried: due at once. */
-  release(params: { readonly leases: readonly DeliveryLease[] }): Promise<void>;
+  /** Give claimed deliveries back untried: due in `delayMs`, default at once. */
+  release(params: { readonly leases: readonly DeliveryLease[]; readonly delayMs?: number }): Promise<void>;
   get(params: { readonly deliveryId: string }): Promise<Delivery | null>;
   /** Newest first by (createdAt, deliveryId). */
   list(

@@ -1,5 +1,5 @@
 import { ALL_ROWS } from "../core/auth.js";
-import { type Cipher, openJsonText, sealJsonText } from "../core/cipher.js";
+import { type Cipher, sealJsonText } from "../core/cipher.js";
 import { ERROR_MESSAGES, errorName, HeddleError, isHeddleError } from "../core/errors.js";
 import { toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
@@ -12,8 +12,8 @@ import type {
   ThreadStore,
 } from "../core/metadata-store.js";
 import type { ClaimedRun } from "../core/run.js";
-import type { ClaimedDelivery, DeliveryStore } from "../core/webhook.js";
 import { sealedCrons } from "./sealed-crons.js";
+import { sealedDeliveries } from "./sealed-deliveries.js";
 import {
   openAssistant,
   openRun,
@@ -24,6 +24,7 @@ import {
   sealState,
   sealValue,
 } from "./sealed-rows.js";
+import { sealedRecords } from "./sealed-records.js";
 import { sealedTransfer } from "./sealed-transfer.js";
 
 /**
@@ -42,6 +43,7 @@ export function sealedMetadataStore(store: MetadataStore, cipher: Cipher, logger
     expiredThreads: store.expiredThreads,
     chores: store.chores,
     deliveries: sealedDeliveries(store.deliveries, cipher, logger),
+    records: sealedRecords(store.records, cipher),
     transfer: store.transfer && sealedTransfer(store.transfer, cipher),
     assistants: sealedAssistants(store.assistants, cipher),
     threads: sealedThreads(store.threads, cipher),
@@ -223,39 +225,6 @@ function sealedRuns(store: RunStore, cipher: Cipher, logger: Pick<Logger, "warn"
     abandonedTemporaryThreads: (params) => store.abandonedTemporaryThreads(params),
   };
 }
-
-/** Deliveries are copies of what runs and threads have sealed: nothing to seal, and opened as those are. */
-function sealedDeliveries(store: DeliveryStore, cipher: Cipher, logger: Pick<Logger, "warn">): DeliveryStore {
-  return {
-    due: (params) => store.due(params),
-    async claim(params) {
-      const opened: ClaimedDelivery[] = [];
-      for (const claimed of await store.claim(params)) {
-        const { delivery, leaseToken, run, values } = claimed;
-        const { deliveryId, threadId } = delivery;
-        try {
-          const place = PLACES.thread(threadId, "values");
-          const clear = { run: openRun(cipher, run), values: values && openJsonText(cipher, values, place) };
-          opened.push({ ...claimed, ...clear });
-        } catch (error) {
-          logger.warn({ err: error, deliveryId }, "a webhook that cannot be decrypted is given up");
-          const attempt = { at: delivery.updatedAt, durationMs: 0, statusCode: null, error: UNREADABLE };
-          await store.record({ lease: { deliveryId, leaseToken }, attempt, next: { kind: "failed" } });
-        }
-      }
-      return opened;
-    },
-    record: (params) => store.record(params),
-    release: (params) => store.release(params),
-    get: (params) => store.get(params),
-    list: (params) => store.list(params),
-    redeliver: (params) => store.redeliver(params),
-    sweep: (params) => store.sweep(params),
-    deleteThread: (params) => store.deleteThread(params),
-  };
-}
-
-const UNREADABLE = "the stored payload cannot be decrypted";
 
 /** Runs held at once that a process remembers the threads of; of others it asks. */
 const MAX_HELD = 100_000;

@@ -15,6 +15,7 @@ import type { ItemVector } from "../core/item-store.js";
 import type { Item } from "../core/item.js";
 import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
+import type { RecordKey } from "../core/record.js";
 import type { Run, RunKwargs } from "../core/run.js";
 import type { Thread, ThreadStatePatch } from "../core/thread.js";
 import { sealVectors } from "./sealed-item-vectors.js";
@@ -26,8 +27,11 @@ export const PLACES = {
   run: (runId: string, field: "kwargs" | "error"): Place => ["run", runId, field],
   /** Of all versions: one becomes current by being copied. */
   assistant: (assistantId: string, field: "config" | "context"): Place => ["assistant", assistantId, field],
+  message: (deliveryId: string): Place => ["message", deliveryId],
   cron: (cronId: string, field: "payload" | "creator"): Place => ["cron", cronId, field],
   item: (namespace: readonly string[], key: string): Place => ["item", JSON.stringify(namespace), key],
+  /** Of all its versions: what was before is kept beside what is. */
+  record: ({ space, owner, collection, key }: RecordKey): Place => ["record", space, owner, collection, key],
 } as const;
 
 export function sealState(cipher: Cipher, threadId: string, patch: ThreadStatePatch): ThreadStatePatch {

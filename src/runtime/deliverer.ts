@@ -1,9 +1,11 @@
 import type { Clock } from "../core/clock.js";
 import type { Logger } from "../core/logger.js";
+import { messageTextOf } from "../core/webhook-message.js";
 import type { ClaimedDelivery, DeliveryAnswer, DeliveryStore } from "../core/webhook.js";
 import { deliveryOutcome, type RetryRules } from "./delivery-outcome.js";
+import type { WebhookCircuits } from "./webhook-circuits.js";
 
-export interface DelivererParts {
+export interface SenderParts {
   readonly send: (delivery: ClaimedDelivery, signal: AbortSignal) => Promise<DeliveryAnswer>;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -16,38 +18,73 @@ export interface DelivererParts {
 export type Deliver = (claimed: ClaimedDelivery, stopping: AbortSignal) => Promise<boolean | null>;
 
 export function createDeliverer(
-  { send, clock, logger }: DelivererParts,
-  deliveries: Pick<DeliveryStore, "record" | "release">,
+  parts: SenderParts & {
+    readonly deliveries: Pick<DeliveryStore, "record" | "release">;
+    readonly circuits: WebhookCircuits;
+  },
   rules: RetryRules,
 ): Deliver {
-  return async (claimed, stopping) => {
+  const { clock, logger, deliveries, circuits } = parts;
+
+  const answerOf = (claimed: ClaimedDelivery, stopping: AbortSignal): Promise<DeliveryAnswer> => {
+    const { deliveryId, runId } = claimed.delivery;
+    return parts.send(claimed, stopping).catch((error: unknown): DeliveryAnswer => {
+      logger.error({ err: error, deliveryId, runId }, "a webhook could not be sent");
+      return { kind: "failed", error: "the request could not be made" };
+    });
+  };
+
+  /** Not tried: the receiver is left in peace. */
+  const postpone = async (claimed: ClaimedDelivery, restMs: number): Promise<void> => {
+    const { delivery, leaseToken, pendingMs } = claimed;
+    const { deliveryId, host } = delivery;
+    const lease = { deliveryId, leaseToken };
+    if (pendingMs + restMs <= rules.retryForMs) {
+      await deliveries.release({ leases: [lease], delayMs: restMs });
+      return;
+    }
+    const attempt = { at: clock.now(), durationMs: 0, statusCode: null, error: "not tried: the receiver kept failing" };
+    await deliveries.record({ lease, attempt, next: { kind: "failed" } });
+    logger.warn({ deliveryId, host, error: attempt.error }, "a webhook is given up");
+  };
+
+  const attempt = async (claimed: ClaimedDelivery, stopping: AbortSignal): Promise<boolean | null> => {
     const { delivery, leaseToken, failures, pendingMs } = claimed;
     const { deliveryId, runId, threadId, host } = delivery;
     const lease = { deliveryId, leaseToken };
+    const { circuit, maxAttempts = null } = claimed.kind === "message" ? messageTextOf(claimed.message) : {};
+    const restMs = circuit === undefined ? 0 : await circuits.restMs(circuit);
+    if (restMs > 0) {
+      await postpone(claimed, restMs);
+      return null;
+    }
     const at = clock.now();
-    let isAlive: boolean | null = null;
+    const answer = await answerOf(claimed, stopping);
+    if (stopping.aborted && answer.kind === "failed") {
+      await deliveries.release({ leases: [lease] });
+      return null;
+    }
+    const now = clock.now();
+    const random = Math.random();
+    const { next, error } = deliveryOutcome({ answer, failures, pendingMs, maxAttempts, now, random }, rules);
+    // Before the delivery: who sees that it has failed may ask how its circuit is.
+    if (circuit !== undefined) await circuits.record(circuit, error === null);
+    const statusCode = answer.kind === "answered" ? answer.statusCode : null;
+    await deliveries.record({ lease, attempt: { at, durationMs: Math.max(0, now - at), statusCode, error }, next });
+    const fields = { deliveryId, runId, threadId, host, error };
+    if (next.kind === "failed") logger.warn(fields, "a webhook is given up");
+    else if (next.kind === "retry") logger.debug({ ...fields, delayMs: next.delayMs }, "a webhook is tried again");
+    return answer.kind === "answered";
+  };
+
+  return async (claimed, stopping) => {
     try {
-      const answer = await send(claimed, stopping).catch((error: unknown): DeliveryAnswer => {
-        logger.error({ err: error, deliveryId, runId }, "a webhook could not be sent");
-        return { kind: "failed", error: "the request could not be made" };
-      });
-      if (stopping.aborted && answer.kind === "failed") {
-        await deliveries.release({ leases: [lease] });
-        return null;
-      }
-      isAlive = answer.kind === "answered";
-      const now = clock.now();
-      const { next, error } = deliveryOutcome({ answer, failures, pendingMs, now, random: Math.random() }, rules);
-      const statusCode = answer.kind === "answered" ? answer.statusCode : null;
-      const attempt = { at, durationMs: Math.max(0, now - at), statusCode, error };
-      await deliveries.record({ lease, attempt, next });
-      const fields = { deliveryId, runId, threadId, host, error };
-      if (next.kind === "failed") logger.warn(fields, "a webhook is given up");
-      else if (next.kind === "retry") logger.debug({ ...fields, delayMs: next.delayMs }, "a webhook is tried again");
+      return await attempt(claimed, stopping);
     } catch (error) {
+      const { deliveryId, runId } = claimed.delivery;
       // The lease ends, and it is sent again.
       logger.error({ err: error, deliveryId, runId }, "what became of a webhook could not be written down");
+      return null;
     }
-    return isAlive;
   };
 }

@@ -7,7 +7,7 @@ export interface RetryRules {
   readonly firstRetryMs: number;
   /** No pause is longer, but for one that the receiver asks for. */
   readonly maxRetryMs: number;
-  /** A delivery that is older than this is given up. */
+  /** A delivery that is older than this is given up, whatever else there is to say. */
   readonly retryForMs: number;
 }
 
@@ -27,6 +27,7 @@ const MAX_RETRY_AFTER_MS = 6 * 3_600_000;
  * `Retry-After` of a 429 or 503 asks for, until the delivery is too old.
  * @param params.failures before this attempt
  * @param params.pendingMs how old it is
+ * @param params.maxAttempts how many there may be, with this one; `null`: as many as there is time for
  * @param params.random 0 ≤ random < 1
  */
 export function deliveryOutcome(
@@ -34,20 +35,22 @@ export function deliveryOutcome(
     readonly answer: DeliveryAnswer;
     readonly failures: number;
     readonly pendingMs: number;
+    readonly maxAttempts: number | null;
     readonly now: EpochMs;
     readonly random: number;
   },
   rules: RetryRules,
 ): DeliveryOutcome {
-  const { answer, failures, pendingMs, now, random } = params;
+  const { answer, failures, pendingMs, maxAttempts, now, random } = params;
   const error = errorOf(answer);
   if (error === null) return { next: { kind: "delivered" }, error };
   if (answer.kind === "answered" && answer.statusCode === 410) return { next: { kind: "failed" }, error };
   const pauseMs = Math.min(rules.firstRetryMs * 4 ** Math.min(failures, 20), rules.maxRetryMs);
   const jitteredMs = pauseMs * (1 + JITTER * (random - 0.5));
   const delayMs = Math.round(Math.max(jitteredMs, askedMs(answer, now)));
-  const isLast = pendingMs + delayMs > rules.retryForMs;
-  return { next: isLast ? { kind: "failed" } : { kind: "retry", delayMs }, error };
+  const isLate = pendingMs + delayMs > rules.retryForMs;
+  const isLast = maxAttempts !== null && failures + 1 >= maxAttempts;
+  return { next: isLate || isLast ? { kind: "failed" } : { kind: "retry", delayMs }, error };
 }
 
 function errorOf(answer: DeliveryAnswer): string | null {

@@ -2,10 +2,11 @@ import type { Timer } from "../core/clock.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import { settledWithin } from "../core/settled-within.js";
 import type { ClaimedDelivery, HostSelection } from "../core/webhook.js";
-import { createDeliverer, type DelivererParts } from "./deliverer.js";
+import { createDeliverer, type SenderParts } from "./deliverer.js";
 import type { RetryRules } from "./delivery-outcome.js";
 import { pickDeliveries } from "./pick-deliveries.js";
 import { ReceiverHosts } from "./receiver-hosts.js";
+import { createWebhookCircuits } from "./webhook-circuits.js";
 
 /** How long a stop waits for receivers that are being told. */
 const STOP_MS = 3_000;
@@ -38,15 +39,16 @@ export interface WebhookSender {
 
 /** @param deps.send settles within `timeoutMs`, or when its signal is aborted */
 export function createWebhookSender(
-  deps: DelivererParts & { readonly store: Pick<MetadataStore, "deliveries" | "chores"> },
+  deps: SenderParts & { readonly store: Pick<MetadataStore, "deliveries" | "chores" | "records"> },
   options: WebhookSenderOptions,
 ): WebhookSender {
   const { clock, logger } = deps;
-  const { deliveries, chores } = deps.store;
-  const deliver = createDeliverer(deps, deliveries, options);
+  const { deliveries, chores, records } = deps.store;
+  const deliver = createDeliverer({ ...deps, deliveries, circuits: createWebhookCircuits(records, clock) }, options);
   const hosts = new ReceiverHosts(clock, options.perHost);
   const leaseMs = options.timeoutMs + LEASE_RESERVE_MS;
   const working = new Set<Promise<void>>();
+  const sweeping = new Set<Promise<void>>();
   const timers = new Set<Timer>();
   const stopping = new AbortController();
   let doubtful = 0;
@@ -121,8 +123,8 @@ export function createWebhookSender(
       every(options.pollMs, wake);
       every(SWEEP_EVERY_MS, () => {
         const swept = sweep().catch((error: unknown) => logger.error({ err: error }, "sweeping webhooks failed"));
-        working.add(swept);
-        void swept.finally(() => working.delete(swept));
+        sweeping.add(swept);
+        void swept.finally(() => sweeping.delete(swept));
       });
       wake();
     },
@@ -130,7 +132,7 @@ export function createWebhookSender(
       isStarted = false;
       for (const timer of timers) timer.cancel();
       await round;
-      await settledWithin(clock, STOP_MS, Promise.all(working));
+      await settledWithin(clock, STOP_MS, Promise.all([...working, ...sweeping]));
       stopping.abort();
       await settledWithin(clock, STOP_MS, Promise.all(working));
     },

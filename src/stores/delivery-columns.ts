@@ -1,7 +1,7 @@
 import type { MultitaskStrategy, RunStatus } from "../core/run.js";
 import type { Delivery, DeliveryAttempt, DeliveryStatus } from "../core/webhook.js";
 
-/** A row of the deliveries' table, in SQL storages: the log is JSON text. */
+/** A row of the deliveries' table, in SQL storages: the log is JSON text. Ids that there are none of are empty. */
 export type DeliveryColumns = {
   readonly delivery_id: string;
   readonly run_id: string;
@@ -32,13 +32,17 @@ export type ContentColumns = {
   readonly state_values: string | null;
 };
 
+/** What a message says, in a table of its own. */
+export type MessageColumns = { readonly message: string };
+
 /** @param fromText an id as the storage gives it back. Default: as it was written */
 export function deliveryOf(row: DeliveryColumns, fromText: (column: string) => string = (column) => column): Delivery {
+  const idOf = (column: string): string | null => (column === "" ? null : fromText(column));
   return {
     deliveryId: fromText(row.delivery_id),
-    runId: fromText(row.run_id),
-    threadId: fromText(row.thread_id),
-    assistantId: fromText(row.assistant_id),
+    runId: idOf(row.run_id),
+    threadId: idOf(row.thread_id),
+    assistantId: idOf(row.assistant_id),
     host: row.host,
     status: row.status,
     createdAt: row.created_at,

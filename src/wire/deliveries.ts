@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { asJsonText, type EpochMs, type JsonText } from "../core/json.js";
-import { DELIVERY_STATUSES, type Delivery, type DeliveryContent } from "../core/webhook.js";
+import { DELIVERY_STATUSES, type Delivery, type RunEndContent } from "../core/webhook.js";
 import { decode, present } from "./decode.js";
 import type { FieldEncoders } from "./json.js";
 import { encodeFields, isoText, quote } from "./json.js";
@@ -12,7 +12,7 @@ import { queryInteger, uuid } from "./schema.js";
  * Body of a webhook (docs/wire/langgraph-api.md §2.9.5): the run as it ended, its thread's values as clients get them, `{error,
  * message}` of one that failed, when it started and ended, and when this was sent.
  */
-export function encodeWebhookBody({ run, values, startedAt }: DeliveryContent, sentAt: EpochMs): JsonText {
+export function encodeWebhookBody({ run, values, startedAt }: RunEndContent, sentAt: EpochMs): JsonText {
   const members = [
     `"run_started_at":${time(startedAt)}`,
     `"run_ended_at":${isoText(run.updatedAt)}`,
@@ -25,9 +25,10 @@ export function encodeWebhookBody({ run, values, startedAt }: DeliveryContent, s
 
 const ENCODERS = {
   delivery_id: ({ deliveryId }) => quote(deliveryId),
-  run_id: ({ runId }) => quote(runId),
-  thread_id: ({ threadId }) => quote(threadId),
-  assistant_id: ({ assistantId }) => quote(assistantId),
+  /** `null` for messages, which are of no run; their thread may be, too. */
+  run_id: ({ runId }) => orNull(runId),
+  thread_id: ({ threadId }) => orNull(threadId),
+  assistant_id: ({ assistantId }) => orNull(assistantId),
   /** Of the receiver; the URL may hold secrets. */
   host: ({ host }) => quote(host),
   status: ({ status }) => quote(status),
@@ -67,6 +68,10 @@ export function decodeDeliveryList(query: Query) {
     offset: offset ?? 0,
     ...present({ status, runId: runId?.toLowerCase(), threadId: threadId?.toLowerCase() }),
   };
+}
+
+function orNull(id: string | null): string {
+  return id === null ? "null" : quote(id);
 }
 
 function time(ms: EpochMs | null): string {

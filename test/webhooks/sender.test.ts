@@ -1,86 +1,11 @@
-import { afterEach, describe, expect, it } from "vitest";
-import type { RunKwargs } from "../../src/core/run.js";
-import { deliveryIdOf } from "../../src/core/webhook.js";
-import { openWebhooks } from "../../src/open-webhooks.js";
+import { describe, expect, it } from "vitest";
 import { deliveryOutcome } from "../../src/runtime/delivery-outcome.js";
-import {
-  createWebhookSender,
-  type WebhookSender,
-  type WebhookSenderOptions,
-} from "../../src/runtime/webhook-sender.js";
-import { resolveConfig } from "../../src/config/resolve.js";
-import { createMemoryMetadataStore } from "../../src/stores/memory/index.js";
-import { fakeClock } from "../../src/testing/fake-clock.js";
-import { KWARGS, Rows } from "../../src/testing/stores/suite.js";
-import { openReceiver, type Receiver, until } from "./receiver.js";
-
-const DAY_MS = 24 * 3_600_000;
-const RULES = { firstRetryMs: 5_000, maxRetryMs: 4 * 3_600_000, retryForMs: DAY_MS };
-const closers: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const close of closers.splice(0).toReversed()) await close();
-});
-
-async function receiver(): Promise<Receiver> {
-  const opened = await openReceiver();
-  closers.push(() => opened.close().catch(() => undefined));
-  return opened;
-}
-
-async function setUp(options: Partial<WebhookSenderOptions> = {}) {
-  const clock = fakeClock();
-  const store = createMemoryMetadataStore(clock);
-  const rows = new Rows(store);
-  const config = await resolveConfig({
-    options: {
-      env: {},
-      graphs: { a: {} },
-      storage: "memory:",
-      webhooks: { url: { requireHttps: false, disableLoopback: false } },
-    },
-  });
-  const { send } = openWebhooks(config, { clock, serveOwn: () => new Response() });
-  const logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-  const defaults = {
-    ...RULES,
-    workerId: "w",
-    concurrency: 16,
-    perHost: 2,
-    pollMs: 1_000,
-    timeoutMs: 2_000,
-    keepMs: DAY_MS,
-  };
-  const open = (): WebhookSender => {
-    const sender = createWebhookSender({ store, send, clock, logger }, { ...defaults, ...options });
-    closers.push(async () => {
-      const stopped = sender.stop();
-      // The clock stands still: a stop that waits is told that its time is over.
-      for (let n = 0; n < 50; n += 1) {
-        await new Promise((resolve) => setImmediate(resolve));
-        clock.advance(1_000);
-      }
-      await stopped;
-    });
-    return sender;
-  };
-  /** A run that ended and has a webhook. */
-  const end = async (url: string): Promise<string> => {
-    const kwargs: RunKwargs = { ...KWARGS, webhook: { host: new URL(url).host, url } };
-    const { run, lease } = await rows.leased(await rows.thread(), { kwargs });
-    await rows.finish(lease);
-    return deliveryIdOf(run.runId);
-  };
-  const get = async (deliveryId: string) => {
-    const delivery = await store.deliveries.get({ deliveryId });
-    if (delivery === null) throw new Error("the delivery is gone");
-    return delivery;
-  };
-  return { clock, store, open, end, get };
-}
+import { openReceiver, until } from "./receiver.js";
+import { closers, DAY_MS, receiver, RULES, setUp } from "./sender-set-up.js";
 
 describe("what becomes of a delivery", () => {
   const outcome = (answer: Parameters<typeof deliveryOutcome>[0]["answer"], more: object = {}) =>
-    deliveryOutcome({ answer, failures: 0, pendingMs: 0, now: 0, random: 0.5, ...more }, RULES);
+    deliveryOutcome({ answer, failures: 0, pendingMs: 0, maxAttempts: null, now: 0, random: 0.5, ...more }, RULES);
   const answered = (statusCode: number, retryAfter: string | null = null) =>
     ({ kind: "answered", statusCode, retryAfter }) as const;
 
@@ -113,6 +38,13 @@ describe("what becomes of a delivery", () => {
   it("is given up when the next attempt would come after a day", () => {
     expect(outcome(answered(500), { pendingMs: DAY_MS - 5_000 }).next.kind).toBe("retry");
     expect(outcome(answered(500), { pendingMs: DAY_MS - 4_999 }).next.kind).toBe("failed");
+  });
+
+  it("is given up after as many attempts as it may have", () => {
+    expect(outcome(answered(500), { maxAttempts: 1 }).next.kind).toBe("failed");
+    expect(outcome(answered(200), { maxAttempts: 1 }).next.kind).toBe("delivered");
+    expect(outcome(answered(500), { failures: 1, maxAttempts: 3 }).next.kind).toBe("retry");
+    expect(outcome(answered(500), { failures: 2, maxAttempts: 3 }).next.kind).toBe("failed");
   });
 });
 

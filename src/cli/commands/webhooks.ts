@@ -74,8 +74,8 @@ function deliveryLines(delivery: Delivery): readonly string[] {
   const { nextAttemptAt, log } = delivery;
   const rows: readonly (readonly [string, string])[] = [
     ["delivery", delivery.deliveryId],
-    ["run", delivery.runId],
-    ["thread", delivery.threadId],
+    ["run", delivery.runId ?? "none: a message of a protocol"],
+    ...(delivery.threadId === null ? [] : [["thread", delivery.threadId] as const]),
     ["host", delivery.host],
     ["status", delivery.status],
     ["created", isoTime(delivery.createdAt)],

@@ -155,6 +155,13 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       runId: 1,
     }),
     text(
+      "webhooks: messages",
+      deliveryContents,
+      "message",
+      (stored, { deliveryId }) => json(stored, PLACES.message(String(deliveryId))),
+      { deliveryId: 1 },
+    ),
+    text(
       "webhooks: error",
       deliveryContents,
       "error",

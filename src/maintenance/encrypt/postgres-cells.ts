@@ -65,6 +65,12 @@ const NAMES: SqlNames = {
     key: ["delivery_id"],
     parts: ["t.run_id", "t.thread_id"],
   },
+  messages: {
+    table: "heddle_delivery_messages",
+    from: "heddle_delivery_messages t",
+    key: ["delivery_id"],
+    parts: ["t.delivery_id"],
+  },
   events: {
     table: "heddle_events",
     from: "heddle_events t JOIN heddle_event_logs o ON o.log_id = t.log_id",

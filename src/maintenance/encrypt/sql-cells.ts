@@ -37,6 +37,8 @@ export interface SqlNames {
   readonly items: SqlSource;
   /** Of webhooks: by run and thread. */
   readonly deliveries: SqlSource;
+  /** Of webhooks that are of no run: by delivery. */
+  readonly messages: SqlSource;
   readonly events: SqlSource;
 }
 
@@ -113,6 +115,7 @@ export function storageColumns(names: SqlNames, { json, object, kwargs, item }: 
     column("webhooks: values", names.deliveries, "state_values", (value, [, threadId = ""]) =>
       json(textOf(value), PLACES.thread(threadId, "values")),
     ),
+    column("webhooks: messages", names.messages, "message", at(PLACES.message)),
     column("items", names.items, "item_value", (value, [namespace = "[]", key = ""]) =>
       item(textOf(value), JSON.parse(namespace) as readonly string[], key),
     ),

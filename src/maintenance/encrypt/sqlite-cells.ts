@@ -46,6 +46,12 @@ const NAMES: SqlNames = {
     key: ["delivery"],
     parts: ["o.run_id", "o.thread_id"],
   },
+  messages: {
+    table: "delivery_messages",
+    from: "delivery_messages t JOIN deliveries o ON o.id = t.delivery",
+    key: ["delivery"],
+    parts: ["o.delivery_id"],
+  },
   events: {
     table: "run_events",
     // What belongs to no run any more is about to go.

@@ -5,10 +5,12 @@ import {
   type ClaimedDelivery,
   type Delivery,
   type DeliveryAttempt,
+  type DeliveryContent,
   deliveryIdOf,
   type DeliveryLease,
   type DeliveryStatus,
   type DeliveryStore,
+  type QueuedMessage,
   withAttempt,
 } from "../../core/webhook.js";
 import { webhookHostOf } from "../../core/kwargs-text.js";
@@ -20,13 +22,10 @@ interface DeliveryRow {
   readonly deliveryId: string;
   readonly host: string;
   readonly createdAt: EpochMs;
-  readonly runId: string;
-  readonly threadId: string;
-  readonly assistantId: string;
-  /** JSON text of the run, as it ended. */
-  readonly run: string;
-  readonly values: JsonText | null;
-  readonly startedAt: EpochMs | null;
+  readonly runId: string | null;
+  readonly threadId: string | null;
+  readonly assistantId: string | null;
+  readonly content: StoredContent;
   updatedAt: EpochMs;
   status: DeliveryStatus;
   pendingSince: EpochMs;
@@ -37,6 +36,16 @@ interface DeliveryRow {
   failures: number;
   log: readonly DeliveryAttempt[];
 }
+
+type StoredContent =
+  | {
+      readonly kind: "run";
+      /** JSON text of the run, as it ended. */
+      readonly run: string;
+      readonly values: JsonText | null;
+      readonly startedAt: EpochMs | null;
+    }
+  | { readonly kind: "message"; readonly message: JsonText };
 
 /** The outbox of a memory store. */
 export interface MemoryDeliveries extends DeliveryStore {
@@ -70,15 +79,20 @@ export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
     rows.delete(row.deliveryId);
   };
 
+  const add = (row: DeliveryRow): boolean => {
+    if (rows.has(row.deliveryId)) return false;
+    rows.set(row.deliveryId, row);
+    pending.insert(row);
+    return true;
+  };
+
   return {
     ended(run, startedAt) {
       const host = webhookHostOf(run.kwargs);
-      const deliveryId = deliveryIdOf(run.runId);
-      if (host === null || rows.has(deliveryId)) return;
-      const row = newRow(run, { host, startedAt, now: clock.now() });
-      rows.set(deliveryId, row);
-      pending.insert(row);
+      if (host !== null) add(rowOfRun(run, { host, startedAt, now: clock.now() }));
     },
+
+    enqueue: async (message) => ({ enqueued: add(rowOfMessage(message, clock.now())) }),
 
     due: async ({ limit, hosts }) => dueAmong(pending, { limit, hosts, now: clock.now() }),
 
@@ -107,10 +121,10 @@ export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
       return { accepted: true };
     },
 
-    async release({ leases }) {
+    async release({ leases, delayMs = 0 }) {
       for (const lease of leases) {
         const row = held(lease);
-        if (row !== null) change(row, { nextAttemptAt: clock.now(), leaseToken: row.leaseToken + 1 });
+        if (row !== null) change(row, { nextAttemptAt: clock.now() + delayMs, leaseToken: row.leaseToken + 1 });
       }
     },
 
@@ -149,30 +163,32 @@ export function createMemoryDeliveries(clock: StoreClock): MemoryDeliveries {
   };
 }
 
-function newRow(
+function rowOfRun(
   run: RunRow,
   { host, startedAt, now }: { readonly host: string; readonly startedAt: EpochMs | null; readonly now: EpochMs },
 ): DeliveryRow {
   const { runId, assistantId, thread } = run;
   return {
+    ...PENDING,
     deliveryId: deliveryIdOf(runId),
     host,
-    createdAt: now,
     runId,
     threadId: thread.threadId,
     assistantId,
-    run: JSON.stringify(runOf(run)),
-    values: thread.values,
-    startedAt,
-    updatedAt: now,
-    status: "pending",
-    pendingSince: now,
-    nextAttemptAt: now,
-    leaseToken: 0,
-    attempts: 0,
-    failures: 0,
-    log: [],
+    content: { kind: "run", run: JSON.stringify(runOf(run)), values: thread.values, startedAt },
+    ...since(now),
   };
+}
+
+function rowOfMessage({ deliveryId, host, threadId, message }: QueuedMessage, now: EpochMs): DeliveryRow {
+  const content = { kind: "message", message } as const;
+  return { ...PENDING, deliveryId, host, runId: null, threadId, assistantId: null, content, ...since(now) };
+}
+
+const PENDING = { status: "pending", leaseToken: 0, attempts: 0, failures: 0, log: [] } as const;
+
+function since(now: EpochMs) {
+  return { createdAt: now, updatedAt: now, pendingSince: now, nextAttemptAt: now };
 }
 
 function dueAmong(
@@ -189,9 +205,13 @@ function dueAmong(
 }
 
 function claimedOf(row: DeliveryRow, now: EpochMs): ClaimedDelivery {
-  const { leaseToken, failures, pendingSince, run, values, startedAt } = row;
+  const { leaseToken, failures, pendingSince } = row;
   const pendingMs = now - pendingSince;
-  return { delivery: deliveryOf(row), leaseToken, failures, pendingMs, run: JSON.parse(run) as Run, values, startedAt };
+  return { delivery: deliveryOf(row), leaseToken, failures, pendingMs, ...contentOf(row.content) };
+}
+
+function contentOf(content: StoredContent): DeliveryContent {
+  return content.kind === "run" ? { ...content, run: JSON.parse(content.run) as Run } : content;
 }
 
 function listed(

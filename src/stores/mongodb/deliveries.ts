@@ -7,11 +7,12 @@ import {
   type DeliveryStore,
   withAttempt,
 } from "../../core/webhook.js";
-import { readContent, removeContents } from "./delivery-contents.js";
+import { pendingDelivery, readContent, removeContents, writeMessage } from "./delivery-contents.js";
 import type { DeliveryDocument } from "./documents.js";
+import { insertOnce } from "./insert-once.js";
 import type { Session } from "./session.js";
 
-/** The outbox of webhooks in a MongoDB database. Documents come into it from their threads' (./outbox.ts). */
+/** The outbox of webhooks in a MongoDB database. Documents of runs come into it from their threads' (./outbox.ts). */
 export function createMongoDeliveries(session: Session): DeliveryStore {
   const { deliveries } = session;
 
@@ -36,6 +37,21 @@ export function createMongoDeliveries(session: Session): DeliveryStore {
   };
 
   return {
+    async enqueue({ deliveryId, host, threadId, message }) {
+      const known = await session.retrying(() => deliveries.findOne({ _id: deliveryId }, { projection: { _id: 1 } }));
+      if (known !== null) return { enqueued: false };
+      const contentId = await writeMessage(session, { deliveryId, message });
+      const ids = { _id: deliveryId, runId: null, threadId, assistantId: null, host, contentId };
+      const enqueued = await session.retrying(() => insertOnce(deliveries, pendingDelivery(ids, session.now())));
+      if (enqueued) return { enqueued };
+      // Somebody else was faster; or this was, and the answer was lost.
+      const row = await session.retrying(() =>
+        deliveries.findOne({ _id: deliveryId }, { projection: { contentId: 1 } }),
+      );
+      if (row?.contentId !== contentId) await removeContents(session, [contentId]);
+      return { enqueued: row?.contentId === contentId };
+    },
+
     async due({ limit, hosts }) {
       const filter: Filter<DeliveryDocument> = {
         status: "pending",
@@ -75,10 +91,13 @@ export function createMongoDeliveries(session: Session): DeliveryStore {
       return { accepted: changed.matchedCount > 0 };
     },
 
-    async release({ leases }) {
+    async release({ leases, delayMs = 0 }) {
       for (const lease of leases) {
         await session.retrying(() =>
-          deliveries.updateOne(held(lease), { $set: { nextAttemptAt: session.now() }, $inc: { leaseToken: 1 } }),
+          deliveries.updateOne(held(lease), {
+            $set: { nextAttemptAt: session.now() + delayMs },
+            $inc: { leaseToken: 1 },
+          }),
         );
       }
     },

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { isTerminal } from "../../core/run-lifecycle.js";
-import { asJsonText } from "../../core/json.js";
+import { asJsonText, type EpochMs } from "../../core/json.js";
 import type { Run, RunKwargs } from "../../core/run.js";
-import { type DeliveryContent, deliveryIdOf } from "../../core/webhook.js";
+import { type DeliveryContent, deliveryIdOf, type QueuedMessage, type RunEndContent } from "../../core/webhook.js";
 import { kwargsText } from "../../core/kwargs-text.js";
 import type { DeliveryDocument, EndedEntry, QueueEntry, RunningEntry, ThreadDocument } from "./documents.js";
 import { insertOnce } from "./insert-once.js";
@@ -49,7 +49,7 @@ async function valuesOf(session: Session, { _id, uid }: ThreadDocument): Promise
 
 async function writeContent(
   session: Session,
-  content: Pick<DeliveryContent, "run" | "startedAt"> & { readonly values: string | null },
+  content: Pick<RunEndContent, "run" | "startedAt"> & { readonly values: string | null },
 ): Promise<string> {
   const { run, startedAt, values } = content;
   const _id = randomUUID();
@@ -66,10 +66,20 @@ async function writeContent(
   return _id;
 }
 
+export async function writeMessage(
+  session: Session,
+  { deliveryId, message }: Pick<QueuedMessage, "deliveryId" | "message">,
+): Promise<string> {
+  const document = { _id: randomUUID(), createdAt: session.now(), deliveryId, message };
+  await session.retrying(() => insertOnce(session.deliveryContents, document));
+  return document._id;
+}
+
 /** @returns `null` when it is gone */
 export async function readContent(session: Session, contentId: string): Promise<DeliveryContent | null> {
   const found = await session.retrying(() => session.deliveryContents.findOne({ _id: contentId }));
   if (found === null) return null;
+  if ("message" in found) return { kind: "message", message: asJsonText(found.message) };
   const rest = JSON.parse(found.run) as Omit<Run, "kwargs" | "error">;
   const kwargs = JSON.parse(found.kwargs) as RunKwargs;
   const run: Run = { ...rest, kwargs, error: found.error === null ? null : asJsonText(found.error) };
@@ -77,7 +87,7 @@ export async function readContent(session: Session, contentId: string): Promise<
   const values = found.hasValues
     ? await session.retrying(() => session.deliveryValues.findOne({ _id: valuesId(contentId) }))
     : null;
-  return { run, startedAt: found.startedAt, values: values === null ? null : asJsonText(values.text) };
+  return { kind: "run", run, startedAt: found.startedAt, values: values === null ? null : asJsonText(values.text) };
 }
 
 export async function removeContents(session: Session, contentIds: readonly string[]): Promise<void> {
@@ -89,23 +99,26 @@ export async function removeContents(session: Session, contentIds: readonly stri
 /** The delivery that an end asks for: none, or one. */
 export function deliveryOfEnd(threadId: string, { runId, webhook, updatedAt }: EndedEntry): DeliveryDocument[] {
   if (webhook === undefined) return [];
-  return [
-    {
-      _id: deliveryIdOf(runId),
-      runId,
-      threadId,
-      ...webhook,
-      status: "pending",
-      createdAt: updatedAt,
-      updatedAt,
-      pendingSince: updatedAt,
-      nextAttemptAt: updatedAt,
-      leaseToken: 0,
-      attempts: 0,
-      failures: 0,
-      log: "[]",
-    },
-  ];
+  return [pendingDelivery({ _id: deliveryIdOf(runId), runId, threadId, ...webhook }, updatedAt)];
+}
+
+/** A delivery that nobody has tried yet. */
+export function pendingDelivery(
+  ids: Pick<DeliveryDocument, "_id" | "runId" | "threadId" | "assistantId" | "host" | "contentId">,
+  now: EpochMs,
+): DeliveryDocument {
+  return {
+    ...ids,
+    status: "pending",
+    createdAt: now,
+    updatedAt: now,
+    pendingSince: now,
+    nextAttemptAt: now,
+    leaseToken: 0,
+    attempts: 0,
+    failures: 0,
+    log: "[]",
+  };
 }
 
 function valuesId(contentId: string): string {

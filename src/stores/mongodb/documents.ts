@@ -261,9 +261,10 @@ export interface StreamTicketDocument {
 export interface DeliveryDocument {
   /** The delivery's id. */
   readonly _id: string;
-  readonly runId: string;
-  readonly threadId: string;
-  readonly assistantId: string;
+  /** `null` for messages, as `assistantId`. */
+  readonly runId: string | null;
+  readonly threadId: string | null;
+  readonly assistantId: string | null;
   readonly host: string;
   readonly status: DeliveryStatus;
   readonly createdAt: EpochMs;
@@ -280,8 +281,19 @@ export interface DeliveryDocument {
   readonly contentId: string;
 }
 
-/** What a delivery says, written before the run ends; what no delivery names is swept. */
-export interface DeliveryContentDocument {
+/** What a delivery says, written before it; what no delivery names is swept. */
+export type DeliveryContentDocument = RunEndDocument | MessageDocument;
+
+export interface MessageDocument {
+  readonly _id: string;
+  readonly createdAt: EpochMs;
+  readonly deliveryId: string;
+  /** JSON text: core/webhook-message.ts. */
+  readonly message: string;
+}
+
+/** Written before the run ends. */
+export interface RunEndDocument {
   readonly _id: string;
   readonly createdAt: EpochMs;
   readonly runId: string;

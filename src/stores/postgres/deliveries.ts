@@ -28,7 +28,15 @@ const CLAIM: Statement = {
           AND o.next_attempt_at <= (SELECT now FROM clock) ORDER BY o.delivery_id FOR UPDATE SKIP LOCKED
       ) RETURNING d.*
     ) SELECT ${deliveryColumns("d.")}, d.lease_token, d.failures, (SELECT now FROM clock) - d.pending_since AS pending_ms,
-      ${CONTENT_COLUMNS} FROM taken d JOIN heddle_delivery_contents c ON c.delivery_id = d.delivery_id`,
+      ${CONTENT_COLUMNS} FROM taken d LEFT JOIN heddle_delivery_contents c ON c.delivery_id = d.delivery_id
+      LEFT JOIN heddle_delivery_messages m ON m.delivery_id = d.delivery_id
+      WHERE c.delivery_id IS NOT NULL OR m.delivery_id IS NOT NULL`,
+};
+const ENQUEUE: Statement = {
+  name: "heddle_enqueue_delivery",
+  // Who asks again after a lost answer is told that it is there.
+  idempotent,
+  text: "SELECT heddle_enqueue_message(heddle_now($1), $2, $3, $4, $5) AS enqueued",
 };
 const LOG: Statement = {
   name: "heddle_delivery_log",
@@ -46,7 +54,7 @@ const RECORD: Statement = {
 const RELEASE: Statement = {
   name: "heddle_release_deliveries",
   idempotent,
-  text: `UPDATE heddle_deliveries d SET next_attempt_at = heddle_now($1), lease_token = d.lease_token + 1
+  text: `UPDATE heddle_deliveries d SET next_attempt_at = heddle_now($1) + $3::bigint, lease_token = d.lease_token + 1
     FROM json_to_recordset($2::json) AS l ("deliveryId" text, "leaseToken" bigint)
     WHERE d.delivery_id = l."deliveryId" AND d.lease_token = l."leaseToken" AND d.next_attempt_at IS NOT NULL`,
 };
@@ -85,6 +93,12 @@ export function createPostgresDeliveries(session: Session): DeliveryStore {
   };
 
   return {
+    async enqueue({ deliveryId, host, threadId, message }) {
+      const values = [session.now(), toText(deliveryId), toText(threadId ?? ""), host, message];
+      const [row] = await session.query<{ readonly enqueued: boolean }>(ENQUEUE, values);
+      return { enqueued: row?.enqueued ?? false };
+    },
+
     async due({ limit, hosts }) {
       const values = [session.now(), JSON.stringify(hosts.hosts), limit];
       const rows = await session.query<Pick<DeliveryColumns, "delivery_id" | "host">>(DUE[hosts.kind], values);
@@ -114,8 +128,8 @@ export function createPostgresDeliveries(session: Session): DeliveryStore {
       return { accepted: rows.length > 0 };
     },
 
-    async release({ leases }) {
-      if (leases.length > 0) await session.query(RELEASE, [session.now(), JSON.stringify(leases)]);
+    async release({ leases, delayMs = 0 }) {
+      if (leases.length > 0) await session.query(RELEASE, [session.now(), JSON.stringify(leases), delayMs]);
     },
 
     get: ({ deliveryId }) => one(GET, [toText(deliveryId)]),

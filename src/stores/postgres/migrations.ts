@@ -4,7 +4,7 @@ import { CHORE_TABLE } from "./chore-table.js";
 import { FUNCTIONS } from "./functions.js";
 import { CRONS } from "./functions/crons.js";
 import { REPEATED_CHANGES } from "./functions/repeated-changes.js";
-import { DELIVERIES } from "./functions/deliveries.js";
+import { DELIVERIES, DELIVERY_MESSAGES } from "./functions/deliveries.js";
 import { THREAD_TTL } from "./functions/thread-ttl.js";
 import { WATCHED_THREADS } from "./functions/watched-threads.js";
 import { ITEM_VECTORS } from "./item-tables.js";
@@ -20,7 +20,7 @@ const METADATA_COMPONENT: Component = {
 const ITEMS_COMPONENT: Component = { name: "items", migrations: [ITEM_TABLES, ITEM_VECTORS] };
 
 /** The outbox of webhooks. Only ever append to the migrations. */
-const WEBHOOKS_COMPONENT: Component = { name: "webhooks", migrations: [DELIVERIES] };
+const WEBHOOKS_COMPONENT: Component = { name: "webhooks", migrations: [DELIVERIES, DELIVERY_MESSAGES] };
 
 /** Crons. Only ever append to the migrations. */
 const CRONS_COMPONENT: Component = { name: "crons", migrations: [CRONS] };

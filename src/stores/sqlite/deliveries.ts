@@ -5,8 +5,8 @@ import {
   type DeliveryStore,
   withAttempt,
 } from "../../core/webhook.js";
-import { type ContentColumns, deliveryOf } from "../delivery-columns.js";
-import { contentOf, type StoredDeliveryColumns } from "./delivery-rows.js";
+import { deliveryOf } from "../delivery-columns.js";
+import { insertMessage, readContent, type StoredDeliveryColumns } from "./delivery-rows.js";
 import type { Session } from "./session.js";
 
 const COLUMNS =
@@ -26,6 +26,8 @@ export function createSqliteDeliveries(session: Session): DeliveryStore {
   };
 
   return {
+    enqueue: (message) => session.write(() => ({ enqueued: insertMessage(session, message) })),
+
     due: ({ limit, hosts }) =>
       session.read(() => {
         const not = hosts.kind === "only" ? "" : "NOT";
@@ -44,14 +46,13 @@ export function createSqliteDeliveries(session: Session): DeliveryStore {
           `UPDATE deliveries SET next_attempt_at = ?, lease_token = lease_token + 1, updated_at = ?
            WHERE delivery_id = ? AND next_attempt_at <= ? RETURNING ${COLUMNS}`,
         );
-        const content = session.sql<ContentColumns>("SELECT * FROM delivery_contents WHERE delivery = ?");
         return deliveryIds.flatMap((deliveryId) => {
           const row = take.get(now + leaseMs, now, deliveryId, now);
-          const said = row === undefined ? undefined : content.get(row.id);
-          if (row === undefined || said === undefined) return [];
+          const content = row === undefined ? undefined : readContent(session, row);
+          if (row === undefined || content === undefined) return [];
           const { lease_token: leaseToken, failures } = row;
           const pendingMs = now - row.pending_since;
-          return [{ delivery: deliveryOf(row), leaseToken, failures, pendingMs, ...contentOf({ ...said, ...row }) }];
+          return [{ delivery: deliveryOf(row), leaseToken, failures, pendingMs, ...content }];
         });
       }),
 
@@ -76,13 +77,13 @@ export function createSqliteDeliveries(session: Session): DeliveryStore {
         return { accepted: true };
       }),
 
-    release: ({ leases }) =>
+    release: ({ leases, delayMs = 0 }) =>
       session.write(() => {
         const give = session.sql(
           `UPDATE deliveries SET next_attempt_at = ?, lease_token = lease_token + 1
            WHERE delivery_id = ? AND lease_token = ? AND status = 'pending'`,
         );
-        for (const { deliveryId, leaseToken } of leases) give.run(clock.now(), deliveryId, leaseToken);
+        for (const { deliveryId, leaseToken } of leases) give.run(clock.now() + delayMs, deliveryId, leaseToken);
       }),
 
     get: ({ deliveryId }) =>

@@ -44,4 +44,11 @@ CREATE TABLE delivery_contents (
   state_values TEXT
 );
 `,
+  `
+-- Messages, which are of no run: their deliveries have empty ids of runs and assistants, and perhaps of threads.
+CREATE TABLE delivery_messages (
+  delivery INTEGER PRIMARY KEY REFERENCES deliveries (id) ON DELETE CASCADE,
+  message TEXT NOT NULL
+);
+`,
 ];

@@ -2,6 +2,7 @@ import { asJsonText, toJsonText } from "../../core/json.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import type { RunKwargs } from "../../core/run.js";
 import { type ClaimedDelivery, deliveryIdOf, KEPT_ATTEMPTS } from "../../core/webhook.js";
+import { messageCases } from "./delivery-messages.js";
 import { ALL, CLAIM, KWARGS, LEASE_MS, Rows, type StoreSuite, type WithStore, withStoreOf } from "./suite.js";
 
 const HOST = "receiver.example:443";
@@ -20,6 +21,7 @@ export function testDeliveryStore(suite: StoreSuite<MetadataStore>): void {
     endCases(suite, withStore);
     claimCases(suite, withStore);
     keepingCases(suite, withStore);
+    messageCases(suite, withStore);
   });
 }
 
@@ -78,6 +80,7 @@ function endCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
         leaseToken: 1,
         failures: 0,
         pendingMs: 0,
+        kind: "run",
         run: { ...run, status: "success", updatedAt: clock.now() },
         values,
         startedAt,
@@ -118,7 +121,7 @@ function endCases({ vitest: { it, expect } }: StoreSuite<MetadataStore>, withSto
       const dead = await rows.leased(lost, { kwargs: TOLD });
       clock.advance(LEASE_MS + 1);
       await store.runs.reapExpired({ maxAttempts: 1 });
-      const claimed = await claimAll(store, 3);
+      const claimed = (await claimAll(store, 3)).filter((each) => each.kind === "run");
       const told = Object.fromEntries(
         claimed.map(({ run, startedAt }) => [run.runId, [run.status, startedAt === null]]),
       );

@@ -82,3 +82,31 @@ CREATE FUNCTION heddle_deliver_superseded(p_superseded json) RETURNS void LANGUA
     WHERE s ->> 'was' = 'pending' AND s ->> 'action' = 'interrupt'
 $$;
 `;
+
+/**
+ * Messages, which are of no run: their deliveries have empty ids of runs and assistants, and perhaps of threads. The two are written
+ * by one statement. @returns whether there was none of this id
+ */
+export const DELIVERY_MESSAGES: string = String.raw`
+CREATE TABLE heddle_delivery_messages (
+  delivery_id text COLLATE "C" PRIMARY KEY REFERENCES heddle_deliveries ON DELETE CASCADE,
+  message text NOT NULL
+);
+DO $$
+BEGIN
+  EXECUTE 'ALTER TABLE heddle_delivery_messages ALTER COLUMN message SET COMPRESSION lz4';
+EXCEPTION WHEN feature_not_supported OR syntax_error THEN NULL;
+END $$;
+
+CREATE FUNCTION heddle_enqueue_message(p_now bigint, p_delivery_id text, p_thread_id text, p_host text, p_message text)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO heddle_deliveries (delivery_id, run_id, thread_id, assistant_id, host, status, created_at, updated_at, pending_since,
+      next_attempt_at, lease_token, attempts, failures, log)
+    VALUES (p_delivery_id, '', p_thread_id, '', p_host, 'pending', p_now, p_now, p_now, p_now, 0, 0, 0, '[]')
+    ON CONFLICT (delivery_id) DO NOTHING;
+  IF NOT FOUND THEN RETURN false; END IF;
+  INSERT INTO heddle_delivery_messages (delivery_id, message) VALUES (p_delivery_id, p_message);
+  RETURN true;
+END $$;
+`;
