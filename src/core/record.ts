@@ -1,6 +1,9 @@
 import type { EpochMs, JsonText } from "./json.js";
 
-/** Where a record lies. Texts of up to 1,024 characters, without NUL and lone surrogates; they may be empty but for `space` and `key`. */
+/**
+ * Where a record lies. Texts of up to 1,024 characters, without NUL and lone surrogates; they may be empty but for `space` and `key`.
+ * Everything else is refused with `INVALID_REQUEST` that names the field, by every method.
+ */
 export interface RecordKey {
   /** What the record is for: `state-store`, `idempotency`. Ours, never a user's. */
   readonly space: string;
@@ -29,10 +32,16 @@ export interface RecordWrite extends RecordKey {
   readonly expected?: number;
   /** From now on; `null` or absent: it does not expire, whatever it did before. */
   readonly ttlMs?: number | null;
-  /** Replace those of the record. Default none. */
+  /** Replace those of the record, at most 64, names and values as those of keys. Default none. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Keep what changed for {@link RecordStore.changes}. Default false. */
+  /** Keep what changed for {@link RecordStore.changes}, also how this record ends. Default false. */
   readonly tracked?: boolean;
+  /**
+   * Nobody will ever name a version of this record once it is gone (entries of a log, keys of idempotency): nothing of it is kept
+   * then, and written anew it begins with version 1. Of all its writes; one without it, and its versions go on for ever after.
+   * Default false. Not with `tracked`.
+   */
+  readonly disposable?: boolean;
 }
 
 export type RecordWriteOutcome =
@@ -53,6 +62,7 @@ export interface RecordChange {
   readonly previous: JsonText | null;
   /** `null`: removed or expired. */
   readonly value: JsonText | null;
+  /** Of an expiry: when it was noticed, which is after {@link StoredRecord.expiresAt}. */
   readonly at: EpochMs;
 }
 
@@ -63,13 +73,16 @@ export interface RecordQuery {
   readonly collection?: string;
   /** All of these labels, equal. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** Keys from here on, by code points. */
+  /** Keys from here on, by code points. Up to 2,048 characters, as `toKey`. */
   readonly fromKey?: string;
   /** Keys up to and with this one. */
   readonly toKey?: string;
 }
 
 /**
+ * What has expired counts as missing at once: for `get` and lists, and for a write that expects version 0. Its version counts on, and
+ * a tracked one leaves its change, whether it is swept or written first.
+ *
  * Versioned records with compare-and-set, times to live and a feed of changes, in every storage. Times are the store's own.
  * Expired records are invisible at once and removed by {@link RecordStore.sweepExpired}.
  */
@@ -87,7 +100,7 @@ export interface RecordStore {
     | { readonly kind: "written"; readonly records: readonly StoredRecord[] }
     | { readonly kind: "conflict"; readonly index: number; readonly current: number }
   >;
-  /** @param params.expected the version that must be there; absent: any */
+  /** @param params.expected the version that must be there; absent: any. What is not there is `absent` whatever was expected. */
   remove(
     params: RecordKey & { readonly expected?: number; readonly tracked?: boolean },
   ): Promise<
@@ -97,7 +110,7 @@ export interface RecordStore {
   >;
   /**
    * @param params.order `created`: in the order in which they were first written (a record that was removed and written anew is new);
-   * `updated`: of their last writes; `key`: by code points. Equal ones by collection and key.
+   * `updated`: of the times of their last writes; `key`: by code points. Equal ones by collection and key; `desc` is all of that reversed.
    */
   list(
     params: RecordQuery & {
@@ -131,3 +144,10 @@ export interface RecordStore {
 
 /** How long the feed remembers. */
 export const CHANGES_KEPT_MS = 10 * 60_000;
+
+/**
+ * How long a removed or expired record's last version is remembered, without its value and labels (some 200 bytes): written anew in
+ * that time it counts on, so that no version that somebody still holds can match again. Whoever has held one for longer than a month
+ * without asking has no claim to it. {@link RecordWrite.disposable} ones leave nothing.
+ */
+export const TOMBSTONES_KEPT_MS = 30 * 86_400_000;

@@ -1,0 +1,139 @@
+import type { StoreClock } from "../../core/clock.js";
+import {
+  CHANGES_KEPT_MS,
+  type RecordKey,
+  type RecordStore,
+  type RecordWrite,
+  type StoredRecord,
+  TOMBSTONES_KEPT_MS,
+} from "../../core/record.js";
+import { checkExpected, checkRecordKey, checkRecordQuery, checkRecordWrite } from "../record-keys.js";
+import {
+  endQuietly,
+  expireStep,
+  keyOf,
+  type LiveRow,
+  recordOf,
+  removeStep,
+  type RecordStep,
+  visible,
+  writeStep,
+} from "../record-steps.js";
+import { RecordRows } from "./record-rows.js";
+
+/** A record store whose rows `heddle copy` can read and write. */
+export interface MemoryRecords extends RecordStore {
+  readonly rows: RecordRows;
+}
+
+/** Records that end with the process. */
+export function createMemoryRecords(clock: StoreClock): MemoryRecords {
+  const rows = new RecordRows();
+  const stepOf = (write: RecordWrite, now: number) =>
+    writeStep(rows.get(write), write, { now, sequence: () => rows.nextSequence() });
+  const keep = (key: RecordKey, { row, changes }: RecordStep): void => {
+    rows.replace(key, row);
+    rows.addChanges(key, changes);
+  };
+
+  return {
+    rows,
+
+    async get(key) {
+      checkRecordKey(key);
+      const row = visible(rows.get(key), clock.now());
+      return row === null ? null : recordOf(row);
+    },
+
+    async write(write) {
+      checkRecordWrite(write);
+      const step = stepOf(write, clock.now());
+      if (step.kind === "conflict") return step;
+      keep(write, step);
+      return { kind: "written", record: recordOf(step.row), previous: step.previous };
+    },
+
+    async writeAll(writes) {
+      for (const write of writes) checkRecordWrite(write);
+      const now = clock.now();
+      const undo: (() => void)[] = [];
+      const records: StoredRecord[] = [];
+      for (const [index, write] of writes.entries()) {
+        const before = rows.get(write);
+        const step = stepOf(write, now);
+        if (step.kind === "conflict") {
+          for (const takeBack of undo.reverse()) takeBack();
+          return { ...step, index };
+        }
+        keep(write, step);
+        undo.push(() => {
+          rows.replace(write, before);
+          rows.dropChanges(write, step.changes.length);
+        });
+        records.push(recordOf(step.row));
+      }
+      return { kind: "written", records };
+    },
+
+    async remove(params) {
+      checkRecordKey(params);
+      checkExpected(params.expected);
+      const step = removeStep(rows.get(params), params, clock.now());
+      if (step.kind !== "removed") return step;
+      keep(params, step);
+      return { kind: "removed", version: step.version, previous: step.previous };
+    },
+
+    async list({ order, direction, limit, offset, ...query }) {
+      checkRecordQuery(query);
+      return rows.page(query, { order, direction, limit, offset }, clock.now()).map(recordOf);
+    },
+
+    async count(query) {
+      checkRecordQuery(query);
+      let count = 0;
+      for (const _ of rows.matching(query, clock.now())) count += 1;
+      return count;
+    },
+
+    async removeCollection(params) {
+      checkRecordQuery(params);
+      const now = clock.now();
+      let removed = 0;
+      for (const row of rows.inCollection(params)) {
+        if (visible(row, now) !== null) removed += 1;
+        rows.replace(row, endQuietly(row, now));
+      }
+      return removed;
+    },
+
+    async changes({ after, limit, ...key }) {
+      checkRecordKey(key);
+      return rows
+        .changes(key)
+        .filter(({ version }) => version > after)
+        .slice(0, limit);
+    },
+
+    async expired({ space, limit }) {
+      const found: StoredRecord[] = [];
+      for (const row of rows.expired(clock.now())) {
+        if (found.length >= limit) break;
+        if (row.space === space) found.push(recordOf(row));
+      }
+      return found;
+    },
+
+    async sweepExpired({ limit, except = [] }) {
+      const now = clock.now();
+      rows.forget({ changesUntil: now - CHANGES_KEPT_MS, goneUntil: now - TOMBSTONES_KEPT_MS });
+      const due: LiveRow[] = [];
+      for (const row of rows.expired(now)) {
+        if (due.length >= limit) break;
+        if (!except.includes(row.space)) due.push(row);
+      }
+      for (const row of due) keep(row, expireStep(row, now));
+      return due.map(keyOf);
+    },
+  };
+}
