@@ -6,6 +6,7 @@ import type { ChoreStore } from "./chore.js";
 import type { ExpiredThreadStore } from "./expired-threads.js";
 import type { LeaseRenewal } from "./lease-renewal.js";
 import type { Presence } from "./presence.js";
+import type { RecordStore } from "./record.js";
 import type { RowTransfer } from "./row-transfer.js";
 import type { StreamTicketStore } from "./stream-ticket.js";
 import type { EpochMs, JsonObject, JsonText, JsonValue } from "./json.js";
@@ -58,6 +59,7 @@ export interface MetadataStore {
   readonly tickets: StreamTicketStore;
   readonly chores: ChoreStore;
   readonly deliveries: DeliveryStore;
+  readonly records: RecordStore;
   /** Round trip to the database. Rejects when it is not available. */
   ping(): Promise<void>;
   close(): Promise<void>;

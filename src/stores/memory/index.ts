@@ -6,6 +6,7 @@ import { createMemoryChores } from "./chores.js";
 import { createMemoryCrons } from "./crons.js";
 import { createMemoryExpiredThreads } from "./expired-threads.js";
 import { createMemoryItems, type MemoryItems } from "./items.js";
+import { createMemoryRecords } from "./records.js";
 import { createMemoryRuns } from "./runs.js";
 import { createMemoryStreamTickets } from "./stream-tickets.js";
 import { Tables } from "./tables.js";
@@ -37,6 +38,7 @@ export function createMemoryMetadataStore(
     keys,
     tickets: createMemoryStreamTickets(clock),
     deliveries: tables.deliveries,
+    records: createMemoryRecords(clock),
     chores: createMemoryChores(clock),
     ping: async () => {},
     close: async () => {},

@@ -17,6 +17,7 @@ import { createPostgresItems } from "./items.js";
 import { createNearestItems } from "./nearest-items.js";
 import { createPgvectorItems } from "./pgvector-items.js";
 import { COMPONENTS } from "./migrations.js";
+import { createPostgresRecords } from "./records.js";
 import { createPostgresRuns } from "./runs.js";
 import { createSession } from "./session.js";
 import { createPostgresStreamTickets } from "./stream-tickets.js";
@@ -59,6 +60,7 @@ export async function createPostgresMetadataStore(
     keys: createPostgresApiKeys(session),
     tickets: createPostgresStreamTickets(session),
     deliveries: createPostgresDeliveries(session),
+    records: createPostgresRecords(session),
     chores: createPostgresChores(session),
     async ping() {
       await session.query({ name: "heddle_ping", idempotent: true, text: "SELECT 1" });

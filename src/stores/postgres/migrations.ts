@@ -3,6 +3,7 @@ import { ACCESS_TABLES } from "./access-tables.js";
 import { CHORE_TABLE } from "./chore-table.js";
 import { FUNCTIONS } from "./functions.js";
 import { CRONS } from "./functions/crons.js";
+import { RECORDS } from "./functions/records.js";
 import { REPEATED_CHANGES } from "./functions/repeated-changes.js";
 import { DELIVERIES, DELIVERY_MESSAGES } from "./functions/deliveries.js";
 import { THREAD_TTL } from "./functions/thread-ttl.js";
@@ -25,10 +26,14 @@ const WEBHOOKS_COMPONENT: Component = { name: "webhooks", migrations: [DELIVERIE
 /** Crons. Only ever append to the migrations. */
 const CRONS_COMPONENT: Component = { name: "crons", migrations: [CRONS] };
 
+/** Records of protocols. Only ever append to the migrations. */
+const RECORDS_COMPONENT: Component = { name: "records", migrations: [RECORDS] };
+
 /** In the order in which they are made: items are filtered by functions of the first. */
 export const COMPONENTS: readonly Component[] = [
   METADATA_COMPONENT,
   WEBHOOKS_COMPONENT,
   CRONS_COMPONENT,
+  RECORDS_COMPONENT,
   ITEMS_COMPONENT,
 ];

@@ -15,6 +15,8 @@ import { createSqliteExpiredThreads } from "./expired-threads.js";
 import { createSqliteItems } from "./items.js";
 import { ITEM_MIGRATIONS, METADATA_MIGRATIONS } from "./migrations.js";
 import { WEBHOOK_MIGRATIONS } from "./webhook-migrations.js";
+import { RECORD_MIGRATIONS } from "./record-migrations.js";
+import { createSqliteRecords } from "./records.js";
 import { createSqliteRuns } from "./runs.js";
 import { createSession } from "./session.js";
 import { createSqliteStreamTickets } from "./stream-tickets.js";
@@ -30,6 +32,7 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
   migrate(opened.db, "metadata", METADATA_MIGRATIONS);
   migrate(opened.db, "webhooks", WEBHOOK_MIGRATIONS);
   migrate(opened.db, "crons", CRON_MIGRATIONS);
+  migrate(opened.db, "records", RECORD_MIGRATIONS);
   // A copy reads and writes items too.
   migrate(opened.db, "items", ITEM_MIGRATIONS);
   const session = createSession(opened.db, clock);
@@ -46,6 +49,7 @@ export function createSqliteMetadataStore(opened: SqliteDatabase, clock: StoreCl
     keys: createSqliteApiKeys(session),
     tickets: createSqliteStreamTickets(session),
     deliveries: createSqliteDeliveries(session),
+    records: createSqliteRecords(session),
     chores: createSqliteChores(session),
     ping: () => session.read(() => void session.sql("SELECT 1").get()),
     async close() {

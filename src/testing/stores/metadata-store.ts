@@ -4,6 +4,7 @@ import { testAssistantStore } from "./assistant-store.js";
 import { testChoreStore } from "./chore-store.js";
 import { testDeliveryStore } from "./delivery-store.js";
 import { testCronStore } from "./cron-store.js";
+import { testRecordStore } from "./record-store.js";
 import { testRunStore } from "./run-store.js";
 import { testStreamTicketStore } from "./stream-ticket-store.js";
 import { type StoreSuite, withStoreOf } from "./suite.js";
@@ -35,5 +36,6 @@ export function testMetadataStore(suite: StoreSuite<MetadataStore>): void {
   testChoreStore(suite);
   testDeliveryStore(suite);
   testCronStore(suite);
+  testRecordStore(suite);
   testTransfer(suite);
 }
