@@ -27,7 +27,7 @@ export const identity = new StateGraph(Payload)
   .addEdge("echo", END)
   .compile();
 
-/** `conformance-idempotent`: does nothing, and wants a `nonce`, so that two requests can be told apart. */
+/** `conformance-idempotent`: does nothing; by its `nonce` two requests can be told apart. */
 export const idempotent = new StateGraph(new StateSchema({ nonce: z.string() }))
   .addNode("noop", () => ({}), typed("core.noop"))
   .addEdge(START, "noop")
@@ -99,7 +99,7 @@ export const capBreach = new StateGraph(Nothing)
   .addEdge("n6", END)
   .compile();
 
-const Options = z.strictObject({
+const Options = z.object({
   recursionLimit: z.int().min(1).optional(),
   tags: z.array(z.string()).optional(),
 });
