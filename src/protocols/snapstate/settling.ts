@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../../core/clock.js";
+import type { Logger } from "../../core/logger.js";
+import type { RecordStore, StoredRecord } from "../../core/record.js";
+import { checkpointsOf, dueKey, recordsOf, SPACES, workflowKey, type WorkflowRef } from "./places.js";
+import { type Checkpoint, checkpointOf, dueOf, valueOf, workflowOf, type WorkflowValue } from "./stored.js";
+import type { Webhooks } from "./webhooks.js";
+import type { WorkflowThreads } from "./workflow-thread.js";
+
+/** So long a save has for its thread and webhooks before somebody else does it for it. */
+export const SETTLE_WITHIN_MS = 10_000;
+/** What failed is tried again after so long. */
+const AGAIN_MS = 10_000;
+/** What has expired by the storage's clock is looked at when it has, and not a moment before. */
+const AFTER_MS = 5;
+const PER_PAGE = 20;
+const PER_ROUND = 50;
+/** A removal whose process has died is taken over after so long. */
+const REMOVAL_MS = 10_000;
+
+export interface SettlingDeps {
+  readonly records: RecordStore;
+  readonly threads: WorkflowThreads;
+  readonly webhooks: Webhooks;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+interface Due {
+  readonly workflow: WorkflowValue;
+  /** The record that says so, as it was written: whoever has written it since has taken over. */
+  readonly due: StoredRecord;
+  readonly from: number;
+  /** All that there is to settle, where that is known. */
+  readonly only?: Checkpoint;
+  /** When to look at the workflow next. */
+  readonly wakeInMs: number;
+}
+
+/**
+ * What follows a save, and an expiry. Of each workflow there is a record that expires when the workflow is to be looked at: 10 s after a
+ * save whose process has died, and when a checkpoint expires. To make it anew under version 0 is to take the workflow for that long, which
+ * one process can do.
+ */
+export class Settling {
+  readonly #deps: SettlingDeps;
+
+  constructor(deps: SettlingDeps) {
+    this.#deps = deps;
+  }
+
+  /** Right after a save: what fails here is done later, and the save stands. */
+  async settleNow(ref: WorkflowRef, due: Due): Promise<void> {
+    try {
+      await this.#settle(ref, due);
+    } catch (error) {
+      this.#deps.logger.warn(
+        { err: error, workflowId: ref.workflowId },
+        "a saved checkpoint is not on its thread yet, or its webhooks are not told; this is tried again",
+      );
+    }
+  }
+
+  /** Look at all workflows that are due. @returns how many */
+  async sweep(): Promise<number> {
+    const { records, logger } = this.#deps;
+    let done = 0;
+    for (;;) {
+      const expired = await records.expired({ space: SPACES.due, limit: PER_ROUND });
+      const before = done;
+      for (const record of expired) {
+        const ref = { owner: record.owner, workflowId: record.collection };
+        try {
+          if (await this.#take(ref, record)) done += 1;
+        } catch (error) {
+          logger.error({ err: error, workflowId: ref.workflowId }, "a workflow could not be looked at; tried again");
+        }
+      }
+      // Those that failed stay first in the list: without any other there is nothing more to do now.
+      if (expired.length < PER_ROUND || done === before) return done;
+    }
+  }
+
+  /** A workflow whose thread is gone. */
+  async forget(ref: WorkflowRef): Promise<void> {
+    for (const place of recordsOf(ref)) await this.#deps.records.removeCollection(place);
+  }
+
+  /**
+   * Remove a workflow of which nothing lives, and tell. Only one who has marked its record does it; who finds the mark waits for that
+   * one, or takes over when it has taken too long.
+   */
+  async remove(ref: WorkflowRef, found: StoredRecord): Promise<void> {
+    if (workflowOf(found).removal === undefined || (await this.#isLeft(ref, found))) await this.#remove(ref, found);
+  }
+
+  async #remove(ref: WorkflowRef, found: StoredRecord): Promise<void> {
+    const { records, threads, webhooks } = this.#deps;
+    const workflow = workflowOf(found);
+    const marked = await records.write({
+      ...workflowKey(ref),
+      expected: found.version,
+      value: valueOf({
+        ...workflow,
+        removal: randomUUID(),
+      }),
+    });
+    if (marked.kind === "conflict") return;
+    const { thread, step, scope, seq } = workflow;
+    const mark = `${found.createdAt}:${seq}`;
+    // A thread that somebody has deleted took the workflow with it.
+    if (await threads.exists(thread)) {
+      await webhooks.tell({ event: "workflow.expired", ...ref, scope, step, mark, threadId: null });
+    }
+    const still = await records.get(workflowKey(ref));
+    if (still?.version !== marked.record.version) return;
+    await threads.remove(thread);
+    await this.forget(ref);
+  }
+
+  /** @returns whether it is ours to look at */
+  async #take(ref: WorkflowRef, record: StoredRecord): Promise<boolean> {
+    const { records } = this.#deps;
+    const { from } = dueOf(record);
+    const taken = await records.write({
+      ...dueKey(ref),
+      expected: 0,
+      ttlMs: AGAIN_MS,
+      value: valueOf({ from }),
+    });
+    if (taken.kind === "conflict") return false;
+    const found = await records.get(workflowKey(ref));
+    if (found === null || !(await this.#deps.threads.exists(workflowOf(found).thread))) {
+      await this.forget(ref);
+      return true;
+    }
+    const [oldest] = await this.#live(ref, "asc", 1);
+    const workflow = workflowOf(found);
+    if (oldest === undefined) {
+      const isFresh = workflow.removal !== undefined && taken.record.createdAt - found.updatedAt < REMOVAL_MS;
+      if (!isFresh) await this.#remove(ref, found);
+      return true;
+    }
+    const wakeInMs = (oldest.expiresAt ?? Infinity) - taken.record.createdAt;
+    await this.#settle(ref, { workflow, due: taken.record, from: from ?? workflow.seq + 1, wakeInMs });
+    return true;
+  }
+
+  async #settle(ref: WorkflowRef, { workflow, due, from, only, wakeInMs }: Due): Promise<void> {
+    const { records, threads, webhooks } = this.#deps;
+    const { thread: threadId } = workflow;
+    for (const checkpoint of only === undefined ? await this.#since(ref, from) : [only]) {
+      const { step, scope, seq, at } = checkpoint;
+      if (!(await threads.write(threadId, checkpoint, seq === workflow.seq))) return this.forget(ref);
+      await webhooks.tell({ event: "checkpoint.saved", ...ref, scope, step, mark: `${at}:${seq}`, threadId });
+    }
+    // A conflict is somebody else's save or look, which goes on from there.
+    await records.write({
+      ...dueKey(ref),
+      expected: due.version,
+      value: valueOf({ from: null }),
+      ttlMs: Math.max(0, wakeInMs) + AFTER_MS,
+    });
+  }
+
+  /** Live checkpoints from a save on, in the order in which they were saved. */
+  async #since(ref: WorkflowRef, from: number): Promise<readonly Checkpoint[]> {
+    const found: Checkpoint[] = [];
+    for (let offset = 0; ; offset += PER_PAGE) {
+      const page = await this.#live(ref, "desc", PER_PAGE, offset);
+      const wanted = page.filter(({ seq }) => seq >= from);
+      found.push(...wanted);
+      if (wanted.length < page.length || page.length < PER_PAGE) return found.toReversed();
+    }
+  }
+
+  async #live(ref: WorkflowRef, direction: "asc" | "desc", limit: number, offset = 0): Promise<readonly Checkpoint[]> {
+    const page = { order: "created", direction, limit, offset } as const;
+    return (await this.#deps.records.list({ ...checkpointsOf(ref), ...page })).map(checkpointOf);
+  }
+
+  /** Waits a moment for whoever removes it. @returns whether that one has left it */
+  async #isLeft(ref: WorkflowRef, found: StoredRecord): Promise<boolean> {
+    const { records, clock } = this.#deps;
+    for (const until = clock.now() + REMOVAL_MS; clock.now() < until;) {
+      const now = await records.get(workflowKey(ref));
+      if (now?.version !== found.version) return false;
+      await new Promise<void>((resolve) => void clock.setTimer(resolve, 20));
+    }
+    return true;
+  }
+}
