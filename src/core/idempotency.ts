@@ -12,8 +12,8 @@ export interface IdempotentRequest {
   readonly body: JsonValue;
   /** How long the answer is kept. Default 24 h. */
   readonly ttlMs?: number;
-  /** How long an execution is waited for that another process may have begun: its lease is renewed meanwhile. Default 10 s. */
-  readonly leaseMs?: number;
+  /** While it is carried out elsewhere, wait for its answer this long. Default 0: `in-flight` at once. */
+  readonly waitMs?: number;
 }
 
 /** What a request was answered with. */
@@ -22,6 +22,14 @@ export interface IdempotentAnswer {
   /** Names in lower case; only those that a repetition must have, too. */
   readonly headers: Readonly<Record<string, string>>;
   readonly body: JsonText;
+}
+
+/** One execution of a request. */
+export interface IdempotentAttempt {
+  /** A UUID that all attempts of this request have: what they create should be called by it. */
+  readonly id: string;
+  /** Another process has begun before, and died: what it would have created may be there. */
+  readonly isRepeated: boolean;
 }
 
 export type IdempotentOutcome =
@@ -38,16 +46,19 @@ export type IdempotentOutcome =
 
 export const MAX_IDEMPOTENCY_KEY_CHARS = 255;
 export const IDEMPOTENCY_TTL_MS = 24 * 3_600_000;
+/** An execution holds its key this long without a sign of life. */
+export const IDEMPOTENCY_LEASE_MS = 15_000;
 
 /** Answers by idempotency key, in the storage. Keys are scoped by owner (core/owner.ts) and operation. */
 export interface Idempotency {
   /**
    * Carry out a request, or answer as it was answered before. What `execute` throws is thrown and forgotten: the key is free again.
-   * A process that dies while it executes leaves the key taken until its lease ends; then a repetition executes anew.
+   * A process that dies while it executes leaves the key taken until its lease ends, after {@link IDEMPOTENCY_LEASE_MS} at most; then a
+   * repetition executes anew, and is told so.
    * @param execute `store: false`: the answer is not kept, and the key is free again
    */
   run(
     request: IdempotentRequest,
-    execute: () => Promise<IdempotentAnswer & { readonly store: boolean }>,
+    execute: (attempt: IdempotentAttempt) => Promise<IdempotentAnswer & { readonly store: boolean }>,
   ): Promise<IdempotentOutcome>;
 }
