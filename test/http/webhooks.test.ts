@@ -1,8 +1,16 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Webhook } from "standardwebhooks";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { asJsonText } from "../../src/core/json.js";
+import { queuedMessage } from "../../src/core/webhook-message.js";
+import { createStoreRegistry } from "../../src/stores/registry.js";
 import { openReceiver, type Receiver, until } from "../webhooks/receiver.js";
 import { openHttpApp } from "./app.js";
 
+const directory = mkdtempSync(join(tmpdir(), "heddle-webhooks-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const open: Receiver[] = [];
 afterEach(async () => {
   for (const opened of open.splice(0)) await opened.close();
@@ -115,6 +123,34 @@ describe("webhooks", () => {
     expect((await list("?limit=1&offset=1")).length).toBe(0);
     expect((await app.json("GET", "/webhooks/deliveries/msg_none")).status).toBe(404);
     expect((await app.json("GET", "/webhooks/deliveries?run_id=nobody")).status).toBe(422);
+  });
+
+  it("of protocols are in the same log, without what they say and to whom", async () => {
+    const storage = `sqlite:${join(directory, "heddle.db")}`;
+    const app = await openHttpApp({ webhooks: { url: LOCAL }, storage });
+    const { metadata: store, items } = await createStoreRegistry().open(storage, { cwd: "." });
+    const told = await receiver();
+    const signing = { scheme: "snapstate", secret: "s3cret" } as const;
+    const body = asJsonText('{"a":"s3cret"}');
+    const url = `${told.url}/?token=s3cret`;
+    const host = new URL(url).host;
+    const message = { deliveryId: "d-1", host, url, threadId: null, body, headers: { "x-a": "s3cret" }, signing };
+    await app.start();
+    await store.deliveries.enqueue(queuedMessage({ ...message, maxAttempts: 1 }));
+    await told.got(1);
+    const one = async () => (await app.json("GET", "/webhooks/deliveries/d-1")).body as Listed;
+    await until(async () => (await one()).status === "delivered");
+    const nobody = { run_id: null, thread_id: null, assistant_id: null };
+    expect(await one()).toMatchObject({ ...nobody, host, attempts: 1, log: [{ status_code: 204 }] });
+    const again = await app.json("POST", "/webhooks/deliveries/d-1/redeliver");
+    expect(again).toMatchObject({ status: 200, body: { delivery_id: "d-1", status: "pending" } });
+    const got = await told.got(2);
+    expect(got[1]?.headers["x-checkpoint-signature"]).toBe(got[0]?.headers["x-checkpoint-signature"]);
+    const list = (await app.json("GET", "/webhooks/deliveries")).body;
+    expect(list).toMatchObject([{ delivery_id: "d-1" }]);
+    expect(JSON.stringify([list, await one(), app.log])).not.toContain("s3cret");
+    await items.close();
+    await store.close();
   });
 
   it.each([

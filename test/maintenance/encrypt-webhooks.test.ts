@@ -1,7 +1,12 @@
 import { afterAll, describe, expect, it } from "vitest";
 import type { HeddleServer } from "../../src/app.js";
 import type { Cipher } from "../../src/core/cipher.js";
+import { asJsonText } from "../../src/core/json.js";
+import type { MetadataStore } from "../../src/core/metadata-store.js";
+import { queuedMessage, type WebhookMessage } from "../../src/core/webhook-message.js";
+import { sealedMetadataStore } from "../../src/encryption/sealed-metadata-store.js";
 import { rewriteStorage } from "../../src/maintenance/encrypt/rewrite-storage.js";
+import { createStoreRegistry } from "../../src/stores/registry.js";
 import { cipherOf, newKey } from "../support/cipher.js";
 import { call, secret } from "../support/diary.js";
 import { openDiary, type Storage, STORAGES } from "../support/encrypted-storages.js";
@@ -83,5 +88,59 @@ for (const [name, make] of Object.entries(STORAGES)) {
       }
       await told.close();
     }, 120_000);
+
+    it("seals messages whole, and rewrites those that wait", async () => {
+      const storage = await make();
+      open.push(storage);
+      const { storage: uri = "", cwd = "." } = storage.options;
+      const withOutbox = async <T>(cipher: Cipher | null, use: (store: MetadataStore) => Promise<T>): Promise<T> => {
+        const { metadata, items } = await createStoreRegistry().open(uri, { cwd });
+        try {
+          return await use(cipher === null ? metadata : sealedMetadataStore(metadata, cipher, { warn: () => {} }));
+        } finally {
+          await items.close();
+          await metadata.close();
+        }
+      };
+      const message: WebhookMessage = {
+        deliveryId: "d-1",
+        host: "receiver.example:443",
+        url: `https://receiver.example/?token=${secret("url")}`,
+        threadId: null,
+        body: asJsonText(`{"data":"${secret("input")}"}`),
+        headers: { "x-key": secret("header") },
+        signing: { scheme: "snapstate", secret: secret("signing") },
+        maxAttempts: 1,
+      };
+      const secrets = [secret("url"), secret("input"), secret("header"), secret("signing")];
+      const held = async (): Promise<readonly string[]> => {
+        const dump = outboxOf(await storage.dump());
+        return secrets.filter((text) => dump.includes(text));
+      };
+      const claimed = ({ deliveries }: MetadataStore) => deliveries.claim({ deliveryIds: ["d-1"], leaseMs: 0 });
+      const [k1, k2] = [newKey("k1"), newKey("k2")];
+
+      await withOutbox(cipherOf(k1), ({ deliveries }) => deliveries.enqueue(queuedMessage(message)));
+      expect(await held()).toEqual([]);
+      const said = { kind: "message", message: queuedMessage(message).message };
+      expect(await withOutbox(cipherOf(k1), claimed)).toMatchObject([said]);
+      const steps = [
+        { cipher: cipherOf([k2, k1]), target: "active", reader: cipherOf(k2), left: [] },
+        { cipher: cipherOf(k2), target: "clear", reader: null, left: secrets },
+        { cipher: cipherOf(k1), target: "active", reader: cipherOf(k1), left: [] },
+      ] as const;
+      for (const { cipher, target, reader, left } of steps) {
+        const { counts } = await rewrite(storage, cipher, target);
+        expect(counts.find(({ name: table }) => table === "webhooks: messages")).toMatchObject({ rewritten: 1 });
+        expect(await held()).toEqual(left);
+        expect(await withOutbox(reader, claimed)).toMatchObject([said]);
+      }
+      // Whoever lacks the key gives it up, once and for all.
+      expect(await withOutbox(cipherOf(k2), claimed)).toEqual([]);
+      expect(await withOutbox(null, ({ deliveries }) => deliveries.get({ deliveryId: "d-1" }))).toMatchObject({
+        status: "failed",
+        log: [{ error: "the stored payload cannot be decrypted" }],
+      });
+    }, 60_000);
   });
 }

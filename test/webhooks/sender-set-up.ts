@@ -73,8 +73,8 @@ export async function setUp(
     return sender;
   };
   /** A run that ended and has a webhook. */
-  const end = async (url: string): Promise<string> => {
-    const kwargs: RunKwargs = { ...KWARGS, webhook: { host: new URL(url).host, url } };
+  const end = async (to: string): Promise<string> => {
+    const kwargs: RunKwargs = { ...KWARGS, webhook: { host: new URL(to).host, url: to } };
     const { run, lease } = await rows.leased(await rows.thread(), { kwargs });
     await rows.finish(lease);
     return deliveryIdOf(run.runId);
@@ -87,8 +87,8 @@ export async function setUp(
   /** A message in the outbox. */
   const enqueue = async (message: Partial<WebhookMessage> & Pick<WebhookMessage, "deliveryId" | "url">) => {
     const { host } = new URL(message.url);
-    const defaults = { host, threadId: null, body: asJsonText("{}"), headers: {}, signing: null, maxAttempts: 1 };
-    await createOutbox({ store, webhooks: policy }).enqueue({ ...defaults, ...message });
+    const plain = { host, threadId: null, body: asJsonText("{}"), headers: {}, signing: null, maxAttempts: 1 };
+    await createOutbox({ store, webhooks: policy }).enqueue({ ...plain, ...message });
     return message.deliveryId;
   };
   return { clock, store, policy, open, end, enqueue, get };
