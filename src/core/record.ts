@@ -88,6 +88,11 @@ export interface RecordQuery {
  */
 export interface RecordStore {
   get(key: RecordKey): Promise<StoredRecord | null>;
+  /**
+   * The last version, also of what has gone (for {@link TOMBSTONES_KEPT_MS}) or has expired and is not swept yet; 0 when none is known.
+   * {@link RecordStore.changes} after it tells what happens from then on.
+   */
+  version(key: RecordKey): Promise<number>;
   write(write: RecordWrite): Promise<RecordWriteOutcome>;
   /**
    * Several writes in one step: all, or none and the first conflict. MongoDB has no such step: there they are made in order and undone

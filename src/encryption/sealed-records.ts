@@ -17,6 +17,7 @@ export function sealedRecords(store: RecordStore, cipher: Cipher): RecordStore {
       const record = await store.get(key);
       return record && opened(record);
     },
+    version: (key) => store.version(key),
     async write(write) {
       const outcome = await store.write(sealed(write));
       if (outcome.kind !== "written") return outcome;

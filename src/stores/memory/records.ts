@@ -45,6 +45,11 @@ export function createMemoryRecords(clock: StoreClock): MemoryRecords {
       return row === null ? null : recordOf(row);
     },
 
+    async version(key) {
+      checkRecordKey(key);
+      return rows.get(key)?.version ?? 0;
+    },
+
     async write(write) {
       checkRecordWrite(write);
       const step = stepOf(write, clock.now());

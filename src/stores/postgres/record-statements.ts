@@ -12,6 +12,12 @@ export const GET: Statement = {
     WHERE id = $2 AND gone_at IS NULL AND (expires_at IS NULL OR expires_at > (SELECT heddle_now($1)))`,
 };
 
+export const VERSION: Statement = {
+  name: "heddle_record_version",
+  idempotent,
+  text: "SELECT version FROM heddle_records WHERE id = $1",
+};
+
 const WRITE_TEXT =
   "SELECT * FROM heddle_write_record($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 /** Its repetition finds its own work, or another version than it expects. */

@@ -56,6 +56,12 @@ export function createPostgresRecords(session: Session): RecordStore {
       return row === undefined ? null : storedRecordOf(row);
     },
 
+    async version(key) {
+      checkRecordKey(key);
+      const [row] = await session.query<Pick<RecordColumns, "version">>(statements.VERSION, [recordId(key)]);
+      return row?.version ?? 0;
+    },
+
     async write(write) {
       checkRecordWrite(write);
       const { id, ownerId, collectionId } = recordDigests(write);

@@ -42,6 +42,11 @@ export function createSqliteRecords(session: Session): RecordStore {
       });
     },
 
+    async version(key) {
+      checkRecordKey(key);
+      return session.read(() => findRecord(session, key).row?.version ?? 0);
+    },
+
     async write(write) {
       checkRecordWrite(write);
       return session.write(() => writeOne(write, clock.now()));

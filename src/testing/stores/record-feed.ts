@@ -38,6 +38,25 @@ export function recordFeedCases(suite: StoreSuite<MetadataStore>, withStore: Wit
   );
 
   it(
+    "knows the last version, also of what is removed, or expired and not swept",
+    withStore(async ({ store: { records }, clock }) => {
+      expect(await records.version(at("k"))).toBe(0);
+      await put(records, { ...at("k"), value: json(1), tracked: true });
+      await put(records, { ...at("k"), value: json(2), ttlMs: 10, tracked: true });
+      expect(await records.version(at("k"))).toBe(2);
+      expect(await records.version({ ...at("k"), owner: "bob" })).toBe(0);
+      clock.advance(10);
+      expect(await records.version(at("k"))).toBe(2);
+      await records.sweepExpired({ limit: 9 });
+      expect(await records.version(at("k"))).toBe(3);
+      await put(records, { ...at("k"), value: json(4), tracked: true });
+      await records.remove({ ...at("k"), tracked: true });
+      expect(await records.version(at("k"))).toBe(5);
+      expect(await records.changes({ ...at("k"), after: 5, limit: 9 })).toEqual([]);
+    }),
+  );
+
+  it(
     "tells nothing of what is not tracked",
     withStore(async ({ store: { records }, clock }) => {
       await put(records, { ...at("k"), value: json(1) });
