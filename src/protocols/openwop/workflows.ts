@@ -114,13 +114,12 @@ function drawnGraph(drawing: JsonValue): Pick<Workflow, "nodes" | "edges"> {
       const typeId = isJsonObject(metadata) ? metadata[TYPE_KEY] : undefined;
       return [{ id, typeId: typeof typeId === "string" ? typeId : NODE_TYPE }];
     }),
-    edges: objectsIn(edges)
-      .flatMap(({ source, target, conditional, data }) => {
-        if (!isNode(source) || !isNode(target)) return [];
-        const condition = typeof data === "string" ? { condition: data } : {};
-        return [{ source, target, ...(conditional === true && { conditional: true }), ...condition }];
-      })
-      .map((edge, index) => ({ id: `e${index + 1}`, ...edge })),
+    edges: objectsIn(edges).flatMap(({ source, target, conditional, data }) => {
+      if (!isNode(source) || !isNode(target)) return [];
+      const condition = typeof data === "string" ? { condition: data } : {};
+      const isConditional = conditional === true ? { conditional } : {};
+      return [{ id: `${source}->${target}`, source, target, ...isConditional, ...condition }];
+    }),
   };
 }
 
@@ -136,16 +135,19 @@ function objectsIn(value: JsonValue | undefined): readonly JsonObject[] {
 function variablesOf(inputSchema: JsonObject | null): Workflow["variables"] {
   const { properties, required } = inputSchema ?? {};
   if (!isJsonObject(properties)) return [];
-  return Object.entries(properties).map(([name, schema]) => {
-    const { type, default: defaultValue, description } = isJsonObject(schema) ? schema : {};
-    return {
-      name,
-      type: typeof type === "string" ? type : "any",
-      required: Array.isArray(required) && required.includes(name),
-      ...(typeof description === "string" && { description }),
-      ...(defaultValue !== undefined && { defaultValue }),
-    };
-  });
+  const isRequired = (name: string): boolean => Array.isArray(required) && required.includes(name);
+  return Object.entries(properties).map(([name, schema]) => variableOf(name, schema, isRequired(name)));
+}
+
+function variableOf(name: string, schema: JsonValue | undefined, required: boolean): Workflow["variables"][number] {
+  const { type, default: defaultValue, description } = isJsonObject(schema) ? schema : {};
+  return {
+    name,
+    type: typeof type === "string" ? type : "any",
+    required,
+    ...(typeof description === "string" && { description }),
+    ...(defaultValue !== undefined && { defaultValue }),
+  };
 }
 
 /** What a workflow allows in `configurable`; `null` where its graph does not say, or nothing could hold it to that. */

@@ -1,0 +1,199 @@
+import { randomBytes } from "node:crypto";
+import { z } from "zod";
+import type { Caller } from "../../core/auth.js";
+import { HeddleError } from "../../core/errors.js";
+import type { JsonObject } from "../../core/json.js";
+import { parseJsonText, toJsonText } from "../../core/json.js";
+import { ownerOf } from "../../core/owner.js";
+import type { RecordStore } from "../../core/record.js";
+import { secretDigest } from "../../core/secret-digest.js";
+import type { RunWebhook } from "../../core/webhook.js";
+import type { Authorize } from "../../services/authorization.js";
+import { newId } from "../../services/identifiers.js";
+import type { Outbox } from "../../services/outbox.js";
+import { isTerminalType, type LoggedEvent, shownEvent } from "./event.js";
+import type { RunRecord } from "./run-record.js";
+import { type AppendListener, OpenwopRefusal } from "./seams.js";
+import { mayBeTenant, tenantOf } from "./tenant.js";
+
+const SPACE = "openwop-webhooks";
+/** Each event looks at all of them. */
+const MAX_SUBSCRIPTIONS = 100;
+const TIMEOUT_MS = 5_000;
+/** Of one message: the server tries again, further and further apart ([D]: README.md). */
+const MAX_ATTEMPTS = 4;
+const BREAKER = { failures: 4, openMs: 3_600_000 };
+const MAX_EVENTS = 100;
+
+/** POST /v1/webhooks (docs/wire/openwop.md §3.2 Webhooks). */
+export const webhookBody = z
+  .strictObject({
+    url: z.string().min(1).max(2_048),
+    events: z
+      .array(z.string().regex(/^[a-z][\w.-]{0,127}$/i, "must be the type of an event, as run.completed"))
+      .min(1)
+      .max(MAX_EVENTS),
+    tenantId: z.string().min(1).max(256).optional(),
+    tags: z.array(z.string().max(256)).max(100).optional(),
+    secret: z.string().min(16).max(256).optional(),
+  })
+  .meta({ id: "OpenwopWebhook" });
+
+/** A subscription, as it is kept. */
+const Subscription = z.object({
+  webhook: z.object({ host: z.string(), url: z.string() }),
+  events: z.array(z.string()),
+  /** Runs with any of these; empty: with whichever. */
+  tags: z.array(z.string()),
+  secret: z.string(),
+  tenantId: z.string().nullable(),
+});
+type SubscriptionValue = z.infer<typeof Subscription>;
+
+export interface NewSubscription {
+  readonly subscriptionId: string;
+  readonly url: string;
+  readonly events: readonly string[];
+  /** Told this once. */
+  readonly secret: string;
+  /** The first 8 hex digits of its SHA-256. */
+  readonly secretFingerprint: string;
+  readonly createdAt: number;
+}
+
+export type Webhooks = ReturnType<typeof createWebhooks>;
+
+/** Subscriptions to events of an owner's runs, and what they are told. */
+export function createWebhooks(deps: {
+  readonly records: RecordStore;
+  readonly authorize: Authorize;
+  readonly outbox: Outbox;
+}) {
+  const { records, authorize, outbox } = deps;
+
+  const enqueue = async (
+    record: RunRecord,
+    event: LoggedEvent,
+    to: { readonly id: string; readonly webhook: RunWebhook; readonly secret: string | null },
+  ): Promise<void> => {
+    const { id, webhook, secret } = to;
+    await outbox.enqueue({
+      ...webhook,
+      // Told again after a crash: the same message.
+      deliveryId: `owp_${id}_${event.eventId}`,
+      threadId: record.runId,
+      body: toJsonText({ runId: record.runId, workspaceId: workspaceOf(record), event: { ...shownEvent(event) } }),
+      headers: { "user-agent": "openwop-webhook-dispatcher/1.0" },
+      signing: secret === null ? null : { scheme: "openwop", secret, webhookId: id, eventType: event.type },
+      maxAttempts: MAX_ATTEMPTS,
+      timeoutMs: TIMEOUT_MS,
+      circuit: { name: `openwop:${id}`, ...BREAKER },
+    });
+  };
+
+  const subscriptionsOf = async (owner: string) => {
+    const place = { space: SPACE, owner, collection: "" };
+    const rows = await records.list({
+      ...place,
+      order: "created",
+      direction: "asc",
+      limit: MAX_SUBSCRIPTIONS,
+      offset: 0,
+    });
+    return rows.map(({ key, value }) => ({ id: key, said: Subscription.parse(parseJsonText(value)) }));
+  };
+
+  /** Delivers events as they are stored. A replay tells nobody: its source did. */
+  const onAppended: AppendListener = async (record, events) => {
+    if (record.source?.mode === "replay" || events.length === 0) return;
+    const { callbackUrl } = record;
+    const judged = callbackUrl === null ? null : outbox.judge(callbackUrl);
+    const subscriptions = (await subscriptionsOf(record.owner)).filter(({ said }) => listensTo(said, record));
+    for (const event of events) {
+      for (const { id, said } of subscriptions) {
+        if (said.events.includes(event.type)) await enqueue(record, event, { id, ...said });
+      }
+      if (judged?.kind === "allowed" && isTerminalType(event.type)) {
+        await enqueue(record, event, { id: `callback-${record.runId}`, webhook: judged.webhook, secret: null });
+      }
+    }
+  };
+
+  return {
+    onAppended,
+
+    /**
+     * What a subscriber or a run may name as its URL.
+     * @throws OpenwopRefusal `webhook_url_rejected`
+     */
+    judgeUrl(url: string): RunWebhook {
+      const judged = outbox.judge(url);
+      if (judged.kind === "allowed") return judged.webhook;
+      throw new OpenwopRefusal({ status: 400, code: "webhook_url_rejected", message: `url ${judged.reason}` });
+    },
+
+    /** @throws OpenwopRefusal `webhook_url_rejected`, `forbidden`; HeddleError `LIMIT_REACHED` */
+    async register(caller: Caller, body: z.infer<typeof webhookBody>): Promise<NewSubscription> {
+      const { events, tags = [], secret = randomBytes(32).toString("hex"), tenantId = tenantOf(caller) } = body;
+      if (!mayBeTenant(caller, tenantId)) throw foreignTenant(tenantId);
+      const webhook = this.judgeUrl(body.url);
+      const subscriptionId = `wh_${newId().replaceAll("-", "")}`;
+      const told: JsonObject = { url: body.url, events, tags };
+      await authorize(caller, "store", "put", { namespace: NAMESPACE, key: subscriptionId, value: told });
+      const place = { space: SPACE, owner: ownerOf(caller), collection: "" };
+      if ((await records.count(place)) >= MAX_SUBSCRIPTIONS) {
+        const message = `There are ${MAX_SUBSCRIPTIONS} webhooks already: remove one`;
+        throw new HeddleError("LIMIT_REACHED", { message, details: { scope: "webhooks" } });
+      }
+      const outcome = await records.write({
+        ...place,
+        key: subscriptionId,
+        value: toJsonText({
+          webhook,
+          events,
+          tags,
+          secret,
+          tenantId: body.tenantId ?? null,
+        } satisfies SubscriptionValue),
+        expected: 0,
+      });
+      if (outcome.kind === "conflict") throw new HeddleError("INTERNAL");
+      return {
+        subscriptionId,
+        url: body.url,
+        events,
+        secret,
+        secretFingerprint: secretDigest(secret).slice(0, 8),
+        createdAt: outcome.record.createdAt,
+      };
+    },
+
+    /** @throws OpenwopRefusal `subscription_not_found`, `forbidden` for a tenant that is not the caller's */
+    async unregister(caller: Caller, subscriptionId: string, tenantId: string | null): Promise<void> {
+      if (tenantId !== null && !mayBeTenant(caller, tenantId)) throw foreignTenant(tenantId);
+      await authorize(caller, "store", "delete", { namespace: NAMESPACE, key: subscriptionId });
+      const key = { space: SPACE, owner: ownerOf(caller), collection: "", key: subscriptionId };
+      const outcome = await records.remove(key);
+      if (outcome.kind === "removed") return;
+      const message = `Webhook "${subscriptionId}" not found`;
+      throw new OpenwopRefusal({ status: 404, code: "subscription_not_found", message });
+    },
+  };
+}
+
+/** Where handlers of `store:*` see subscriptions. Owners keep them apart, not the namespace. */
+const NAMESPACE = ["openwop", "webhooks"];
+
+function listensTo({ tags, tenantId }: SubscriptionValue, record: RunRecord): boolean {
+  if (tenantId !== null && tenantId !== workspaceOf(record)) return false;
+  return tags.length === 0 || tags.some((tag) => record.tags.includes(tag));
+}
+
+function workspaceOf({ tenantId, caller }: RunRecord): string {
+  return tenantId ?? tenantOf(caller);
+}
+
+function foreignTenant(tenantId: string): OpenwopRefusal {
+  const message = `You are not a member of the tenant "${tenantId}"`;
+  return new OpenwopRefusal({ status: 403, code: "forbidden", message });
+}
