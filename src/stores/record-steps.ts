@@ -76,7 +76,8 @@ export function expireStep(found: RecordRow | null, now: EpochMs): RecordStep {
   return endStep(found, found.tracked, now);
 }
 
-function endStep(before: LiveRow, tracked: boolean, now: EpochMs): RecordStep {
+/** What ends somebody's row, by a removal or an expiry. */
+export function endStep(before: LiveRow, tracked: boolean, now: EpochMs): RecordStep {
   const version = before.version + 1;
   const change = { key: before.key, version, previous: before.value, value: null, at: now };
   return { row: before.disposable && !tracked ? null : tombstone(before, now), changes: tracked ? [change] : [] };

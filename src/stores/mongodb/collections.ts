@@ -15,6 +15,7 @@ import type {
   ThreadDocument,
   VersionDocument,
 } from "./documents.js";
+import type { RecordChangeDocument, RecordCounterDocument, RecordDocument } from "./record-documents.js";
 
 export interface Collections {
   readonly assistants: Collection<AssistantDocument>;
@@ -31,6 +32,9 @@ export interface Collections {
   readonly deliveryContents: Collection<DeliveryContentDocument>;
   readonly deliveryValues: Collection<DeliveryValuesDocument>;
   readonly tickets: Collection<StreamTicketDocument>;
+  readonly records: Collection<RecordDocument>;
+  readonly recordChanges: Collection<RecordChangeDocument>;
+  readonly recordCounters: Collection<RecordCounterDocument>;
 }
 
 export function collectionsOf(db: Db): Collections {
@@ -50,6 +54,9 @@ export function collectionsOf(db: Db): Collections {
     deliveryContents: db.collection("heddle_delivery_contents"),
     deliveryValues: db.collection("heddle_delivery_values"),
     tickets: db.collection("heddle_stream_tickets"),
+    records: db.collection("heddle_records"),
+    recordChanges: db.collection("heddle_record_changes"),
+    recordCounters: db.collection("heddle_record_counters"),
   };
 }
 
@@ -129,6 +136,26 @@ export const CRON_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
       { name: "threadId", key: { threadId: 1 } },
       { name: "createdAt", key: { createdAt: 1, _id: 1 } },
       { name: "terms", key: { terms: 1 } },
+    ]);
+  },
+];
+
+/** Indexes of records. Each may be made twice. Only ever append to this list. */
+export const RECORD_MIGRATIONS: readonly ((db: Db) => Promise<void>)[] = [
+  async (db) => {
+    const { records, recordChanges } = collectionsOf(db);
+    await records.createIndexes([
+      { name: "key", key: { collectionId: 1, key: 1 } },
+      { name: "created", key: { collectionId: 1, sequence: 1 } },
+      { name: "owner", key: { ownerId: 1, sequence: 1 } },
+      { name: "terms", key: { terms: 1 } },
+      { name: "expiresAt", key: { expiresAt: 1 }, sparse: true },
+      { name: "goneAt", key: { goneAt: 1 }, sparse: true },
+      { name: "pendingAt", key: { pendingAt: 1 }, sparse: true },
+    ]);
+    await recordChanges.createIndexes([
+      { name: "version", key: { record: 1, version: 1 } },
+      { name: "at", key: { at: 1 } },
     ]);
   },
 ];

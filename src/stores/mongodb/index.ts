@@ -7,12 +7,19 @@ import { createMongoApiKeys } from "./api-keys.js";
 import { createMongoAssistants } from "./assistants.js";
 import { createMongoChores } from "./chores.js";
 import { createMongoDeliveries } from "./deliveries.js";
-import { CRON_MIGRATIONS, ITEM_MIGRATIONS, METADATA_MIGRATIONS, WEBHOOK_MIGRATIONS } from "./collections.js";
+import {
+  CRON_MIGRATIONS,
+  ITEM_MIGRATIONS,
+  METADATA_MIGRATIONS,
+  RECORD_MIGRATIONS,
+  WEBHOOK_MIGRATIONS,
+} from "./collections.js";
 import { createMongoCrons } from "./crons.js";
 import { createMongoExpiredThreads } from "./expired-threads.js";
 import type { VectorOptions } from "../../core/item-vectors.js";
 import { createMongoItems } from "./items.js";
 import { mongoLeaseRenewal } from "./lease-renewal.js";
+import { createMongoRecords } from "./records.js";
 import { createMongoRuns } from "./runs.js";
 import { createSession } from "./session.js";
 import { createMongoStreamTickets } from "./stream-tickets.js";
@@ -33,6 +40,7 @@ export async function createMongoMetadataStore(
     { name: "metadata", migrations: METADATA_MIGRATIONS },
     { name: "webhooks", migrations: WEBHOOK_MIGRATIONS },
     { name: "crons", migrations: CRON_MIGRATIONS },
+    { name: "records", migrations: RECORD_MIGRATIONS },
     { name: "items", migrations: ITEM_MIGRATIONS },
   ]);
   const session = createSession(database);
@@ -50,6 +58,7 @@ export async function createMongoMetadataStore(
     keys: createMongoApiKeys(session),
     tickets: createMongoStreamTickets(session),
     deliveries: createMongoDeliveries(session),
+    records: createMongoRecords(session),
     chores: createMongoChores(session),
     async ping() {
       await session.retrying(() => database.db.command({ ping: 1 }));
