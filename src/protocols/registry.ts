@@ -1,4 +1,5 @@
 import type { MountOptions, ProtocolName } from "../core/protocol.js";
+import { agentexStates } from "./agentex-states/index.js";
 import type { Protocol } from "./protocol.js";
 
 /** Makes a protocol; each is the one function that `heddle` exports for it. */
@@ -8,4 +9,6 @@ export type ProtocolFactory = (options?: MountOptions) => Protocol;
  * The protocols that names stand for. A factory's module imports nothing heavy: what serves is imported when the protocol is opened.
  * Absent: not there yet.
  */
-export const PROTOCOLS: Readonly<Partial<Record<ProtocolName, ProtocolFactory>>> = {};
+export const PROTOCOLS: Readonly<Partial<Record<ProtocolName, ProtocolFactory>>> = {
+  "agentex-states": agentexStates,
+};
