@@ -84,6 +84,7 @@ export function inputInjectParams(params: JsonObject): {
   readonly namespace: readonly string[];
   readonly message: InjectedMessage;
 } {
+  refuseWebhook("input.inject", params);
   const { namespace: at, message } = decode(inputInject, params);
   const { role, content, name } = message;
   return { namespace: at ?? [], message: { role, content, ...present({ name }) } };

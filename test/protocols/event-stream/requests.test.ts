@@ -81,6 +81,12 @@ describe("a command that cannot be carried out", () => {
       /run\.start takes no webhook/,
     ],
     ["input.respond", { interrupt_id: "i", webhook: "/a" }, "invalid_argument", /input\.respond takes no webhook/],
+    [
+      "input.inject",
+      { message: { role: "user", content: "x" }, webhook: "/a" },
+      "invalid_argument",
+      /input\.inject takes no webhook/,
+    ],
     ["state.fork", { checkpoint_id: "c", webhook: "/a" }, "invalid_argument", /state\.fork takes no webhook/],
     ["run.start", { assistant_id: "echo", config: 3 }, "invalid_argument", /config/],
     ["run.start", { assistant_id: "echo", multitaskStrategy: "maybe" }, "invalid_argument", /multitaskStrategy/],
