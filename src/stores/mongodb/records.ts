@@ -50,14 +50,6 @@ export function createMongoRecords(session: Session): RecordStore {
       return found === null ? 0 : rowOfDocument(found).version;
     },
 
-    async version(key) {
-      checkRecordKey(key);
-      const found = await session.retrying(() =>
-        records.findOne({ _id: documentId(key) }, { projection: { version: 1 } }),
-      );
-      return found?.version ?? 0;
-    },
-
     async write(write) {
       checkRecordWrite(write);
       const { step, after } = await changeRecord(session, write, writing(write));
