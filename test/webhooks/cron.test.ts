@@ -52,8 +52,7 @@ describe("a cron with a webhook", () => {
         values: { messages: [{ content: "tick" }, {}] },
         webhook_sent_at: expect.stringMatching(/Z$/) as string,
       });
-      if (path.startsWith("/threads")) expect(got?.body["thread_id"]).toBe(threadId);
-      else expect(got?.body["thread_id"]).not.toBe(threadId);
+      expect(got?.body["thread_id"] === threadId).toBe(path.startsWith("/threads"));
       const log = async () => (await second.json("GET", "/webhooks/deliveries")).body as { status: string }[];
       await until(async () => (await log())[0]?.status === "delivered");
       const cron = (await second.json("POST", "/runs/crons/search", {})).body as { next_run_date: string }[];
