@@ -1,9 +1,11 @@
+import type { Caller } from "../core/auth.js";
 import type { Checkpointer } from "../core/checkpointer.js";
 import type { Clock } from "../core/clock.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { Engine } from "../core/engine.js";
 import type { EventLog } from "../core/event-log.js";
 import type { Idempotency } from "../core/idempotency.js";
+import type { IndexedItems } from "../core/indexed-items.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
 import type { MountOptions, ProtocolMount } from "../core/protocol.js";
@@ -24,6 +26,8 @@ export type { ProtocolFace, ProtocolRoute, Refusal, RefusedRequest } from "../ht
 export interface ProtocolContext {
   readonly services: Services;
   readonly authorize: Authorize;
+  /** The labels that a namespace begins with which a protocol chooses for a caller (services/authorization.ts). */
+  readonly itemPrefix: (caller: Caller) => readonly string[];
   readonly records: RecordStore;
   readonly hints: RecordHints;
   readonly idempotency: Idempotency;
@@ -68,6 +72,21 @@ export interface Protocol extends ProtocolMount {
   /** Whether it can be served at the root of the LangGraph API (docs/wire/protocol-mounts.md, rule 2). */
   readonly sharesRoot: boolean;
   open(context: ProtocolContext): OpenProtocol | Promise<OpenProtocol>;
+  /** The long-term store as it is while the protocol is served: for what the protocol keeps that is to be seen as items. */
+  viewItems?(items: IndexedItems, deps: ItemsViewDeps): IndexedItems | Promise<IndexedItems>;
+  /**
+   * Paths of streams, without what is before the mount, whose credentials may be in the query as `api_key` or `token`: for browsers'
+   * `EventSource`, which sends no headers.
+   */
+  readonly credentialsInQuery?: RegExp;
+}
+
+/** What {@link Protocol.viewItems} reads and writes. */
+export interface ItemsViewDeps {
+  readonly records: RecordStore;
+  readonly hints: RecordHints;
+  /** Callers are told apart, so that their items may lie under labels of their own. */
+  readonly isAuthenticated: boolean;
 }
 
 /**
@@ -77,14 +96,14 @@ export interface Protocol extends ProtocolMount {
  * @throws HeddleError `CONFIG_INVALID`
  */
 export function defineProtocol(
-  protocol: Pick<Protocol, "name" | "sharesRoot" | "open"> & { readonly defaultPath: string },
+  protocol: Omit<Protocol, keyof ProtocolMount> & Pick<Protocol, "name"> & { readonly defaultPath: string },
   options: MountOptions = {},
 ): Protocol {
-  const { name, sharesRoot, open, defaultPath } = protocol;
+  const { name, defaultPath, ...rest } = protocol;
   const { port = null, path = port === null ? defaultPath : "" } = options;
   if (!isMountPath(path)) throw invalid(name, "path", MOUNT_PATH_RULE);
   if (port !== null && !isPort(port)) throw invalid(name, "port", PORT_RULE);
-  return brandProtocol({ name, sharesRoot, open, path: path.replace(/\/$/, ""), port });
+  return brandProtocol({ ...rest, name, path: path.replace(/\/$/, ""), port });
 }
 
 function invalid(name: string, field: string, rule: string): HeddleError {

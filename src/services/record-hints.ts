@@ -3,15 +3,15 @@ import type { Clock, Timer } from "../core/clock.js";
 import type { Dispatcher } from "../core/dispatcher.js";
 import type { RecordKey } from "../core/record.js";
 
-/** What one waits for: changes of any record of a collection. */
-export type RecordTopic = Pick<RecordKey, "space" | "owner" | "collection">;
+/** What one waits for: changes of any record of a collection, or of the one with this key. */
+export type RecordTopic = Pick<RecordKey, "space" | "owner" | "collection"> & Partial<Pick<RecordKey, "key">>;
 
 /**
  * Tells who waits for changes of records that there may be some: of this process and, where the storage carries messages, of the
  * others. The records are the truth: subscribe first, then read, and read again at each hint. One that is lost costs time only.
  */
 export interface RecordHints {
-  /** Something in the collection has changed, and is stored. */
+  /** Something in the collection has changed, and is stored: with a `key` that record, which those who wait for the collection hear, too. */
   touched(topic: RecordTopic): void;
   /**
    * Call `fn` at each hint of the collection, and now and then without one: every `pollMs` where other processes cannot be heard, and
@@ -76,7 +76,10 @@ export function createRecordHints(
   };
 
   return {
-    touched: (topic) => dispatcher.hint(topicName(topic)),
+    touched({ key, ...collection }) {
+      dispatcher.hint(topicName(collection));
+      if (key !== undefined) dispatcher.hint(topicName({ ...collection, key }));
+    },
     subscribe,
     wait: (topic, { timeoutMs, signal }) =>
       new Promise((resolve) => {
@@ -100,9 +103,8 @@ export function createRecordHints(
   };
 }
 
-/** Short, however long the owner's name, and saying nothing of it to whoever else listens. */
-function topicName({ space, owner, collection }: RecordTopic): string {
-  return createHash("sha256")
-    .update(JSON.stringify([space, owner, collection]))
-    .digest("base64url");
+/** Short, however long the owner's name, and saying nothing of it to whoever else listens: 132 bits. */
+function topicName({ space, owner, collection, key }: RecordTopic): string {
+  const parts = key === undefined ? [space, owner, collection] : [space, owner, collection, key];
+  return createHash("sha256").update(JSON.stringify(parts)).digest("base64url").slice(0, 22);
 }

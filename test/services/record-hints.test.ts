@@ -36,6 +36,20 @@ describe("RecordHints", () => {
     expect(hints.listenerCount).toBe(4);
   });
 
+  it("who waits for one record hears of no other; who waits for the collection hears of all", async () => {
+    const { hints } = hinting();
+    const told: string[] = [];
+    hints.subscribe(TOPIC, () => told.push("all"));
+    hints.subscribe({ ...TOPIC, key: "a" }, () => told.push("a"));
+    hints.subscribe({ ...TOPIC, key: "b" }, () => told.push("b"));
+    hints.touched({ ...TOPIC, key: "a" });
+    await turn();
+    expect(told).toEqual(["all", "a"]);
+    hints.touched(TOPIC);
+    await turn();
+    expect(told).toEqual(["all", "a", "all"]);
+  });
+
   it("a hint that anything may have changed reaches all, one about something else nobody", () => {
     const heard: ((topic: string | null) => void)[] = [];
     const dispatcher = {

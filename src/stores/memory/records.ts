@@ -1,6 +1,7 @@
 import type { StoreClock } from "../../core/clock.js";
 import {
   CHANGES_KEPT_MS,
+  type RecordChange,
   type RecordKey,
   type RecordStore,
   type RecordWrite,
@@ -114,10 +115,9 @@ export function createMemoryRecords(clock: StoreClock): MemoryRecords {
 
     async changes({ after, limit, ...key }) {
       checkRecordKey(key);
-      return rows
-        .changes(key)
-        .filter(({ version }) => version > after)
-        .slice(0, limit);
+      const kept = rows.changes(key);
+      const first = firstAfter(kept, after);
+      return kept.slice(first, first + limit);
     },
 
     async expired({ space, limit }) {
@@ -141,4 +141,15 @@ export function createMemoryRecords(clock: StoreClock): MemoryRecords {
       return due.map(keyOf);
     },
   };
+}
+
+/** By halves: a value that is written often has many changes, and somebody asks after each. */
+function firstAfter(changes: readonly RecordChange[], version: number): number {
+  let [from, to] = [0, changes.length];
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if ((changes[middle]?.version ?? 0) > version) to = middle;
+    else from = middle + 1;
+  }
+  return from;
 }

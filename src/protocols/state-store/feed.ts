@@ -1,0 +1,156 @@
+import type { AccessFilter } from "../../core/auth.js";
+import type { EventCursor } from "../../core/event-log.js";
+import type { Logger } from "../../core/logger.js";
+import type { RecordChange, RecordKey, RecordStore } from "../../core/record.js";
+import type { RecordHints } from "../../services/record-hints.js";
+import { FeedCursor } from "./feed-cursor.js";
+import { type ItemPlace, recordKeyOf } from "./places.js";
+
+/** Changes read at once. */
+const PAGE = 100;
+
+/** Changes that readers who lag behind make the feed of a value keep; those who need more are dropped. */
+const MAX_KEPT = 1_000;
+const MAX_KEPT_CHARS = 1024 * 1024;
+
+/** What becomes of values, for who follows them. */
+export interface StateFeed {
+  /**
+   * Follow a value, which need not be there, from now on. Resolves when nothing that is written from here on can be missed.
+   * @param options.lastVersion the last one that the client has seen: where there is another by now, it comes first, as one message
+   * @param options.onDropped the reader is too slow: the cursor has ended
+   */
+  follow(
+    place: ItemPlace,
+    options: { readonly access: AccessFilter; readonly lastVersion: number | null; readonly onDropped: () => void },
+  ): Promise<EventCursor>;
+  /** How many follow a value, in this process. */
+  readonly followerCount: number;
+}
+
+export function createStateFeed(deps: {
+  readonly records: RecordStore;
+  readonly hints: Pick<RecordHints, "subscribe">;
+  readonly logger: Pick<Logger, "warn">;
+}): StateFeed {
+  const { records } = deps;
+  const followed = new Map<string, FollowedValue>();
+  return {
+    async follow(place, { access, lastVersion, onDropped }) {
+      const key = recordKeyOf(place);
+      const id = JSON.stringify([key.owner, key.collection, key.key]);
+      let value = followed.get(id);
+      if (value === undefined) {
+        value = new FollowedValue(key, deps, () => followed.delete(id));
+        followed.set(id, value);
+      }
+      const cursor = new FeedCursor({ place, access, onDropped, onClose: (closed) => value.leave(closed) });
+      // Before anything is read: subscribe, replay, drop what came twice.
+      value.join(cursor);
+      try {
+        const version = await records.version(key);
+        const isBehind = lastVersion !== null && lastVersion !== version;
+        const record = isBehind ? await records.get(key) : null;
+        cursor.open(record?.version ?? version, isBehind ? (record?.value ?? null) : undefined);
+        value.begin(version);
+        return cursor;
+      } catch (error) {
+        cursor.close();
+        throw error;
+      }
+    },
+    get followerCount() {
+      let count = 0;
+      for (const value of followed.values()) count += value.size;
+      return count;
+    },
+  };
+}
+
+/** A value that somebody here follows: its changes are read once for all of them, and kept until the last one has taken them. */
+class FollowedValue {
+  readonly #key: RecordKey;
+  readonly #deps: Parameters<typeof createStateFeed>[0];
+  readonly #onEmpty: () => void;
+  readonly #cursors = new Set<FeedCursor>();
+  readonly #stop: () => void;
+  #changes: readonly RecordChange[] = [];
+  /** Read up to here; `null`: nobody knows yet from where. */
+  #version: number | null = null;
+  /** The last one that is not kept although a reader may want it. */
+  #forgotten = -1;
+  #reading = false;
+  #again = false;
+
+  constructor(key: RecordKey, deps: Parameters<typeof createStateFeed>[0], onEmpty: () => void) {
+    this.#key = key;
+    this.#deps = deps;
+    this.#onEmpty = onEmpty;
+    this.#stop = deps.hints.subscribe(key, () => void this.#read());
+  }
+
+  get size(): number {
+    return this.#cursors.size;
+  }
+
+  join(cursor: FeedCursor): void {
+    this.#cursors.add(cursor);
+  }
+
+  leave(cursor: FeedCursor): void {
+    if (!this.#cursors.delete(cursor) || this.#cursors.size > 0) return;
+    this.#stop();
+    this.#changes = [];
+    this.#onEmpty();
+  }
+
+  /** @param version as somebody who has joined read it: no later change may be missed */
+  begin(version: number): void {
+    this.#version ??= version;
+    for (const cursor of Array.from(this.#cursors)) cursor.offer(this.#changes, this.#forgotten);
+    void this.#read();
+  }
+
+  async #read(): Promise<void> {
+    this.#again = true;
+    if (this.#reading || this.#version === null) return;
+    this.#reading = true;
+    try {
+      while (this.#again && this.#cursors.size > 0) {
+        this.#again = false;
+        const changes = await this.#deps.records.changes({ ...this.#key, after: this.#version, limit: PAGE });
+        const last = changes.at(-1);
+        if (last === undefined) continue;
+        this.#version = last.version;
+        this.#again ||= changes.length === PAGE;
+        this.#tell(changes);
+      }
+    } catch (error) {
+      // Hints come again, at the latest by themselves.
+      this.#deps.logger.warn({ err: error, workflow: this.#key.collection }, "changes of a value could not be read");
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  #tell(changes: readonly RecordChange[]): void {
+    let oldest = Number.POSITIVE_INFINITY;
+    for (const cursor of this.#cursors) oldest = Math.min(oldest, cursor.position);
+    const kept = [...this.#changes.filter(({ version }) => version > oldest), ...changes];
+    const first = firstToKeep(kept);
+    if (first > 0) this.#forgotten = (kept[first - 1] as RecordChange).version;
+    this.#changes = kept.slice(first);
+    for (const cursor of Array.from(this.#cursors)) cursor.offer(this.#changes, this.#forgotten);
+  }
+}
+
+/** Where what is kept begins: what has just been read is. */
+function firstToKeep(changes: readonly RecordChange[]): number {
+  let chars = 0;
+  for (let kept = 1; kept <= changes.length; kept += 1) {
+    const { previous, value } = changes[changes.length - kept] as RecordChange;
+    chars += (previous?.length ?? 0) + (value?.length ?? 0);
+    if (kept > PAGE && (kept > MAX_KEPT || chars > MAX_KEPT_CHARS)) return changes.length - kept + 1;
+  }
+  return 0;
+}
