@@ -1,6 +1,7 @@
 import type { MountOptions, ProtocolName } from "../core/protocol.js";
 import { agentexStates } from "./agentex-states/index.js";
 import type { Protocol } from "./protocol.js";
+import { stateStore } from "./state-store/index.js";
 
 /** Makes a protocol; each is the one function that `heddle` exports for it. */
 export type ProtocolFactory = (options?: MountOptions) => Protocol;
@@ -10,5 +11,6 @@ export type ProtocolFactory = (options?: MountOptions) => Protocol;
  * Absent: not there yet.
  */
 export const PROTOCOLS: Readonly<Partial<Record<ProtocolName, ProtocolFactory>>> = {
+  "state-store": stateStore,
   "agentex-states": agentexStates,
 };

@@ -8,7 +8,7 @@ import { parseJsonText, toJsonText } from "../../core/json.js";
 import type { StoredRecord } from "../../core/record.js";
 import { valueOfItem } from "./operations.js";
 import { STATE_LABEL, workflowOf } from "./places.js";
-import type { StateScan } from "./scan.js";
+import type { ScannedValue, StateScan } from "./scan.js";
 import type { StateValues } from "./values.js";
 
 /** Items of the store below that are looked at at once, where some may have to be left out. */
@@ -89,10 +89,11 @@ export function withStateValues(
       checkItemFilter(filter);
       const wanted = offset + limit;
       const found: FoundItem[] = [];
-      for await (const { namespace, record } of scan.latest(prefix, wanted, ({ namespace, record }) => {
-        const item = itemOf(namespace, record);
-        return isWorkflow(namespace) && matchesItemFilter(item.value, filter) && isItemVisible(access, item);
-      })) {
+      const passes = (scanned: ScannedValue): boolean => {
+        const item = itemOf(scanned.namespace, scanned.record);
+        return isWorkflow(item.namespace) && matchesItemFilter(item.value, filter) && isItemVisible(access, item);
+      };
+      for await (const { namespace, record } of scan.latest(prefix, wanted, passes)) {
         found.push(itemOf(namespace, record));
       }
       found.push(...(await othersOf(params, wanted)));
