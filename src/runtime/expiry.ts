@@ -13,7 +13,7 @@ const PAUSE_MS = 5;
 const JITTER = 0.2;
 
 export interface ExpiryDeps extends ThreadExpiryDeps {
-  readonly store: Pick<MetadataStore, "chores" | "expiredThreads" | "deliveries" | "threads">;
+  readonly store: Pick<MetadataStore, "chores" | "expiredThreads" | "deliveries" | "records" | "threads">;
   readonly items: Pick<ItemStore, "sweepExpired">;
   readonly clock: Clock;
 }

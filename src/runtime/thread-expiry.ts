@@ -3,12 +3,13 @@ import type { EventLog } from "../core/event-log.js";
 import { isStillIdle } from "../core/idle-thread.js";
 import type { Logger } from "../core/logger.js";
 import type { MetadataStore } from "../core/metadata-store.js";
+import { removeThreadRecords } from "../core/thread-records.js";
 
 /** Threads whose rows go in one step: where the database works in this process, nothing else happens meanwhile. */
 const THREADS_PER_ROUND = 10;
 
 export interface ThreadExpiryDeps {
-  readonly store: Pick<MetadataStore, "expiredThreads" | "deliveries" | "threads">;
+  readonly store: Pick<MetadataStore, "expiredThreads" | "deliveries" | "records" | "threads">;
   readonly checkpointer: Pick<Checkpointer, "deleteThread" | "prune">;
   readonly eventLog: Pick<EventLog, "dropThread">;
   readonly logger: Logger;
@@ -37,6 +38,7 @@ export function createThreadExpiry(deps: ThreadExpiryDeps, pause: () => Promise<
         await deps.checkpointer.deleteThread(threadId);
         await deps.eventLog.dropThread(threadId);
         await deps.store.deliveries.deleteThread({ threadId });
+        await removeThreadRecords(deps.store.records, threadId);
         await expiredThreads.forget({ threadIds: [threadId] });
         done += 1;
       } catch (error) {

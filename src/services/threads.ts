@@ -10,6 +10,7 @@ import type { MetadataStore, Page, PageRequest, ThreadQuery } from "../core/meta
 import { isStillIdle } from "../core/idle-thread.js";
 import type { Thread, ThreadSortField, ThreadTtl, TtlStrategy } from "../core/thread.js";
 import { removeRunLeftovers } from "../core/run-leftovers.js";
+import { removeThreadRecords } from "../core/thread-records.js";
 import type { Authorize } from "./authorization.js";
 import { grantedFilter, grantedMetadata, grantedTtl, handlerTtl } from "./authorization.js";
 import { newId } from "./identifiers.js";
@@ -54,7 +55,7 @@ export function createThreadsService(deps: {
   const { store, checkpointer, authorize } = deps;
 
   /**
-   * Removes checkpoints and writes, then the row with its runs, then events. In this order: while there are checkpoints
+   * Removes checkpoints, writes and protocols' records, then the row with its runs, then events. In this order: while there are checkpoints
    * there is a row, which can be seen and deleted again; a crash in between leaves nothing that a new thread of the same id
    * would show. A running run's worker may write once more before its row is gone: whoever notices removes that, this
    * process, the worker, or after a crash of both whoever finds the run's log unsealed (runtime/reconcile-logs).
@@ -65,6 +66,7 @@ export function createThreadsService(deps: {
     // Asked before: a deletion that was repeated because its answer was lost finds nothing, and the rest has to follow it.
     if ((await store.threads.get({ threadId, access })) === null) return false;
     await checkpointer.deleteThread(threadId);
+    await removeThreadRecords(store.records, threadId);
     await store.threads.delete({ threadId, access });
     // The rows are gone, so no worker can finish; the signal only makes it stop sooner.
     for (const run of running) deps.dispatcher.signal(run, "interrupt");
