@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import { v4 } from "uuid";
-import type { AccessFilter, Caller } from "../../core/auth.js";
+import type { Caller, Grant } from "../../core/auth.js";
 import { HeddleError } from "../../core/errors.js";
 import { isItemVisible } from "../../core/item-filter.js";
 import type { EpochMs, JsonObject, JsonText } from "../../core/json.js";
@@ -46,7 +47,7 @@ function plainName(name: string): string {
 
 /** What its owner says of it. */
 interface AgentFields {
-  readonly name: string | null;
+  readonly name: string;
   readonly description: string | null;
   readonly capabilities: readonly string[];
   readonly metadata: JsonObject;
@@ -66,22 +67,28 @@ const ATTEMPTS = 100;
 export class Agents {
   readonly #records: RecordStore;
   readonly #authorize: Authorize;
+  readonly #itemPrefix: (caller: Caller) => readonly string[];
 
-  constructor(deps: { readonly records: RecordStore; readonly authorize: Authorize }) {
+  constructor(deps: {
+    readonly records: RecordStore;
+    readonly authorize: Authorize;
+    readonly itemPrefix: (caller: Caller) => readonly string[];
+  }) {
     this.#records = deps.records;
     this.#authorize = deps.authorize;
+    this.#itemPrefix = deps.itemPrefix;
   }
 
   /** Make it, or replace all its fields. @throws HeddleError `INVALID_REQUEST`, also for one more than there may be */
   async put(caller: Caller, body: unknown): Promise<JsonText> {
     const { agent_id: agentId, ...given } = decode(agentBody, body);
     const agent = { ...BLANK, ...present(given) };
-    const { place, access } = await this.#place(caller, "put", agentId, shown(agent));
+    const { place, sees } = await this.#place(caller, "put", agentId, shown(agent));
     return this.#change(async () => {
       const [found, set] = await Promise.all([this.#records.get({ ...place, key: agentId }), this.#set(place)]);
       if (found !== null) {
         const { id, lastSeenAt } = agentOf(found);
-        if (!isVisible(access, found)) throw notFound(agentId);
+        if (!sees(found)) throw notFound(agentId);
         return this.#write(found, { ...agent, id, lastSeenAt });
       }
       // Whoever else adds one counts this version up first or fails, so nobody else's is missed.
@@ -96,10 +103,10 @@ export class Agents {
 
   /** Those seen last come first, then those made last. */
   async list(caller: Caller): Promise<JsonText> {
-    const { access, value } = await this.#authorize(caller, "store", "search", { namespace: NAMESPACE });
-    const place = placeOf(caller, value.namespace);
+    const asked = { namespace: [...this.#itemPrefix(caller), ...NAMESPACE] };
+    const { place, sees } = granted(caller, await this.#authorize(caller, "store", "search", asked));
     const page = { order: "created", direction: "desc", limit: 2 * MAX_AGENTS, offset: 0 } as const;
-    const found = (await this.#records.list({ ...place, ...page })).filter((one) => isVisible(access, one));
+    const found = (await this.#records.list({ ...place, ...page })).filter(sees);
     const seen = (record: StoredRecord): number => agentOf(record).lastSeenAt ?? -Infinity;
     const sorted = found.toSorted((a, b) => (seen(a) === seen(b) ? 0 : seen(b) > seen(a) ? 1 : -1));
     return `{"agents":${encodeList(sorted.map(encodeAgent))}}` as JsonText;
@@ -107,35 +114,34 @@ export class Agents {
 
   /** @throws HeddleError `NOT_FOUND` */
   async get(caller: Caller, agentId: string): Promise<JsonText> {
-    const { place, access } = await this.#place(caller, "get", agentId);
-    return encodeAgent(await this.#found(place, access, agentId));
+    return encodeAgent(await this.#found(await this.#place(caller, "get", agentId), agentId));
   }
 
   /** @throws HeddleError `NOT_FOUND`, `INVALID_REQUEST` */
   async patch(caller: Caller, agentId: string, body: unknown): Promise<JsonText> {
     const patch = present(decode(agentPatch, body));
-    const { place, access } = await this.#place(caller, "put", agentId, shown({ ...BLANK, ...patch }));
+    const place = await this.#place(caller, "put", agentId, shown({ ...BLANK, ...patch }));
     return this.#change(async () => {
-      const found = await this.#found(place, access, agentId);
+      const found = await this.#found(place, agentId);
       return this.#write(found, { ...agentOf(found), ...patch });
     });
   }
 
   /** @throws HeddleError `NOT_FOUND` */
   async delete(caller: Caller, agentId: string): Promise<void> {
-    const { place, access } = await this.#place(caller, "delete", agentId);
-    const { key } = await this.#found(place, access, agentId);
-    if ((await this.#records.remove({ ...place, key })).kind !== "removed") throw notFound(agentId);
+    const place = await this.#place(caller, "delete", agentId);
+    const { key } = await this.#found(place, agentId);
+    if ((await this.#records.remove({ ...place.place, key })).kind !== "removed") throw notFound(agentId);
   }
 
   /** It has just saved. Nothing for an agent that nobody has registered, or that the caller must not see. */
   async seen(caller: Caller, agentId: string, at: EpochMs): Promise<void> {
     if (!AGENT_ID.test(agentId)) return;
     try {
-      const { place, access } = await this.#place(caller, "get", agentId);
+      const { place, sees } = await this.#place(caller, "get", agentId);
       for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
         const found = await this.#records.get({ ...place, key: agentId });
-        if (found === null || !isVisible(access, found)) return;
+        if (found === null || !sees(found)) return;
         const agent = agentOf(found);
         if ((agent.lastSeenAt ?? 0) >= at) return;
         if ((await this.#write(found, { ...agent, lastSeenAt: at })) !== null) return;
@@ -145,15 +151,15 @@ export class Agents {
     }
   }
 
-  async #place(caller: Caller, action: "put" | "get" | "delete", agentId: string, value?: JsonObject) {
-    const asked = { namespace: NAMESPACE, key: agentId, ...(value !== undefined && { value }) };
-    const grant = await this.#authorize(caller, "store", action, asked);
-    return { place: placeOf(caller, grant.value.namespace), access: grant.access };
+  async #place(caller: Caller, action: "put" | "get" | "delete", agentId: string, value?: JsonObject): Promise<Place> {
+    const namespace = [...this.#itemPrefix(caller), ...NAMESPACE];
+    const asked = { namespace, key: agentId, ...(value !== undefined && { value }) };
+    return granted(caller, await this.#authorize(caller, "store", action, asked));
   }
 
-  async #found(place: Omit<RecordKey, "key">, access: AccessFilter, agentId: string): Promise<StoredRecord> {
+  async #found({ place, sees }: Place, agentId: string): Promise<StoredRecord> {
     const found = AGENT_ID.test(agentId) ? await this.#records.get({ ...place, key: agentId }) : null;
-    if (found === null || !isVisible(access, found)) throw notFound(agentId);
+    if (found === null || !sees(found)) throw notFound(agentId);
     return found;
   }
 
@@ -177,7 +183,7 @@ export class Agents {
   }
 }
 
-const BLANK: AgentFields = { name: null, description: null, capabilities: [], metadata: {} };
+const BLANK: AgentFields = { name: "", description: null, capabilities: [], metadata: {} };
 
 /** What was sent and is not null: an agent's fields have their blank values otherwise. */
 function present(given: z.output<typeof agentPatch>): Partial<AgentFields> {
@@ -186,18 +192,27 @@ function present(given: z.output<typeof agentPatch>): Partial<AgentFields> {
   return Object.fromEntries(entries.map(([name, value]) => [name, value ?? blank[name]]));
 }
 
+/** Where a caller's agents lie, and which of them it sees. */
+interface Place {
+  readonly place: Omit<RecordKey, "key">;
+  readonly sees: (record: StoredRecord) => boolean;
+}
+
 /** Authorization handlers may move agents by their namespace, as items of the store. */
-function placeOf(caller: Caller, namespace: readonly string[]): Omit<RecordKey, "key"> {
-  return { space: SPACES.agents, owner: ownerOf(caller), collection: JSON.stringify(namespace) };
+function granted(
+  caller: Caller,
+  { access, value: { namespace } }: Grant<{ readonly namespace: readonly string[] }>,
+): Place {
+  const text = JSON.stringify(namespace);
+  const collection = text.length <= 512 ? text : createHash("sha256").update(text).digest("base64url");
+  return {
+    place: { space: SPACES.agents, owner: ownerOf(caller), collection },
+    sees: (record) => isItemVisible(access, { namespace, key: record.key, value: shown(agentOf(record)) }),
+  };
 }
 
 function setKey({ owner, collection }: Omit<RecordKey, "key">): RecordKey {
   return { space: SPACES.agentSets, owner, collection, key: "agents" };
-}
-
-function isVisible(access: AccessFilter, record: StoredRecord): boolean {
-  const namespace = JSON.parse(record.collection) as readonly string[];
-  return isItemVisible(access, { namespace, key: record.key, value: shown(agentOf(record)) });
 }
 
 /** As authorization handlers see it. */

@@ -46,7 +46,7 @@ export const agent = z
   .object({
     id: z.string(),
     agent_id: z.string(),
-    name: z.string().nullable(),
+    name: z.string(),
     description: z.string().nullable(),
     capabilities: z.array(z.string()),
     metadata: jsonObject,

@@ -16,16 +16,16 @@ import { SNAPSTATE_GRAPH, WorkflowThreads } from "./workflow-thread.js";
 
 /** @throws HeddleError `CONFIG_INVALID` where a graph of the user's has the id that threads of workflows name */
 export function openSnapstate(context: ProtocolContext): OpenProtocol {
-  const { services, authorize, records, store, checkpointer, clock, logger } = context;
+  const { services, authorize, itemPrefix, records, store, checkpointer, clock, logger } = context;
   if (context.engine.graphs().some(({ graphId }) => graphId === SNAPSTATE_GRAPH)) {
     throw new HeddleError("CONFIG_INVALID", {
       message: `graphs: "${SNAPSTATE_GRAPH}" is the graph of workflows' threads where the protocol snapstate is served: name yours otherwise.`,
     });
   }
   const threads = new WorkflowThreads({ threads: services.threads, store, checkpointer });
-  const webhooks = new Webhooks({ records, authorize, outbox: createOutbox(context), clock });
+  const webhooks = new Webhooks({ records, authorize, itemPrefix, outbox: createOutbox(context), clock });
   const settling = new Settling({ records, threads, webhooks, clock, logger });
-  const agents = new Agents({ records, authorize });
+  const agents = new Agents({ records, authorize, itemPrefix });
   const saving = { records, threads, settling, turns: new Turns(), clock };
   const reading = { records, threads, webhooks, logger };
   const sweeper = createSweeper({ sweep: () => settling.sweep(), clock, logger });

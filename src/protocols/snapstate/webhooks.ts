@@ -55,35 +55,34 @@ export function scopeOf({ credential }: Pick<Caller, "credential">): string {
   return credential === undefined ? "" : `key:${credential}`;
 }
 
+export interface WebhooksDeps {
+  readonly records: RecordStore;
+  readonly authorize: Authorize;
+  readonly itemPrefix: (caller: Caller) => readonly string[];
+  readonly outbox: Outbox;
+  readonly clock: Clock;
+}
+
 /** Who is told of what becomes of workflows (docs/wire/snapstate.md §1.1, webhooks). */
 export class Webhooks {
-  readonly #deps: {
-    readonly records: RecordStore;
-    readonly authorize: Authorize;
-    readonly outbox: Outbox;
-    readonly clock: Clock;
-  };
+  readonly #deps: WebhooksDeps;
 
-  constructor(deps: {
-    readonly records: RecordStore;
-    readonly authorize: Authorize;
-    readonly outbox: Outbox;
-    readonly clock: Clock;
-  }) {
+  constructor(deps: WebhooksDeps) {
     this.#deps = deps;
   }
 
   /** @returns the answer. @throws HeddleError `INVALID_REQUEST`, also for a URL that must not be called */
   async create(caller: Caller, body: unknown): Promise<JsonText> {
     const { url, events, secret } = decode(webhookBody, body);
-    const { records, authorize, outbox } = this.#deps;
+    const { records, authorize, itemPrefix, outbox } = this.#deps;
     const judged = outbox.judge(url);
     if (judged.kind === "refused") {
       throw new HeddleError("INVALID_REQUEST", { message: `url: ${judged.reason}` });
     }
     const webhookId = `wh_${randomBytes(12).toString("hex")}`;
     const value = { url, events: [...new Set(events)] };
-    await authorize(caller, "store", "put", { namespace: NAMESPACE, key: webhookId, value });
+    const namespace = [...itemPrefix(caller), ...NAMESPACE];
+    await authorize(caller, "store", "put", { namespace, key: webhookId, value });
     const place = { space: SPACES.webhooks, owner: ownerOf(caller), collection: scopeOf(caller) };
     if ((await records.count(place)) >= MAX_WEBHOOKS) {
       throw new HeddleError("INVALID_REQUEST", {
@@ -107,13 +106,14 @@ export class Webhooks {
 
   /** @returns false for one that is not there, or of another key */
   async delete(caller: Caller, webhookId: string): Promise<boolean> {
-    const { records, authorize } = this.#deps;
-    const { access } = await authorize(caller, "store", "delete", { namespace: NAMESPACE, key: webhookId });
+    const { records, authorize, itemPrefix } = this.#deps;
+    const namespace = [...itemPrefix(caller), ...NAMESPACE];
+    const { access } = await authorize(caller, "store", "delete", { namespace, key: webhookId });
     const at = { space: SPACES.webhooks, owner: ownerOf(caller), collection: scopeOf(caller), key: webhookId };
     const found = webhookId.isWellFormed() && /^wh_[0-9a-f]{24}$/.test(webhookId) ? await records.get(at) : null;
     if (found === null) return false;
     const { secret: _, ...value } = subscriptionOf(found);
-    const item = { namespace: NAMESPACE, key: webhookId, value: { ...value, events: [...value.events] } };
+    const item = { namespace, key: webhookId, value: { ...value, events: [...value.events] } };
     if (!isItemVisible(access, item)) return false;
     return (await records.remove(at)).kind === "removed";
   }
