@@ -8,7 +8,13 @@ import type { HttpDeps } from "./http-deps.js";
 export function logRequest(
   { logger, settings }: Pick<HttpDeps, "logger" | "settings">,
   context: Context,
-  at: { readonly requestId: string; readonly status: number; readonly startedAtMs: number },
+  at: {
+    readonly requestId: string;
+    readonly status: number;
+    readonly startedAtMs: number;
+    /** Default: the request's. */
+    readonly path?: string;
+  },
 ): void {
   const { loggingHeaders = null } = settings;
   const request = context.req.raw;
@@ -16,7 +22,7 @@ export function logRequest(
     {
       requestId: at.requestId,
       method: request.method,
-      path: context.req.path,
+      path: at.path ?? context.req.path,
       status: at.status,
       durationMs: Math.round((performance.now() - at.startedAtMs) * 10) / 10,
       ...(loggingHeaders !== null && { headers: loggingHeaders(request.headers) }),

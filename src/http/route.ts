@@ -38,6 +38,8 @@ export interface Route {
   readonly upgrades?: boolean;
   /** Its answer takes as long as a run: counted as a stream, as answers of type `event-stream` are. */
   readonly holds?: boolean | ((request: Request) => boolean);
+  /** Its parameters are secrets: log lines have the template in place of the path. */
+  readonly hidesParams?: true;
   /** Creates work: refused with 503 while the server drains. */
   readonly createsRun?: boolean;
   readonly handle: (exchange: Exchange, deps: HttpDeps) => Promise<Response> | Response;

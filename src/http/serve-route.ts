@@ -116,7 +116,8 @@ export function routeServer(
       await guarded?.answered(response, codeOf(error), request.signal).catch(() => {});
       if (wantsSocket) response = await refuseUpgrade(context, response);
     }
-    logRequest(deps, context, { requestId, status: response.status, startedAtMs });
+    const path = route.hidesParams === true ? { path: mountPath + route.path } : {};
+    logRequest(deps, context, { requestId, status: response.status, startedAtMs, ...path });
     return response;
   };
 }

@@ -44,7 +44,7 @@ interface Candidate {
 
 type Found =
   | { readonly kind: "route"; readonly candidate: Candidate; readonly params: AskedRoute["params"] }
-  | { readonly kind: "wrong-method"; readonly allow: readonly string[] }
+  | { readonly kind: "wrong-method"; readonly allow: readonly string[]; readonly hiddenBy: ProtocolRoute | undefined }
   | { readonly kind: "no-route" }
   | { readonly kind: "error"; readonly error: HeddleError };
 
@@ -79,13 +79,15 @@ export function serveMount({ face, path }: Pick<Mount, "face" | "path">, deps: H
     }
     const asked = method === "HEAD" ? "GET" : method;
     const allow = new Set<string>();
+    let hiddenBy: ProtocolRoute | undefined;
     for (const candidate of candidates) {
       const params = candidate.match(segments);
       if (params === null) continue;
       if (candidate.method === asked) return { kind: "route", candidate, params };
       allow.add(candidate.method);
+      if (candidate.route.hidesParams === true) hiddenBy = candidate.route;
     }
-    return allow.size === 0 ? { kind: "no-route" } : { kind: "wrong-method", allow: [...allow] };
+    return allow.size === 0 ? { kind: "no-route" } : { kind: "wrong-method", allow: [...allow], hiddenBy };
   };
 
   const refuse = (
@@ -129,7 +131,9 @@ export function serveMount({ face, path }: Pick<Mount, "face" | "path">, deps: H
               found.kind === "error" ? found.error : new HeddleError("NOT_FOUND", { message: "Not Found" }),
             );
       const requestId = response.headers.get("x-request-id") ?? "";
-      logRequest(deps, context, { requestId, status: response.status, startedAtMs });
+      const shown = found.kind === "wrong-method" ? found.hiddenBy?.path : undefined;
+      const said = shown === undefined ? {} : { path: shown };
+      logRequest(deps, context, { requestId, status: response.status, startedAtMs, ...said });
       return response;
     },
     owns(context, prefixSegments) {

@@ -7,6 +7,7 @@ import { parseJsonText, toJsonText } from "../../core/json.js";
 import { ownerOf } from "../../core/owner.js";
 import type { RecordStore } from "../../core/record.js";
 import { secretDigest } from "../../core/secret-digest.js";
+import type { WebhookMessage } from "../../core/webhook-message.js";
 import type { RunWebhook } from "../../core/webhook.js";
 import type { Authorize } from "../../services/authorization.js";
 import { newId } from "../../services/identifiers.js";
@@ -71,26 +72,6 @@ export function createWebhooks(deps: {
 }) {
   const { records, authorize, outbox } = deps;
 
-  const enqueue = async (
-    record: RunRecord,
-    event: LoggedEvent,
-    to: { readonly id: string; readonly webhook: RunWebhook; readonly secret: string | null },
-  ): Promise<void> => {
-    const { id, webhook, secret } = to;
-    await outbox.enqueue({
-      ...webhook,
-      // Told again after a crash: the same message.
-      deliveryId: `owp_${id}_${event.eventId}`,
-      threadId: record.runId,
-      body: toJsonText({ runId: record.runId, workspaceId: workspaceOf(record), event: { ...shownEvent(event) } }),
-      headers: { "user-agent": "openwop-webhook-dispatcher/1.0" },
-      signing: secret === null ? null : { scheme: "openwop", secret, webhookId: id, eventType: event.type },
-      maxAttempts: MAX_ATTEMPTS,
-      timeoutMs: TIMEOUT_MS,
-      circuit: { name: `openwop:${id}`, ...BREAKER },
-    });
-  };
-
   const subscriptionsOf = async (owner: string) => {
     const place = { space: SPACE, owner, collection: "" };
     const rows = await records.list({
@@ -111,10 +92,10 @@ export function createWebhooks(deps: {
     const subscriptions = (await subscriptionsOf(record.owner)).filter(({ said }) => listensTo(said, record));
     for (const event of events) {
       for (const { id, said } of subscriptions) {
-        if (said.events.includes(event.type)) await enqueue(record, event, { id, ...said });
+        if (said.events.includes(event.type)) await outbox.enqueue(messageOf(record, event, { id, ...said }));
       }
       if (judged?.kind === "allowed" && isTerminalType(event.type)) {
-        await enqueue(record, event, { id: `callback-${record.runId}`, webhook: judged.webhook, secret: null });
+        await outbox.enqueue(messageOf(record, event, { id: `callback-${record.runId}`, ...judged, secret: null }));
       }
     }
   };
@@ -178,6 +159,26 @@ export function createWebhooks(deps: {
       const message = `Webhook "${subscriptionId}" not found`;
       throw new OpenwopRefusal({ status: 404, code: "subscription_not_found", message });
     },
+  };
+}
+
+/** Told again after a crash it is the same message. @param to.secret `null`: unsigned */
+function messageOf(
+  record: RunRecord,
+  event: LoggedEvent,
+  to: { readonly id: string; readonly webhook: RunWebhook; readonly secret: string | null },
+): WebhookMessage {
+  const { id, webhook, secret } = to;
+  return {
+    ...webhook,
+    deliveryId: `owp_${id}_${event.eventId}`,
+    threadId: record.runId,
+    body: toJsonText({ runId: record.runId, workspaceId: workspaceOf(record), event: { ...shownEvent(event) } }),
+    headers: { "user-agent": "openwop-webhook-dispatcher/1.0" },
+    signing: secret === null ? null : { scheme: "openwop", secret, webhookId: id, eventType: event.type },
+    maxAttempts: MAX_ATTEMPTS,
+    timeoutMs: TIMEOUT_MS,
+    circuit: { name: `openwop:${id}`, ...BREAKER },
   };
 }
 
