@@ -37,6 +37,8 @@ export const mayImport = {
   limits: ["core", "databases"],
   audit: ["core"],
   testing: ["core"],
+  // A client: it runs in browsers, without the server.
+  "state-store": [],
   encryption: ["core"],
   embeddings: ["core"],
   webhooks: ["core"],
@@ -65,9 +67,11 @@ export const mayImport = {
     "runtime/system-clock",
     "ui",
   ],
+  "open-protocols": ["core", "config", "http", "protocols"],
   app: [
     "open-engine",
     "open-parts",
+    "open-protocols",
     "open-webhooks",
     "webhooks",
     "open-auth",
@@ -88,7 +92,7 @@ export const mayImport = {
     "streaming",
     "auth",
   ],
-  index: ["core", "config", "app", "auth", "open-storage", "services"],
+  index: ["core", "config", "app", "auth", "open-storage", "protocols", "services"],
   node: ["core", "config", "logging", "app", "index"],
   // Migrations, copies and diagnoses of storages, for the CLI.
   maintenance: STORAGE_PARTS,
@@ -121,6 +125,7 @@ export const rootFiles = new Set([
   "open-guard",
   "open-item-index",
   "open-parts",
+  "open-protocols",
   "open-storage",
   "open-webhooks",
 ]);

@@ -7,10 +7,8 @@ import { withStudio } from "./auth/studio.js";
 import { withAuthenticate } from "./auth/provider.js";
 import type { ResolvedAuth } from "./config/resolved-config.js";
 import type { AuthDeps, AuthProvider } from "./core/auth.js";
-import { ANONYMOUS, isAuthFactory, SERVER } from "./core/auth.js";
-import { HeddleError, isHeddleError } from "./core/errors.js";
-import { itemPrefixOf } from "./services/authorization.js";
-import type { SourceWatcher } from "./engine/loading/source-watcher.js";
+import { ANONYMOUS, isAuthFactory, itemPrefixOf, SERVER } from "./core/auth.js";
+import { HeddleError } from "./core/errors.js";
 
 export interface OpenAuth extends AuthProvider {
   close(): Promise<void>;
@@ -55,8 +53,15 @@ async function openFile(
   };
   const first = await load(0);
   if (!options.watch) return closable(first.provider);
-  const reloading = await watchProvider(first, load, options);
-  const { provider } = reloading;
+  const { watchVersion } = await import("./engine/loading/watched-version.js");
+  const watched = await watchVersion({
+    name: "auth",
+    first,
+    load,
+    retire: async (before) => before.provider.close?.(),
+    logger: options.logger,
+  });
+  const provider = (): AuthProvider => watched.current().provider;
   return {
     async authenticate(request) {
       const { authorizer } = provider();
@@ -75,7 +80,10 @@ async function openFile(
       },
       itemPrefix: (caller) => itemPrefixOf(provider().authorizer, caller),
     },
-    close: reloading.close,
+    async close() {
+      await watched.close();
+      await provider().close?.();
+    },
   };
 }
 
@@ -100,54 +108,3 @@ async function openProvider(
 
 const closable = (provider: AuthProvider): OpenAuth =>
   withAuthenticate(provider, (request) => provider.authenticate(request));
-
-type Version = { readonly provider: AuthProvider; readonly inputs: ReadonlySet<string> };
-
-/** One load at a time; a version that fails is reported, and the one before stays in force. */
-async function watchProvider(
-  first: Version,
-  load: (version: number) => Promise<Version>,
-  { logger }: Pick<OpenAuthOptions, "logger">,
-): Promise<{ readonly provider: () => AuthProvider; close(): Promise<void> }> {
-  const { createSourceWatcher } = await import("./engine/loading/source-watcher.js");
-  let current = first;
-  let count = 0;
-  let working: Promise<void> = Promise.resolve();
-  let closed = false;
-  const reload = async (watcher: SourceWatcher): Promise<void> => {
-    if (closed) return;
-    const since = Date.now();
-    count += 1;
-    let { inputs } = current;
-    let failed = false;
-    try {
-      const before = current;
-      current = await load(count);
-      ({ inputs } = current);
-      await before.provider.close?.();
-      logger.info({}, "Reloaded auth");
-    } catch (error) {
-      failed = true;
-      const more = isHeddleError(error) ? error.details?.["inputs"] : undefined;
-      if (more instanceof Set) inputs = new Set([...inputs, ...(more as ReadonlySet<string>)]);
-      logger.error({ err: error }, "auth could not be loaded again: its former version stays in force");
-    }
-    await watcher.follow(inputs, { since, anyFile: failed });
-  };
-  const watcher: SourceWatcher = createSourceWatcher({
-    logger,
-    onChange: () => {
-      working = working.then(() => reload(watcher));
-    },
-  });
-  await watcher.follow(first.inputs, { since: Date.now(), anyFile: false });
-  return {
-    provider: () => current.provider,
-    async close() {
-      closed = true;
-      watcher.close();
-      await working;
-      await current.provider.close?.();
-    },
-  };
-}

@@ -2,6 +2,7 @@ import type { ApiKeyStore } from "./api-key.js";
 import type { Clock } from "./clock.js";
 import type { ErrorCode } from "./errors.js";
 import { ERROR_MESSAGES, HeddleError, isHeddleError } from "./errors.js";
+import { namespaceLabel } from "./item-namespace.js";
 import type { EpochMs, JsonObject, JsonValue } from "./json.js";
 import type { Logger } from "./logger.js";
 
@@ -67,6 +68,15 @@ export interface Authorizer {
    * authorizer does not say.
    */
   itemPrefix?(caller: Caller): readonly string[];
+}
+
+/**
+ * The labels that a namespace begins with which the server chooses for a caller: those that the authorizer wants; where it does not say,
+ * the caller's identity. None without authentication.
+ */
+export function itemPrefixOf(authorizer: Authorizer | null, caller: Caller): readonly string[] {
+  if (authorizer === null || caller.identity === null) return [];
+  return authorizer.itemPrefix?.(caller) ?? [namespaceLabel(caller.identity)];
 }
 
 /** Who asks, and what they may do. Made by an {@link AuthFactory}; closed with the server. */

@@ -1,10 +1,11 @@
 import type { AuthAction, Authorizer, AuthResource, Caller, Grant } from "../core/auth.js";
 import { ALL_ROWS, isAuthRefusal, SERVER } from "../core/auth.js";
 import { HeddleError, isHeddleError } from "../core/errors.js";
-import { namespaceLabel } from "../core/item-namespace.js";
 import type { JsonObject, JsonValue } from "../core/json.js";
 import { copyJson, isJsonObject } from "../core/json.js";
 import { MAX_TTL_MINUTES, threadTtl, TTL_STRATEGIES, type ThreadTtl, type TtlStrategy } from "../core/thread.js";
+
+export { itemPrefixOf } from "../core/auth.js";
 
 /** The value of an authorization event. */
 export type AuthValue = Readonly<Record<string, JsonValue | undefined>>;
@@ -29,15 +30,6 @@ export function createAuthorize(authorizer: Authorizer | null): Authorize {
     const grant = await authorizer.authorize(caller, { resource, action, value });
     return { access: grant.access, value: checkedValue(resource, action, grant.value) };
   };
-}
-
-/**
- * The labels that a namespace begins with which the server chooses for a caller: those that the authorizer wants; where it does not say,
- * the caller's identity. None without authentication.
- */
-export function itemPrefixOf(authorizer: Authorizer | null, caller: Caller): readonly string[] {
-  if (authorizer === null || caller.identity === null) return [];
-  return authorizer.itemPrefix?.(caller) ?? [namespaceLabel(caller.identity)];
 }
 
 /** Whether an error says that the caller may not do it, and not that it could not be found out. */
