@@ -1,6 +1,7 @@
 import type { MountOptions, ProtocolName } from "../core/protocol.js";
 import { agentexStates } from "./agentex-states/index.js";
 import type { Protocol } from "./protocol.js";
+import { snapstate } from "./snapstate/index.js";
 import { stateStore } from "./state-store/index.js";
 
 /** Makes a protocol; each is the one function that `heddle` exports for it. */
@@ -13,4 +14,5 @@ export type ProtocolFactory = (options?: MountOptions) => Protocol;
 export const PROTOCOLS: Readonly<Partial<Record<ProtocolName, ProtocolFactory>>> = {
   "state-store": stateStore,
   "agentex-states": agentexStates,
+  snapstate,
 };
