@@ -2,28 +2,26 @@ import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { Caller } from "../../core/auth.js";
 import { HeddleError } from "../../core/errors.js";
+import { isItemVisible } from "../../core/item-filter.js";
 import type { JsonObject } from "../../core/json.js";
 import { parseJsonText, toJsonText } from "../../core/json.js";
 import { ownerOf } from "../../core/owner.js";
 import type { RecordStore } from "../../core/record.js";
 import { secretDigest } from "../../core/secret-digest.js";
-import type { WebhookMessage } from "../../core/webhook-message.js";
 import type { RunWebhook } from "../../core/webhook.js";
 import type { Authorize } from "../../services/authorization.js";
 import { newId } from "../../services/identifiers.js";
 import type { Outbox } from "../../services/outbox.js";
-import { isTerminalType, type LoggedEvent, shownEvent } from "./event.js";
+import { isTerminalType } from "./event.js";
 import type { RunRecord } from "./run-record.js";
 import { type AppendListener, OpenwopRefusal } from "./seams.js";
 import { mayBeTenant, tenantOf } from "./tenant.js";
+import { messageOf, workspaceOf } from "./webhook-message.js";
 
 const SPACE = "openwop-webhooks";
+const SUBSCRIPTION_ID = /^wh_[0-9a-f]{32}$/;
 /** Each event looks at all of them. */
 const MAX_SUBSCRIPTIONS = 100;
-const TIMEOUT_MS = 5_000;
-/** Of one message: the server tries again, further and further apart ([D]: README.md). */
-const MAX_ATTEMPTS = 4;
-const BREAKER = { failures: 4, openMs: 3_600_000 };
 const MAX_EVENTS = 100;
 
 /** POST /v1/webhooks (docs/wire/openwop.md §3.2 Webhooks). */
@@ -68,9 +66,11 @@ export type Webhooks = ReturnType<typeof createWebhooks>;
 export function createWebhooks(deps: {
   readonly records: RecordStore;
   readonly authorize: Authorize;
+  readonly itemPrefix: (caller: Caller) => readonly string[];
   readonly outbox: Outbox;
 }) {
   const { records, authorize, outbox } = deps;
+  const namespaceOf = (caller: Caller): readonly string[] => [...deps.itemPrefix(caller), ...NAMESPACE];
 
   const subscriptionsOf = async (owner: string) => {
     const place = { space: SPACE, owner, collection: "" };
@@ -120,7 +120,7 @@ export function createWebhooks(deps: {
       const webhook = this.judgeUrl(body.url);
       const subscriptionId = `wh_${newId().replaceAll("-", "")}`;
       const told: JsonObject = { url: body.url, events, tags };
-      await authorize(caller, "store", "put", { namespace: NAMESPACE, key: subscriptionId, value: told });
+      await authorize(caller, "store", "put", { namespace: namespaceOf(caller), key: subscriptionId, value: told });
       const place = { space: SPACE, owner: ownerOf(caller), collection: "" };
       if ((await records.count(place)) >= MAX_SUBSCRIPTIONS) {
         const message = `There are ${MAX_SUBSCRIPTIONS} webhooks already: remove one`;
@@ -152,33 +152,22 @@ export function createWebhooks(deps: {
     /** @throws OpenwopRefusal `subscription_not_found`, `forbidden` for a tenant that is not the caller's */
     async unregister(caller: Caller, subscriptionId: string, tenantId: string | null): Promise<void> {
       if (tenantId !== null && !mayBeTenant(caller, tenantId)) throw foreignTenant(tenantId);
-      await authorize(caller, "store", "delete", { namespace: NAMESPACE, key: subscriptionId });
+      const namespace = namespaceOf(caller);
+      const { access } = await authorize(caller, "store", "delete", { namespace, key: subscriptionId });
       const key = { space: SPACE, owner: ownerOf(caller), collection: "", key: subscriptionId };
-      const outcome = await records.remove(key);
-      if (outcome.kind === "removed") return;
+      const found = SUBSCRIPTION_ID.test(subscriptionId) ? await records.get(key) : null;
+      if (found !== null) {
+        const { webhook, events, tags } = Subscription.parse(parseJsonText(found.value));
+        const isVisible = isItemVisible(access, {
+          namespace,
+          key: subscriptionId,
+          value: { url: webhook.url, events, tags },
+        });
+        if (isVisible && (await records.remove(key)).kind === "removed") return;
+      }
       const message = `Webhook "${subscriptionId}" not found`;
       throw new OpenwopRefusal({ status: 404, code: "subscription_not_found", message });
     },
-  };
-}
-
-/** Told again after a crash it is the same message. @param to.secret `null`: unsigned */
-function messageOf(
-  record: RunRecord,
-  event: LoggedEvent,
-  to: { readonly id: string; readonly webhook: RunWebhook; readonly secret: string | null },
-): WebhookMessage {
-  const { id, webhook, secret } = to;
-  return {
-    ...webhook,
-    deliveryId: `owp_${id}_${event.eventId}`,
-    threadId: record.runId,
-    body: toJsonText({ runId: record.runId, workspaceId: workspaceOf(record), event: { ...shownEvent(event) } }),
-    headers: { "user-agent": "openwop-webhook-dispatcher/1.0" },
-    signing: secret === null ? null : { scheme: "openwop", secret, webhookId: id, eventType: event.type },
-    maxAttempts: MAX_ATTEMPTS,
-    timeoutMs: TIMEOUT_MS,
-    circuit: { name: `openwop:${id}`, ...BREAKER },
   };
 }
 
@@ -188,10 +177,6 @@ const NAMESPACE = ["openwop", "webhooks"];
 function listensTo({ tags, tenantId }: SubscriptionValue, record: RunRecord): boolean {
   if (tenantId !== null && tenantId !== workspaceOf(record)) return false;
   return tags.length === 0 || tags.some((tag) => record.tags.includes(tag));
-}
-
-function workspaceOf({ tenantId, caller }: RunRecord): string {
-  return tenantId ?? tenantOf(caller);
 }
 
 function foreignTenant(tenantId: string): OpenwopRefusal {
