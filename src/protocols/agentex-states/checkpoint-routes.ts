@@ -64,7 +64,6 @@ export function checkpointRoutes(checkpoints: CheckpointOperations): readonly Pr
       summary: "List checkpoints of a thread, newest first",
       body: listBody,
       answer: JSON_ANSWER,
-      errors: [404],
       async handle(exchange) {
         const rows = await checkpoints.list(exchange.caller, decodeList(await exchange.body()));
         return exchange.json(encodeList(rows.map(encodeRow)));

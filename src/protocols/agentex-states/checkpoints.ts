@@ -57,7 +57,7 @@ export function createCheckpoints(deps: { readonly records: RecordStore; readonl
     async put(caller: Caller, put: CheckpointPut): Promise<void> {
       const { threadId, namespace, blobs } = put;
       const owner = ownerOf(caller);
-      await tasks.reach(caller, threadId, "update");
+      await tasks.mayUpdate(caller, threadId);
       await tasks.noteRecords(threadId, placesOf(caller, threadId));
       const checkpoint = checkpointWrite(owner, put);
       // Blobs first: without a checkpoint nobody looks for them.
@@ -78,7 +78,7 @@ export function createCheckpoints(deps: { readonly records: RecordStore; readonl
     async putWrites(caller: Caller, put: WritesPut): Promise<void> {
       const { threadId, upsert } = put;
       const owner = ownerOf(caller);
-      await tasks.reach(caller, threadId, "update");
+      await tasks.mayUpdate(caller, threadId);
       if (put.writes.length === 0) return;
       await tasks.noteRecords(threadId, placesOf(caller, threadId));
       const byTask = Map.groupBy(put.writes, ({ taskId }) => taskId);
@@ -97,7 +97,7 @@ export function createCheckpoints(deps: { readonly records: RecordStore; readonl
 
     /** Everything that the caller has put of it; nothing where there is nothing. A thread of the same id stays. */
     async deleteThread(caller: Caller, threadId: string): Promise<void> {
-      await tasks.reach(caller, threadId, "delete");
+      if (!(await tasks.sees(caller, threadId, "delete"))) return;
       for (const place of placesOf(caller, threadId)) await records.removeCollection(place);
     },
   };
@@ -137,7 +137,7 @@ function createCheckpointReads({ records, tasks }: { readonly records: RecordSto
     /** The checkpoint of this id, or the newest one of the namespace. */
     async getTuple(caller: Caller, request: TupleRequest): Promise<CheckpointTuple | null> {
       const { threadId, namespace, checkpointId } = request;
-      await tasks.reach(caller, threadId, "read");
+      if (!(await tasks.sees(caller, threadId, "read"))) return null;
       const owner = ownerOf(caller);
       let row: CheckpointRow | null;
       if (checkpointId === null) row = await newest(owner, request);
@@ -156,7 +156,7 @@ function createCheckpointReads({ records, tasks }: { readonly records: RecordSto
      */
     async list(caller: Caller, listing: CheckpointListing): Promise<readonly CheckpointRow[]> {
       const { threadId, namespace, before, metadata, limit } = listing;
-      await tasks.reach(caller, threadId, "read");
+      if (!(await tasks.sees(caller, threadId, "read"))) return [];
       const query = {
         ...checkpointsOf({ owner: ownerOf(caller), threadId }),
         ...(namespace !== null && { labels: namespaceLabel(namespace) }),

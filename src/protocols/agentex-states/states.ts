@@ -26,8 +26,8 @@ export function createStates({ records, tasks }: { readonly records: RecordStore
   const find = async (caller: Caller, id: string, action: "read" | "update"): Promise<StoredRecord> => {
     const key = id.toLowerCase();
     const record = isUuid(id) ? await records.get({ ...placeOf(caller), key }) : null;
+    await tasks.reachItem(caller, { id, taskId: record === null ? null : (record.labels["task_id"] ?? "") }, action);
     if (record === null) throw itemNotFound(id);
-    await tasks.reachItem(caller, { id, taskId: record.labels["task_id"] ?? "" }, action);
     return record;
   };
 
@@ -52,7 +52,7 @@ export function createStates({ records, tasks }: { readonly records: RecordStore
   return {
     /** @throws HeddleError `NOT_FOUND` for a task that is a thread which the caller does not see */
     async create(caller: Caller, { taskId, agentId, state }: StateCreate): Promise<StoredRecord> {
-      await tasks.reach(caller, taskId, "update");
+      await tasks.mayUpdate(caller, taskId);
       const labels = stateLabels({ taskId, agentId });
       await tasks.noteRecords(taskId, [{ ...placeOf(caller), labels: stateLabels({ taskId }) }]);
       const at = { ...placeOf(caller), key: newId() };
@@ -67,13 +67,8 @@ export function createStates({ records, tasks }: { readonly records: RecordStore
     /** Those of the caller. Of a task that it does not see it has none. */
     async list(caller: Caller, listing: StateListing): Promise<readonly StoredRecord[]> {
       const { taskId } = listing;
-      try {
-        if (taskId === undefined || taskId === "") await tasks.search(caller);
-        else await tasks.reach(caller, taskId, "read");
-      } catch (error) {
-        if (error instanceof HeddleError && error.code === "NOT_FOUND") return [];
-        throw error;
-      }
+      if (taskId === undefined || taskId === "") await tasks.search(caller);
+      else if (!(await tasks.sees(caller, taskId, "read"))) return [];
       return listStates(records, placeOf(caller), listing);
     },
 

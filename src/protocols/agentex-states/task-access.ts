@@ -15,6 +15,8 @@ export interface TaskAccessDeps {
   readonly records: RecordStore;
 }
 
+export type TaskAction = "read" | "update" | "delete";
+
 /** What has no record, or none that the caller may see, in the original's words. */
 export function itemNotFound(id: string): HeddleError {
   return new HeddleError("NOT_FOUND", { message: `Item with id '${id}' does not exist.` });
@@ -31,29 +33,40 @@ export function createTaskAccess({ authorize, store, records }: TaskAccessDeps) 
   const isVisible = async (taskId: string, access: AccessFilter): Promise<boolean> =>
     isUuid(taskId) && (await store.threads.count({ ids: [taskId.toLowerCase()], access })) > 0;
 
-  /** @throws HeddleError `NOT_FOUND` for a thread that the caller does not see */
-  const reach = async (caller: Caller, taskId: string, action: "read" | "update" | "delete"): Promise<void> => {
+  /** @returns false for a thread that the caller does not see */
+  const sees = async (caller: Caller, taskId: string, action: TaskAction): Promise<boolean> => {
     const { access } = await authorize(caller, "threads", action, { thread_id: taskId });
-    if (access.kind === "all" || (await isVisible(taskId, access))) return;
-    if (await isVisible(taskId, ALL_ROWS)) throw itemNotFound(taskId);
+    return access.kind === "all" || (await isVisible(taskId, access)) || !(await isVisible(taskId, ALL_ROWS));
   };
 
   return {
-    reach,
+    sees,
 
-    /** The same for something that a caller knows by an id of its own: what it may not do is not there. */
+    /** @throws HeddleError `NOT_FOUND` for a thread that the caller does not see */
+    async mayUpdate(caller: Caller, taskId: string): Promise<void> {
+      if (!(await sees(caller, taskId, "update"))) throw itemNotFound(taskId);
+    },
+
+    /**
+     * The same for something that a caller asks for by an id of its own: what it may not do with one that it has is not there.
+     * @param taskId `null`: the caller has none of this id; who may do nothing is told so
+     * @throws HeddleError `NOT_FOUND`
+     */
     async reachItem(
       caller: Caller,
-      item: { readonly id: string; readonly taskId: string },
+      { id, taskId }: { readonly id: string; readonly taskId: string | null },
       action: "read" | "update",
     ): Promise<void> {
-      try {
-        await reach(caller, item.taskId, action);
-      } catch (error) {
-        if (isRefusal(error) || (error instanceof HeddleError && error.code === "NOT_FOUND"))
-          throw itemNotFound(item.id);
-        throw error;
+      if (taskId === null) {
+        await authorize(caller, "threads", action, {});
+        throw itemNotFound(id);
       }
+      try {
+        if (await sees(caller, taskId, action)) return;
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+      }
+      throw itemNotFound(id);
     },
 
     /** @throws what the authorizer throws for who may not look for anything */
@@ -61,7 +74,7 @@ export function createTaskAccess({ authorize, store, records }: TaskAccessDeps) 
       await authorize(caller, "threads", "search", {});
     },
 
-    /** When the task is a thread, these go with it. Call it before they are written, and after {@link reach}. */
+    /** When the task is a thread, these go with it. Call it before they are written, of tasks that the caller sees. */
     async noteRecords(taskId: string, places: readonly ThreadRecords[]): Promise<void> {
       if (await isVisible(taskId, ALL_ROWS)) await noteThreadRecords(records, taskId, places);
     },
