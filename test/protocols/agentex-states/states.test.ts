@@ -10,7 +10,8 @@ import { fakeClock } from "../../../src/testing/fake-clock.js";
 
 /** Nobody is kept from anything. */
 const open: TaskAccess = {
-  reach: async () => {},
+  sees: async () => true,
+  mayUpdate: async () => {},
   reachItem: async () => {},
   search: async () => {},
   noteRecords: async () => {},
