@@ -3,7 +3,8 @@ import type { Assistant, AssistantVersion } from "./assistant.js";
 import type { Cron } from "./cron.js";
 import type { ItemEmbedding } from "./item-store.js";
 import type { Item } from "./item.js";
-import type { EpochMs, JsonObject, JsonValue } from "./json.js";
+import type { EpochMs, JsonObject, JsonText, JsonValue } from "./json.js";
+import type { StoredRecord } from "./record.js";
 import type { CancelAction, Run, RunStatus } from "./run.js";
 import type { Thread, ThreadStatus } from "./thread.js";
 
@@ -16,6 +17,7 @@ export const TRANSFER_KINDS = [
   "crons",
   "items",
   "apiKeys",
+  "records",
 ] as const;
 export type TransferKind = (typeof TRANSFER_KINDS)[number];
 
@@ -52,6 +54,21 @@ export interface TransferredItem extends Item {
   readonly vectors: readonly { readonly path: string; readonly values: string }[];
 }
 
+/**
+ * A record, also one that has expired and is not swept, and the version of one that is gone. Of all spaces: a request that is repeated
+ * after a move is not carried out twice. What has changed lately stays behind: who listens reads again.
+ */
+export interface TransferredRecord extends Omit<StoredRecord, "value"> {
+  /** As it is: nobody parses it. `null`: it was removed or has expired at `updatedAt`; only its version is left. */
+  readonly value: JsonText | null;
+  /** Order of creation among the owner's records. */
+  readonly sequence: number;
+  /** Its last write was: its end leaves a change. */
+  readonly tracked: boolean;
+  /** All its writes were: its end leaves nothing. */
+  readonly disposable: boolean;
+}
+
 /** What the rows of each kind hold. `stores/transfer-rows.ts` makes rows of entities and the other way round. */
 export interface TransferValues {
   readonly assistants: Assistant;
@@ -62,6 +79,7 @@ export interface TransferValues {
   readonly crons: Cron;
   readonly items: TransferredItem;
   readonly apiKeys: ApiKey;
+  readonly records: TransferredRecord;
 }
 
 /**
@@ -71,7 +89,8 @@ export interface TransferValues {
 export interface TransferRow {
   /**
    * Unique among rows of a kind, and the same in every store: `assistantId`; `assistantId:version` with the version in ten
-   * digits; `threadId`; `runId`; `cronId`; the JSON text of `[namespace, key]`; `keyId`.
+   * digits; `threadId`; `runId`; `cronId`; the JSON text of `[namespace, key]`; `keyId`; the JSON text of
+   * `[space, owner, collection, key]`.
    */
   readonly key: string;
   readonly value: JsonObject;

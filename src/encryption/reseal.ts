@@ -1,5 +1,15 @@
-import { type Cipher, openJson, type Place, SEALED_KEY, sealedTextOf, sealJson } from "../core/cipher.js";
-import { isJsonObject, type JsonObject, type JsonValue } from "../core/json.js";
+import {
+  type Cipher,
+  isSealedJsonText,
+  openJson,
+  openJsonText,
+  type Place,
+  SEALED_KEY,
+  sealedTextOf,
+  sealJson,
+  sealJsonText,
+} from "../core/cipher.js";
+import { asJsonText, isJsonObject, type JsonObject, type JsonValue } from "../core/json.js";
 import { kwargsText } from "../core/kwargs-text.js";
 import type { RunKwargs } from "../core/run.js";
 import { openVectors } from "./sealed-item-vectors.js";
@@ -21,6 +31,8 @@ export interface Resealer {
   readonly cipher: Cipher;
   readonly target: ResealTarget;
   json(text: string, place: Place): Resealed<string>;
+  /** The same of what has to stay to the last character: nobody parses it. */
+  text(text: string, place: Place): Resealed<string>;
   /** `null` for an empty object or `null`, which stays clear where most rows have nothing. */
   object(text: string, place: Place): Resealed<string> | null;
   kwargs(text: string, runId: string): Resealed<string>;
@@ -57,6 +69,13 @@ export function createResealer(cipher: Cipher, target: ResealTarget, verifies = 
     stays,
     verifies,
     json: (text, place) => json(JSON.parse(text) as JsonValue, place),
+    text(text, place) {
+      const keyId = isSealedJsonText(text) ? keyIdOf(JSON.parse(text) as JsonValue) : null;
+      if (stays(keyId) && !verifies) return { keyId, next: null };
+      const clear = openJsonText(cipher, asJsonText(text), place);
+      if (stays(keyId)) return { keyId, next: null };
+      return { keyId, next: target === "clear" ? clear : sealJsonText(cipher, clear, place) };
+    },
     object(text, place) {
       const value = JSON.parse(text) as JsonValue;
       return value === null || (isJsonObject(value) && Object.keys(value).length === 0) ? null : json(value, place);

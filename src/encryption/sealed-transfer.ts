@@ -1,11 +1,12 @@
-import { type Cipher, sealedTextOf } from "../core/cipher.js";
+import { type Cipher, openJsonText, type Place, sealedTextOf, sealJsonText } from "../core/cipher.js";
 import type { AssistantVersion } from "../core/assistant.js";
 import type { Cron } from "../core/cron.js";
-import type { JsonObject } from "../core/json.js";
+import type { JsonObject, JsonText } from "../core/json.js";
 import type {
   RowTransfer,
   TransferKind,
   TransferredItem,
+  TransferredRecord,
   TransferredRun,
   TransferredThread,
 } from "../core/row-transfer.js";
@@ -61,6 +62,8 @@ function openRow(cipher: Cipher, kind: TransferKind): Change {
         const vectors = packVectors(openVectors(cipher, row, row.value));
         return toRow({ ...openItem(cipher, row), vectors, embedding: openedEmbedding(row.embedding) });
       };
+    case "records":
+      return (value) => changeRecord(value, (text, place) => openJsonText(cipher, text, place));
     default:
       return changeRow(cipher, kind, {
         column: openColumn,
@@ -101,6 +104,8 @@ function sealRow(cipher: Cipher, kind: TransferKind): Change {
           embedding: row.embedding && sealedEmbedding(row.embedding),
         });
       };
+    case "records":
+      return (value) => changeRecord(value, (text, place) => sealJsonText(cipher, text, place));
     default:
       return changeRow(cipher, kind, {
         column: sealColumn,
@@ -147,6 +152,12 @@ function changeRow(cipher: Cipher, kind: TransferKind, { column, error, object, 
     default:
       return (value) => value;
   }
+}
+
+/** The value of a record, which nobody parses. */
+function changeRecord(row: JsonObject, change: (text: JsonText, place: Place) => JsonText): JsonObject {
+  const record = row as object as TransferredRecord;
+  return toRow({ ...record, value: record.value && change(record.value, PLACES.record(record)) });
 }
 
 function cronOf(value: object): Cron {

@@ -137,10 +137,11 @@ const sqlite: SchemaDriver = {
 };
 
 async function sqliteComponents(parts: KeptParts): Promise<readonly Component<string>[]> {
-  const [stores, webhooks, crons, events, checkpoints] = await Promise.all([
+  const [stores, webhooks, crons, records, events, checkpoints] = await Promise.all([
     import("../stores/sqlite/migrations.js"),
     import("../stores/sqlite/webhook-migrations.js"),
     import("../stores/sqlite/cron-migrations.js"),
+    import("../stores/sqlite/record-migrations.js"),
     import("../streaming/sqlite-event-statements.js"),
     import("../checkpointers/sqlite-schema.js"),
   ]);
@@ -150,6 +151,7 @@ async function sqliteComponents(parts: KeptParts): Promise<readonly Component<st
       { name: "metadata", migrations: stores.METADATA_MIGRATIONS },
       { name: "webhooks", migrations: webhooks.WEBHOOK_MIGRATIONS },
       { name: "crons", migrations: crons.CRON_MIGRATIONS },
+      { name: "records", migrations: records.RECORD_MIGRATIONS },
       { name: "items", migrations: stores.ITEM_MIGRATIONS },
       { name: "events", migrations: events.EVENT_MIGRATIONS },
     ],
@@ -241,6 +243,7 @@ async function mongoComponents(parts: KeptParts) {
       { name: "metadata", migrations: stores.METADATA_MIGRATIONS },
       { name: "webhooks", migrations: stores.WEBHOOK_MIGRATIONS },
       { name: "crons", migrations: stores.CRON_MIGRATIONS },
+      { name: "records", migrations: stores.RECORD_MIGRATIONS },
       { name: "items", migrations: stores.ITEM_MIGRATIONS },
       events.EVENTS,
     ],

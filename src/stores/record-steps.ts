@@ -1,19 +1,11 @@
 import type { EpochMs, JsonText } from "../core/json.js";
 import type { RecordChange, RecordKey, RecordWrite, StoredRecord } from "../core/record.js";
+import type { TransferredRecord } from "../core/row-transfer.js";
 
 /* What a write, a removal and an expiry make of a record: for stores that read a row, change it, and put it back at once. */
 
-/** A record as such a store keeps it. */
-export interface RecordRow extends Omit<StoredRecord, "value"> {
-  /** `null`: it was removed or has expired at `updatedAt`; only its version is left. */
-  readonly value: JsonText | null;
-  /** Order of creation among the owner's records. */
-  readonly sequence: number;
-  /** Its last write was: its end leaves a change. */
-  readonly tracked: boolean;
-  /** All its writes were: its end leaves nothing. */
-  readonly disposable: boolean;
-}
+/** A record as such a store keeps it, and as a copy carries it. */
+export type RecordRow = TransferredRecord;
 
 /** A row that somebody may see. */
 export type LiveRow = RecordRow & { readonly value: JsonText };
@@ -111,7 +103,7 @@ export function keyOf({ space, owner, collection, key }: RecordKey): RecordKey {
   return { space, owner, collection, key };
 }
 
-interface Conflict {
+export interface Conflict {
   readonly kind: "conflict";
   readonly current: number;
 }

@@ -3,11 +3,13 @@ import type { Assistant, AssistantVersion } from "../core/assistant.js";
 import type { Cron } from "../core/cron.js";
 import type { Item } from "../core/item.js";
 import { HeddleError } from "../core/errors.js";
+import type { RecordKey } from "../core/record.js";
 import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { parseJsonText, toJsonText } from "../core/json.js";
 import type {
   TransferKind,
   TransferredItem,
+  TransferredRecord,
   TransferredRun,
   TransferredThread,
   TransferRow,
@@ -81,6 +83,10 @@ export function apiKeyRow(key: ApiKey): TransferRow {
   return rowOf("apiKeys", key);
 }
 
+export function recordRow(record: TransferredRecord): TransferRow {
+  return rowOf("records", record);
+}
+
 /** A row's value as what its kind holds: `valueOf("runs", row).runId`. */
 export function valueOf<Kind extends TransferKind>(_kind: Kind, row: TransferRow): TransferValues[Kind] {
   return row.value as TransferValues[Kind];
@@ -103,6 +109,12 @@ export function itemKeyParts(key: string): { readonly namespace: readonly string
   return { namespace, key: itemKey };
 }
 
+/** The parts of a `records` key. */
+export function recordKeyParts(text: string): RecordKey {
+  const [space, owner, collection, key] = JSON.parse(text) as [string, string, string, string];
+  return { space, owner, collection, key };
+}
+
 /** A parsed column as the text that a store keeps; `null` stays `null`. */
 export function columnText(value: JsonValue): JsonText | null {
   return value === null ? null : toJsonText(value);
@@ -116,6 +128,7 @@ interface KeyParts {
   readonly crons: Pick<Cron, "cronId">;
   readonly items: Pick<Item, "namespace" | "key">;
   readonly apiKeys: Pick<ApiKey, "keyId">;
+  readonly records: RecordKey;
 }
 
 const KEYS: { readonly [Kind in TransferKind]: (value: KeyParts[Kind]) => string } = {
@@ -126,6 +139,7 @@ const KEYS: { readonly [Kind in TransferKind]: (value: KeyParts[Kind]) => string
   crons: ({ cronId }) => cronId,
   items: ({ namespace, key }) => JSON.stringify([namespace, key]),
   apiKeys: ({ keyId }) => keyId,
+  records: ({ space, owner, collection, key }) => JSON.stringify([space, owner, collection, key]),
 };
 
 /** A cron of a copy belongs to what is not there. */
@@ -144,7 +158,7 @@ export function cronWithout(
 }
 
 function rowOf<Kind extends TransferKind>(kind: Kind, value: TransferValues[Kind]): TransferRow {
-  return { key: transferKey(kind, value), value: value as JsonObject };
+  return { key: transferKey(kind, value), value: value as object as JsonObject };
 }
 
 function parsed(text: JsonText | null): JsonValue {

@@ -5,6 +5,7 @@ import type { MongoDatabase } from "../../databases/mongodb/open.js";
 import type { Resealed, Resealer } from "../../encryption/reseal.js";
 import { PLACES } from "../../encryption/sealed-rows.js";
 import { collectionsOf } from "../../stores/mongodb/collections.js";
+import type { PendingChange } from "../../stores/mongodb/record-documents.js";
 import type { CellTable } from "./cells.js";
 import { CHECKPOINT_PLACES, resealData, resealMetadata } from "./sql-cells.js";
 
@@ -87,9 +88,11 @@ async function assistantIdsOf({ assistants }: ReturnType<typeof collectionsOf>):
 }
 
 async function storageFields(database: MongoDatabase, resealer: Resealer): Promise<readonly DocumentField[]> {
-  const { json, object, kwargs, item } = resealer;
+  const { json, text: exactText, object, kwargs, item } = resealer;
   const collections = collectionsOf(database.db);
   const { assistants, versions, threads, blobs, runs, items, deliveryContents, deliveryValues } = collections;
+  const { records, recordChanges } = collections;
+  const ofRecord = (stored: string, document: Document): Resealed<string> => exactText(stored, placeOfRecord(document));
   const assistantIds = await assistantIdsOf(collections);
   const blobFields = await blobFieldsOf(collections);
   const text = textField(database);
@@ -175,6 +178,10 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       (stored, { threadId }) => json(stored, PLACES.thread(String(threadId), "values")),
       { threadId: 1 },
     ),
+    text("records", records, "value", ofRecord, RECORD_PLACE),
+    pendingChanges(database, resealer),
+    text("records: changes", recordChanges, "value", ofRecord, RECORD_PLACE),
+    text("records: values before", recordChanges, "previous", ofRecord, RECORD_PLACE),
     text(
       "items",
       items,
@@ -183,6 +190,41 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       { namespace: 1, key: 1 },
     ),
   ];
+}
+
+const RECORD_PLACE = { space: 1, owner: 1, collection: 1, key: 1 } as const;
+
+function placeOfRecord({ space, owner, collection, key }: Document): Place {
+  return PLACES.record({
+    space: String(space),
+    owner: String(owner),
+    collection: String(collection),
+    key: String(key),
+  });
+}
+
+/** Values that were in a record before, as far as they are still in its own document: all of them at once. */
+function pendingChanges(database: MongoDatabase, { text }: Resealer): DocumentField {
+  return {
+    name: "records: values before, not handed over",
+    collection: rawOf(database, collectionsOf(database.db).records),
+    projection: { ...RECORD_PLACE, pending: 1 },
+    reseal(document) {
+      const pending = (document["pending"] ?? []) as readonly PendingChange[];
+      let found: string | null | undefined;
+      let isChanged = false;
+      const set = pending.map((change) => {
+        if (change.previous === null) return change;
+        const { keyId, next } = text(change.previous, placeOfRecord(document));
+        found ??= keyId;
+        if (next === null) return change;
+        isChanged = true;
+        return { ...change, previous: next };
+      });
+      if (found === undefined) return null;
+      return { keyId: found, next: isChanged ? { was: { pending }, set: { pending: set } } : null };
+    },
+  };
 }
 
 function checkpointFields(database: MongoDatabase, resealer: Resealer): readonly DocumentField[] {

@@ -36,6 +36,12 @@ interface PostgresColumn extends Omit<SqlColumn, "reseal"> {
   ): { readonly keyId: string | null; readonly next: Stored | null } | typeof FOREIGN | null;
 }
 
+/** Places of records are stored as they are; of all others' parts what `toText` made is undone. */
+const recordParts = (table: string): readonly string[] =>
+  ["space", "owner", "collection", "record_key"].map(
+    (column) => `replace(${table}.${column}, chr(1), chr(1) || '0001')`,
+  );
+
 const NAMES: SqlNames = {
   assistants: {
     table: "heddle_assistants",
@@ -70,6 +76,13 @@ const NAMES: SqlNames = {
     from: "heddle_delivery_messages t",
     key: ["delivery_id"],
     parts: ["t.delivery_id"],
+  },
+  records: { table: "heddle_records", from: "heddle_records t", key: ["id"], parts: recordParts("t") },
+  recordChanges: {
+    table: "heddle_record_changes",
+    from: "heddle_record_changes t JOIN heddle_records o ON o.id = t.id",
+    key: ["id", "version"],
+    parts: recordParts("o"),
   },
   events: {
     table: "heddle_events",

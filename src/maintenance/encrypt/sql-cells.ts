@@ -39,19 +39,25 @@ export interface SqlNames {
   readonly deliveries: SqlSource;
   /** Of webhooks that are of no run: by delivery. */
   readonly messages: SqlSource;
+  /** By space, owner, collection and key. */
+  readonly records: SqlSource;
+  /** What became of them lately: likewise. */
+  readonly recordChanges: SqlSource;
   readonly events: SqlSource;
 }
 
 type SqlSource = Pick<SqlColumn, "table" | "from" | "key" | "parts">;
 
 /** The columns of assistants, threads, runs, items and events; the same in both databases but for names. */
-export function storageColumns(names: SqlNames, { json, object, kwargs, item }: Resealer): readonly SqlColumn[] {
+export function storageColumns(names: SqlNames, { json, text, object, kwargs, item }: Resealer): readonly SqlColumn[] {
   const at = (placeOf: (id: string) => Place): SqlColumn["reseal"] => {
     return (value, [id = ""]) => json(textOf(value), placeOf(id));
   };
   const objectAt = (placeOf: (id: string) => Place): SqlColumn["reseal"] => {
     return (value, [id = ""]) => object(textOf(value), placeOf(id));
   };
+  const ofRecord: SqlColumn["reseal"] = (value, [space = "", owner = "", collection = "", key = ""]) =>
+    text(textOf(value), PLACES.record({ space, owner, collection, key }));
   const column = (name: string, source: SqlSource, of: string, reseal: SqlColumn["reseal"]): SqlColumn => ({
     name,
     ...source,
@@ -116,6 +122,9 @@ export function storageColumns(names: SqlNames, { json, object, kwargs, item }: 
       json(textOf(value), PLACES.thread(threadId, "values")),
     ),
     column("webhooks: messages", names.messages, "message", at(PLACES.message)),
+    column("records", names.records, "record_value", ofRecord),
+    column("records: changes", names.recordChanges, "record_value", ofRecord),
+    column("records: values before", names.recordChanges, "previous", ofRecord),
     column("items", names.items, "item_value", (value, [namespace = "[]", key = ""]) =>
       item(textOf(value), JSON.parse(namespace) as readonly string[], key),
     ),

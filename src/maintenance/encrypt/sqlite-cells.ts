@@ -52,6 +52,18 @@ const NAMES: SqlNames = {
     key: ["delivery"],
     parts: ["o.delivery_id"],
   },
+  records: {
+    table: "records",
+    from: "records t",
+    key: ["id"],
+    parts: ["t.space", "t.owner", "t.collection", "t.record_key"],
+  },
+  recordChanges: {
+    table: "record_changes",
+    from: "record_changes t JOIN records o ON o.id = t.record",
+    key: ["id"],
+    parts: ["o.space", "o.owner", "o.collection", "o.record_key"],
+  },
   events: {
     table: "run_events",
     // What belongs to no run any more is about to go.

@@ -25,11 +25,12 @@ export function createMemoryMetadataStore(
 ): MetadataStore {
   const tables = new Tables(clock);
   const keys = createMemoryApiKeys(clock);
+  const records = createMemoryRecords(clock);
   return {
     durable: false,
     presence: null,
     leaseRenewal: null,
-    transfer: createMemoryTransfer(tables, items, keys),
+    transfer: createMemoryTransfer(tables, items, keys, records),
     assistants: createMemoryAssistants(tables),
     threads: createMemoryThreads(tables),
     expiredThreads: createMemoryExpiredThreads(tables),
@@ -38,7 +39,7 @@ export function createMemoryMetadataStore(
     keys,
     tickets: createMemoryStreamTickets(clock),
     deliveries: tables.deliveries,
-    records: createMemoryRecords(clock),
+    records,
     chores: createMemoryChores(clock),
     ping: async () => {},
     close: async () => {},

@@ -74,6 +74,11 @@ export class RecordRows {
     this.#changes.set(id, kept);
   }
 
+  /** Of a record that a copy replaces. */
+  dropAllChanges(key: RecordKey): void {
+    this.#changes.delete(idOf(key));
+  }
+
   /** Take back the last ones of {@link addChanges}. */
   dropChanges(key: RecordKey, count: number): void {
     const kept = this.#changes.get(idOf(key));

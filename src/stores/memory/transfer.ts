@@ -7,6 +7,8 @@ import {
   assistantRow,
   cronRow,
   cronWithout,
+  recordKeyParts,
+  recordRow,
   columnText,
   runRow,
   threadRow,
@@ -15,6 +17,7 @@ import {
   versionKeyParts,
   versionRow,
 } from "../transfer-rows.js";
+import type { MemoryRecords } from "./records.js";
 import { frozenKey, type MemoryApiKeys } from "./api-keys.js";
 import { putAssistant } from "./assistants.js";
 import { copyCron } from "./crons.js";
@@ -24,7 +27,12 @@ import { assistantOf, runOf, threadOf, versionOf } from "./rows.js";
 import type { Tables } from "./tables.js";
 
 /** Rows of the memory store in and out, in the order of keys as JavaScript compares strings. */
-export function createMemoryTransfer(tables: Tables, items: MemoryItems, apiKeys: MemoryApiKeys): RowTransfer {
+export function createMemoryTransfer(
+  tables: Tables,
+  items: MemoryItems,
+  apiKeys: MemoryApiKeys,
+  records: MemoryRecords,
+): RowTransfer {
   const { assistants, threads, runs } = tables;
 
   const page = (keys: Iterable<string>, after: string | null, limit: number): readonly string[] =>
@@ -72,6 +80,13 @@ export function createMemoryTransfer(tables: Tables, items: MemoryItems, apiKeys
         const key = apiKeys.rows.get(keyId);
         return key === undefined ? [] : [apiKeyRow(key)];
       }),
+    records(after, limit) {
+      const keys = [...records.rows.all()].map((row) => transferKey("records", row));
+      return page(keys, after, limit).flatMap((key) => {
+        const row = records.rows.get(recordKeyParts(key));
+        return row === null ? [] : [recordRow(row)];
+      });
+    },
   };
 
   const writers: Readonly<Record<Exclude<TransferKind, "items">, (row: TransferRow) => void>> = {
@@ -109,6 +124,11 @@ export function createMemoryTransfer(tables: Tables, items: MemoryItems, apiKeys
     apiKeys(row) {
       const key = valueOf("apiKeys", row);
       apiKeys.rows.set(key.keyId, frozenKey(key));
+    },
+    records(row) {
+      const record = valueOf("records", row);
+      records.rows.replace(record, record);
+      records.rows.dropAllChanges(record);
     },
   };
 

@@ -45,7 +45,7 @@ export interface PendingChange {
   readonly at: EpochMs;
 }
 
-export interface RecordChangeDocument {
+export interface RecordChangeDocument extends RecordKey {
   /** `record:version`, the version in sixteen digits. */
   readonly _id: string;
   readonly record: string;
@@ -110,10 +110,10 @@ export function rowOfDocument(document: RecordDocument): RecordRow {
 
 /** What a document has still to hand over. */
 export function pendingChanges(document: RecordDocument): readonly RecordChangeDocument[] {
-  const { _id: record, pending = [], value = null } = document;
+  const { _id: record, space, owner, collection, key, pending = [], value = null } = document;
   return pending.map(({ version, previous, at, ...rest }) => ({
     _id: `${record}:${String(version).padStart(16, "0")}`,
-    record,
+    ...{ record, space, owner, collection, key },
     version,
     previous,
     value: rest.value === undefined ? value : null,

@@ -4,7 +4,7 @@ import { termsOf } from "../../core/filter-terms.js";
 import { namespaceText } from "../../core/item-namespace.js";
 import { embeddingFields } from "./item-documents.js";
 import { type JsonValue, toJsonText } from "../../core/json.js";
-import type { TransferKind, TransferredRun, TransferRow } from "../../core/row-transfer.js";
+import type { TransferKind, TransferredRecord, TransferredRun, TransferRow } from "../../core/row-transfer.js";
 import { inBulks } from "../../databases/mongodb/bulk.js";
 import { kwargsText } from "../../core/kwargs-text.js";
 import { columnText, valueOf } from "../transfer-rows.js";
@@ -13,6 +13,7 @@ import { storeText } from "./blobs.js";
 import type { AssistantDocument, QueueEntry, RunDocument, StoredText, ThreadDocument } from "./documents.js";
 import { putCron } from "./crons.js";
 import { enqueued } from "./queue.js";
+import { recordDocument } from "./record-documents.js";
 import type { Session } from "./session.js";
 import { changeThread, type Decision, newThread, type ThreadChange } from "./thread-change.js";
 import { storeVersion } from "./versions.js";
@@ -41,7 +42,20 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
       });
       for (const bulk of inBulks(writes)) await session.retrying(() => session.apiKeys.bulkWrite([...bulk]));
     },
+    async records(rows) {
+      for (const row of rows) await writeRecord(session, valueOf("records", row));
+    },
   };
+}
+
+async function writeRecord(session: Session, record: TransferredRecord): Promise<void> {
+  const document = recordDocument(record, { name: randomUUID(), names: [], changes: [] });
+  const { _id, ownerId } = document;
+  const { recordChanges, recordCounters, records } = session;
+  await session.retrying(() => recordChanges.deleteMany({ record: _id }));
+  await session.retrying(() => records.replaceOne({ _id }, document, { upsert: true }));
+  const last = { $max: { last: record.sequence } };
+  await session.retrying(() => recordCounters.updateOne({ _id: ownerId }, last, { upsert: true }));
 }
 
 async function writeAssistant(session: Session, row: TransferRow): Promise<void> {

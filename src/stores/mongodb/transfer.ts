@@ -5,6 +5,8 @@ import {
   assistantRow,
   cronRow,
   itemRow,
+  recordKeyParts,
+  recordRow,
   runRow,
   threadRow,
   versionKeyParts,
@@ -13,6 +15,7 @@ import {
 import { apiKeyOf } from "./api-keys.js";
 import { cronOf } from "./crons.js";
 import { locateRuns } from "./list-runs.js";
+import { documentId, rowOfDocument } from "./record-documents.js";
 import { transferredItem } from "./item-documents.js";
 import { assistantOf, runOf, threadOf, versionOf } from "./rows.js";
 import type { Session } from "./session.js";
@@ -109,6 +112,14 @@ export function createMongoTransfer(session: Session): RowTransfer {
           apiKeyRow(apiKeyOf(document)),
         ),
       ),
+
+    records: (after, limit) =>
+      session.retrying(() => {
+        const filter = beyond(after === null ? null : documentId(recordKeyParts(after)));
+        return page(session.records.find(filter).sort({ _id: 1 }).limit(limit), limit, async (document) =>
+          recordRow(rowOfDocument(document)),
+        );
+      }),
   };
 
   return {

@@ -7,6 +7,8 @@ import { fromText, toJsonb } from "../../databases/postgres/storable.js";
 import { apiKeyColumns } from "../api-key-columns.js";
 import { kwargsText } from "../../core/kwargs-text.js";
 import { columnText, valueOf } from "../transfer-rows.js";
+import { labelsText } from "../record-columns.js";
+import { labelDigests, recordDigests } from "../record-keys.js";
 import { API_KEY_COLUMNS } from "./api-keys.js";
 import { foldedName } from "./assistants.js";
 import { vectorOf } from "../../core/item-vectors.js";
@@ -76,6 +78,27 @@ const API_KEYS: Statement = {
     SELECT ${API_KEY_COLUMNS} FROM json_to_recordset($1) AS g (key_id text, digest text, label text, identity text, tenant text,
       permissions text, created_at bigint, expires_at bigint, revoked_at bigint)
     ON CONFLICT (key_id) DO UPDATE SET ${replaced(API_KEY_COLUMNS.replace("key_id, ", ""))}`,
+};
+
+const RECORD_CONTENT =
+  "version, sequence, created_at, updated_at, expires_at, gone_at, tracked, disposable, labels, label_ids, record_value";
+const RECORDS: Statement = {
+  name: "heddle_import_records",
+  idempotent: true,
+  text: `WITH given AS MATERIALIZED (
+      SELECT decode(id, 'hex') AS id, decode(owner_id, 'hex') AS owner_id, decode(collection_id, 'hex') AS collection_id,
+        space, owner, collection, record_key, version, sequence, created_at, updated_at, expires_at, gone_at, tracked, disposable,
+        labels, ARRAY(SELECT decode(l, 'hex') FROM unnest(label_ids) l) AS label_ids, record_value
+      FROM json_to_recordset($1) AS g (id text, owner_id text, collection_id text, space text, owner text, collection text,
+        record_key text, version bigint, sequence bigint, created_at bigint, updated_at bigint, expires_at bigint, gone_at bigint,
+        tracked boolean, disposable boolean, labels text, label_ids text[], record_value text)
+    ), forgotten AS (
+      DELETE FROM heddle_record_changes c USING given WHERE c.id = given.id
+    ), put AS (
+      INSERT INTO heddle_records (id, owner_id, collection_id, space, owner, collection, record_key, ${RECORD_CONTENT})
+      SELECT id, owner_id, collection_id, space, owner, collection, record_key, ${RECORD_CONTENT} FROM given
+      ON CONFLICT (id) DO UPDATE SET request = NULL, ${replaced(RECORD_CONTENT)}
+    ) SELECT setval('heddle_record_sequence', greatest((SELECT max(sequence) FROM given), nextval('heddle_record_sequence')))`,
 };
 
 function replaced(columns: string): string {
@@ -162,6 +185,30 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
         rows.map((row) => apiKeyColumns(valueOf("apiKeys", row))),
       );
     },
+
+    // Keys and values are stored as they are, not as `toText` makes them: records hold nothing that Postgres does not.
+    async records(rows) {
+      await session.query(RECORDS, [JSON.stringify(rows.map((row) => recordRecord(valueOf("records", row))))]);
+    },
+  };
+}
+
+function recordRecord(record: ReturnType<typeof valueOf<"records">>): JsonObject {
+  const { space, owner, collection, key, version, sequence, tracked, disposable, value, labels } = record;
+  const { id, ownerId, collectionId } = recordDigests(record);
+  return {
+    ...{ space, owner, collection, version, sequence, tracked, disposable },
+    id: id.toString("hex"),
+    owner_id: ownerId.toString("hex"),
+    collection_id: collectionId.toString("hex"),
+    record_key: key,
+    created_at: record.createdAt,
+    updated_at: record.updatedAt,
+    expires_at: record.expiresAt,
+    gone_at: value === null ? record.updatedAt : null,
+    labels: labelsText(labels),
+    label_ids: labelDigests(record, labels).map((digest) => digest.toString("hex")),
+    record_value: value,
   };
 }
 

@@ -8,6 +8,8 @@ import {
   cronRow,
   itemKeyParts,
   itemRow,
+  recordKeyParts,
+  recordRow,
   runRow,
   threadRow,
   versionKeyParts,
@@ -16,6 +18,8 @@ import {
 import { vectorBytes } from "../../core/item-vectors.js";
 import type { ApiKeyColumns } from "../api-key-columns.js";
 import type { CronColumns } from "../cron-columns.js";
+import { type HiddenRecordColumns, RECORD_COLUMNS, type RecordColumns, recordRowOf } from "../record-columns.js";
+import { recordId } from "../record-keys.js";
 import { API_KEY_COLUMNS, readApiKey } from "./api-keys.js";
 import { CRON_COLUMNS, readCron } from "./crons.js";
 import { embeddingOf, ITEM_COLUMNS, type ItemColumns, itemOf, placeOf } from "./item-rows.js";
@@ -128,8 +132,16 @@ const API_KEYS = pageStatement({
   bytes: ["permissions"],
   columns: API_KEY_COLUMNS,
 });
+const RECORDS = pageStatement({
+  kind: "records",
+  from: "heddle_records",
+  key: "id",
+  after: "id > $2",
+  bytes: ["record_value", "labels"],
+  columns: `${RECORD_COLUMNS}, sequence, tracked, disposable`,
+});
 
-/** Rows of a Postgres database in and out, in the order of ids as bytes, items in that of their digests. */
+/** Rows of a Postgres database in and out, in the order of ids as bytes, items and records in that of their digests. */
 export function createPostgresTransfer(session: Session): RowTransfer {
   const readers: Readonly<
     Record<TransferKind, (after: string | null, limit: number) => Promise<readonly TransferRow[]>>
@@ -183,6 +195,11 @@ export function createPostgresTransfer(session: Session): RowTransfer {
     async apiKeys(after, limit) {
       const rows = await session.query<ApiKeyColumns>(API_KEYS, [limit, toText(after ?? "")]);
       return rows.map((row) => apiKeyRow(readApiKey(row)));
+    },
+    async records(after, limit) {
+      const id = after === null ? Buffer.alloc(0) : recordId(recordKeyParts(after));
+      const rows = await session.query<RecordColumns & HiddenRecordColumns>(RECORDS, [limit, id]);
+      return rows.map((row) => recordRow(recordRowOf(row)));
     },
   };
   const writers = createTransferWriters(session);

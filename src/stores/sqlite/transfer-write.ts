@@ -7,6 +7,7 @@ import { kwargsText } from "../../core/kwargs-text.js";
 import { putItem } from "./item-rows.js";
 import { ttlColumns } from "../run-rules.js";
 import { putCron } from "./crons.js";
+import { findRecord, putRecord } from "./record-rows.js";
 import type { Session } from "./session.js";
 import { changeThread, findThread, putThread } from "./thread-rows.js";
 
@@ -112,6 +113,11 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
     crons: (row) => putCron(session, valueOf("crons", row)),
     items: (row) => writeItem(session, row),
     apiKeys: (row) => writeApiKey(session, row),
+    records(row) {
+      const record = valueOf("records", row);
+      const id = putRecord(session, findRecord(session, record), record);
+      session.sql("DELETE FROM record_changes WHERE record = ?").run(id);
+    },
   };
 }
 

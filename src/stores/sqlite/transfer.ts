@@ -5,6 +5,8 @@ import {
   assistantRow,
   cronRow,
   itemKeyParts,
+  recordKeyParts,
+  recordRow,
   runRow,
   threadRow,
   versionKeyParts,
@@ -13,6 +15,7 @@ import {
 } from "../transfer-rows.js";
 import { type ApiKeyColumns, apiKeyOf } from "../api-key-columns.js";
 import { cronOf } from "../cron-columns.js";
+import { recordRowOf } from "../record-columns.js";
 import { type ItemColumns, transferredItem } from "./item-rows.js";
 import {
   type AssistantColumns,
@@ -29,6 +32,7 @@ import {
 } from "./rows.js";
 import { RUN_COLUMNS } from "./run-rows.js";
 import type { CronRow } from "./crons.js";
+import type { StoredRow } from "./record-rows.js";
 import { guarded, type Session } from "./session.js";
 import { createTransferWriters } from "./transfer-write.js";
 
@@ -141,6 +145,19 @@ export function createSqliteTransfer(session: Session): RowTransfer {
         (row) => apiKeyRow(apiKeyOf(row)),
         (row) => row.permissions.length,
       ),
+    records(after, limit) {
+      const place = after === null ? { space: "", owner: "", collection: "", key: "" } : recordKeyParts(after);
+      return page<StoredRow>(
+        {
+          sql: `SELECT * FROM records WHERE (space, owner, collection, record_key) > (?, ?, ?, ?)
+            ORDER BY space, owner, collection, record_key`,
+          parameters: [place.space, place.owner, place.collection, place.key],
+        },
+        limit,
+        (row) => recordRow(recordRowOf(row)),
+        (row) => (row.record_value?.length ?? 0) + row.labels.length,
+      );
+    },
   };
 
   return {

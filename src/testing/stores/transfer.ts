@@ -55,6 +55,9 @@ const JSON_CASES: JsonObject = { ...AWKWARD_JSON, numbers: NUMBERS };
 
 const PLAIN_KWARGS = JSON.parse(JSON.stringify(KWARGS)) as JsonObject;
 
+/** Alive, expired and not swept, and gone. */
+const RECORD_TEXTS = ['{ "b":1.0, "a":"\\u0000 é \ud83d\ude00" }', "null", null] as const;
+
 /** Rows as every store must read back what it was given. */
 const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
   assistants: [1, 2].map((n) => ({
@@ -157,6 +160,24 @@ const ROWS: Readonly<Record<TransferKind, readonly TransferRow[]>> = {
       revokedAt: n === 3 ? 1_700_000_000_009 : null,
     },
   })),
+  records: RECORD_TEXTS.map((value, n) => {
+    const place = { space: "state", owner: n === 0 ? "" : "é \u0001", collection: "c/d", key: `k" \ud83d\ude00${n}` };
+    return {
+      key: JSON.stringify([place.space, place.owner, place.collection, place.key]),
+      value: {
+        ...place,
+        version: 7 - n,
+        value,
+        labels: n === 0 ? { "a.b": "$x", "": "é" } : {},
+        createdAt: 1_700_000_000_000,
+        updatedAt: 1_700_000_000_001 + n,
+        expiresAt: n === 1 ? 1_700_000_000_002 : null,
+        sequence: 40 - n,
+        tracked: n === 0,
+        disposable: n === 1,
+      },
+    };
+  }),
 };
 
 const sorted = (rows: readonly TransferRow[]): readonly TransferRow[] =>
@@ -295,6 +316,9 @@ function writeCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
       await transfer.write({ kind: "apiKeys", rows: keys });
       expect(sorted(await readAll(transfer, "apiKeys"))).toEqual(sorted(keys));
       expect((await store.keys.findByDigest({ digest: "2".repeat(64) }))?.key).toEqual(keys[1]?.value);
+      const values = ROWS.records.map(({ key, value }) => ({ key, value: { ...value, value: "[1]", version: 9 } }));
+      await transfer.write({ kind: "records", rows: values });
+      expect(sorted(await readAll(transfer, "records"))).toEqual(sorted(values));
       for (const kind of ["assistants", "assistantVersions"] as const) {
         expect(sorted(await readAll(transfer, kind))).toEqual(sorted(ROWS[kind]));
       }
@@ -326,6 +350,38 @@ function writeCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
       expect(finished).toEqual({ accepted: true, nextPending: false });
       expect(await rows.threadStatusOf(uuid(0x10))).toBe("idle");
       expect(await store.runs.abandonedTemporaryThreads({ limit: 9, endedBeforeMs: 0 })).toEqual([uuid(0x11)]);
+    }),
+  );
+
+  it(
+    "leaves records whose versions, order and times go on",
+    withTransfer(suite, withStore, async ({ transfer, store: { records }, now }) => {
+      await transfer.write({ kind: "records", rows: ROWS.records });
+      const keys = ROWS.records.map(({ key }) => JSON.parse(key) as [string, string, string, string]);
+      const [live, expired, gone] = keys.map(([space, owner, collection, key]) => ({ space, owner, collection, key }));
+      if (live === undefined || expired === undefined || gone === undefined) throw new Error("a record is missing");
+      expect(now()).toBeGreaterThan(1_700_000_000_002);
+      expect((await records.get(live))?.value).toBe(RECORD_TEXTS[0]);
+      expect(await records.get(expired)).toBeNull();
+      const value = toJsonText("new");
+      expect(await records.write({ ...live, value, expected: 7, tracked: true })).toMatchObject({
+        kind: "written",
+        previous: RECORD_TEXTS[0],
+        record: { version: 8, createdAt: 1_700_000_000_000 },
+      });
+      // The first one was disposable; of the other its last version is left.
+      expect(await records.write({ ...expired, value })).toMatchObject({ record: { version: 1 }, previous: null });
+      expect(await records.write({ ...gone, value, expected: 5 })).toEqual({ kind: "conflict", current: 0 });
+      expect(await records.write({ ...gone, value, expected: 0 })).toMatchObject({ record: { version: 6 } });
+      const later = { ...live, key: "!" };
+      await records.write({ ...later, value });
+      const page = { order: "created", direction: "asc", limit: 9, offset: 0 } as const;
+      expect((await records.list({ ...live, ...page })).map(({ key }) => key)).toEqual([live.key, "!"]);
+      expect(await records.count({ space: "state", owner: "", labels: { "": "é" } })).toBe(0);
+      await transfer.write({ kind: "records", rows: ROWS.records });
+      expect(await records.count({ space: "state", owner: "", labels: { "": "é", "a.b": "$x" } })).toBe(1);
+      expect(await records.changes({ ...live, after: 0, limit: 9 })).toEqual([]);
+      expect(await records.write({ ...live, value, tracked: true })).toMatchObject({ record: { version: 8 } });
     }),
   );
 
@@ -370,6 +426,7 @@ function orderCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
         "crons",
         "items",
         "apiKeys",
+        "records",
       ]);
       await expect(transfer.write({ kind: "runs", rows: ROWS.runs })).rejects.toMatchObject({
         code: "THREAD_NOT_FOUND",
