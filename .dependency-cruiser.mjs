@@ -68,7 +68,10 @@ export const mayImport = {
     "ui",
   ],
   "open-protocols": ["core", "config", "http", "protocols"],
+  // What parts take of the configuration.
+  "app-settings": ["core", "config", "engine", "http", "runtime", "services", "wire"],
   app: [
+    "app-settings",
     "open-engine",
     "open-parts",
     "open-protocols",
@@ -117,6 +120,7 @@ export const boundPackages = {
 
 export const rootFiles = new Set([
   "app",
+  "app-settings",
   "index",
   "open-auth",
   "open-custom-app",

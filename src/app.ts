@@ -3,50 +3,50 @@ import { type ApiKeyAdmin, createApiKeyAdmin } from "./auth/api-key-admin.js";
 import type { AppOptions } from "./config/options.js";
 import { resolveConfig } from "./config/resolve.js";
 import type { ResolvedConfig } from "./config/resolved-config.js";
-import { heddleVersion } from "./config/version.js";
 import { type Caller, SERVER } from "./core/auth.js";
 import type { HeddleError } from "./core/errors.js";
+import type { ObserveRun } from "./core/run-observer.js";
 import type { StreamTicketStore } from "./core/stream-ticket.js";
 import type { Logger } from "./core/logger.js";
 import type { MetadataStore } from "./core/metadata-store.js";
 import { createIndexedItems } from "./embeddings/indexed-items.js";
 import { createReembedding } from "./embeddings/reembed.js";
-import { installedLanggraphVersion } from "./engine/create-engine.js";
 import type { GraphFailure } from "./engine/loading/load-graph.js";
-import { createHttpApp } from "./http/create-http-app.js";
+import { apiPaths, createHttpApp } from "./http/create-http-app.js";
 import { askedAgain } from "./http/credentials-watch.js";
-import { createLoggingHeaders } from "./http/header-rules.js";
-import type { HttpDeps, HttpSettings } from "./http/http-deps.js";
+import type { HttpDeps } from "./http/http-deps.js";
 import { INTERNAL_ENV } from "./http/remote-address.js";
+import { withQueryCredentials } from "./http/query-credentials.js";
 import { withStreamTickets } from "./http/stream-ticket.js";
 import { settledWithin } from "./core/settled-within.js";
 import { createLogger } from "./logging/logger.js";
 import { eventStreamRoutes } from "./protocols/event-stream/index.js";
+import { expiryOptions, httpSettings, runtimeOptions, serverInfo, tickPolicy } from "./app-settings.js";
+import type { Protocol } from "./protocols/protocol.js";
 import type { OpenAuth } from "./open-auth.js";
 import { openEngine } from "./open-engine.js";
 import { CLOSE_WITHIN_MS, closeParts, openParts, type Parts } from "./open-parts.js";
+import { chosenProtocols, openProtocols, type ServedProtocol, servedProtocols, viewedItems } from "./open-protocols.js";
 import { openWebhooks } from "./open-webhooks.js";
 import type { StorageDrivers } from "./open-storage.js";
 import { createCronScheduler } from "./runtime/cron-scheduler.js";
 import { createRuntime } from "./runtime/create-runtime.js";
-import { createExpiry, type ExpiryOptions } from "./runtime/expiry.js";
+import { createExpiry } from "./runtime/expiry.js";
 import { createLifecycle } from "./runtime/lifecycle.js";
 import { createItemReembedder, type ItemReembedder } from "./runtime/reembed-items.js";
 import { systemClock } from "./runtime/system-clock.js";
-import { createWorkerId, mayBeAlive } from "./runtime/worker-identity.js";
+import { createWorkerId } from "./runtime/worker-identity.js";
 import { callerOfRun } from "./services/run-config.js";
 import { createCronFiring } from "./services/cron-firing.js";
-import type { TickPolicy } from "./services/cron-ticks.js";
 import { withThreadTtl } from "./services/thread-ttl.js";
+import { itemPrefixOf } from "./services/authorization.js";
 import { createServices, type Services } from "./services/create-services.js";
+import { createIdempotency } from "./services/idempotency.js";
+import { createRecordHints } from "./services/record-hints.js";
 import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
 import { waitResponse } from "./streaming/wait-response.js";
 import { createWebhookSender } from "./runtime/webhook-sender.js";
 import type { Resolve } from "./webhooks/send-request.js";
-import type { ServerInfo } from "./wire/system.js";
-
-/** How often expired event logs and leftovers of stateless runs are removed. */
-const SWEEP_EVERY_MS = 5_000;
 
 /** When a webhook is tried again: after 5 s, 20 s, 80 s, 5 min, 21 min, 85 min, and every four hours from there on. */
 const RETRIES = { firstRetryMs: 5_000, maxRetryMs: 4 * 3_600_000 } as const;
@@ -60,6 +60,8 @@ export interface HeddleServer {
   readonly services: Services;
   /** Keys of `apiKey()`: create, list, revoke. */
   readonly apiKeys: ApiKeyAdmin;
+  /** Each protocol alone, by name: for a port of its own, which `listen` opens, or a place of the deployer's choice. */
+  readonly protocols: Readonly<Record<string, ServedProtocol>>;
   /** Start executing runs. The first request does it too. */
   start(): Promise<void>;
   /** Drain runs, hand back what is unfinished, end streams, close everything. The only stop. */
@@ -113,6 +115,7 @@ export async function createApp(options: CreateAppOptions = {}): Promise<HeddleS
 export async function openApp(config: ResolvedConfig, options: OpenAppOptions): Promise<OpenedApp> {
   const { logger, watch = false, studio = false } = options;
   const clock = systemClock;
+  const chosen = chosenProtocols(config);
   let seed = (): Promise<void> => Promise.resolve();
   const { graphs, ui, storage, auth, guard, customApp, itemIndex } = await openParts(config, {
     ...options,
@@ -120,7 +123,12 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
     studio,
     onReload: () => seed(),
   });
-  const items = createIndexedItems({ items: storage.items, index: itemIndex, ttl: config.store.ttl });
+  const hints = createRecordHints({ dispatcher: storage.dispatcher, clock }, { pollMs: config.worker.pollMs });
+  const items = await viewedItems(
+    chosen,
+    createIndexedItems({ items: storage.items, index: itemIndex, ttl: config.store.ttl }),
+    { records: storage.metadata.records, hints, isAuthenticated: config.auth !== null },
+  );
   const { engine, callers } = openEngine(config, { graphs, storage, items, logger }, (request) =>
     inner.fetch(request, INTERNAL_ENV),
   );
@@ -130,27 +138,30 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
   const { webhooks, sender } = openSender(config, { ...options, store, callers, workerId }, (request) =>
     inner.fetch(request, INTERNAL_ENV),
   );
+  const parts = { store, engine, checkpointer, eventLog, dispatcher, clock, logger };
+  const wakeSender = () => sender.wake();
+  const observe: ObserveRun = (claimed, lease) => protocols.observe?.(claimed, lease) ?? null;
   const runtime = createRuntime(
-    { store, engine, checkpointer, eventLog, dispatcher, clock, logger, onWebhook: () => sender.wake() },
+    {
+      ...parts,
+      onWebhook: wakeSender,
+      ...(config.protocols.length > 0 && { observe }),
+    },
     runtimeOptions(config, workerId),
   );
+  const closeAll = () => closeParts({ engine, ui, auth, guard, storage, itemIndex, logger });
   const closing = new AbortController();
   const limitedStore = guard.limited(store);
   const services = createServices({
+    ...parts,
     store: limitedStore,
     ...(guard.onOperation !== null && { onOperation: guard.onOperation }),
     ...(guard.requestConfigurable !== null && { requestConfigurable: guard.requestConfigurable }),
     items,
-    checkpointer,
-    engine,
-    eventLog,
-    dispatcher,
     launcher: runtime.launcher,
     authorizer: auth.authorizer,
-    clock,
-    logger,
     maxAttempts: config.worker.maxAttempts,
-    wakeSender: () => sender.wake(),
+    wakeSender,
     onCronChange: () => scheduler.wake(),
     closing: closing.signal,
   });
@@ -160,37 +171,60 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
     clock,
     logger,
   });
-  const expiry = createExpiry(
-    { store, items: storage.items, checkpointer, eventLog, clock, logger },
-    expiryOptions(config, workerId),
-  );
   const reembedder = openReembedder({ storage, itemIndex, workerId, logger });
+  const idempotency = createIdempotency({ records: store.records, clock, logger });
+  const protocols = await openProtocols(chosen, {
+    ...parts,
+    store: limitedStore,
+    services,
+    itemPrefix: (caller: Caller) => itemPrefixOf(auth.authorizer, caller),
+    idempotency,
+    hints,
+    webhooks: webhooks.policy,
+    wakeSender,
+    closing: closing.signal,
+    config,
+    own: apiPaths(eventStreamRoutes),
+  }).catch(async (error: unknown) => {
+    await closeAll();
+    throw error;
+  });
+  const expiry = createExpiry(
+    { ...parts, items: storage.items, onExpired: (keys) => keys.forEach((key) => hints.touched(key)) },
+    expiryOptions(config, workerId, protocols.sweepThemselves),
+  );
   const lifecycle = createLifecycle({
-    start: () => startWork({ runtime, expiry, reembedder, scheduler, sender: webhooks.policy && sender }, config),
+    start: async () => {
+      await startWork({ runtime, expiry, reembedder, scheduler, sender: webhooks.policy && sender }, config);
+      protocols.start();
+    },
     stop: async () => {
       await stopWork({ runtime, expiry, reembedder, scheduler, sender }, config);
       closing.abort();
-      await closeParts({ engine, ui, auth, guard, storage, logger });
+      await protocols.stop();
+      await closeAll();
     },
   });
-  const { inner, app } = createApps(config, {
+  const httpDeps: HttpDeps = {
+    ...parts,
     services,
+    idempotency,
     streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
-    clock,
-    logger,
     settings: { ...httpSettings(config), webhooks: webhooks.policy },
     customApp,
     guard: guard.guard,
     info: serverInfo(config),
     authDocument: config.auth === null ? null : (config.auth.openapi ?? {}),
     ui: ui.bundles,
-    ...authentication(config, { auth, callers, tickets: store.tickets }),
+    ...authentication(config, { auth, callers, tickets: store.tickets, protocols: chosen }),
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),
     closing: closing.signal,
     protocolRoutes: eventStreamRoutes,
-  });
+    mounts: protocols.shared,
+  };
+  const { inner, app } = createApps(config, httpDeps);
   // A graph that loads for the first time after a reload gets its system assistant then.
   seed = () => services.assistants.seedSystemAssistants(SERVER, config.systemAssistants);
   await seed();
@@ -199,6 +233,7 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
     fetch: (request, env) => app.fetch(request, env),
     services,
     apiKeys: createApiKeyAdmin(store.keys),
+    protocols: servedProtocols(config, protocols, httpDeps),
     start: () => lifecycle.start(),
     close: () => lifecycle.stop(),
     graphFailures: graphs.failures,
@@ -275,26 +310,6 @@ async function stopWork(work: Work, { worker }: ResolvedConfig): Promise<void> {
   await sender.stop();
 }
 
-/** A tick of a minute ago has been missed: a process that restarts takes less. */
-const MISSED_AFTER_MS = 60_000;
-
-function tickPolicy({ crons }: ResolvedConfig): TickPolicy {
-  return { missed: crons.missedTicks, maxMissed: crons.maxMissedTicks, missedAfterMs: MISSED_AFTER_MS };
-}
-
-function expiryOptions({ threads, store }: ResolvedConfig, workerId: string): ExpiryOptions {
-  return {
-    workerId,
-    threads: { everyMs: threads.sweepEveryMs, limit: threads.sweepLimit },
-    items: { everyMs: store.ttl.sweepEveryMs },
-  };
-}
-
-function runtimeOptions(config: ResolvedConfig, workerId: string): Parameters<typeof createRuntime>[1] {
-  const { eventLogTtlMs } = config.streaming;
-  return { ...config.worker, workerId, mayBeAlive, sweepEveryMs: SWEEP_EVERY_MS, eventLogTtlMs };
-}
-
 /** Who asks, and who still does. Requests of graphs come as the caller of their run, whatever has become of its credentials. */
 function authentication(
   config: ResolvedConfig,
@@ -302,13 +317,15 @@ function authentication(
     readonly auth: OpenAuth;
     readonly callers: WeakMap<Request, Caller>;
     readonly tickets: StreamTicketStore;
+    readonly protocols: readonly Protocol[];
   },
 ): Pick<HttpDeps, "authenticate" | "reauthenticate"> {
-  const { auth, callers, tickets } = deps;
+  const { auth, callers, tickets, protocols } = deps;
+  const streams = protocols.flatMap(({ credentialsInQuery = [] }) => credentialsInQuery);
   const { authenticate, reauthenticate } = withStreamTickets({
     tickets,
     clock: systemClock,
-    authenticate: (request) => callers.get(request) ?? auth.authenticate(request),
+    authenticate: (request) => callers.get(request) ?? auth.authenticate(withQueryCredentials(request, streams)),
     stillValid: (caller) => auth.stillValid?.(caller) ?? true,
   });
   return {
@@ -328,26 +345,4 @@ function openReembedder(
   if (itemIndex === null) return null;
   const reembedding = createReembedding({ items: storage.items, index: itemIndex, logger });
   return createItemReembedder({ reembedding, chores: storage.metadata.chores, workerId, clock: systemClock, logger });
-}
-
-function httpSettings(config: ResolvedConfig): Omit<HttpSettings, "webhooks"> {
-  return {
-    ...config.http,
-    ...config.limits,
-    loggingHeaders: createLoggingHeaders(config.http.loggingHeaders),
-    heartbeatMs: config.streaming.heartbeatMs,
-    langsmith: config.langsmith.hasApiKey,
-  };
-}
-
-function serverInfo(config: ResolvedConfig): ServerInfo {
-  return {
-    version: heddleVersion(),
-    langgraphVersion: installedLanggraphVersion(),
-    flags: {
-      assistants: !config.http.disabled.assistants,
-      crons: !config.http.disabled.runs,
-      langsmith: config.langsmith.tracing,
-    },
-  };
 }

@@ -3,13 +3,12 @@ import type { Engine } from "./core/engine.js";
 import { HeddleError } from "./core/errors.js";
 import type { Logger } from "./core/logger.js";
 import { settledWithin } from "./core/settled-within.js";
-import type { ItemIndex } from "./embeddings/indexed-items.js";
 import type { CustomApp } from "./http/custom-app.js";
 import { openAuth, type OpenAuth } from "./open-auth.js";
 import { openCustomApp } from "./open-custom-app.js";
 import { openGraphs, type OpenGraphs } from "./open-graphs.js";
 import { openGuard, type OpenGuard } from "./open-guard.js";
-import { openItemIndex } from "./open-item-index.js";
+import { type OpenItemIndex, openItemIndex } from "./open-item-index.js";
 import { openStorage, type OpenStorage, type StorageDrivers } from "./open-storage.js";
 import { systemClock } from "./runtime/system-clock.js";
 import type { OpenUi } from "./ui/open-ui.js";
@@ -25,7 +24,7 @@ export interface Parts {
   readonly auth: OpenAuth;
   readonly guard: OpenGuard;
   readonly customApp: CustomApp | null;
-  readonly itemIndex: ItemIndex | null;
+  readonly itemIndex: OpenItemIndex | null;
 }
 
 /** Graphs and storage side by side, since neither needs the other; then auth. If one fails the others are closed again. */
@@ -46,7 +45,7 @@ export async function openParts(
     openComponents(config, { watch, logger }),
     openStorage(config, { clock: systemClock, logger, drivers }),
   ]);
-  let closeAuth = async (): Promise<void> => {};
+  let closeOthers = async (): Promise<void> => {};
   const close = async () => {
     if (graphs.status === "fulfilled") await graphs.value.source.close();
     if (ui.status === "fulfilled") await ui.value.bundles.close();
@@ -65,13 +64,17 @@ export async function openParts(
       watch,
       studio,
     });
-    closeAuth = () => auth.close();
+    closeOthers = () => auth.close();
     const customApp = await openCustomApp(config.http.app);
-    const itemIndex = await openItemIndex(config.store.index, systemClock);
+    const itemIndex = await openItemIndex(config.store.index, { clock: systemClock, logger, watch });
+    closeOthers = async () => {
+      await itemIndex?.close();
+      await auth.close();
+    };
     const guard = await openGuard(config, { clock: systemClock, logger });
     return { graphs: graphs.value, ui: ui.value, storage: storage.value, auth, guard, customApp, itemIndex };
   } catch (error) {
-    await closeAuth();
+    await closeOthers();
     await close();
     throw error;
   }
@@ -99,13 +102,17 @@ function loadError(errors: readonly HeddleError[]): HeddleError {
 
 /** In the reverse order of their opening. */
 export async function closeParts(
-  parts: Pick<Parts, "ui" | "auth" | "guard" | "storage"> & { readonly engine: Engine; readonly logger: Logger },
+  parts: Pick<Parts, "ui" | "auth" | "guard" | "storage" | "itemIndex"> & {
+    readonly engine: Engine;
+    readonly logger: Logger;
+  },
 ): Promise<void> {
-  const { engine, ui, auth, guard, storage, logger } = parts;
+  const { engine, ui, auth, guard, storage, itemIndex, logger } = parts;
   if (!(await settledWithin(systemClock, CLOSE_WITHIN_MS, engine.close()))) {
     logger.warn({}, "closing without the graphs");
   }
   await ui.bundles.close();
+  await itemIndex?.close();
   await auth.close();
   await guard.close();
   await storage.close();

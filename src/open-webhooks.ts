@@ -33,10 +33,13 @@ export function openWebhooks(
   { webhooks, http }: Pick<ResolvedConfig, "webhooks" | "http">,
   options: { readonly clock: Pick<Clock, "now">; readonly serveOwn: ServeOwn; readonly resolve?: Resolve },
 ): OpenWebhooks {
-  const { url, secrets, timeoutMs } = webhooks;
-  const addresses: AddressPermissions = { loopback: !url.disableLoopback, privateNetworks: url.allowPrivateNetworks };
+  const { url: rules, secrets, timeoutMs } = webhooks;
+  const addresses: AddressPermissions = {
+    loopback: !rules.disableLoopback,
+    privateNetworks: rules.allowPrivateNetworks,
+  };
   const keys = secrets.map(signingKey).filter((key) => key !== null);
-  const policy = createUrlPolicy({ ...url, addresses });
+  const policy = createUrlPolicy({ ...rules, addresses });
   const { resolve } = options;
   const sending = { addresses, ...(resolve !== undefined && { resolve }) };
   return {

@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import { parseLogLevel } from "../config/env.js";
+import { type NamedProtocol, parseProtocol, PROTOCOL_TEXT_RULE } from "../config/resolve-protocols.js";
 import { type CliFlags, type LogLevel, ROLES, type Role } from "../config/options.js";
 
 /** What commander makes of the options of `serve` and `dev`. */
@@ -10,6 +11,7 @@ export interface ParsedFlags {
   readonly storage?: string;
   readonly checkpointer?: string;
   readonly workers?: number;
+  readonly protocol?: readonly NamedProtocol[];
   readonly role?: Role;
   readonly nJobsPerWorker?: number;
   readonly logLevel?: LogLevel;
@@ -29,6 +31,15 @@ const workers = () =>
   new Option("--workers <count>", "runs executed at once by this process (default: 10)").argParser(
     wholeNumber(0, 10_000),
   );
+const protocol = () =>
+  new Option(
+    "--protocol <name[@place]>",
+    "serve another protocol, too: state-store, openwop@/wop, openwop@:3001",
+  ).argParser((text: string, before: readonly NamedProtocol[] = []) => {
+    const parsed = parseProtocol(text);
+    if (parsed === null) throw new InvalidArgumentError(`It ${PROTOCOL_TEXT_RULE}.`);
+    return [...before, parsed];
+  });
 const logLevel = () =>
   new Option("--log-level <level>", "debug, info, warn, error or silent (default: info)").argParser((text) => {
     const level = parseLogLevel(text);
@@ -49,6 +60,7 @@ export function serveOptions(): readonly Option[] {
       .argParser(wholeNumber(0, 10_000))
       .conflicts("workers"),
     role(),
+    protocol(),
     logLevel(),
     new Option("--no-browser", "accepted for compatibility: heddle never opens a browser"),
   ];
@@ -56,7 +68,7 @@ export function serveOptions(): readonly Option[] {
 
 /** Options of `heddle check`. */
 export function checkOptions(): readonly Option[] {
-  return [config(), storage(), checkpointer(), workers(), role(), logLevel()];
+  return [config(), storage(), checkpointer(), workers(), role(), protocol(), logLevel()];
 }
 
 /** Options of `heddle migrate`. */
@@ -120,6 +132,7 @@ export function toCliFlags(parsed: ParsedFlags): CliFlags {
     ...(uri !== undefined && { storage: uri }),
     ...(parsed.checkpointer !== undefined && { checkpointer: parsed.checkpointer }),
     ...(slots !== undefined && { workers: slots }),
+    ...(parsed.protocol !== undefined && { protocols: parsed.protocol }),
     ...(parsed.role !== undefined && { role: parsed.role }),
     ...(level !== undefined && { logLevel: level }),
   };

@@ -1,4 +1,5 @@
 import { REDACTED, redactUri } from "./redact.js";
+import { protocolText } from "./resolve-protocols.js";
 import type {
   ResolvedConfig,
   ResolvedCors,
@@ -51,6 +52,7 @@ export function describeConfig(config: ResolvedConfig): readonly DescribedSettin
       ([key, value]) => [`limits.${key}`, describeLimit(value)] as const,
     ),
     ...Object.entries(config.crons).map(([key, value]) => [`crons.${key}`, value] as const),
+    ["protocols", list(config.protocols.map(protocolText))],
     ["webhooks.secrets", config.webhooks.secrets.length === 0 ? "none" : `${config.webhooks.secrets.length} set`],
     ["webhooks.headers", list(Object.keys(config.webhooks.headers).map((name) => `${name}: ${REDACTED}`))],
     ...Object.entries(config.webhooks.url).map(

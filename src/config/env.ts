@@ -45,6 +45,7 @@ const SECTION_VARIABLES = {
   LANGGRAPH_ENCRYPTION: "encryption",
   HEDDLE_LIMITS: "limits",
   HEDDLE_CRONS: "crons",
+  HEDDLE_PROTOCOLS: "protocols",
 } as const;
 
 /** Secrets that webhooks are signed with. */

@@ -37,6 +37,7 @@ export const LANGGRAPH_JSON_KEYS: readonly LanggraphJsonKey[] = [
   honoured("http.configurable_headers", "these headers go to `configurable`; none by default, never an API key"),
   honoured("http.logging_headers", "these headers go to log lines; none by default, never a credential"),
   honoured("http.trusted_proxy_hops", "Heddle's own: proxies in front that append to `X-Forwarded-For`; default 0"),
+  honoured("protocols", 'Heddle\'s own: `["state-store", {"name": "openwop", "path": "/wop"}]` (docs/protocols/)'),
   honoured("limits", "Heddle's own: what one client may ask for (docs/guides/limits.md)"),
   honoured("crons", "Heddle's own: `{missed_ticks, max_missed_ticks}` (docs/guides/crons.md)"),
   honoured(

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { AUTH_METHODS, readyMadeSections } from "./ready-made-auth.js";
 import { cronsSection } from "./resolve-crons.js";
+import { protocolsSection } from "./resolve-protocols.js";
 import { webhooksSection } from "./resolve-webhooks.js";
 import { auditSection, headerPatterns, limitsSection } from "./limits-schema.js";
 import { checkpointerSection } from "./threads-options.js";
@@ -108,6 +109,7 @@ export const manifestSchema = z.object({
   limits: limitsSection.optional(),
   webhooks: webhooksSection.optional(),
   crons: cronsSection.optional(),
+  protocols: protocolsSection.optional(),
   store: storeSection.optional(),
   checkpointer: checkpointerSection.optional(),
   audit: auditSection.optional(),

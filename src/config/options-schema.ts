@@ -9,6 +9,7 @@ import {
   isRegExp,
 } from "./langgraph-json-schema.js";
 import { cronsOptions } from "./resolve-crons.js";
+import { protocolsOptions } from "./resolve-protocols.js";
 import { webhooksOptions } from "./resolve-webhooks.js";
 import { auditOptions, headerPatterns, limitsOptions } from "./limits-schema.js";
 import { type AppOptions, LOG_LEVELS, MIDDLEWARE_ORDERS, ROLES, ROUTE_GROUPS } from "./options.js";
@@ -148,15 +149,11 @@ const appOptions = z.strictObject({
   logger: z
     .custom((value) => hasMethods(value, LOGGER_METHODS), `must have the methods ${LOGGER_METHODS.join(", ")}`)
     .optional(),
+  protocols: protocolsOptions.optional(),
   logLevel: z.enum(LOG_LEVELS).optional(),
   env: z.record(z.string(), z.string().optional()).optional(),
   cwd: z.string().min(1).optional(),
 });
-
-/** Options that will exist and do nothing yet: refused, so that nobody believes in them. */
-export const REFUSED_OPTIONS: Readonly<Record<string, string>> = {
-  protocols: "Further protocols are not supported yet. Leave it out.",
-};
 
 /** What is wrong with the options of `createApp`, by field. Values are never quoted: they may be secrets. */
 export function checkOptions(options: AppOptions): readonly ConfigProblem[] {
@@ -170,10 +167,7 @@ function problemsOfIssue(issue: z.core.$ZodIssue): readonly ConfigProblem[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const field = [...path, key].join(".");
-      const refusal = Object.hasOwn(REFUSED_OPTIONS, field) ? REFUSED_OPTIONS[field] : undefined;
-      return refusal === undefined
-        ? { code: "CONFIG_INVALID", field, message: "There is no such option." }
-        : { code: "UNSUPPORTED_OPTION", field, message: refusal };
+      return { code: "CONFIG_INVALID", field, message: "There is no such option." };
     });
   }
   if (issue.code === "invalid_union") {

@@ -1,8 +1,10 @@
 import type { AuthFactory } from "../core/auth.js";
 import type { EncryptionKeySource } from "../core/cipher.js";
+import type { ProtocolMount } from "../core/protocol.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { CronsOptions } from "./resolve-crons.js";
+import type { NamedProtocol } from "./resolve-protocols.js";
 import type { WebhooksOptions } from "./resolve-webhooks.js";
 import type { AuditOptions, AuditSink, LimitsOptions } from "./limits-options.js";
 import type { ThreadsOptions } from "./threads-options.js";
@@ -246,6 +248,11 @@ export interface AppOptions {
   /** How long threads live. Default: for ever. */
   readonly threads?: ThreadsOptions;
   readonly webhooks?: WebhooksOptions;
+  /**
+   * Other protocols over the same graphs, threads and storage: `[stateStore(), openwop({ port: 3001 })]` (docs/protocols/). Replaces the
+   * `protocols` of `config`. Default none.
+   */
+  readonly protocols?: readonly ProtocolMount[];
   /** Who did what, and what came of it: a function that takes entries, or {@link AuditOptions}. Default: nothing is written down. */
   readonly audit?: AuditSink | AuditOptions;
   readonly streaming?: StreamingOptions;
@@ -274,6 +281,8 @@ export interface CliFlags {
   readonly checkpointer?: string;
   /** Run slots of this process. */
   readonly workers?: number;
+  /** Replace the `protocols` of `langgraph.json`. */
+  readonly protocols?: readonly NamedProtocol[];
   readonly role?: Role;
   readonly logLevel?: LogLevel;
 }

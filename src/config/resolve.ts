@@ -20,6 +20,7 @@ import {
   storageLocation,
 } from "./resolve-storage.js";
 import { resolveThreads } from "./resolve-threads.js";
+import { resolveProtocols } from "./resolve-protocols.js";
 import { resolveStore } from "./resolve-store.js";
 import { resolveCrons } from "./resolve-crons.js";
 import { resolveWebhooks } from "./resolve-webhooks.js";
@@ -111,6 +112,7 @@ export async function resolveConfig(sources: ConfigSources): Promise<ResolvedCon
     auth: resolveAuth({ pick, options, manifest, cwd, rootDir, warnings }),
     http: resolveHttp({ pick, options, env, manifest, cwd, rootDir, warnings }),
     webhooks: resolveWebhooks({ pick, options, env, manifest, environment: { ...graphEnv, ...processEnv }, problems }),
+    protocols: resolveProtocols({ pick, options, flags, manifest, problems }),
     limits: resolveLimits({ pick, options, manifest, problems }),
     crons: resolveCrons({ pick, options, manifest }),
     threads: resolveThreads(pick, options, manifest),
@@ -200,6 +202,8 @@ function freeze(config: ResolvedConfig): ResolvedConfig {
     config.ui,
     config.ui.files,
     config.ui.shared,
+    config.protocols,
+    ...config.protocols,
   ];
   const cors: readonly unknown[] = http.cors === null ? [] : [http.cors, ...Object.values<unknown>({ ...http.cors })];
   const graphs = [config.graphs, config.graphEnv, ...Object.values(config.graphs)];

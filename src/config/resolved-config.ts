@@ -5,6 +5,7 @@ import type { Logger } from "../core/logger.js";
 import type { ThreadTtl } from "../core/thread.js";
 import type { ReadyMadeAuth } from "./ready-made-auth.js";
 import type { ResolvedCrons } from "./resolve-crons.js";
+import type { ResolvedProtocol } from "./resolve-protocols.js";
 import type { ResolvedWebhooks } from "./resolve-webhooks.js";
 import type { AuditSink } from "./limits-options.js";
 import type {
@@ -227,6 +228,7 @@ export interface ResolvedConfig {
   readonly allowEphemeral: boolean;
   readonly worker: ResolvedWorker;
   readonly http: ResolvedHttp;
+  readonly protocols: readonly ResolvedProtocol[];
   readonly limits: ResolvedLimits;
   readonly webhooks: ResolvedWebhooks;
   readonly crons: ResolvedCrons;

@@ -74,6 +74,14 @@ export function createHttpApp(given: HttpDeps): Hono {
   return app;
 }
 
+/** Paths that the LangGraph API has, below the base path, whether or not they are switched off. */
+export const apiPaths = (protocolRoutes: readonly Route[]): readonly string[] => [
+  "/openapi.json",
+  "/docs",
+  "/docs/{file}",
+  ...[...ROUTES, ...protocolRoutes].map(({ path }) => path),
+];
+
 const allRoutes = ({ protocolRoutes = [] }: HttpDeps): readonly Route[] => [...ROUTES, ...protocolRoutes];
 
 /** What also a process without an API answers. */

@@ -145,7 +145,7 @@ export function watchCredentials(
   deps: Pick<HttpDeps, "clock" | "logger" | "settings" | "reauthenticate">,
   options: {
     /** Whose stream it is, for the log. */
-    readonly subject: { readonly threadId: string; readonly runId?: string };
+    readonly subject: Readonly<Record<string, string>>;
     readonly onEnd: (end: CredentialsEnd) => void;
   },
 ): CredentialsWatch | null {

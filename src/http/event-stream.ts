@@ -7,7 +7,7 @@ export interface EventStreamOptions extends Pick<SseOptions, "withIds" | "filter
   /** Of the answer, beside those that every one carries. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Whose events they are, for the log. */
-  readonly subject: { readonly threadId: string; readonly runId?: string };
+  readonly subject: Readonly<Record<string, string>>;
   /** Called once when the client leaves before the end; the cursor is closed by then. */
   readonly onLeft?: () => void;
 }

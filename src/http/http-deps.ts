@@ -1,6 +1,7 @@
 import type { Caller } from "../core/auth.js";
 import type { Clock } from "../core/clock.js";
 import type { EventCursor } from "../core/event-log.js";
+import type { Idempotency } from "../core/idempotency.js";
 import type { JsonObject, JsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { RunEvent } from "../core/run-event.js";
@@ -80,6 +81,7 @@ export interface HttpSettings extends BodyLimits, HeadLimits {
 /** What {@link createHttpApp} is made of. */
 export interface HttpDeps {
   readonly services: Services;
+  readonly idempotency: Idempotency;
   readonly streaming: StreamBodies;
   readonly clock: Clock;
   readonly logger: Logger;

@@ -43,6 +43,8 @@ export interface ProtocolContext {
   readonly wakeSender: () => void;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Of this package. */
+  readonly version: string;
   readonly settings: {
     readonly heartbeatMs: number;
     readonly maxBodyBytes: number;

@@ -2,12 +2,14 @@ import type { Clock } from "../core/clock.js";
 import type { ItemStore } from "../core/item-store.js";
 import type { EpochMs } from "../core/json.js";
 import type { MetadataStore } from "../core/metadata-store.js";
+import type { RecordKey } from "../core/record.js";
 import { createPeriodic, type Periodic } from "./periodic.js";
 import { createThreadExpiry, type Lease, type ThreadExpiryDeps } from "./thread-expiry.js";
 
 /** A process that dies over a sweep keeps others from the next one so long. */
 const LEASE_MS = 15_000;
 const ITEMS_PER_ROUND = 100;
+const RECORDS_PER_ROUND = 100;
 /** Between two rounds, so that whatever waits has its turn. */
 const PAUSE_MS = 5;
 const JITTER = 0.2;
@@ -16,6 +18,8 @@ export interface ExpiryDeps extends ThreadExpiryDeps {
   readonly store: Pick<MetadataStore, "chores" | "expiredThreads" | "deliveries" | "records" | "threads">;
   readonly items: Pick<ItemStore, "sweepExpired">;
   readonly clock: Clock;
+  /** Told of records that have expired and were removed by this process. Default nobody is. */
+  readonly onExpired?: (keys: readonly RecordKey[]) => void;
 }
 
 export interface ExpiryOptions {
@@ -23,10 +27,12 @@ export interface ExpiryOptions {
   /** How often expired threads are looked for, and how many of them each time. */
   readonly threads: { readonly everyMs: number; readonly limit: number };
   readonly items: { readonly everyMs: number };
+  /** How often; records of the spaces `except` are left to whoever tells of them first. */
+  readonly records: { readonly everyMs: number; readonly except: readonly string[] };
 }
 
 /**
- * Removes or prunes threads and items whose time to live is over: in small rounds with pauses between, one process at a time, which
+ * Removes or prunes threads, items and records whose time to live is over: in small rounds with pauses between, one process at a time, which
  * a lease decides. What a crash leaves of a thread that was being removed is nothing that anybody sees, and goes first next time.
  */
 export interface Expiry {
@@ -37,6 +43,8 @@ export interface Expiry {
   sweepThreads(): Promise<number>;
   /** One sweep of items now. @returns how many were removed */
   sweepItems(): Promise<number>;
+  /** One sweep of records now. @returns how many were removed */
+  sweepRecords(): Promise<number>;
 }
 
 export function createExpiry(deps: ExpiryDeps, options: ExpiryOptions): Expiry {
@@ -82,7 +90,7 @@ export function createExpiry(deps: ExpiryDeps, options: ExpiryOptions): Expiry {
       stopping = false;
       periodic = createPeriodic({ clock, logger });
       const jitter = { jitter: JITTER };
-      const { threads, items: ofItems } = options;
+      const { threads, items: ofItems, records } = options;
       periodic.every(
         threads.everyMs,
         "sweeping expired threads",
@@ -90,6 +98,12 @@ export function createExpiry(deps: ExpiryDeps, options: ExpiryOptions): Expiry {
         jitter,
       );
       periodic.every(ofItems.everyMs, "sweeping expired items", async () => void (await expiry.sweepItems()), jitter);
+      periodic.every(
+        records.everyMs,
+        "sweeping expired records",
+        async () => void (await expiry.sweepRecords()),
+        jitter,
+      );
     },
     async stop() {
       stopping = true;
@@ -108,6 +122,19 @@ export function createExpiry(deps: ExpiryDeps, options: ExpiryOptions): Expiry {
           const removed = await items.sweepExpired({ limit: ITEMS_PER_ROUND });
           done += removed;
           if (removed < ITEMS_PER_ROUND) break;
+          await pause();
+        }
+        return done;
+      }),
+    sweepRecords: () =>
+      sweep("expired records", options.records.everyMs, async (held) => {
+        let done = 0;
+        while (await held.holds()) {
+          const { except } = options.records;
+          const removed = await store.records.sweepExpired({ limit: RECORDS_PER_ROUND, except });
+          done += removed.length;
+          if (removed.length > 0) deps.onExpired?.(removed);
+          if (removed.length < RECORDS_PER_ROUND) break;
           await pause();
         }
         return done;

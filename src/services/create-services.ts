@@ -14,6 +14,7 @@ import { createAssistantsService } from "./assistants.js";
 import type { AssistantsService } from "./assistants.js";
 import { auditedAuthorize } from "./audited-authorize.js";
 import { createAuthorize } from "./authorization.js";
+import type { Authorize } from "./authorization.js";
 import { createCronsService } from "./crons.js";
 import type { CronsService } from "./crons.js";
 import { createDeliveriesService } from "./deliveries.js";
@@ -50,6 +51,8 @@ export interface Services {
   readonly threadRuns: ThreadRunsService;
   readonly streamTickets: StreamTicketsService;
   readonly deliveries: DeliveriesService;
+  /** For protocols that keep something of their own beside these. */
+  readonly authorize: Authorize;
 }
 
 /** Wire the services to what they need. */
@@ -92,5 +95,5 @@ export function createServices(deps: {
   const streamTickets = createStreamTicketsService({ store: deps.store, threads });
   const deliveries = createDeliveriesService({ ...deps, authorize });
   const ofThreads = { threads, state, threadEvents, threadCommands, threadRuns };
-  return { assistants, ...ofThreads, runs, crons, items, streamTickets, deliveries };
+  return { assistants, ...ofThreads, runs, crons, items, streamTickets, deliveries, authorize };
 }

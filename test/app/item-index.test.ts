@@ -4,7 +4,9 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { resolveConfig } from "../../src/config/resolve.js";
 import { systemClock } from "../../src/runtime/system-clock.js";
+import type { Logger } from "../../src/core/logger.js";
 import { openItemIndex } from "../../src/open-item-index.js";
+import { until } from "../webhooks/receiver.js";
 
 let dir: string;
 beforeAll(() => {
@@ -41,14 +43,22 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-/** As `heddle serve` in the project. */
-async function open(index: object, env: Record<string, string> = {}) {
+const silent = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+
+/** As `heddle serve` in the project; with `watch` as `heddle dev`. */
+async function open(index: object, { env = {}, watch = false, logger = silent }: Partial<OpenOptions> = {}) {
   writeFileSync(join(dir, "langgraph.json"), JSON.stringify({ graphs: { agent: "./a.ts:graph" }, store: { index } }));
   const config = await resolveConfig({ flags: {}, options: { cwd: dir, env } });
-  const opened = await openItemIndex(config.store.index, systemClock);
+  const opened = await openItemIndex(config.store.index, { clock: systemClock, logger, watch });
   if (opened === null) throw new Error("no index");
   return opened;
 }
+interface OpenOptions {
+  readonly env: Record<string, string>;
+  readonly watch: boolean;
+  readonly logger: Logger;
+}
+
 const vectors = async (index: object): Promise<readonly number[][]> => {
   const { embedder } = await open(index);
   const embedded = await embedder.embedTexts(["abc"]);
@@ -67,6 +77,41 @@ describe("store.index of langgraph.json", () => {
     ]);
   });
 
+  it("is loaded again by heddle dev when its sources change, under the same fingerprint, and stays when they are wrong", async () => {
+    const told: string[] = [];
+    const tell = (_fields: object, message: string): void => void told.push(message);
+    const logger = { ...silent, info: tell, error: tell };
+    const said = async (message: RegExp): Promise<void> => {
+      await until(() => told.some((line) => message.test(line)));
+      told.length = 0;
+    };
+    const { embedder, fingerprint, close } = await open(
+      { dims: 2, embed: "./src/embed.ts:embed" },
+      { watch: true, logger },
+    );
+    const asked = async (): Promise<readonly number[][]> =>
+      [...(await embedder.embedTexts(["abc"])), await embedder.embedQuery("abcd")].map((vector) => Array.from(vector));
+    expect(await asked()).toEqual([
+      [3, 7],
+      [4, 7],
+    ]);
+    writeFileSync(join(dir, "src/size.ts"), "export const size = 8;");
+    await said(/^Reloaded store\.index\.embed$/);
+    const second = [
+      [3, 8],
+      [4, 8],
+    ];
+    expect(await asked()).toEqual(second);
+    writeFileSync(join(dir, "src/size.ts"), "export const size = ;");
+    await said(/could not be loaded again/);
+    expect(await asked()).toEqual(second);
+    await close();
+    writeFileSync(join(dir, "src/size.ts"), "export const size = 7;");
+    const fresh = await open({ dims: 2, embed: "./src/embed.ts:embed" });
+    expect(fresh.fingerprint).toBe(fingerprint);
+    expect(told).toEqual([]);
+  });
+
   it("names a provider's model, from the project's own packages", async () => {
     expect(await vectors({ dims: 2, embed: "openai:small" })).toEqual([
       [3, 5],
@@ -76,7 +121,7 @@ describe("store.index of langgraph.json", () => {
 
   it("comes from LANGGRAPH_STORE before the file", async () => {
     const store = JSON.stringify({ index: { dims: 2, embed: "openai:x", fields: ["a.b"] } });
-    const { fields } = await open({ dims: 5, embed: "cohere:y" }, { LANGGRAPH_STORE: store });
+    const { fields } = await open({ dims: 5, embed: "cohere:y" }, { env: { LANGGRAPH_STORE: store } });
     expect(fields.map(({ text }) => text)).toEqual(["a.b"]);
   });
 

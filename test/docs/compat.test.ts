@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ENVIRONMENT_VARIABLES } from "../../src/config/env.js";
-import { REFUSED_OPTIONS } from "../../src/config/options-schema.js";
 import { LANGGRAPH_JSON_KEYS } from "../../src/config/langgraph-json-keys.js";
 import { ROUTES as API_ROUTES } from "../../src/http/routes/index.js";
 import { eventStreamRoutes } from "../../src/protocols/event-stream/index.js";
@@ -96,14 +95,9 @@ describe("docs/compat.md", () => {
         return inner.length === 0 ? [name] : inner.map((innerName) => `${name}.${innerName}`);
       });
     };
-    const options = [
-      ...optionsOf("AppOptions"),
-      "drivers",
-      ...Object.keys(REFUSED_OPTIONS).filter((name) => !name.includes(".")),
-    ];
+    const options = [...optionsOf("AppOptions"), "drivers"];
     expect(options.length).toBeGreaterThan(25);
     expect(namesIn("Options").toSorted()).toEqual(options.toSorted());
-    for (const name of Object.keys(REFUSED_OPTIONS)) expect(verdictOf("Options", name) ?? "no").toBe("no");
   });
 
   it("names, for every yes and different, a test that exists and is not skipped", () => {

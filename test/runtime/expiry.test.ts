@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { ALL_ROWS } from "../../src/core/auth.js";
 import type { Checkpointer } from "../../src/core/checkpointer.js";
+import { toJsonText } from "../../src/core/json.js";
 import type { Logger } from "../../src/core/logger.js";
 import type { MetadataStore } from "../../src/core/metadata-store.js";
+import type { RecordKey } from "../../src/core/record.js";
 import { createExpiry, type ExpiryDeps } from "../../src/runtime/expiry.js";
 import { systemClock } from "../../src/runtime/system-clock.js";
 import { createMemoryItems, createMemoryMetadataStore } from "../../src/stores/memory/index.js";
@@ -51,7 +53,15 @@ function fixture(limit = 1_000) {
     logger,
   };
   const expiry = (workerId: string, more: Partial<ExpiryDeps> = {}) =>
-    createExpiry({ ...deps, ...more }, { workerId, threads: { everyMs: HOUR_MS, limit }, items: { everyMs: HOUR_MS } });
+    createExpiry(
+      { ...deps, ...more },
+      {
+        workerId,
+        threads: { everyMs: HOUR_MS, limit },
+        items: { everyMs: HOUR_MS },
+        records: { everyMs: HOUR_MS, except: ["kept"] },
+      },
+    );
   return { store, items, storeClock, deleted, pruned, failing, errors, expiry };
 }
 
@@ -75,6 +85,24 @@ describe("a sweep", () => {
     expect([deleted.toSorted(), pruned.toSorted()]).toEqual([gone.toSorted(), kept.toSorted()]);
     expect(await store.threads.count({ access: ALL_ROWS })).toBe(26);
     expect(await expiry("a").sweepThreads()).toBe(0);
+  });
+
+  it("removes expired records in rounds, tells whose they were, and leaves those of others", async () => {
+    const { store, storeClock, expiry } = fixture();
+    const value = toJsonText(1);
+    const key = (n: number) => ({ space: "test", owner: "ada", collection: "c", key: String(n).padStart(3, "0") });
+    for (let n = 0; n < 250; n += 1) await store.records.write({ ...key(n), value, ttlMs: 1_000 + n });
+    await store.records.write({ ...key(1), space: "kept", value, ttlMs: 1 });
+    await store.records.write({ ...key(999), value });
+    const told: string[] = [];
+    const onExpired = (keys: readonly RecordKey[]) => void told.push(...keys.map((one) => one.key));
+    expect(await expiry("a", { onExpired }).sweepRecords()).toBe(0);
+    storeClock.advance(HOUR_MS);
+    expect(await expiry("a", { onExpired }).sweepRecords()).toBe(250);
+    expect(told).toEqual(Array.from({ length: 250 }, (_, n) => key(n).key));
+    expect(await store.records.expired({ space: "kept", limit: 9 })).toHaveLength(1);
+    expect(await store.records.count({ space: "test", owner: "ada" })).toBe(1);
+    expect(await expiry("b", { onExpired }).sweepRecords()).toBe(0);
   });
 
   it("takes no more than its limit, and goes on next time", async () => {

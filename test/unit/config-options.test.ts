@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { REFUSED_OPTIONS } from "../../src/config/options-schema.js";
 import { problemsOf } from "../../src/config/problem.js";
 import { resolveConfig } from "../../src/config/resolve.js";
 import { isHeddleError } from "../../src/core/errors.js";
@@ -7,17 +6,6 @@ import { isHeddleError } from "../../src/core/errors.js";
 describe("options of createApp", () => {
   const resolve = (options: object) =>
     resolveConfig({ options: { graphs: { agent: () => null }, env: {}, ...options } });
-
-  it.each(Object.keys(REFUSED_OPTIONS))("%s is refused by name", async (field) => {
-    const [first = "", second] = field.split(".");
-    const options = second === undefined ? { [first]: "x" } : { [first]: { [second]: "x" } };
-    const error = await resolve(options).catch((caught: unknown) => caught);
-    if (!isHeddleError(error)) throw error;
-    expect(error.code).toBe("UNSUPPORTED_OPTION");
-    expect(problemsOf(error)).toEqual([
-      expect.objectContaining({ field, message: expect.stringMatching(/\.$/) as string }),
-    ]);
-  });
 
   it.each([
     [{ storge: "memory:" }, "storge"],
@@ -52,6 +40,9 @@ describe("options of createApp", () => {
     [{ http: { middlewareOrder: "last" } }, "http.middlewareOrder"],
     [{ http: { configurableHeaders: { includes: ["a b"] } } }, "http.configurableHeaders.includes.0"],
     [{ http: { trustedProxyHops: -1 } }, "http.trustedProxyHops"],
+    [{ protocols: "openwop" }, "protocols"],
+    [{ protocols: ["openwop"] }, "protocols.0"],
+    [{ protocols: [{ name: "openwop", path: "/wop", port: null }] }, "protocols.0"],
     [{ crons: { missedTicks: "some" } }, "crons.missedTicks"],
     [{ crons: { maxMissedTicks: 0 } }, "crons.maxMissedTicks"],
     [{ limits: { maxJsonDepth: 100_000 } }, "limits.maxJsonDepth"],

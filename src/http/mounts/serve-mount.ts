@@ -52,7 +52,7 @@ type Found =
  * A protocol's routes and, in its own words, everything that is none of them (docs/wire/protocol-mounts.md, rules 3 and 4): no redirects,
  * its envelope for unknown paths and wrong methods, its own exposed headers.
  */
-export function serveMount({ face, path }: Pick<Mount, "face" | "path">, deps: HttpDeps): ServedMount {
+export function serveMount({ face, path }: Omit<Mount, "name">, deps: HttpDeps): ServedMount {
   const { settings, logger } = deps;
   const rules = settings.cors;
   const cors =
@@ -69,26 +69,6 @@ export function serveMount({ face, path }: Pick<Mount, "face" | "path">, deps: H
       serve: routeServer(route, deps, { ...as, encodeError: encoder(face, "error") }),
     }));
   const prefixes = templates.map(({ template }) => literalPrefix(template));
-
-  const find = (method: string, raw: readonly string[]): Found => {
-    let segments: readonly string[];
-    try {
-      segments = decodeSegments(raw);
-    } catch (error) {
-      return { kind: "error", error: error as HeddleError };
-    }
-    const asked = method === "HEAD" ? "GET" : method;
-    const allow = new Set<string>();
-    let hiddenBy: ProtocolRoute | undefined;
-    for (const candidate of candidates) {
-      const params = candidate.match(segments);
-      if (params === null) continue;
-      if (candidate.method === asked) return { kind: "route", candidate, params };
-      allow.add(candidate.method);
-      if (candidate.route.hidesParams === true) hiddenBy = candidate.route;
-    }
-    return allow.size === 0 ? { kind: "no-route" } : { kind: "wrong-method", allow: [...allow], hiddenBy };
-  };
 
   const refuse = (
     context: Context,
@@ -115,7 +95,7 @@ export function serveMount({ face, path }: Pick<Mount, "face" | "path">, deps: H
         return cors.preflight(req.header("origin"), req.header("access-control-request-headers"));
       }
       const raw = rawSegments(context);
-      const found = find(req.method, raw.slice(prefixSegments));
+      const found = find(candidates, req.method, raw.slice(prefixSegments));
       if (found.kind === "route") {
         const mountPath = raw.slice(0, prefixSegments).map((segment) => `/${segment}`);
         return found.candidate.serve(context, { params: found.params, mountPath: mountPath.join("") });
@@ -149,11 +129,31 @@ export function serveMount({ face, path }: Pick<Mount, "face" | "path">, deps: H
       return prefixes.some((prefix) => isBelow(segments, prefix));
     },
     isPublic(method, segments) {
-      const found = find(method, segments);
+      const found = find(candidates, method, segments);
       return found.kind === "route" ? found.candidate.route.isPublic === true : null;
     },
     refuseAll: (context, message) => refuse(context, "error", new HeddleError("SHUTTING_DOWN", { message })),
   };
+}
+
+function find(candidates: readonly Candidate[], method: string, raw: readonly string[]): Found {
+  let segments: readonly string[];
+  try {
+    segments = decodeSegments(raw);
+  } catch (error) {
+    return { kind: "error", error: error as HeddleError };
+  }
+  const asked = method === "HEAD" ? "GET" : method;
+  const allow = new Set<string>();
+  let hiddenBy: ProtocolRoute | undefined;
+  for (const candidate of candidates) {
+    const params = candidate.match(segments);
+    if (params === null) continue;
+    if (candidate.method === asked) return { kind: "route", candidate, params };
+    allow.add(candidate.method);
+    if (candidate.route.hidesParams === true) hiddenBy = candidate.route;
+  }
+  return allow.size === 0 ? { kind: "no-route" } : { kind: "wrong-method", allow: [...allow], hiddenBy };
 }
 
 /** A protocol's words; those of the LangGraph API for an error that it fails to word. */

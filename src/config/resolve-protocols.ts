@@ -1,0 +1,109 @@
+import { z } from "zod";
+import {
+  isMountPath,
+  isPort,
+  isProtocol,
+  MOUNT_PATH_RULE,
+  type MountOptions,
+  PROTOCOL_NAMES,
+  type ProtocolMount,
+  type ProtocolName,
+} from "../core/protocol.js";
+import type { Manifest } from "./langgraph-json-schema.js";
+import type { AppOptions, CliFlags } from "./options.js";
+import type { ConfigProblem } from "./problem.js";
+import type { SettingPicker } from "./setting-picker.js";
+
+/** A protocol by its name, where files and flags say it. */
+export interface NamedProtocol extends MountOptions {
+  readonly name: ProtocolName;
+}
+
+/** A protocol that is to be served, and where. */
+export type ResolvedProtocol =
+  { readonly kind: "value"; readonly value: ProtocolMount } | ({ readonly kind: "named" } & NamedProtocol);
+
+const isProtocolName = (name: string): name is ProtocolName => PROTOCOL_NAMES.some((known) => known === name);
+
+/** How `--protocol` and texts in `langgraph.json` say where a protocol is served. */
+export const PROTOCOL_TEXT_RULE =
+  "must be a name, name@/path, name@/ for the root, or name@:port for a port of its own; the names are " +
+  PROTOCOL_NAMES.join(", ");
+
+/**
+ * @example parseProtocol("openwop@:3001") // { name: "openwop", port: 3001 }
+ * @returns `null` for what {@link PROTOCOL_TEXT_RULE} does not allow
+ */
+export function parseProtocol(text: string): NamedProtocol | null {
+  const [name = "", place, ...more] = text.split("@");
+  if (!isProtocolName(name) || more.length > 0) return null;
+  if (place === undefined) return { name };
+  if (place.startsWith(":")) {
+    const port = /^:\d+$/.test(place) ? Number(place.slice(1)) : Number.NaN;
+    return isPort(port) ? { name, port } : null;
+  }
+  return place !== "" && isMountPath(place) ? { name, path: place } : null;
+}
+
+/** `protocols` of `langgraph.json`, and of `HEDDLE_PROTOCOLS`. */
+export const protocolsSection = z.array(
+  z.union(
+    [
+      z.string().refine((text) => parseProtocol(text) !== null),
+      z.strictObject({
+        name: z.enum(PROTOCOL_NAMES),
+        path: z.string().refine(isMountPath).optional(),
+        port: z.number().refine(isPort).optional(),
+      }),
+    ],
+    `${PROTOCOL_TEXT_RULE}; or {"name": …, "path": …, "port": …}, where a path ${MOUNT_PATH_RULE}`,
+  ),
+  'must be a list: ["state-store", {"name": "openwop", "path": "/wop"}]',
+);
+
+/** `protocols` of `createApp`. */
+export const protocolsOptions = z.array(
+  z.custom(isProtocol, "must be a protocol, as stateStore() and openwop() return it"),
+  "must be a list of protocols: [stateStore(), openwop()]",
+);
+
+export function resolveProtocols(params: {
+  readonly pick: SettingPicker["pick"];
+  readonly options: AppOptions;
+  readonly flags: CliFlags | undefined;
+  readonly manifest: Manifest;
+  readonly problems: ConfigProblem[];
+}): readonly ResolvedProtocol[] {
+  const { pick, options, flags, manifest, problems } = params;
+  const protocols = pick<readonly ResolvedProtocol[]>("protocols", {
+    option: options.protocols?.map((value) => ({ kind: "value", value })),
+    flag: flags?.protocols?.map((protocol) => ({ kind: "named", ...protocol })),
+    "langgraph.json": manifest.protocols?.map((entry) => ({ kind: "named", ...namedOf(entry) })),
+    default: [],
+  });
+  const names = protocols.map(nameOf);
+  for (const name of new Set(names.filter((one, i) => names.indexOf(one) < i))) {
+    const message = `${name} is named twice. One server serves it at one place.`;
+    problems.push({ code: "CONFIG_INVALID", field: "protocols", message });
+  }
+  return protocols;
+}
+
+/** For `heddle check`: as {@link parseProtocol} reads it. */
+export function protocolText(protocol: ResolvedProtocol): string {
+  const { path, port } = protocol.kind === "value" ? protocol.value : protocol;
+  const at = port === undefined || port === null ? "" : `:${port}`;
+  const below = path === undefined ? "" : path === "" ? (at === "" ? "/" : "") : path;
+  return at + below === "" ? nameOf(protocol) : `${nameOf(protocol)}@${at}${below}`;
+}
+
+const nameOf = (protocol: ResolvedProtocol): string =>
+  protocol.kind === "value" ? protocol.value.name : protocol.name;
+
+type Entry = NonNullable<Manifest["protocols"]>[number];
+
+function namedOf(entry: Entry): NamedProtocol {
+  if (typeof entry === "string") return parseProtocol(entry) as NamedProtocol;
+  const { name, path, port } = entry;
+  return { name, ...(path !== undefined && { path }), ...(port !== undefined && { port }) };
+}
