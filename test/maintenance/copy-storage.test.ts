@@ -63,6 +63,7 @@ describe("a copy", () => {
         crons: 2,
         items: FEW_THREADS,
         apiKeys: 2,
+        records: 3,
         checkpoints: FEW_THREADS,
       });
       const middle = mongo?.uri ?? newFile();
@@ -184,7 +185,7 @@ describe("checksums", () => {
     await copy(small, to);
     const backup = join(folder, "backup.db");
     copyFileSync(file, backup);
-    for (const kind of ["assistants", "assistantVersions", "threads", "runs", "items", "apiKeys"] as const) {
+    for (const kind of ["assistants", "assistantVersions", "threads", "runs", "items", "apiKeys", "records"] as const) {
       copyFileSync(backup, file);
       await withSides(small, to, async (a, b) => {
         const [row] = (await b.store.metadata.transfer?.read({ kind, after: null, limit: 1 })) ?? [];

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { createApp } from "../../src/app.js";
+import { asJsonText } from "../../src/core/json.js";
 import { createStoreRegistry } from "../../src/stores/registry.js";
 import { AWKWARD_JSON } from "../../src/testing/stores/json-cases.js";
 import { ask, counter } from "../fixtures/graphs/index.js";
@@ -21,7 +22,7 @@ const YEARLY = { assistant_id: "counter", schedule: "0 0 1 1 *", input: { n: 1 }
 
 /**
  * Fill a storage as a server does: per thread some runs with their checkpoints, an interrupted one and one that waits; items,
- * assistants with versions; two crons, one of them on a thread; two API keys, one of them revoked.
+ * assistants with versions; two crons, one of them on a thread; two API keys, one of them revoked; three records, one of them removed.
  * @returns the number of rows
  */
 export async function seedStorage(uri: string, threads: number): Promise<number> {
@@ -58,11 +59,11 @@ export async function seedStorage(uri: string, threads: number): Promise<number>
   } finally {
     await app.close();
   }
-  await seedKeys(uri);
+  await seedKeysAndRecords(uri);
   return threads;
 }
 
-async function seedKeys(uri: string): Promise<void> {
+async function seedKeysAndRecords(uri: string): Promise<void> {
   const { metadata, items } = await createStoreRegistry().open(uri, { cwd: "/" });
   try {
     for (const [n, tenant] of [null, "acme"].entries()) {
@@ -70,6 +71,13 @@ async function seedKeys(uri: string): Promise<void> {
       await metadata.keys.create({ draft: { ...draft, permissions: ["threads:*"], expiresInMs: null } });
     }
     await metadata.keys.revoke({ keyId: "key-1" });
+    const place = { space: "state", owner: "é \u0001", collection: "c" };
+    const value = asJsonText('{ "b":1.0, "a":"\\u0000" }');
+    await metadata.records.write({ ...place, key: "live", value, labels: { "a.b": "$x" }, tracked: true });
+    await metadata.records.write({ ...place, key: "gone", value });
+    await metadata.records.remove({ ...place, key: "gone" });
+    const answer = { space: "idempotency", owner: "", collection: "runs", key: "k", value };
+    await metadata.records.write({ ...answer, ttlMs: 86_400_000, disposable: true });
   } finally {
     await items.close();
     await metadata.close();
