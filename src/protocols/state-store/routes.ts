@@ -86,7 +86,7 @@ function followRoute(operations: StateOperations): ProtocolRoute {
           exchange.disconnect?.();
         },
       });
-      const subject = { threadId: name.workflowId };
+      const subject = { workflow: name.workflowId };
       return eventStream(exchange, deps, cursor, { withIds: true, encode: encodeEvent, subject });
     },
   };
