@@ -143,6 +143,7 @@ export class Settling {
     }
     const wakeInMs = (oldest.expiresAt ?? Infinity) - taken.record.createdAt;
     await this.#settle(ref, { workflow, due: taken.record, from: from ?? workflow.seq + 1, wakeInMs });
+    await this.#deps.threads.forgetBefore(workflow.thread, oldest);
     return true;
   }
 

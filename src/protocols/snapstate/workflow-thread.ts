@@ -9,6 +9,7 @@ import type { Checkpointer } from "../../core/checkpointer.js";
 import { HeddleError, isHeddleError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
 import { asJsonText, isJsonObject, toJsonText } from "../../core/json.js";
+import { isStillIdle } from "../../core/idle-thread.js";
 import type { MetadataStore } from "../../core/metadata-store.js";
 import { WHOLE_STATE_CHANNEL } from "../../core/state.js";
 import type { ThreadsService } from "../../services/threads.js";
@@ -104,6 +105,36 @@ export class WorkflowThreads {
       : await this.exists(threadId);
     if (!isThere) await this.#deps.checkpointer.deleteThread(threadId);
     return isThere;
+  }
+
+  /**
+   * Remove checkpoints of the thread that are older than this one, those of LangGraph clients among them. Nothing while somebody works on
+   * the thread, and where the checkpointer cannot.
+   */
+  async forgetBefore(threadId: string, oldest: Checkpoint): Promise<void> {
+    const { store, checkpointer } = this.#deps;
+    const thread = await store.threads.get({ threadId, access: ALL_ROWS });
+    if (thread === null || thread.status === "busy") return;
+    const count = await this.#countSince(threadId, checkpointIdAt(oldest.at));
+    if (count === null) return;
+    try {
+      // Who saves touches the thread first, so that the newest ones cannot become others in between.
+      const mayRemove = () => isStillIdle(store, thread);
+      await checkpointer.prune({ threadId, keep: { kind: "last", count }, dryRun: false, mayRemove });
+    } catch (error) {
+      if (!isHeddleError(error) || error.code !== "NOT_SUPPORTED") throw error;
+    }
+  }
+
+  /** @returns how many checkpoints there are from this one on; `null` when there is none before it */
+  async #countSince(threadId: string, checkpointId: string): Promise<number | null> {
+    const saver = this.#deps.checkpointer.saver as BaseCheckpointSaver;
+    let count = 0;
+    for await (const { checkpoint } of saver.list({ configurable: { thread_id: threadId, checkpoint_ns: "" } })) {
+      if (checkpoint.id < checkpointId) return count === 0 ? null : count;
+      count += 1;
+    }
+    return null;
   }
 
   /** Nothing when it is gone already. */

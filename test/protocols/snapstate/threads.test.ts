@@ -62,12 +62,12 @@ describe.each(["memory", "sqlite", "postgres"] as const)("SnapState's workflows 
         diff_from_previous: saved[2]?.["diff_from_previous"],
       },
     });
-    expect(history[0]?.parent_checkpoint?.checkpoint_id).toBe(history[1]?.checkpoint.checkpoint_id);
+    expect(history[0]?.parent_checkpoint?.checkpoint_id).toBe(history[1]?.checkpoint.checkpoint_id ?? "");
     expect(history[2]?.parent_checkpoint).toBeNull();
     expect(history.map(({ created_at: createdAt }) => createdAt)).toEqual(
       saved.toReversed().map((one) => one["created_at"]),
     );
-    const before = await ann.client.threads.getState(threadId, history[1]?.checkpoint.checkpoint_id);
+    const before = await ann.client.threads.getState(threadId, history[1]?.checkpoint.checkpoint_id ?? "");
     expect(before.values).toEqual(states[1]);
   });
 

@@ -1,0 +1,18 @@
+import { createStoreRegistry } from "../../../src/stores/registry.js";
+import { dueKey } from "../../../src/protocols/snapstate/places.js";
+
+/** The records of a storage that a server uses at the same time. */
+export async function openRecords(uri: string) {
+  const logger = { debug() {}, info() {}, warn() {}, error() {} };
+  const { metadata } = await createStoreRegistry([]).open(uri, { cwd: process.cwd(), logger });
+  return {
+    /** Let a workflow of `ann` be due now, as if nobody had looked at it for long. */
+    async expire(workflowId: string): Promise<void> {
+      const due = dueKey({ owner: "id:ann", workflowId });
+      const found = await metadata.records.get(due);
+      if (found === null) throw new Error(`nothing is known of ${workflowId}`);
+      await metadata.records.write({ ...due, expected: found.version, value: found.value, ttlMs: 1 });
+    },
+    close: () => metadata.close(),
+  };
+}
