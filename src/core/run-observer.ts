@@ -54,9 +54,12 @@ export interface RunObserver {
   flush(): Promise<void>;
   /** The row says that the run has ended. A crash may keep this from being called. */
   ended(end: ObservedEnd): Promise<void>;
-  /** What a node is taken to do instead of what it does. Absent, or `null`: what it does. Asked when its task is about to run. */
-  readonly recorded?: (node: string) => RecordedTask | null;
+  /** What nodes are taken to do instead of what they do. Absent: what they do. Asked whenever a task is about to run. */
+  readonly recorded?: RecordedNodes;
 }
+
+/** @param taskId the same when a task runs again because it was answered */
+export type RecordedNodes = (node: string, taskId: string) => RecordedTask;
 
 /** One execution of a node, as it was recorded. */
 export interface RecordedTask {

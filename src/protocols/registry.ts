@@ -1,5 +1,6 @@
 import type { MountOptions, ProtocolName } from "../core/protocol.js";
 import { agentexStates } from "./agentex-states/index.js";
+import { openwop } from "./openwop/index.js";
 import type { Protocol } from "./protocol.js";
 import { snapstate } from "./snapstate/index.js";
 import { stateStore } from "./state-store/index.js";
@@ -15,4 +16,5 @@ export const PROTOCOLS: Readonly<Partial<Record<ProtocolName, ProtocolFactory>>>
   "state-store": stateStore,
   "agentex-states": agentexStates,
   snapstate,
+  openwop,
 };

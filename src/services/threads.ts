@@ -209,14 +209,18 @@ export function createThreadsService(deps: {
 
     /**
      * A new thread with the same metadata, state columns, time to live and checkpoints; runs are not copied (§2.4.7).
-     * @param keep which checkpoints, per namespace (ours). Default: all
+     * @param options.keep which checkpoints, per namespace (ours). Default: all
+     * @param options.newThreadId default: a new one
      */
-    async copy(caller: Caller, threadId: string, keep?: CheckpointsKept): Promise<Thread> {
+    async copy(
+      caller: Caller,
+      threadId: string,
+      { keep, newThreadId = newId() }: { readonly keep?: CheckpointsKept; readonly newThreadId?: string } = {},
+    ): Promise<Thread> {
       const read = await authorize(caller, "threads", "read", { thread_id: threadId });
       const source = await store.threads.get({ threadId, access: read.access });
       // 409, as both reference servers answer.
       if (source === null) throw new HeddleError("THREAD_EXISTS", { message: "Thread not found" });
-      const newThreadId = newId();
       const grant = await authorize(caller, "threads", "create", {
         thread_id: newThreadId,
         metadata: source.metadata,

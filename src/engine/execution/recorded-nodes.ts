@@ -1,6 +1,6 @@
 import { Command, interrupt } from "@langchain/langgraph";
-import { RunnableLambda } from "@langchain/core/runnables";
-import type { RecordedTask, RunObserver } from "../../core/run-observer.js";
+import { type RunnableConfig, RunnableLambda } from "@langchain/core/runnables";
+import type { RecordedNodes, RecordedTask } from "../../core/run-observer.js";
 import type { JsonObject } from "../../core/json.js";
 import { isJsonObject } from "../../core/json.js";
 import type { PregelLike } from "../graph-source.js";
@@ -11,10 +11,10 @@ interface Node {
 }
 
 /**
- * The graph with nodes that do what was recorded, where something was: no model is called and no tool. Edges and conditions are the
+ * The graph with nodes that do what was recorded: no model is called and no tool. Edges and conditions are the
  * graph's own. As a view: registered graphs are shared.
  */
-export function withRecordedNodes(graph: PregelLike, recorded: NonNullable<RunObserver["recorded"]>): PregelLike {
+export function withRecordedNodes(graph: PregelLike, recorded: RecordedNodes): PregelLike {
   const nodes: Record<string, unknown> = {};
   for (const [name, node] of Object.entries(graph.nodes as Readonly<Record<string, Node>>)) {
     nodes[name] = name.startsWith("__") ? node : recordedNode(name, node, recorded);
@@ -24,15 +24,19 @@ export function withRecordedNodes(graph: PregelLike, recorded: NonNullable<RunOb
   }) as PregelLike;
 }
 
-function recordedNode(name: string, node: Node, recorded: NonNullable<RunObserver["recorded"]>): object {
-  const own = node.bound as { invoke(input: unknown, config?: unknown): Promise<unknown> };
-  const bound = RunnableLambda.from(async (input: unknown, config: unknown) => {
-    const task = recorded(name);
-    return task === null ? own.invoke(input, config) : resultOf(task, node);
-  });
+function recordedNode(name: string, node: Node, recorded: RecordedNodes): object {
+  const bound = RunnableLambda.from((_: unknown, config: RunnableConfig) =>
+    resultOf(recorded(name, taskIdOf(config)), node),
+  );
   return Object.create(node, {
     bound: { value: bound, writable: true, enumerable: true, configurable: true },
   }) as object;
+}
+
+/** The namespace of a task's own checkpoints ends with its id. */
+function taskIdOf({ configurable }: RunnableConfig): string {
+  const namespace = String(configurable?.["checkpoint_ns"] ?? "");
+  return namespace.slice(namespace.lastIndexOf(":") + 1);
 }
 
 function resultOf(task: RecordedTask, { ends }: Node): unknown {

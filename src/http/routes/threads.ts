@@ -120,7 +120,9 @@ export const threadRoutes: readonly Route[] = [
     async handle(exchange, { services }) {
       const threadId = exchange.uuid("thread_id");
       const keep = decodeThreadCopy(await exchange.body());
-      return exchange.json(encodeThread(await services.threads.copy(exchange.caller, threadId, keep)));
+      return exchange.json(
+        encodeThread(await services.threads.copy(exchange.caller, threadId, { ...(keep !== undefined && { keep }) })),
+      );
     },
   },
   {

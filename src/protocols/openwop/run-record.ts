@@ -58,4 +58,6 @@ export interface ForkSource {
   readonly runId: string;
   readonly fromSeq: number;
   readonly mode: "replay" | "branch";
+  /** Where its thread, a copy, goes on; `null`: it begins anew. */
+  readonly checkpointId: string | null;
 }

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "../../core/json.js";
 import type { OpenwopStatus } from "./event.js";
 
-/** What a log adds up to at a sequence. Plain data, never changed in place. */
+/** What a log adds up to, as far as this process has read it. It moves on with the log: what belongs together is read without waiting in between. */
 export interface RunFold {
   readonly status: OpenwopStatus;
   /** Of the last event; -1 for none. */
@@ -17,10 +17,14 @@ export interface RunFold {
   readonly tasks: ReadonlyMap<string, TaskFold>;
   /** All that were ever asked, in order. */
   readonly interrupts: readonly InterruptFold[];
+  /** Of a fork: tasks that its source had begun and not ended, by node. They begin anew under other ids, without being told again. */
+  readonly inherited: ReadonlyMap<string, readonly string[]>;
+  /** A replay has said that it is not like its source. */
+  readonly diverged: boolean;
   /** `node.started` so far. */
   readonly startedNodes: number;
-  /** What LangGraph has yet to be told: by {@link LaunchFold}; `null` when it knows all. */
-  readonly launch: LaunchFold | null;
+  /** LangGraph runs that the log calls for and that have shown nothing yet, oldest first. */
+  readonly launches: readonly LaunchFold[];
 }
 
 export interface RunError {
@@ -78,6 +82,7 @@ export interface Suspension {
 export interface LaunchFold {
   /** Of the event that calls for it. */
   readonly sequence: number;
+  readonly langgraphRunId: string;
   readonly kind: "start" | "continue" | "answer";
   /** For `answer`: what to resume with, by LangGraph's interrupt id. */
   readonly answers: Readonly<Record<string, JsonValue>>;

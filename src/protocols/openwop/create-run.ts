@@ -1,0 +1,169 @@
+import type { Caller } from "../../core/auth.js";
+import { type JsonObject, toJsonText } from "../../core/json.js";
+import type { JsonValue } from "../../core/json.js";
+import { ownerOf } from "../../core/owner.js";
+import type { RecordKey, RecordWrite } from "../../core/record.js";
+import { observedThreadId } from "../../core/run-observer.js";
+import { newId } from "../../services/identifiers.js";
+import type { RunParts } from "./context.js";
+import { type CreateBody, recursionLimitOf, runTimeoutOf } from "./create-body.js";
+import { invalid } from "./errors.js";
+import { EVENTS_SPACE, eventKey, isTerminalStatus, type NewOpenwopEvent } from "./event.js";
+import { indexWrite, LAUNCHES_SPACE } from "./event-log.js";
+import { INDEX_SPACE, type ForkSource, RUNS_SPACE, type RunRecord, SCOPES_SPACE } from "./run-record.js";
+import { recordWrite } from "./run-records.js";
+import { mayBeTenant } from "./tenant.js";
+import { type FoundRun, OpenwopRefusal, type Workflow } from "./seams.js";
+
+export interface CreateOptions {
+  /** `X-Dedup: enforce`: one run of a scope at a time. */
+  readonly enforcesScope: boolean;
+  /** The run whose node starts this one. */
+  readonly parentRunId: string | null;
+}
+
+/** Creates runs. */
+export type RunCreation = ReturnType<typeof createRunCreation>;
+
+/** How long a client that found its scope taken should wait. */
+const SCOPE_RETRY_SECONDS = 5;
+
+/** @param webhooks says which URLs may be called */
+export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl: (url: string) => unknown }) {
+  const { context, workflows, logs, runRecords, launcher } = parts;
+  const { records } = context;
+
+  const scopeKey = (owner: string, scope: string): RecordKey => ({
+    space: SCOPES_SPACE,
+    owner,
+    collection: "",
+    key: scope,
+  });
+
+  /** @returns the write that takes the scope */
+  const scopeWrite = async (owner: string, scope: string, runId: string): Promise<RecordWrite> => {
+    const held = await records.get(scopeKey(owner, scope));
+    const write = { ...scopeKey(owner, scope), value: toJsonText({ runId }) };
+    if (held === null) return { ...write, expected: 0 };
+    const { runId: holder } = JSON.parse(held.value) as { readonly runId: string };
+    const record = await runRecords.find(owner, holder);
+    if (record !== null && !isTerminalStatus((await logs.read(record)).status)) throw alreadyActive(holder);
+    return { ...write, expected: held.version };
+  };
+
+  /** Nothing of a run that LangGraph refused is left. */
+  const undo = async ({ owner, runId, heldScope }: RunRecord): Promise<void> => {
+    logs.forget(runId);
+    await records.remove({ space: INDEX_SPACE, owner: "", collection: "", key: runId });
+    await records.remove({ space: RUNS_SPACE, owner, collection: "", key: runId });
+    await records.removeCollection({ space: EVENTS_SPACE, owner, collection: runId });
+    await records.remove({ space: LAUNCHES_SPACE, owner, collection: runId, key: eventKey(0) });
+    if (heldScope !== null) await records.remove(scopeKey(owner, heldScope));
+  };
+
+  const insert = async (record: RunRecord, events: readonly NewOpenwopEvent[]): Promise<FoundRun> => {
+    const { owner, runId, heldScope } = record;
+    const scope = heldScope === null ? [] : [await scopeWrite(owner, heldScope, runId)];
+    const fold = await logs.create(record, events, [
+      ...scope,
+      indexWrite(record, true),
+      { ...recordWrite(record), expected: 0 },
+    ]);
+    // Somebody else has taken it since.
+    if (fold === null) throw alreadyActive(null);
+    return { record, fold };
+  };
+
+  /** Tell LangGraph. */
+  const launch = async (found: FoundRun): Promise<FoundRun> => {
+    const [first] = found.fold.launches;
+    try {
+      if (first !== undefined) await launcher.create(found.record, first);
+    } catch (error) {
+      await undo(found.record);
+      throw error;
+    }
+    return found;
+  };
+
+  return {
+    insert,
+    undo,
+    launch,
+    /**
+     * Create a run; it is stored, with its first event, when this resolves.
+     * @throws OpenwopRefusal; what services.runs throws when the caller may not
+     */
+    async create(caller: Caller, body: CreateBody, options: CreateOptions): Promise<FoundRun> {
+      const owner = ownerOf(caller);
+      refuseForeignTenant(caller, body.tenantId);
+      if (body.callbackUrl !== null) webhooks.judgeUrl(body.callbackUrl);
+      const workflow = await workflows.describe(caller, body.workflowId);
+      workflows.checkConfigurable(workflow, body.configurable);
+      workflows.checkInputs(workflow, body.inputs);
+      const { parentRunId } = options;
+      if (parentRunId !== null && (await runRecords.find(owner, parentRunId)) === null) {
+        throw invalid("The parent run is not known.");
+      }
+      const record = newRecord(caller, workflow, { ...body, ...options, owner, source: null });
+      return launch(await insert(record, [startedEvent(record)]));
+    },
+  };
+}
+
+export function startedEvent({ workflowId, inputs }: RunRecord): NewOpenwopEvent {
+  return { type: "run.started", payload: { workflowId, inputs, transport: "rest" } };
+}
+
+export function newRecord(
+  caller: Caller,
+  workflow: Pick<Workflow, "assistantId" | "graphId" | "nodes" | "variables">,
+  body: CreateBody & Partial<CreateOptions> & { readonly owner: string; readonly source: ForkSource | null },
+): RunRecord {
+  const { workflowId, inputs, configurable, tags, metadata, tenantId, scopeId, callbackUrl, owner, source } = body;
+  return {
+    runId: observedThreadId(newId()),
+    owner,
+    workflowId,
+    assistantId: workflow.assistantId,
+    graphId: workflow.graphId,
+    caller: { identity: caller.identity, permissions: caller.permissions, user: caller.user },
+    inputs,
+    variables: { ...defaultsOf(workflow), ...inputs },
+    configurable,
+    tags,
+    metadata,
+    tenantId,
+    scopeId,
+    callbackUrl,
+    parentRunId: body.parentRunId ?? null,
+    source,
+    nodeTypes: Object.fromEntries(workflow.nodes.map(({ id, typeId }) => [id, typeId])),
+    recursionLimit: recursionLimitOf(configurable),
+    runTimeoutMs: runTimeoutOf(configurable),
+    // Without a scope the whole tenant is one.
+    heldScope: body.enforcesScope === true ? `scope:${scopeId ?? ""}` : null,
+    pause: null,
+  };
+}
+
+function defaultsOf({ variables }: Pick<Workflow, "variables">): JsonObject {
+  const defaults: Record<string, JsonValue> = {};
+  for (const { name, defaultValue } of variables) if (defaultValue !== undefined) defaults[name] = defaultValue;
+  return defaults;
+}
+
+function refuseForeignTenant(caller: Caller, tenantId: string | null): void {
+  if (tenantId === null || mayBeTenant(caller, tenantId)) return;
+  throw new OpenwopRefusal({ status: 403, code: "forbidden", message: "The tenant is not the caller's." });
+}
+
+function alreadyActive(runId: string | null): OpenwopRefusal {
+  return new OpenwopRefusal({
+    status: 409,
+    code: "run_already_active",
+    message: "A run of this scope is active: wait for its end, or cancel it.",
+    details: { activeRunId: runId, activeHost: null, retryAfter: SCOPE_RETRY_SECONDS },
+    headers: { "retry-after": String(SCOPE_RETRY_SECONDS) },
+  });
+}

@@ -1,0 +1,269 @@
+import type { Clock } from "../../core/clock.js";
+import { HeddleError } from "../../core/errors.js";
+import { parseJsonText, toJsonText } from "../../core/json.js";
+import type { JsonValue } from "../../core/json.js";
+import type { Logger } from "../../core/logger.js";
+import type { RecordStore, RecordWrite } from "../../core/record.js";
+import type { RecordHints } from "../../services/record-hints.js";
+import { EVENTS_SPACE, eventKey, isTerminalType, type LoggedEvent, type NewOpenwopEvent } from "./event.js";
+import { Folding } from "./fold.js";
+import { INDEX_SPACE, type RunRecord } from "./run-record.js";
+import type { AppendListener, InterruptRules } from "./seams.js";
+
+/** Who creates the LangGraph run that an event calls for: key = {@link eventKey}. Held by whoever wrote the event, for a while. */
+export const LAUNCHES_SPACE = "openwop-launches";
+/** So long somebody else waits before it does what another process may have died before. */
+export const LAUNCH_LEASE_MS = 15_000;
+
+/** Events of one read, and of one step of an append, at most. */
+const PAGE = 500;
+/** Folds that are remembered. */
+const MAX_FOLDS = 1_000;
+/** Others were faster so often in a row. */
+const MAX_TRIES = 100;
+
+export type Decision =
+  | { readonly kind: "appended"; readonly events: readonly LoggedEvent[]; readonly fold: Folding }
+  | { readonly kind: "declined"; readonly fold: Folding };
+
+export interface DecideOptions {
+  /** Look what others have written before the first try. Default true; whoever is the log's main writer need not. */
+  readonly refresh?: boolean;
+  /** Asked when others have written. `false`: nothing is written. */
+  readonly mayGoOn?: () => Promise<boolean>;
+}
+
+/** The event logs of runs: append-only, gapless, atomic with what follows from them. */
+export type EventLogs = ReturnType<typeof createEventLogs>;
+
+interface Held {
+  readonly fold: Folding;
+  /** Appends of this process, one after the other. */
+  turn: Promise<unknown>;
+}
+
+export function createEventLogs(deps: {
+  readonly records: RecordStore;
+  readonly hints: Pick<RecordHints, "touched">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly rules: Pick<InterruptRules, "statusOf">;
+  /** Told of what was appended. */
+  readonly onAppended: AppendListener;
+}) {
+  const { records, hints, clock, logger } = deps;
+  const folds = new Map<string, Held>();
+
+  const heldOf = (record: RunRecord): Held => {
+    const known = folds.get(record.runId);
+    const held = known ?? { fold: new Folding(record, deps.rules), turn: Promise.resolve() };
+    // The newest last: the one that was not asked for longest is forgotten.
+    if (known !== undefined) folds.delete(record.runId);
+    folds.set(record.runId, held);
+    if (folds.size > MAX_FOLDS) folds.delete(folds.keys().next().value ?? "");
+    return held;
+  };
+
+  const list = async (
+    record: Pick<RunRecord, "runId" | "owner">,
+    from: number,
+    limit = PAGE,
+  ): Promise<readonly LoggedEvent[]> => {
+    const rows = await records.list({
+      space: EVENTS_SPACE,
+      owner: record.owner,
+      collection: record.runId,
+      fromKey: eventKey(from),
+      order: "key",
+      direction: "asc",
+      limit,
+      offset: 0,
+    });
+    return rows.map(({ value }) => parseJsonText(value) as unknown as LoggedEvent);
+  };
+
+  const refresh = async (record: RunRecord, fold: Folding): Promise<void> => {
+    for (;;) {
+      const events = await list(record, fold.sequence + 1);
+      // Another reader of this process may have been faster.
+      for (const event of events) if (event.sequence === fold.sequence + 1) fold.apply(event);
+      if (events.length < PAGE) return;
+    }
+  };
+
+  const append = async (
+    record: RunRecord,
+    fold: Folding,
+    drafts: readonly NewOpenwopEvent[],
+  ): Promise<readonly LoggedEvent[] | null> => {
+    const events = stamped(record, fold, drafts, clock.now());
+    const outcome = await records.writeAll([
+      ...events.map((event) => eventWrite(record, event)),
+      ...following(record, events),
+    ]);
+    if (outcome.kind === "conflict") return null;
+    await appended(record, fold, events);
+    return events;
+  };
+
+  const appended = async (record: RunRecord, fold: Folding, events: readonly LoggedEvent[]): Promise<void> => {
+    for (const event of events) if (event.sequence === fold.sequence + 1) fold.apply(event);
+    try {
+      await deps.onAppended(record, events);
+    } catch (error) {
+      logger.error({ err: error, runId: record.runId }, "what follows from events of a run could not be done");
+    }
+    hints.touched({ space: EVENTS_SPACE, owner: record.owner, collection: record.runId });
+  };
+
+  const decideNow = async (
+    record: RunRecord,
+    fold: Folding,
+    decide: (fold: Folding) => readonly NewOpenwopEvent[] | null,
+    { refresh: looks = true, mayGoOn }: DecideOptions,
+  ): Promise<Decision> => {
+    if (looks) await refresh(record, fold);
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      const drafts = decide(fold);
+      if (drafts === null || drafts.length === 0) return { kind: "declined", fold };
+      const events = await append(record, fold, drafts);
+      if (events !== null) return { kind: "appended", events, fold };
+      if (mayGoOn !== undefined && !(await mayGoOn())) return { kind: "declined", fold };
+      await refresh(record, fold);
+    }
+    throw new HeddleError("STORAGE_UNAVAILABLE", {
+      message: `Run ${record.runId} changes too often to be written to.`,
+    });
+  };
+
+  return {
+    list,
+    /** How a run stands now. */
+    async read(record: RunRecord): Promise<Folding> {
+      const { fold } = heldOf(record);
+      await refresh(record, fold);
+      return fold;
+    },
+    /**
+     * Append what `decide` makes of how the run stands; asked again when somebody else was faster. Nothing is appended to a run that has
+     * ended. @param decide `null`: nothing. Pure
+     */
+    decide(
+      record: RunRecord,
+      decide: (fold: Folding) => readonly NewOpenwopEvent[] | null,
+      options: DecideOptions = {},
+    ): Promise<Decision> {
+      const held = heldOf(record);
+      const turn = held.turn.then(() =>
+        decideNow(record, held.fold, (fold) => unlessEnded(fold, decide(fold)), options),
+      );
+      held.turn = turn.catch(() => undefined);
+      return turn;
+    },
+    /**
+     * The first events of a run, with what else makes it.
+     * @param before written in the same step, and first where the storage has no such step
+     * @returns `null`: one of `before` was refused
+     */
+    async create(
+      record: RunRecord,
+      drafts: readonly NewOpenwopEvent[],
+      before: readonly RecordWrite[],
+    ): Promise<Folding | null> {
+      const { fold } = heldOf(record);
+      const events = stamped(record, fold, drafts, clock.now());
+      const outcome = await records.writeAll([
+        ...before,
+        ...events.map((event) => eventWrite(record, event)),
+        ...following(record, events),
+      ]);
+      if (outcome.kind === "conflict") return null;
+      await appended(record, fold, events);
+      return fold;
+    },
+    /** A fold that was read before its run was given up. */
+    forget(runId: string): void {
+      folds.delete(runId);
+    },
+  };
+}
+
+function stamped(
+  { runId }: RunRecord,
+  fold: Pick<Folding, "sequence" | "lastTimestamp">,
+  drafts: readonly NewOpenwopEvent[],
+  nowMs: number,
+): readonly LoggedEvent[] {
+  const now = new Date(nowMs).toISOString();
+  // Another process's clock may be ahead.
+  const timestamp = fold.lastTimestamp !== null && fold.lastTimestamp > now ? fold.lastTimestamp : now;
+  return drafts.map(({ type, nodeId, payload, causationId, hidden }, index) => {
+    const sequence = fold.sequence + 1 + index;
+    return {
+      eventId: `${runId}-${sequence}`,
+      runId,
+      type,
+      payload,
+      timestamp,
+      sequence,
+      ...(nodeId !== undefined && { nodeId }),
+      ...(causationId !== undefined && { causationId }),
+      ...(hidden !== undefined && { hidden }),
+    };
+  });
+}
+
+function eventWrite({ owner, runId }: RunRecord, event: LoggedEvent): RecordWrite {
+  return {
+    space: EVENTS_SPACE,
+    owner,
+    collection: runId,
+    key: eventKey(event.sequence),
+    value: toJsonText(event as unknown as JsonValue),
+    expected: 0,
+  };
+}
+
+/** What is written with events: who creates the LangGraph runs that they call for, and that the run has ended. */
+function following({ owner, runId }: RunRecord, events: readonly LoggedEvent[]): readonly RecordWrite[] {
+  const last = events.at(-1);
+  const launches = events.filter(callsForRun).map((event) => launchWrite(owner, runId, event.sequence));
+  if (last === undefined || !isTerminalType(last.type)) return launches;
+  return [...launches, indexWrite({ owner, runId }, false)];
+}
+
+function callsForRun({ type, hidden }: LoggedEvent): boolean {
+  if (type === "run.started" || type === "run.resumed") return true;
+  return type === "interrupt.resolved" && hidden?.langgraphRunId === undefined;
+}
+
+export function launchWrite(owner: string, runId: string, sequence: number): RecordWrite {
+  return {
+    space: LAUNCHES_SPACE,
+    owner,
+    collection: runId,
+    key: eventKey(sequence),
+    value: toJsonText({}),
+    expected: 0,
+    ttlMs: LAUNCH_LEASE_MS,
+  };
+}
+
+export function indexWrite({ owner, runId }: Pick<RunRecord, "owner" | "runId">, active: boolean): RecordWrite {
+  return {
+    space: INDEX_SPACE,
+    owner: "",
+    collection: "",
+    key: runId,
+    value: toJsonText({ owner }),
+    ...(active && { labels: { active: "1" } }),
+  };
+}
+
+/** Nothing comes after the end. */
+function unlessEnded(
+  { completedAt }: Folding,
+  events: readonly NewOpenwopEvent[] | null,
+): readonly NewOpenwopEvent[] | null {
+  return completedAt === null ? events : null;
+}

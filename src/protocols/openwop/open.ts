@@ -1,0 +1,80 @@
+import { createOutbox } from "../../services/outbox.js";
+import type { OpenProtocol, ProtocolContext, ProtocolRoute } from "../protocol.js";
+import { createAnswering } from "./answer.js";
+import type { RunParts } from "./context.js";
+import { createRunControl } from "./control.js";
+import { createRunCreation } from "./create-run.js";
+import { edgeRoutes } from "./edge-routes.js";
+import { errorSchema, refuse } from "./errors.js";
+import { createEventLogs } from "./event-log.js";
+import { createLogReaders } from "./follow.js";
+import { createForks } from "./fork.js";
+import { createInterruptRules } from "./interrupts.js";
+import { createInterruptLinks } from "./interrupts-snapshot.js";
+import { createLauncher } from "./launcher.js";
+import { createObserve } from "./observe.js";
+import { createReconciler } from "./reconcile.js";
+import { createRunAccess } from "./run-access.js";
+import { createRunRecords } from "./run-records.js";
+import { runRoutes } from "./run-routes.js";
+import type { RunsOfOpenwop } from "./seams.js";
+import { createSnapshots } from "./snapshot.js";
+import { createSweep } from "./sweep.js";
+import { headersFor } from "./traceparent.js";
+import { createWebhooks } from "./webhooks.js";
+import { createWorkflows } from "./workflows.js";
+
+/** The protocol over a server's services and records. */
+export function openOpenwop(context: ProtocolContext): OpenProtocol {
+  const { records, clock, mountPath } = context;
+  const rules = createInterruptRules();
+  const workflows = createWorkflows(context);
+  const webhooks = createWebhooks({ ...context, outbox: createOutbox(context) });
+  const runRecords = createRunRecords(context);
+  const logs = createEventLogs({ ...context, rules, onAppended: webhooks.onAppended });
+  const parts: RunParts = { context, workflows, rules, logs, runRecords, launcher: createLauncher(context) };
+  const links = createInterruptLinks({ records, clock });
+  const reconciler = createReconciler(parts);
+  const snapshots = createSnapshots(parts, (found) => links.snapshotInterrupt(found, `${mountPath}/v1/interrupts/`));
+  const access = createRunAccess(parts);
+  const creation = createRunCreation(parts, webhooks);
+  const runs: RunsOfOpenwop = {
+    async find(owner, runId) {
+      const record = await runRecords.find(owner, runId);
+      return record === null ? null : { record, fold: await logs.read(record) };
+    },
+    ownerOf: runRecords.ownerOf,
+    snapshot: snapshots,
+    answer: createAnswering(parts),
+  };
+  const routes: readonly ProtocolRoute[] = [
+    ...edgeRoutes({ context, runs, access, workflows, links, webhooks, routes: () => routes }),
+    ...runRoutes({
+      ...parts,
+      access,
+      creation,
+      snapshots,
+      control: createRunControl(parts, access),
+      readers: createLogReaders(parts, reconciler, snapshots),
+      forks: createForks(parts, access, creation),
+      async found(exchange) {
+        const record = await access(exchange.caller, exchange.param("run_id"));
+        const fold = await logs.read(record);
+        await reconciler.reconcile(record, fold);
+        return { record, fold };
+      },
+    }),
+  ];
+  const sweep = createSweep(context, reconciler);
+  return {
+    routes,
+    refuse,
+    errorSchema,
+    errorStatuses: [401, 403, 413, 429, 500, 503],
+    exposedHeaders: ["etag", "retry-after", "traceparent", "openwop-idempotent-replay"],
+    headersFor,
+    observe: createObserve(parts),
+    start: () => sweep.start(),
+    stop: () => sweep.stop(),
+  };
+}

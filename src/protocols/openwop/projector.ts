@@ -1,0 +1,211 @@
+import type { Clock, Timer } from "../../core/clock.js";
+import type {
+  ObservedEnd,
+  ObservedEvent,
+  ObservedLease,
+  RecordedNodes,
+  RunObserver,
+  Verdict,
+} from "../../core/run-observer.js";
+import type { ClaimedRun } from "../../core/run.js";
+import type { RecordHints } from "../../services/record-hints.js";
+import type { NewOpenwopEvent } from "./event.js";
+import type { EventLogs } from "./event-log.js";
+import { endEvents, pausedEvent } from "./run-end.js";
+import { RUNS_SPACE, type RunRecord } from "./run-record.js";
+import type { InterruptRules } from "./seams.js";
+import type { Replay } from "./replay.js";
+import type { LaunchFold, RunFold } from "./snapshot-types.js";
+import { type Attempt, type HeldInterrupt, type OpenText, translate } from "./translate.js";
+
+/** How long events wait for more of them. A superstep waits for none. */
+const GATHER_MS = 5;
+/** A pause that nobody told of is seen after this long. */
+const PAUSE_LOOK_MS = 1_000;
+
+export interface ProjectorDeps {
+  readonly logs: EventLogs;
+  readonly rules: InterruptRules;
+  readonly clock: Clock;
+  readonly hints: Pick<RecordHints, "subscribe">;
+  /** The record as it is now. `null`: gone. */
+  readonly reload: (record: RunRecord) => Promise<RunRecord | null>;
+  /** What the thread waits for, and which nodes are next. */
+  readonly stateOf: (record: RunRecord) => Promise<ThreadFacts>;
+  /** Create the LangGraph run that the log calls for. */
+  readonly launch: (record: RunRecord, launch: LaunchFold) => Promise<void>;
+  readonly onError: (record: RunRecord, error: unknown) => void;
+}
+
+/** What a thread's newest checkpoint tells. */
+export interface ThreadFacts {
+  readonly interrupts: readonly HeldInterrupt[];
+  readonly next: readonly string[];
+}
+
+/** Writes what a LangGraph run does into the log of its OpenWOP run. */
+export class Projector implements RunObserver {
+  readonly recorded?: RecordedNodes;
+  readonly #deps: ProjectorDeps;
+  readonly #lease: ObservedLease;
+  readonly #attempt: Attempt;
+  readonly #replay: Replay | null;
+  #record: RunRecord;
+  #queue: ObservedEvent[] = [];
+  #held: readonly HeldInterrupt[] = [];
+  #openText: OpenText | null = null;
+  #checkpointId: string | null = null;
+  #timer: Timer | null = null;
+  #flushing: Promise<void> = Promise.resolve();
+  #over = false;
+  #pauseSeen = true;
+  #lookedAt = 0;
+  readonly #unsubscribe: () => void;
+
+  constructor(
+    deps: ProjectorDeps,
+    record: RunRecord,
+    { run }: Pick<ClaimedRun, "run">,
+    options: { readonly lease: ObservedLease; readonly replay: Replay | null; readonly fold: RunFold },
+  ) {
+    this.#deps = deps;
+    this.#record = record;
+    this.#lease = options.lease;
+    this.#attempt = { langgraphRunId: run.runId, attempt: run.attempt, resume: run.kwargs.command?.["resume"] };
+    const { replay, fold } = options;
+    this.#replay = replay;
+    if (replay !== null) this.recorded = replay.recorded(() => fold);
+    const topic = { space: RUNS_SPACE, owner: record.owner, collection: record.runId };
+    this.#unsubscribe = deps.hints.subscribe(topic, () => (this.#pauseSeen = true));
+  }
+
+  async begin(): Promise<Verdict> {
+    const fold = await this.#deps.logs.read(this.#record);
+    if (fold.completedAt !== null) this.#over = true;
+    if (this.#over) return "stop";
+    // Of an earlier attempt that died between saying so and stopping.
+    if (fold.status === "paused" && !fold.launches.some((one) => one.langgraphRunId === this.#attempt.langgraphRunId)) {
+      return "stop";
+    }
+    return this.#pause();
+  }
+
+  observe(event: ObservedEvent): void {
+    if (this.#over) return;
+    this.#queue.push(event);
+    this.#timer ??= this.#deps.clock.setTimer(() => {
+      this.#timer = null;
+      this.#write().catch((error: unknown) => this.#deps.onError(this.#record, error));
+    }, GATHER_MS);
+  }
+
+  async superstep({ checkpointId }: { readonly checkpointId: string }): Promise<Verdict> {
+    await this.#write(checkpointId);
+    this.#checkpointId = checkpointId;
+    return this.#over ? "stop" : this.#pause();
+  }
+
+  flush(): Promise<void> {
+    return this.#write();
+  }
+
+  async ended(end: ObservedEnd): Promise<void> {
+    this.#unsubscribe();
+    this.#timer?.cancel();
+    if (this.#over) return;
+    this.#over = true;
+    const { logs, rules, clock, reload, stateOf } = this.#deps;
+    this.#record = (await reload(this.#record)) ?? this.#record;
+    const needsFacts = end.status === "success" ? this.#held.length === 0 : end.status === "error";
+    const { next, interrupts } = needsFacts ? await stateOf(this.#record) : NO_FACTS;
+    const { langgraphRunId } = this.#attempt;
+    const ended = { end, langgraphRunId, held: this.#held, hasNext: next.length > 0 || interrupts.length > 0 };
+    const context = { record: this.#record, rules, nowMs: clock.now() };
+    const nextNode = next[0] ?? null;
+    const replay = this.#replay === null ? {} : { replay: this.#replay };
+    const decision = await logs.decide(
+      this.#record,
+      (fold) => this.#completed(endEvents({ ...ended, ...replay, nextNode }, { ...context, fold }), fold),
+      { refresh: false },
+    );
+    if (this.#replay === null || decision.kind === "declined") return;
+    const appended = new Set(decision.events.map(({ sequence }) => sequence));
+    for (const one of decision.fold.launches.filter(({ sequence }) => appended.has(sequence))) {
+      await this.#deps.launch(this.#record, one);
+    }
+  }
+
+  #completed<E extends readonly NewOpenwopEvent[] | null>(events: E, fold: RunFold): readonly NewOpenwopEvent[] | E {
+    return events === null || this.#replay === null ? events : this.#replay.completed(events, fold);
+  }
+
+  /** Store what was observed, in order. @param checkpointId what it has led to */
+  #write(checkpointId?: string): Promise<void> {
+    const turn = this.#flushing.then(() => this.#writeNow(checkpointId));
+    this.#flushing = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #writeNow(checkpointId: string | undefined): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = null;
+    const observed = this.#queue;
+    this.#queue = [];
+    if (observed.length === 0 || this.#over) return;
+    if (!(await this.#lease.isHeld())) {
+      this.#over = true;
+      return;
+    }
+    const { logs, rules } = this.#deps;
+    let translation: ReturnType<typeof translate> | null = null;
+    const decision = await logs.decide(
+      this.#record,
+      (fold) => {
+        const { events, ...rest } = translate(observed, {
+          record: this.#record,
+          fold,
+          attempt: this.#attempt,
+          openText: this.#openText,
+          rules,
+          checkpointId: this.#checkpointId,
+        });
+        translation = { events, ...rest };
+        return this.#completed(marked(events, checkpointId), fold);
+      },
+      { refresh: false, mayGoOn: () => this.#lease.isHeldInStore() },
+    );
+    // Somebody has ended it, or this worker has lost it.
+    if (decision.fold.completedAt !== null || translation === null) this.#over = true;
+    const done = translation as ReturnType<typeof translate> | null;
+    if (decision.kind === "declined" && done !== null && done.events.length > 0) this.#over = true;
+    if (done === null) return;
+    this.#held = [...this.#held, ...done.held];
+    this.#openText = done.openText;
+  }
+
+  /** Between supersteps: whether somebody wants the run to rest. */
+  async #pause(): Promise<Verdict> {
+    const { clock, logs, reload } = this.#deps;
+    if (!this.#pauseSeen && clock.now() - this.#lookedAt < PAUSE_LOOK_MS) return "go";
+    this.#pauseSeen = false;
+    this.#lookedAt = clock.now();
+    const record = await reload(this.#record);
+    if (record === null) return "stop";
+    this.#record = record;
+    if (record.pause === null) return "go";
+    const { langgraphRunId } = this.#attempt;
+    await logs.decide(record, (fold) =>
+      fold.status === "paused" ? null : [{ ...pausedEvent(record), hidden: { langgraphRunId } }],
+    );
+    return "stop";
+  }
+}
+
+const NO_FACTS: ThreadFacts = { next: [], interrupts: [] };
+
+/** The last of them says where the thread stands once all have happened. */
+function marked(events: readonly NewOpenwopEvent[], checkpointId: string | undefined): readonly NewOpenwopEvent[] {
+  const last = events.at(-1);
+  if (checkpointId === undefined || last === undefined || last.hidden?.taskId === undefined) return events;
+  return [...events.slice(0, -1), { ...last, hidden: { ...last.hidden, checkpointId } }];
+}
