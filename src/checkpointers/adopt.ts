@@ -51,7 +51,7 @@ export function adoptSaver(
     saver: adopted as Saver,
     durable,
     fenced: false,
-    deleteRun: ({ threadId, runId }) => deleteRun(adopted, given.constructor.name, threadId, runId),
+    deleteRun: (params) => deleteRun(adopted, given.constructor.name, params),
     deleteThread: (threadId) => adopted.deleteThread(threadId),
     copyThread: (params) => copyThread(adopted, params),
     prune: () => Promise.reject(notSupported(given.constructor.name, "remove single checkpoints")),
@@ -82,7 +82,11 @@ export async function tuplesOf(saver: BaseCheckpointSaver, threadId: string): Pr
 export const oldestFirst = (tuples: readonly CheckpointTuple[]): readonly CheckpointTuple[] =>
   tuples.toSorted((a, b) => (a.checkpoint.id < b.checkpoint.id ? -1 : 1));
 
-async function deleteRun(saver: BaseCheckpointSaver, name: string, threadId: string, runId: string): Promise<void> {
+async function deleteRun(
+  saver: BaseCheckpointSaver,
+  name: string,
+  { threadId, runId, strays = false }: Parameters<Checkpointer["deleteRun"]>[0],
+): Promise<void> {
   const tuples = await tuplesOf(saver, threadId);
   const rows = tuples.map((tuple) => ({
     id: tuple.checkpoint.id,
@@ -91,7 +95,7 @@ async function deleteRun(saver: BaseCheckpointSaver, name: string, threadId: str
     doomed: runIdOf(tuple.metadata ?? {}) === runId,
   }));
   const doomed = removableIds(rows);
-  if (doomed.size === 0) return;
+  if (doomed.size === 0 && (rows.length > 0 || !strays)) return;
   if (doomed.size === rows.length) return saver.deleteThread(threadId);
   throw new HeddleError("UNSUPPORTED_OPTION", {
     message:

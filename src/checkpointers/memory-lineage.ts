@@ -119,6 +119,11 @@ export class Lineage {
     if (this.#early !== undefined) for (const id of ids) this.#early.delete(id);
   }
 
+  /** Remove writes whose checkpoints are not there and would have ids before this one. */
+  removeEarly(before: string): void {
+    for (const id of this.#early?.keys() ?? []) if (id < before) this.#early?.delete(id);
+  }
+
   /** A copy that shares all texts; `rewrite` changes the metadata text. */
   copy(rewrite: (text: string) => string): Lineage {
     const copied = new Lineage(this.checkpointNs);

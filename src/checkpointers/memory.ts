@@ -44,7 +44,7 @@ export function createMemoryCheckpointer(): Checkpointer {
     durable: false,
     // Nothing outlives the process, so nobody takes over.
     fenced: false,
-    deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
+    deleteRun: async (params) => saver.deleteRun(params),
     deleteThread: (threadId) => saver.deleteThread(threadId),
     copyThread: async ({ fromThreadId, toThreadId, keep }) => saver.copyThread(fromThreadId, toThreadId, keep),
     prune: async ({ threadId, ...how }) => prune(saver.lineages(threadId), how),
@@ -167,8 +167,9 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
     return deltaChannelHistory(this.serde, reader, key?.checkpointId ?? lineage?.latest()?.id, options.channels);
   }
 
-  deleteRun(threadId: string, runId: string): void {
-    for (const lineage of this.#threads.get(threadId) ?? []) {
+  deleteRun({ threadId, runId, strays = false }: Parameters<Checkpointer["deleteRun"]>[0]): void {
+    const lineages = this.#threads.get(threadId) ?? [];
+    for (const lineage of lineages) {
       const rows = lineage.rows.map((row) => ({
         id: row.id,
         parentId: row.parentId,
@@ -177,6 +178,10 @@ export class HeddleMemorySaver extends BaseCheckpointSaver {
       }));
       lineage.remove(removableIds(rows));
     }
+    if (!strays) return;
+    const oldest = lineages.flatMap(({ rows }) => rows[0]?.id ?? []).toSorted()[0];
+    if (oldest === undefined) this.#threads.delete(threadId);
+    else for (const lineage of lineages) lineage.removeEarly(oldest);
   }
 
   /** Of all namespaces of a thread. */

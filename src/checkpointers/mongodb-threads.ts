@@ -42,9 +42,9 @@ export async function deleteThread(
 export async function deleteRun(
   { checkpoints, writes }: CheckpointCollections,
   retrying: Retrying,
-  params: { readonly threadId: string; readonly runId: string },
+  params: { readonly threadId: string; readonly runId: string; readonly strays?: boolean },
 ): Promise<void> {
-  const { threadId, runId } = params;
+  const { threadId, runId, strays = false } = params;
   const projection = { checkpoint_ns: 1, checkpoint_id: 1, parent_checkpoint_id: 1, metadata: 1 };
   const rows = await retrying(async () => {
     const found = [];
@@ -68,6 +68,35 @@ export async function deleteRun(
       await retrying(() => checkpoints.deleteMany(condition));
       await retrying(() => writes.deleteMany(condition));
     }
+  }
+  if (strays) await deleteStrays({ checkpoints, writes }, retrying, threadId);
+}
+
+/** Writes are looked at before checkpoints: what comes meanwhile has its checkpoint. */
+async function deleteStrays(
+  { checkpoints, writes }: CheckpointCollections,
+  retrying: Retrying,
+  threadId: string,
+): Promise<void> {
+  const projection = { checkpoint_ns: 1, checkpoint_id: 1 };
+  const addresses = (collection: CheckpointCollections["checkpoints"] | CheckpointCollections["writes"]) =>
+    retrying(async () => {
+      const found = new Map<string, { readonly checkpoint_ns: string; readonly checkpoint_id: string }>();
+      for await (const { checkpoint_ns, checkpoint_id } of collection.find({ thread_id: threadId }, { projection })) {
+        found.set(JSON.stringify([checkpoint_ns, checkpoint_id]), { checkpoint_ns, checkpoint_id });
+      }
+      return found;
+    });
+  const written = await addresses(writes);
+  if (written.size === 0) return;
+  const there = await addresses(checkpoints);
+  const oldest = [...there.values()].reduce<string | null>(
+    (found, { checkpoint_id: id }) => (found === null || id < found ? id : found),
+    null,
+  );
+  for (const [key, address] of written) {
+    if (there.has(key) || (oldest !== null && address.checkpoint_id >= oldest)) continue;
+    await retrying(() => writes.deleteMany({ thread_id: threadId, ...address }));
   }
 }
 

@@ -53,8 +53,20 @@ const DELETE_CHECKPOINTS = statement(
    WHERE b.thread_id = $1 AND b.checkpoint_ns = $2 AND b.channel = unused.channel AND b.version = unused.version`,
 );
 
+const DELETE_STRAYS = statement(
+  "delete_strays",
+  `DELETE FROM checkpoint_writes w WHERE w.thread_id = $1
+     AND NOT EXISTS (SELECT 1 FROM checkpoints c
+       WHERE c.thread_id = w.thread_id AND c.checkpoint_ns = w.checkpoint_ns AND c.checkpoint_id = w.checkpoint_id)
+     AND NOT EXISTS (SELECT 1 FROM checkpoints c WHERE c.thread_id = $1 AND c.checkpoint_id COLLATE "C" <= w.checkpoint_id COLLATE "C")`,
+);
+
 /** Remove a run's checkpoints, writes and values, in all namespaces; none where a survivor is rebuilt from them. */
-export async function deleteRun(database: PostgresDatabase, threadId: string, runId: string): Promise<void> {
+export async function deleteRun(
+  database: PostgresDatabase,
+  params: { readonly threadId: string; readonly runId: string; readonly strays?: boolean },
+): Promise<void> {
+  const { threadId, runId, strays = false } = params;
   await database.transaction(async (client) => {
     const rows = await client.query<RunRow>(RUN_ROWS, [toText(threadId), toText(runId)]);
     for (const [checkpointNs, lineage] of Map.groupBy(rows, (row) => row.checkpoint_ns)) {
@@ -63,6 +75,7 @@ export async function deleteRun(database: PostgresDatabase, threadId: string, ru
       );
       if (ids.size > 0) await client.query(DELETE_CHECKPOINTS, [toText(threadId), checkpointNs, [...ids]]);
     }
+    if (strays) await client.query(DELETE_STRAYS, [toText(threadId)]);
   });
 }
 

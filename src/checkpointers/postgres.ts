@@ -59,7 +59,7 @@ export async function openPostgresCheckpointer(uri: string, context: DriverConte
       durable: true,
       fenced,
       inOrder: true,
-      deleteRun: ({ threadId, runId }) => deleteRun(database, threadId, runId),
+      deleteRun: (params) => deleteRun(database, params),
       deleteThread: (threadId) => deleteThread(database, threadId),
       copyThread: (params) => copyThread(database, params, sealing),
       prune: (params) => prune(database, params),

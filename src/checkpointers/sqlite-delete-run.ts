@@ -6,7 +6,10 @@ import type { CheckpointStatements } from "./sqlite-statements.js";
  * Remove a run's checkpoints and writes, in all namespaces, and the values that nothing refers to any more: later
  * checkpoints may share a value that this run brought. Call it inside a transaction.
  */
-export function deleteRun(sql: CheckpointStatements, threadId: string, runId: string): void {
+export function deleteRun(
+  sql: CheckpointStatements,
+  { threadId, runId, strays = false }: { readonly threadId: string; readonly runId: string; readonly strays?: boolean },
+): void {
   for (const lineage of sql.lineagesOf(threadId)) {
     const rows = sql.lineage.all(lineage);
     const doomed = removableIds(
@@ -33,4 +36,5 @@ export function deleteRun(sql: CheckpointStatements, threadId: string, runId: st
       if (!used.has(JSON.stringify([origin, channel]))) sql.deleteBlob.run(lineage, origin, channel);
     }
   }
+  if (strays) sql.deleteStrays(threadId);
 }

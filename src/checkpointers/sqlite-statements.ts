@@ -65,6 +65,7 @@ export class CheckpointStatements {
   readonly #addLineage: Statement<[...Name], number>;
   readonly #lineagesOf: Statement<[threadId: string], number>;
   readonly #deletes: readonly Statement<[lineage: number]>[];
+  readonly #strays: readonly Statement<[{ readonly threadId: string }]>[];
   readonly #threadIds: Statement<[after: string | null, after: string | null, limit: number], string>;
   readonly #ascending: Statement<[threadId: string, checkpointNs: string, id: string, limit: number], ListedRow>;
   readonly #lists = new Map<string, Statement<unknown[], ListedRow>>();
@@ -119,6 +120,15 @@ export class CheckpointStatements {
       .pluck();
     this.#lineagesOf = db.prepare<[string], number>(`SELECT lineage FROM ${lineages} WHERE thread_id = ?`).pluck();
     this.#deletes = [...TABLES, lineages].map((table) => db.prepare(`DELETE FROM ${table} WHERE lineage = ?`));
+    const ofThread = `SELECT lineage FROM ${lineages} WHERE thread_id = :threadId`;
+    this.#strays = [
+      `DELETE FROM heddle_checkpoint_writes AS w WHERE w.lineage IN (${ofThread})
+         AND NOT EXISTS (SELECT 1 FROM heddle_checkpoints c WHERE c.lineage = w.lineage AND c.checkpoint_id = w.checkpoint_id)
+         AND NOT EXISTS (SELECT 1 FROM heddle_checkpoints c WHERE c.lineage IN (${ofThread}) AND c.checkpoint_id <= w.checkpoint_id)`,
+      `DELETE FROM ${lineages} AS l WHERE l.thread_id = :threadId
+         AND NOT EXISTS (SELECT 1 FROM heddle_checkpoints c WHERE c.lineage = l.lineage)
+         AND NOT EXISTS (SELECT 1 FROM heddle_checkpoint_writes w WHERE w.lineage = l.lineage)`,
+    ].map((sql) => db.prepare(sql));
     this.#threadIds = db
       .prepare<[string | null, string | null, number], string>(
         `SELECT DISTINCT thread_id FROM ${lineages} AS l WHERE (? IS NULL OR thread_id > ?)
@@ -148,6 +158,11 @@ export class CheckpointStatements {
     for (const lineage of this.lineagesOf(threadId)) {
       for (const statement of this.#deletes) statement.run(lineage);
     }
+  }
+
+  /** Writes without a checkpoint that are older than every checkpoint of the thread, and namespaces that are left with nothing. */
+  deleteStrays(threadId: string): void {
+    for (const statement of this.#strays) statement.run({ threadId });
   }
 
   /** Threads that have checkpoints, by id. */

@@ -59,7 +59,7 @@ export async function openSqliteCheckpointer(uri: string, context: DriverContext
       get fenced() {
         return saver.isFenced();
       },
-      deleteRun: async ({ threadId, runId }) => saver.deleteRun(threadId, runId),
+      deleteRun: async (params) => saver.deleteRun(params),
       deleteThread: (threadId) => saver.deleteThread(threadId),
       copyThread: (params) => saver.copyThread(params),
       prune: (params) => saver.retention.prune(params),
@@ -256,8 +256,8 @@ class HeddleSqliteSaver extends BaseCheckpointSaver implements CheckpointTransfe
     return this.#lease.isFenced();
   }
 
-  deleteRun(threadId: string, runId: string): void {
-    this.#write(() => deleteRun(this.#sql, threadId, runId));
+  deleteRun(params: Parameters<Checkpointer["deleteRun"]>[0]): void {
+    this.#write(() => deleteRun(this.#sql, params));
   }
 
   /** The target is replaced, unless there is nothing to copy. */

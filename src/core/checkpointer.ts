@@ -61,8 +61,12 @@ export interface Checkpointer {
    * is cheaper. Otherwise a run's next checkpoint is put when the one before it is stored. Default false.
    */
   readonly inOrder?: boolean;
-  /** Remove checkpoints and writes of one run (`metadata.run_id`), in all namespaces. */
-  deleteRun(params: { readonly threadId: string; readonly runId: string }): Promise<void>;
+  /**
+   * Remove checkpoints and writes of one run (`metadata.run_id`), in all namespaces.
+   * @param params.strays also writes whose checkpoints are not there, older than all checkpoints that are: a run that went on while its
+   * thread was deleted leaves them, and nothing says whose they are. Default false
+   */
+  deleteRun(params: { readonly threadId: string; readonly runId: string; readonly strays?: boolean }): Promise<void>;
   /** Remove everything of a thread. Safe before first use. */
   deleteThread(threadId: string): Promise<void>;
   /**

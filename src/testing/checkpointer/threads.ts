@@ -83,6 +83,42 @@ export function threadCases(suite: CheckpointerSuite, withSaver: WithCheckpointe
   );
 
   it(
+    "removes writes whose checkpoints went with their thread, when asked to, and none of a new thread of the same id",
+    withSaver(async ({ saver, checkpointer }) => {
+      const late = chainOf(saver);
+      const child = chainOf(saver, late.threadId, "child");
+      for (const chain of [late, child]) await chain.put({ a: "deleted" }, { metadata: { run_id: "run-1" } });
+      const { checkpoint } = await read(saver, late.config());
+      await checkpointer.deleteThread(late.threadId);
+      for (const chain of [late, child]) await saver.putWrites(chain.config(), [["a", "late"]], "task");
+      const again = chainOf(saver, late.threadId);
+      await again.put({ a: "new" }, { metadata: { run_id: "run-2" } });
+      await saver.putWrites(again.config(), [["a", "newer"]], "task");
+      // Its checkpoint is on its way.
+      const coming = { ...checkpoint, id: again.ids[0]?.replace(/^./, "f") ?? "" };
+      const at = (checkpointNs: string, id?: string) => ({
+        configurable: {
+          thread_id: late.threadId,
+          checkpoint_ns: checkpointNs,
+          ...(id !== undefined && { checkpoint_id: id }),
+        },
+      });
+      const comingConfig = at("", coming.id);
+      await saver.putWrites(comingConfig, [["a", "coming"]], "task");
+      const pendingOf = async (chain: typeof late, checkpointNs: string) => {
+        await saver.put(at(checkpointNs), { ...checkpoint, id: chain.ids[0] ?? "" }, {} as never, {});
+        return (await read(saver, chain.config())).pendingWrites;
+      };
+      const { threadId } = late;
+      await checkpointer.deleteRun({ threadId, runId: "run-1", strays: true });
+      expect([await pendingOf(late, ""), await pendingOf(child, "child")]).toEqual([[], []]);
+      expect((await read(saver, again.config())).pendingWrites).toEqual([["task", "a", "newer"]]);
+      await saver.put(at(""), coming, {} as never, {});
+      expect((await read(saver, comingConfig)).pendingWrites).toEqual([["task", "a", "coming"]]);
+    }),
+  );
+
+  it(
     "gives a new run after a rolled back one its own values at the same versions",
     withSaver(async ({ saver, checkpointer }) => {
       const chain = chainOf(saver);
