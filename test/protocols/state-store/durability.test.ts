@@ -1,0 +1,153 @@
+import { connect } from "node:net";
+import { describe, expect, it } from "vitest";
+import { InProcessDispatcher } from "../../../src/streaming/in-process-dispatcher.js";
+import { fakeClock } from "../../../src/testing/fake-clock.js";
+import { createStateFeed } from "../../../src/protocols/state-store/feed.js";
+import { createOwners } from "../../../src/protocols/state-store/owners.js";
+import { createStateValues } from "../../../src/protocols/state-store/values.js";
+import { ALL_ROWS } from "../../../src/core/auth.js";
+import { toJsonText } from "../../../src/core/json.js";
+import { createRecordHints } from "../../../src/services/record-hints.js";
+import { createMemoryRecords } from "../../../src/stores/memory/records.js";
+import { createStorage } from "../../support/server.js";
+import { pathOf, serve, soon, workflow } from "./served.js";
+
+describe.each(["sqlite", "postgres"] as const)("33: a restart on %s", (storage) => {
+  it("33: values and versions are there, the version goes on after a delete, and a stream catches up", async () => {
+    const place = await createStorage(storage);
+    const id = workflow();
+    const before = await serve(place);
+    await before.set(id, "kept", { a: 1 });
+    await before.set(id, "deleted", 1);
+    await before.set(id, "deleted", 2);
+    await before.send("DELETE", pathOf(id, "deleted"));
+    await before.set(id, "expiring", 1, { ttl: 0.05 });
+    const following = await before.follow(id, "kept");
+    await before.set(id, "kept", { a: 2 });
+    expect((await following.changes(1)).map(({ version }) => version)).toEqual([2]);
+    await before.close();
+    await soon(
+      () => following.isOver(),
+      () => "the end of the stream",
+    );
+    const after = await serve(place);
+    try {
+      expect(await after.get(id, "kept")).toEqual({ value: { a: 2 }, version: 2 });
+      await soon(
+        async () => (await after.send("GET", pathOf(id, "expiring"))).status === 404,
+        () => "its end",
+      );
+      expect((await after.send("GET", `/v1/state/${id}`)).body).toEqual({ keys: ["kept"] });
+      const stale = await after.send("POST", `${pathOf(id, "deleted")}/version`, { value: 0, version: 2 });
+      expect(stale.status).toBe(409);
+      expect(await after.set(id, "deleted", 3)).toBe(4);
+      const again = await after.follow(id, "kept", { lastEventId: 1 });
+      expect(await again.changes(1)).toEqual([{ oldValue: null, newValue: { a: 2 }, version: 2 }]);
+      again.close();
+    } finally {
+      await after.close();
+      await place.drop();
+    }
+  }, 60_000);
+});
+
+describe("slow readers", () => {
+  const place = { namespace: ["state", "w"], key: "k" };
+  const opened = () => {
+    const clock = fakeClock();
+    const records = createMemoryRecords(clock);
+    const hints = createRecordHints({ dispatcher: new InProcessDispatcher({ clock }), clock }, { pollMs: 1_000 });
+    const values = createStateValues({ records, hints, owners: createOwners(records) });
+    const warnings: unknown[] = [];
+    const feed = createStateFeed({ records, hints, logger: { warn: (fields) => warnings.push(fields) } });
+    const set = async (value: string): Promise<void> =>
+      void (await values.set(place, { value: toJsonText(value), ttlMs: null, access: ALL_ROWS }));
+    return { records, hints, feed, set, warnings, clock };
+  };
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+  it.each([
+    { changes: 1_200, value: "x" },
+    { changes: 150, value: "x".repeat(10_000) },
+  ])("one that takes nothing of $changes changes is dropped, and the others get all", async ({ changes, value }) => {
+    const { feed, set, hints } = opened();
+    const dropped: string[] = [];
+    const options = { access: ALL_ROWS, lastVersion: null };
+    const slow = await feed.follow(place, { ...options, onDropped: () => dropped.push("slow") });
+    const quick = await feed.follow(place, { ...options, onDropped: () => dropped.push("quick") });
+    let taken = 0;
+    for (let n = 0; n < changes; n += 1) {
+      await set(value);
+      await turn();
+      const read = await quick.next();
+      taken += read.kind === "events" ? read.events.length : 0;
+    }
+    expect(taken).toBe(changes);
+    expect(dropped).toEqual(["slow"]);
+    expect(await slow.next()).toEqual({ kind: "end" });
+    expect(feed.followerCount).toBe(1);
+    quick.close();
+    quick.close();
+    expect([feed.followerCount, hints.listenerCount]).toEqual([0, 0]);
+  });
+
+  it("nobody is dropped for a burst that is read while it comes", async () => {
+    const { feed, set } = opened();
+    const cursor = await feed.follow(place, {
+      access: ALL_ROWS,
+      lastVersion: null,
+      onDropped: () => expect.fail("dropped"),
+    });
+    await Promise.all(Array.from({ length: 500 }, (_, n) => set(String(n))));
+    let taken = 0;
+    while (taken < 500) {
+      const read = await cursor.next();
+      if (read.kind !== "events") expect.fail(read.kind);
+      taken += read.events.length;
+    }
+    cursor.close();
+  });
+
+  it("changes that could not be read are read at the next hint", async () => {
+    const { feed, set, records, warnings, clock } = opened();
+    const cursor = await feed.follow(place, { access: ALL_ROWS, lastVersion: null, onDropped: () => undefined });
+    const { changes } = records;
+    records.changes = () => Promise.reject(new Error("away"));
+    await set("a");
+    await turn();
+    expect(warnings).toHaveLength(1);
+    records.changes = changes;
+    const next = cursor.next();
+    clock.advance(1_000);
+    expect(await next).toMatchObject({ kind: "events", events: [{ seq: 1 }] });
+    cursor.close();
+  });
+
+  it("a client that stops reading loses its connection, not the server its memory", async () => {
+    const state = await serve("memory", { limits: { stalledMs: 300 }, streaming: { heartbeatMs: 50 } });
+    try {
+      const id = workflow();
+      const { hostname, port, pathname } = new URL(state.url);
+      const socket = connect(Number(port), hostname);
+      let isClosed = false;
+      socket.on("close", () => (isClosed = true)).on("error", () => undefined);
+      await new Promise<void>((resolve) => socket.once("connect", () => resolve()));
+      socket.write(`GET ${pathname}${pathOf(id, "k")}/stream HTTP/1.1\r\nhost: x\r\n\r\n`);
+      await new Promise<void>((resolve) => socket.once("data", () => resolve()));
+      socket.pause();
+      const value = "x".repeat(500_000);
+      for (let n = 0; n < 60; n += 1) await state.set(id, "k", value);
+      await soon(
+        () => state.hints().listenerCount === 0,
+        () => "the reader to be dropped",
+      );
+      socket.resume();
+      await soon(
+        () => isClosed,
+        () => "the end of the connection",
+      );
+    } finally {
+      await state.close();
+    }
+  }, 30_000);
+});
