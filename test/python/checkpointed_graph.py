@@ -1,7 +1,7 @@
 """A LangGraph graph in Python that keeps its checkpoints in Heddle, by the checkpointer of agentex-sdk as it is published. Run as a
 process of its own, with `.venv/langgraph` first on its path: prints one line of JSON.
 
-    python checkpointed_graph.py BASE_URL THREAD_ID start|resume|state|history|delete [TOKEN]
+    python checkpointed_graph.py BASE_URL THREAD_ID start|resume|finish|state|delete [TOKEN]
 """
 
 import asyncio
@@ -63,7 +63,8 @@ def plan(state: State) -> dict[str, Any]:
         "messages": [AIMessage(f"planned: {answer}")],
         "plan": Plan("trip", frozenset({"pack", "go"}), 2.0),
         "score": 1.0,
-        "big": 2**70,
+        # Over the integers that JavaScript has, and below those that MessagePack has.
+        "big": 2**62 + 1,
     }
 
 
@@ -96,6 +97,18 @@ def plain(values: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
+async def history(graph, saver, thread_id: str) -> dict[str, Any]:
+    config = {"configurable": {"thread_id": thread_id}}
+    # Without a namespace those of subgraphs are listed as well.
+    root = {"configurable": {"thread_id": thread_id, "checkpoint_ns": ""}}
+    every = [found.config["configurable"]["checkpoint_ns"] async for found in saver.alist(config)]
+    return {
+        "steps": [found.metadata["step"] async for found in graph.aget_state_history(config)],
+        "loops": [found.metadata["step"] async for found in saver.alist(root, filter={"source": "loop"}, limit=2)],
+        "namespaces": sorted({namespace.split(":")[0] for namespace in every}),
+    }
+
+
 async def main(base_url: str, thread_id: str, action: str, token: str | None = None) -> dict[str, Any]:
     client = AsyncAgentex(base_url=base_url, max_retries=0)
     if token is not None:
@@ -106,21 +119,15 @@ async def main(base_url: str, thread_id: str, action: str, token: str | None = N
     config = {"configurable": {"thread_id": thread_id}}
     if action == "start":
         await graph.ainvoke({"messages": [HumanMessage("hello", id="m1")], "done": [], "score": 0.5}, config)
-    elif action == "resume":
+    elif action in ("resume", "finish"):
         state = await graph.aget_state(config)
         answers = {found.id: "yes" for found in state.interrupts}
         await graph.ainvoke(Command(resume=answers), config)
     elif action == "delete":
         await saver.adelete_thread(thread_id)
-    elif action == "history":
-        return {
-            "steps": [found.metadata["step"] async for found in graph.aget_state_history(config)],
-            "loops": [
-                found.metadata["step"] async for found in saver.alist(config, filter={"source": "loop"}, limit=2)
-            ],
-        }
     state = await graph.aget_state(config, subgraphs=True)
     return {
+        **(await history(graph, saver, thread_id) if action == "finish" else {}),
         "values": plain(state.values),
         "types": {name: type(value).__name__ for name, value in state.values.items()},
         "next": list(state.next),
