@@ -36,8 +36,12 @@ export function openSnapstate(context: ProtocolContext): OpenProtocol {
       health: new Health(clock),
       async save(caller, request) {
         const outcome = await saveCheckpoint(saving, caller, request);
-        if (outcome.kind === "saved" && request.agentId !== null) {
-          await agents.seen(caller, request.agentId, outcome.checkpoint.createdAt);
+        const { agentId, workflowId } = request;
+        if (outcome.kind === "saved" && agentId !== null) {
+          await agents.seen(caller, agentId, outcome.checkpoint.createdAt).catch((error: unknown) => {
+            // It is saved, whatever becomes of the stamp.
+            logger.warn({ err: error, workflowId, agentId }, "an agent that saved has not been stamped");
+          });
         }
         return outcome;
       },
