@@ -44,22 +44,27 @@ export function printStart(params: {
   readonly url: string;
   /** Ids of the graphs that are served. */
   readonly graphs: readonly string[];
+  /** Where each protocol is, by name. */
+  readonly protocols: Readonly<Record<string, string>>;
 }): void {
-  const { config, logger, url, graphs } = params;
+  const { config, logger, url, graphs, protocols } = params;
   const storage = redactUri(config.storage.uri);
   const docs = config.http.disabled.meta ? null : `${url}/docs`;
   if (!isForPeople(config.logging.format)) {
-    logger.info({ url, graphs, storage, docs }, "listening");
+    const others = Object.keys(protocols).length === 0 ? {} : { protocols };
+    logger.info({ url, graphs, storage, docs, ...others }, "listening");
     return;
   }
   const rows = [
     ["", pc.bold(`heddle ${pc.cyan(url)}`)],
     ["graphs", graphs.join(", ") || pc.red("none")],
     ["storage", storage],
+    ...Object.entries(protocols).map(([name, place]) => [name, pc.cyan(place)]),
     ...(docs === null ? [] : [["docs", pc.cyan(docs)]]),
   ];
+  const widest = Math.max(...rows.map(([name = ""]) => name.length)) + 1;
   const lines = rows.map(([name = "", value = ""]) =>
-    name === "" ? `  ${value}` : `  ${pc.dim(name.padEnd(8))}${value}`,
+    name === "" ? `  ${value}` : `  ${pc.dim(name.padEnd(widest))}${value}`,
   );
   process.stdout.write(`\n${lines.join("\n")}\n\n`);
 }

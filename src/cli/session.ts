@@ -1,12 +1,14 @@
 import { announceUrl, populateEnv } from "../config/env.js";
 import type { ResolvedConfig } from "../config/resolved-config.js";
 import type { Logger } from "../core/logger.js";
-import { type FetchServer, type Listener, listen } from "../node/index.js";
+import { type FetchServer, type Listener, listen, listenProtocols } from "../node/index.js";
 
 /** An app that is served. */
 export interface Session {
   /** With the base path. */
   readonly url: string;
+  /** Where each protocol is, by name. */
+  readonly protocols: Readonly<Record<string, string>>;
   /** Ids of the graphs that are served. */
   readonly graphs: readonly string[];
   /** Stop accepting, let runs end or hand them back, end streams, close everything. */
@@ -33,17 +35,20 @@ export async function openSession(params: {
   const opened = Promise.withResolvers<FetchServer>();
   opened.promise.catch(() => {});
   let server: FetchServer = { fetch: async (request, env) => (await opened.promise).fetch(request, env) };
+  const limits = { maxMessageBytes: config.http.maxBodyBytes, ...connectionLimits(config) };
   const listener: Listener = await listen(
     { fetch: (request, env) => server.fetch(request, env) },
-    { ...config.listen, maxMessageBytes: config.http.maxBodyBytes, ...connectionLimits(config) },
+    { ...config.listen, ...limits },
   );
   const url = `${listener.url}${config.http.basePath}`;
   const forgetEnv = [populateEnv(config.graphEnv), announceUrl(url, listener.port)];
   let closeApp = (): Promise<void> => Promise.resolve();
+  let others: Awaited<ReturnType<typeof listenProtocols>> | null = null;
   const close = async () => {
     listener.stopAccepting();
+    others?.stopAccepting();
     await closeApp();
-    await listener.close({ graceMs: ANSWER_GRACE_MS });
+    await Promise.all([listener, others].map((one) => one?.close({ graceMs: ANSWER_GRACE_MS })));
     for (const forget of forgetEnv) forget();
   };
   try {
@@ -53,13 +58,23 @@ export async function openSession(params: {
       { logger, watch, studio, allowGraphFailures: watch },
     );
     closeApp = () => app.close();
+    others = await listenProtocols(app, { host: config.listen.host, ...limits });
     await app.start();
     server = app;
     opened.resolve(app);
     const failed = new Set(app.graphFailures.map(({ graphId }) => graphId));
     for (const { graphId, error } of app.graphFailures) logger.error({ graphId }, error.message);
     for (const error of app.uiFailures) logger.error({}, error.message);
-    return { url, graphs: Object.keys(config.graphs).filter((id) => !failed.has(id)), close };
+    const protocols = Object.entries(app.protocols).map(([name, { path }]) => [
+      name,
+      others?.protocols[name]?.url ?? listener.url + path,
+    ]);
+    return {
+      url,
+      protocols: Object.fromEntries(protocols) as Record<string, string>,
+      graphs: Object.keys(config.graphs).filter((id) => !failed.has(id)),
+      close,
+    };
   } catch (error) {
     opened.reject(error);
     await close();

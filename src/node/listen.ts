@@ -10,6 +10,8 @@ import { createWebSocketServer, forUpgrades } from "./web-sockets.js";
 /** What {@link listen} serves: what `createApp` returns, or any Hono app. */
 export interface FetchServer {
   fetch(request: Request, env?: object): Response | Promise<Response>;
+  /** Protocols by name; those with a port get a listener of their own. */
+  readonly protocols?: Readonly<Record<string, FetchServer & { readonly port: number | null; readonly path: string }>>;
 }
 
 export interface ListenOptions {
@@ -39,6 +41,8 @@ export interface Listener {
   readonly url: string;
   readonly host: string;
   readonly port: number;
+  /** Where protocols with a port of their own are, by name: `{url, port}`, the URL with their path. Closed with this one. */
+  readonly protocols: Readonly<Record<string, { readonly url: string; readonly port: number }>>;
   /** Take no new connections; those that exist finish what they are at. */
   stopAccepting(): void;
   /**
@@ -63,6 +67,56 @@ const TCP_KEEP_ALIVE_MS = 30_000;
  * @throws HeddleError `CONFIG_INVALID` when the address is taken, not ours or not allowed
  */
 export async function listen(server: FetchServer, options: ListenOptions = {}): Promise<Listener> {
+  const first = await listenOne(server, options);
+  const others = await listenProtocols(server, options).catch(async (error: unknown) => {
+    await first.close({ graceMs: 0 });
+    throw error;
+  });
+  return {
+    ...first,
+    protocols: others.protocols,
+    stopAccepting() {
+      first.stopAccepting();
+      others.stopAccepting();
+    },
+    async close(closing) {
+      await Promise.all([first.close(closing), others.close(closing)]);
+    },
+  };
+}
+
+/**
+ * Serve those protocols of an app that have a port of their own, for who listens for the app itself otherwise.
+ * @throws HeddleError `CONFIG_INVALID` when an address is taken, not ours or not allowed; then none is served
+ */
+export async function listenProtocols(
+  { protocols = {} }: Pick<FetchServer, "protocols">,
+  options: Omit<ListenOptions, "port"> = {},
+): Promise<Pick<Listener, "protocols" | "stopAccepting" | "close">> {
+  const listeners: Listener[] = [];
+  const places: [string, { readonly url: string; readonly port: number }][] = [];
+  const close: Listener["close"] = async (closing) => {
+    await Promise.all(listeners.map((listener) => listener.close(closing)));
+  };
+  try {
+    for (const [name, { fetch, port, path }] of Object.entries(protocols)) {
+      if (port === null) continue;
+      const listener = await listenOne({ fetch }, { ...options, port });
+      listeners.push(listener);
+      places.push([name, { url: listener.url + path, port: listener.port }]);
+    }
+  } catch (error) {
+    await close({ graceMs: 0 });
+    throw error;
+  }
+  return {
+    protocols: Object.fromEntries(places),
+    stopAccepting: () => listeners.forEach((listener) => listener.stopAccepting()),
+    close,
+  };
+}
+
+async function listenOne(server: FetchServer, options: ListenOptions): Promise<Listener> {
   const { port = 2024, host = "127.0.0.1", fastResponses = true, maxMessageBytes } = options;
   if (fastResponses) useFastResponses();
   const sockets = await createWebSocketServer(maxMessageBytes);
@@ -99,6 +153,7 @@ export async function listen(server: FetchServer, options: ListenOptions = {}): 
     url: urlOf(host, address),
     host,
     port: address.port,
+    protocols: {},
     stopAccepting,
     close({ graceMs = 5_000 } = {}) {
       closed ??= (async () => {

@@ -58,7 +58,7 @@ async function createReloader(params: {
     logWarnings(config, logger);
     // Any client can send Studio's header: it opens the server to this machine alone.
     session = await openSession({ config, logger, watch, studio: isLoopbackHost(config.listen.host) });
-    printStart({ config, logger, url: session.url, graphs: session.graphs });
+    printStart({ config, logger, url: session.url, graphs: session.graphs, protocols: session.protocols });
   };
   const follow = (config: ResolvedConfig) => {
     watcher?.close();

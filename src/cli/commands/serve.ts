@@ -23,7 +23,7 @@ export async function serve(flags: CliFlags): Promise<number> {
     const logger = await createLogger(config.logging);
     logWarnings(config, logger);
     const session = await openSession({ config, logger, watch: false, studio: false });
-    printStart({ config, logger, url: session.url, graphs: session.graphs });
+    printStart({ config, logger, url: session.url, graphs: session.graphs, protocols: session.protocols });
     module.flushCompileCache();
     const errors = watchFatalErrors({ logger, surviveExceptions: false });
     const reason = await runUntilSignal({
