@@ -22,5 +22,12 @@ if ! cat "${all[@]}" | cmp -s - .venv/installed; then
   .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python --target .venv/agentex-sdk -r "$agentex_sdk"
   cat "${all[@]}" > .venv/installed
 fi
+if [ -z "${MONGODB_TEST_URI:-}" ]; then
+  if ferretdb=$(node_modules/.bin/node scripts/ferretdb.mjs); then
+    export FERRETDB=$ferretdb
+  else
+    echo "MongoDB's part of the Python tests: NOT RUN, FerretDB could not be built" >&2
+  fi
+fi
 PATH="$PWD/node_modules/.bin:$PATH" node scripts/build.mjs --if-stale
 exec node_modules/.bin/node scripts/with-postgres.mjs .venv/bin/pytest test/python -p no:cacheprovider -q "$@"

@@ -5,6 +5,7 @@ import queue
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
@@ -75,7 +76,33 @@ class Server:
         self.process.wait(timeout=10)
 
 
+class FerretDB:
+    """MongoDB's stand-in, which scripts/test-python.sh builds; started when it is needed, and ends with this process."""
+
+    process: subprocess.Popen | None = None
+
+    @classmethod
+    def uri(cls) -> str:
+        if cls.process is None:
+            cls.directory = tempfile.TemporaryDirectory(prefix="heddle-ferretdb-")
+            # It ends when its standard input is closed.
+            cls.process = subprocess.Popen(
+                [os.environ["FERRETDB"], "-directory", cls.directory.name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            cls.found = cls.process.stdout.readline().strip()
+        if not cls.found:
+            raise RuntimeError("FerretDB did not start")
+        return cls.found
+
+
 def storage_uri(kind: str, directory: Path) -> str:
+    if kind == "mongodb":
+        server = os.environ.get("MONGODB_TEST_URI") or FerretDB.uri()
+        return re.sub(r"^(mongodb(?:\+srv)?://[^/?]+)/?[^?]*", rf"\1/heddle_{uuid.uuid4().hex[:16]}", server)
     if kind == "postgres":
         # A fresh server of this very run (scripts/with-postgres.mjs), or an empty database of whoever set it.
         return os.environ["POSTGRES_TEST_URI"]
@@ -85,6 +112,21 @@ def storage_uri(kind: str, directory: Path) -> str:
 STORAGES = ["memory", "sqlite"] + (["postgres"] if "POSTGRES_TEST_URI" in os.environ else [])
 if "postgres" not in STORAGES and "CI" in os.environ:
     raise RuntimeError("no Postgres to test on: run `npm run test:python`, which starts one")
+if "MONGODB_TEST_URI" in os.environ or "FERRETDB" in os.environ:
+    STORAGES.append("mongodb")
+elif "CI" in os.environ:
+    raise RuntimeError("no MongoDB to test on: run `npm run test:python`, which builds FerretDB")
+# FerretDB 1.24 has no indexes but of `_id` and is slow: there are the methods of what has tables of its own.
+ON_MONGODB = {"test_assistants.py", "test_crons.py", "test_store.py", "test_threads.py", "test_thread_state.py"}
+
+
+def pytest_collection_modifyitems(config, items) -> None:
+    def belongs(item) -> bool:
+        kind = item.callspec.params.get("server") if hasattr(item, "callspec") else None
+        return kind != "mongodb" or item.path.name in ON_MONGODB
+
+    config.hook.pytest_deselected(items=[item for item in items if not belongs(item)])
+    items[:] = [item for item in items if belongs(item)]
 
 
 @pytest.fixture(scope="session", params=STORAGES)
