@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { END, START, interrupt, StateGraph, StateSchema } from "@langchain/langgraph";
+import { z } from "zod";
+
+const Steps = new StateSchema({
+  steps: z.number().default(3),
+  stepMs: z.number().default(50),
+  done: z.number().default(0),
+});
+
+/** As many steps of so many milliseconds as are asked for. */
+export const counting = new StateGraph(Steps)
+  .addNode("step", async ({ stepMs, done }: typeof Steps.State, config) => {
+    if (stepMs > 0) await sleep(stepMs, undefined, { signal: config.signal });
+    return { done: done + 1 };
+  })
+  .addEdge(START, "step")
+  .addConditionalEdges("step", ({ done, steps }) => (done < steps ? "step" : END), ["step", END])
+  .compile();
+
+const Two = new StateSchema({ left: z.json().default(null), right: z.json().default(null) });
+
+/** Two nodes that ask at once. */
+export const twoGates = new StateGraph(Two)
+  .addNode("askLeft", () => ({ left: interrupt("left?") as z.core.util.JSONType }))
+  .addNode("askRight", () => ({ right: interrupt("right?") as z.core.util.JSONType }))
+  .addEdge(START, "askLeft")
+  .addEdge(START, "askRight")
+  .compile();
+
+/** One node that asks twice. */
+export const twice = new StateGraph(Two)
+  .addNode("ask", () => {
+    const left = interrupt("first?") as z.core.util.JSONType;
+    const right = interrupt("second?") as z.core.util.JSONType;
+    return { left, right };
+  })
+  .addEdge(START, "ask")
+  .compile();
