@@ -101,7 +101,12 @@ function servedRoutes(deps: HttpDeps): readonly Route[] {
       answer: { status: 200, description: "OpenAPI 3.1" },
       handle: (exchange) =>
         exchange.json(
-          (document ??= openApiDocument([...api, ...documents], deps.info.version, deps.authDocument ?? null)),
+          (document ??= openApiDocument(
+            [...api, ...documents],
+            deps.info.version,
+            deps.authDocument ?? null,
+            deps.mounts,
+          )),
         ),
     },
     {

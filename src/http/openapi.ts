@@ -3,6 +3,7 @@ import type { JsonObject, JsonText, JsonValue } from "../core/json.js";
 import { isJsonObject } from "../core/json.js";
 import { toJsonText } from "../wire/json.js";
 import { ANSWER_SCHEMAS } from "./answer-schemas.js";
+import type { Mount } from "./mounts/serve-mount.js";
 import type { Route } from "./route.js";
 
 const JSON_CONTENT = "application/json";
@@ -21,12 +22,18 @@ export interface AuthDocument {
  * OpenAPI 3.1 document of some routes. Schemas are the decoders' own, through `z.toJSONSchema`: OpenAPI 3.1 speaks the
  * same JSON Schema, so no generator package is needed (@hono/zod-openapi 1.6.3 costs 22 ms at import).
  */
-export function openApiDocument(routes: readonly Route[], version: string, auth: AuthDocument | null = null): JsonText {
+export function openApiDocument(
+  routes: readonly Route[],
+  version: string,
+  auth: AuthDocument | null = null,
+  mounts: readonly Mount[] = [],
+): JsonText {
   const schemas: Record<string, JsonValue | undefined> = {};
   const paths: Record<string, Record<string, JsonValue>> = {};
-  for (const route of routes) {
-    const operations = (paths[route.path] ??= {});
-    operations[route.method] = operationOf(route, schemas, auth);
+  const described = [...routes.map(ownRoute), ...mounts.flatMap((mount) => routesOf(mount, schemas))];
+  for (const one of described) {
+    const operations = (paths[one.path] ??= {});
+    operations[one.route.method] = operationOf(one, schemas, auth);
   }
   for (const [path, members] of Object.entries(auth?.paths ?? {})) {
     for (const [method, member] of Object.entries(isJsonObject(members) ? members : {})) {
@@ -40,7 +47,7 @@ export function openApiDocument(routes: readonly Route[], version: string, auth:
     info: { title: "Heddle", version, description: "LangGraph graphs over HTTP." },
     // Relative to this document, so that it holds under any mount path.
     servers: [{ url: "." }],
-    tags: [...new Set(routes.map((route) => route.group))].map((name) => ({ name })),
+    tags: [...new Set(described.map(({ tag }) => tag))].map((name) => ({ name })),
     ...(auth?.security === undefined ? {} : { security: auth.security }),
     paths,
     components: {
@@ -59,31 +66,73 @@ export function openApiDocument(routes: readonly Route[], version: string, auth:
   });
 }
 
+/** A route as the document tells it, of whichever API. */
+interface DescribedRoute {
+  readonly route: Omit<Route, "group">;
+  /** With its mount. */
+  readonly path: string;
+  readonly tag: string;
+  readonly answers: z.ZodType | undefined;
+  /** Path parameters that are UUIDs. */
+  readonly uuids: ReadonlySet<string>;
+  /** Every error that it may answer: reference and schema. */
+  readonly error: { readonly response: JsonObject; readonly schema: JsonObject };
+  /** Statuses that each of the API's routes may answer. */
+  readonly errors: readonly number[];
+}
+
+function ownRoute(route: Route): DescribedRoute {
+  const { path, group } = route;
+  const error = { response: ERROR_REF, schema: { $ref: "#/components/schemas/Error" } };
+  return {
+    route,
+    path,
+    tag: group,
+    answers: ANSWER_SCHEMAS[`${route.method} ${path}`],
+    uuids: UUIDS,
+    error,
+    errors: [422],
+  };
+}
+
+function routesOf({ name, path, face }: Mount, schemas: Record<string, JsonValue | undefined>): DescribedRoute[] {
+  const schema = schemaOf(face.errorSchema, schemas, "output");
+  const response = { description: "What went wrong", content: { [JSON_CONTENT]: { schema } } };
+  return face.routes.map((route) => ({
+    route,
+    path: path + route.path,
+    tag: name,
+    answers: route.answers,
+    uuids: new Set<string>(),
+    error: { response, schema },
+    errors: face.errorStatuses ?? [400],
+  }));
+}
+
 function operationOf(
-  route: Route,
+  { route, path, tag, answers, uuids, error, errors }: DescribedRoute,
   schemas: Record<string, JsonValue | undefined>,
   auth: AuthDocument | null,
 ): JsonObject {
-  const answer = ANSWER_SCHEMAS[`${route.method} ${route.path}`];
   const responses: Record<string, JsonValue> = {
-    [route.answer.status]: answerOf(route.answer, answer === undefined ? {} : schemaOf(answer, schemas, "output")),
+    [route.answer.status]: answerOf(route.answer, answers === undefined ? {} : schemaOf(answers, schemas, "output")),
   };
   const isAsked = auth !== null && route.isPublic !== true;
   const ofBody = route.body === undefined ? [] : [400, 413];
   const ofCaller = isAsked ? [401, 403] : [];
   const ofLimits = route.isPublic === true ? [414, 431] : [414, 429, 431];
-  for (const status of [...ofBody, ...ofCaller, ...ofLimits, ...(route.errors ?? []), 422, 500])
-    responses[status] = ERROR_REF;
+  for (const status of [...ofBody, ...ofCaller, ...ofLimits, ...(route.errors ?? []), ...errors, 500])
+    responses[status] = error.response;
   for (const { status, description, schema } of route.refusals ?? []) {
-    const either = [{ $ref: "#/components/schemas/Error" }, schemaOf(schema, schemas)];
+    const either = [error.schema, schemaOf(schema, schemas)];
     responses[status] = { description, content: { [JSON_CONTENT]: { schema: { anyOf: either } } } };
   }
   return {
     ...(route.isPublic === true && auth?.security !== undefined && { security: [] }),
-    operationId: `${route.method}${route.path.replaceAll(/[/{}_.]+/g, "_").replace(/_$/, "")}`,
-    tags: [route.group],
+    operationId: `${route.method}${path.replaceAll(/[/{}_.:~-]+/g, "_").replace(/_$/, "")}`,
+    tags: [tag],
     summary: route.summary,
-    parameters: [...pathParameters(route.path), ...queryParameters(route.query, schemas)],
+    parameters: [...pathParameters(path, uuids), ...queryParameters(route.query, schemas)],
     ...(route.body === undefined ? {} : { requestBody: bodyOf(route.body, schemas) }),
     responses,
   };
@@ -104,12 +153,12 @@ function answerOf({ description, content = "json" }: Route["answer"], json: Json
   return { description, content: { [type]: { schema } } };
 }
 
-function pathParameters(path: string): JsonObject[] {
+function pathParameters(path: string, uuids: ReadonlySet<string>): JsonObject[] {
   return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
     name,
     in: "path",
     required: true,
-    schema: { type: "string", ...(UUIDS.has(name) ? { format: "uuid" } : {}) },
+    schema: { type: "string", ...(uuids.has(name) ? { format: "uuid" } : {}) },
   }));
 }
 
