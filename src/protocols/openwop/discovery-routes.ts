@@ -1,13 +1,14 @@
 import { z } from "zod";
 import type { JsonObject } from "../../core/json.js";
-import { isJsonObject, parseJsonText, toJsonText } from "../../core/json.js";
+import { asJsonText, isJsonObject, parseJsonText, toJsonText } from "../../core/json.js";
 import { openApiDocument } from "../../http/openapi.js";
 import type { ProtocolRoute } from "../protocol.js";
-import { cacheable, capabilities, isKnown, PROTOCOL_VERSION } from "./discovery.js";
+import { cacheable, capabilities, isKnown } from "./discovery.js";
 import type { EdgeDeps } from "./edge-routes.js";
-import { errorSchema, runNotFound } from "./errors.js";
+import { errorSchema } from "./errors.js";
 import { OpenwopRefusal } from "./seams.js";
-import { ownerOf } from "../../core/owner.js";
+import { capabilities2 } from "./v2/discovery.js";
+import { requireVersion, VERSION_HEADER } from "./v2/version.js";
 
 const capabilitiesSchema = z
   .object({
@@ -32,7 +33,13 @@ const workflowSchema = z
   .meta({ id: "OpenwopWorkflow" });
 
 /** What a server can do, its document, its workflows; and what runs might have and have not: artifacts, debug bundles. */
-export function discoveryRoutes({ context, runs, workflows, routes }: EdgeDeps): readonly ProtocolRoute[] {
+export function discoveryRoutes({
+  access,
+  context,
+  workflows,
+  routes,
+  servesSecond,
+}: EdgeDeps): readonly ProtocolRoute[] {
   return [
     {
       method: "get",
@@ -44,8 +51,12 @@ export function discoveryRoutes({ context, runs, workflows, routes }: EdgeDeps):
       handle(exchange, { info }) {
         const graphIds = context.engine.graphs().map(({ graphId }) => graphId);
         const served = { graphIds, webhooks: context.webhooks !== null, version: info.version };
-        const { text, etag, cacheControl } = cacheable(capabilities(served));
-        const headers = { etag, "cache-control": cacheControl };
+        // Who says a version wants the document of that major.
+        const isOfSecond = servesSecond && exchange.header(VERSION_HEADER) !== undefined;
+        if (isOfSecond) requireVersion(exchange);
+        const { text, etag, cacheControl } = cacheable(isOfSecond ? capabilities2(served) : capabilities(served));
+        const vary = servesSecond ? { vary: VERSION_HEADER } : {};
+        const headers = { etag, "cache-control": cacheControl, ...vary };
         if (!isKnown(etag, exchange.header("if-none-match"))) return exchange.json(text, headers);
         return new Response(null, { status: 304, headers: { ...exchange.headers, ...headers } });
       },
@@ -57,7 +68,9 @@ export function discoveryRoutes({ context, runs, workflows, routes }: EdgeDeps):
       answer: { status: 200, description: "OpenAPI 3.1" },
       isPublic: true,
       handle: (exchange, { info, authDocument = null }) =>
-        exchange.json(toJsonText(documentOf(routes(), info.version, authDocument !== null))),
+        exchange.json(
+          toJsonText(documentOf(routes(), info.version, { isAuthenticated: authDocument !== null, major: 1 })),
+        ),
     },
     {
       method: "get",
@@ -80,7 +93,7 @@ export function discoveryRoutes({ context, runs, workflows, routes }: EdgeDeps):
       errors: [404],
       async handle(exchange) {
         const runId = exchange.param("run_id");
-        if ((await runs.find(ownerOf(exchange.caller), runId)) === null) throw runNotFound(runId);
+        await access(exchange.caller, runId);
         throw new OpenwopRefusal({
           status: 404,
           code: "not_found",
@@ -91,21 +104,28 @@ export function discoveryRoutes({ context, runs, workflows, routes }: EdgeDeps):
   ];
 }
 
-/** OpenAPI 3.1 of this protocol alone, with its own envelope. */
-function documentOf(routes: readonly ProtocolRoute[], version: string, isAuthenticated: boolean): JsonObject {
-  const served = routes.map((route) => ({ ...route, group: "meta" as const }));
+/** OpenAPI 3.1 of one major of this protocol alone, with its own envelope. */
+export function documentOf(
+  routes: readonly ProtocolRoute[],
+  version: string,
+  { isAuthenticated, major }: { readonly isAuthenticated: boolean; readonly major: 1 | 2 },
+): JsonObject {
+  const served = routes
+    .filter(({ path }) => path.startsWith("/.well-known/") || path.startsWith("/v1/") === (major === 1))
+    .map((route) => Object.assign({ group: "meta" as const }, route));
   const document = parseJsonText(openApiDocument(served, version, isAuthenticated ? {} : null));
   const { components, ...rest } = isJsonObject(document) ? document : {};
-  const { $schema: _, ...error } = z.toJSONSchema(errorSchema);
-  const { schemas } = isJsonObject(components) ? components : {};
+  const parts = isJsonObject(components) ? components : {};
+  const schemas = isJsonObject(parts["schemas"]) ? parts["schemas"] : {};
   return {
     ...rest,
-    info: { title: "OpenWOP on Heddle", version: PROTOCOL_VERSION },
-    // The document lies below the mount.
-    servers: [{ url: ".." }],
-    components: {
-      ...(isJsonObject(components) ? components : {}),
-      schemas: { ...(isJsonObject(schemas) ? schemas : {}), Error: error as JsonObject },
-    },
+    info: { title: "OpenWOP on Heddle", version: `${major}.0` },
+    // Relative to this document.
+    servers: [{ url: major === 1 ? ".." : "." }],
+    components: { ...parts, schemas: { ...schemas, Error: errorDocument() } },
   };
+}
+
+function errorDocument(): JsonObject {
+  return parseJsonText(asJsonText(JSON.stringify(z.toJSONSchema(errorSchema)))) as JsonObject;
 }

@@ -2,6 +2,7 @@ import { discoveryRoutes } from "./discovery-routes.js";
 import type { InterruptLinks } from "./interrupts-snapshot.js";
 import { interruptRoutes } from "./interrupt-routes.js";
 import type { ProtocolContext, ProtocolRoute } from "../protocol.js";
+import type { RunAccess } from "./run-access.js";
 import type { RunsOfOpenwop } from "./seams.js";
 import { webhookRoutes } from "./webhook-routes.js";
 import type { Webhooks } from "./webhooks.js";
@@ -11,9 +12,12 @@ import type { WorkflowDescriptions } from "./workflows.js";
 export interface EdgeDeps {
   readonly context: Pick<ProtocolContext, "authorize" | "clock" | "engine" | "idempotency" | "webhooks">;
   readonly runs: Pick<RunsOfOpenwop, "answer" | "find" | "ownerOf">;
+  readonly access: RunAccess;
   readonly workflows: WorkflowDescriptions;
   readonly links: InterruptLinks;
   readonly webhooks: Webhooks;
+  /** Whether the second major is served, too (v2/routes.ts). */
+  readonly servesSecond: boolean;
   /** All routes of this protocol, these among them: what its OpenAPI document describes. */
   readonly routes: () => readonly ProtocolRoute[];
 }

@@ -1,12 +1,15 @@
 import { z } from "zod";
+import type { Caller } from "../../core/auth.js";
 import type { JsonObject } from "../../core/json.js";
-import { ownerOf } from "../../core/owner.js";
 import { toJsonText } from "../../core/json.js";
+import { ownerOf } from "../../core/owner.js";
+import type { Exchange } from "../../http/exchange.js";
 import type { ProtocolRoute } from "../protocol.js";
 import { decodeBody } from "./decode.js";
 import type { EdgeDeps } from "./edge-routes.js";
-import { runNotFound } from "./errors.js";
+import { isTerminalStatus } from "./event.js";
 import { idempotent } from "./idempotent.js";
+import type { RunRecord } from "./run-record.js";
 import type { AnswerOutcome, FoundRun } from "./seams.js";
 import { OpenwopRefusal } from "./seams.js";
 import type { InterruptFold } from "./snapshot-types.js";
@@ -37,7 +40,7 @@ const inspected = z
 
 /** Interrupts: by their run and node, for callers; by a signed link, for whoever has it. */
 export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
-  const { context, runs } = deps;
+  const { access, context } = deps;
   return [
     {
       method: "post",
@@ -53,16 +56,11 @@ export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
         const nodeId = exchange.param("node_id");
         const { caller } = exchange;
         const body = decodeBody(answerBody, await exchange.body());
-        const { resumeValue, interruptId } = body;
-        await context.authorize(caller, "threads", "update", { thread_id: runId });
-        return idempotent(exchange, context, `runs.${runId}.interrupts.${nodeId}`, { ...body }, async () => {
-          const owner = ownerOf(caller);
-          if ((await runs.find(owner, runId)) === null) throw runNotFound(runId);
-          const at = { nodeId, ...(interruptId !== undefined && { interruptId }) };
-          const resolvedBy = caller.identity ?? "anonymous";
-          const outcome = await runs.answer({ owner, runId }, at, { resumeValue, resolvedBy });
-          return { status: 200, body: { runId, nodeId, status: acceptedStatus(outcome, nodeId) } };
-        });
+        await access(caller, runId, "update");
+        return idempotent(exchange, context, `runs.${runId}.interrupts.${nodeId}`, { ...body }, async () => ({
+          status: 200,
+          body: await answerByNode(deps, caller, { runId, nodeId }, body),
+        }));
       },
     },
     {
@@ -75,9 +73,8 @@ export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
       isPublic: true,
       hidesParams: true,
       async handle(exchange) {
-        const { interrupt, claims } = await linkedInterrupt(deps, exchange.param("token"));
-        const expiresAt = new Date(claims.expiresAt).toISOString();
-        return exchange.json(toJsonText({ ...shape(interrupt), expiresAt }), { "cache-control": "no-store" });
+        const shown = await inspectLink(deps, exchange.param("token"));
+        return exchange.json(toJsonText(shown), { "cache-control": "no-store" });
       },
     },
     {
@@ -91,47 +88,84 @@ export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
       isPublic: true,
       hidesParams: true,
       createsRun: true,
-      async handle(exchange) {
-        const { claims, owner } = await linkedInterrupt(deps, exchange.param("token"), { mayBeAnswered: true });
-        const body = decodeBody(answerBody, await exchange.body());
-        const { runId, nodeId, interruptId, intent } = claims;
-        if (intent !== "resolve") {
-          const message = "This link is only for looking at the interrupt";
-          throw new OpenwopRefusal({ status: 403, code: "forbidden", message });
-        }
-        return idempotent(exchange, context, `interrupts.${runId}.${interruptId}`, { ...body }, async () => {
-          const answer = { resumeValue: body.resumeValue, resolvedBy: "link" };
-          const outcome = await runs.answer({ owner, runId }, { nodeId, interruptId }, answer);
-          return { status: 200, body: { runId, nodeId, status: linkedStatus(outcome, nodeId) } };
-        });
-      },
+      handle: (exchange) => resolveLink(deps, exchange, "interrupts", ({ runId }) => runId),
     },
   ];
 }
 
-function shape({ suspension }: InterruptFold): JsonObject {
-  return { ...suspension };
+type AnswerBody = z.infer<typeof answerBody>;
+
+/** Answer an interrupt of a run that the caller may change. @throws OpenwopRefusal */
+export async function answerByNode(
+  { runs }: Pick<EdgeDeps, "runs">,
+  caller: Caller,
+  { runId, nodeId }: { readonly runId: string; readonly nodeId: string },
+  { resumeValue, interruptId }: AnswerBody,
+): Promise<{ readonly runId: string; readonly nodeId: string; readonly status: string }> {
+  const at = { nodeId, ...(interruptId !== undefined && { interruptId }) };
+  const resolvedBy = caller.identity ?? "anonymous";
+  const outcome = await runs.answer({ owner: ownerOf(caller), runId }, at, { resumeValue, resolvedBy });
+  return { runId, nodeId, status: acceptedStatus(outcome, nodeId) };
+}
+
+/** What a link asks for: the suspend shape, and until when. @throws OpenwopRefusal */
+export async function inspectLink(deps: LinkDeps, token: string): Promise<JsonObject> {
+  const { found, interrupt, claims } = await linkedInterrupt(deps, token);
+  requirePending(found, interrupt);
+  return { ...interrupt.suspension, expiresAt: new Date(claims.expiresAt).toISOString() };
+}
+
+/** Answer by a link, as whoever created the run. @param named how the run is called in the answer @throws OpenwopRefusal */
+export async function resolveLink(
+  deps: LinkDeps,
+  exchange: Exchange,
+  operation: string,
+  named: (record: RunRecord) => string,
+): Promise<Response> {
+  const { claims, found } = await linkedInterrupt(deps, exchange.param("token"));
+  const { runId, nodeId, interruptId, intent } = claims;
+  if (intent !== "resolve") {
+    const message = "This link is only for looking at the interrupt";
+    throw new OpenwopRefusal({ status: 403, code: "forbidden", message });
+  }
+  const body = decodeBody(answerBody, await exchange.body());
+  return idempotent(exchange, deps.context, `${operation}.${runId}.${interruptId}`, { ...body }, async () => {
+    const answer = { resumeValue: body.resumeValue, resolvedBy: "link" };
+    const outcome = await deps.runs.answer(found.record, { nodeId, interruptId }, answer);
+    // Links to what has ended are answered with 409 (§3.2).
+    if (outcome.kind === "gone") throw gone(409);
+    return { status: 200, body: { runId: named(found.record), nodeId, status: acceptedStatus(outcome, nodeId) } };
+  });
+}
+
+type LinkDeps = Pick<EdgeDeps, "context" | "links" | "runs">;
+
+interface Linked {
+  readonly claims: TokenClaims;
+  readonly interrupt: InterruptFold;
+  readonly found: FoundRun;
 }
 
 /**
- * The interrupt that a token is about.
- * @param options.mayBeAnswered one that has been answered is no failure yet: the same answer may come again, under its Idempotency-Key
- * @throws OpenwopRefusal 404 `interrupt_not_found` for a token that is none, 410 when its time is over, 409 when it is answered or gone
+ * The interrupt that a token is about, whatever has become of it.
+ * @throws OpenwopRefusal 404 `interrupt_not_found` for a token that is none, 410 `interrupt_expired` when its time is over and nobody has
+ * answered
  */
-async function linkedInterrupt(
-  { links, runs, context: { clock } }: Pick<EdgeDeps, "context" | "links" | "runs">,
-  token: string,
-  options: { readonly mayBeAnswered?: boolean } = {},
-): Promise<{ readonly claims: TokenClaims; readonly interrupt: InterruptFold; readonly owner: string }> {
+async function linkedInterrupt({ links, runs, context: { clock } }: LinkDeps, token: string): Promise<Linked> {
   const claims = await links.read(token);
   if (claims === null) throw interruptNotFound("This link is not valid");
   const owner = await runs.ownerOf(claims.runId);
   const found = owner === null ? null : await runs.find(owner, claims.runId);
   const interrupt = found === null ? undefined : interruptOf(found, claims);
-  if (owner === null || interrupt === undefined) throw interruptNotFound("The interrupt of this link is not there");
-  if (options.mayBeAnswered !== true && interrupt.status !== "pending") throw settled(interrupt.status);
-  if (claims.expiresAt <= clock.now() && interrupt.status === "pending") throw expired();
-  return { claims, interrupt, owner };
+  if (found === null || interrupt === undefined) throw interruptNotFound("The interrupt of this link is not there");
+  const isPending = interrupt.status === "pending" && !isTerminalStatus(found.fold.status);
+  if (isPending && claims.expiresAt <= clock.now()) throw expired();
+  return { claims, interrupt, found };
+}
+
+function requirePending({ fold }: FoundRun, { status }: InterruptFold): void {
+  if (status === "resolved") throw answered();
+  if (status === "gone" || isTerminalStatus(fold.status)) throw gone(409);
 }
 
 function interruptOf({ fold }: FoundRun, { interruptId, nodeId }: TokenClaims): InterruptFold | undefined {
@@ -146,7 +180,7 @@ function acceptedStatus(outcome: AnswerOutcome, nodeId: string): string {
     case "not-found":
       throw interruptNotFound(`The run waits for no interrupt of node "${nodeId}"`);
     case "already-resolved":
-      throw settled("resolved");
+      throw answered();
     case "gone":
       throw gone(410);
     case "expired":
@@ -165,18 +199,11 @@ function acceptedStatus(outcome: AnswerOutcome, nodeId: string): string {
   }
 }
 
-/** As {@link acceptedStatus}; links to what has ended are answered with 409 (§3.2). */
-function linkedStatus(outcome: AnswerOutcome, nodeId: string): string {
-  if (outcome.kind === "gone") throw gone(409);
-  return acceptedStatus(outcome, nodeId);
-}
-
 function interruptNotFound(message: string): OpenwopRefusal {
   return new OpenwopRefusal({ status: 404, code: "interrupt_not_found", message });
 }
 
-function settled(status: InterruptFold["status"]): OpenwopRefusal {
-  if (status === "gone") return gone(409);
+function answered(): OpenwopRefusal {
   const message = "This interrupt has been answered";
   return new OpenwopRefusal({ status: 409, code: "interrupt_already_resolved", message });
 }

@@ -22,10 +22,18 @@ import { createSnapshots } from "./snapshot.js";
 import { createSweep } from "./sweep.js";
 import { headersFor } from "./traceparent.js";
 import { createWebhooks } from "./webhooks.js";
+import { headersForEither, refuseEither } from "./v2/face.js";
+import { type RoutesDeps2, routes2 } from "./v2/routes.js";
 import { createWorkflows } from "./workflows.js";
 
-/** The protocol over a server's services and records. */
-export function openOpenwop(context: ProtocolContext): OpenProtocol {
+/**
+ * The protocol over a server's services and records.
+ * @param options.servesSecond beside the first major, the second
+ */
+export function openOpenwop(
+  context: ProtocolContext,
+  { servesSecond }: { readonly servesSecond: boolean },
+): OpenProtocol {
   const { records, clock, mountPath } = context;
   const rules = createInterruptRules();
   const workflows = createWorkflows(context);
@@ -47,32 +55,40 @@ export function openOpenwop(context: ProtocolContext): OpenProtocol {
     snapshot: snapshots,
     answer: createAnswering(parts),
   };
+  const deps: RoutesDeps2 = {
+    ...parts,
+    runs,
+    access,
+    links,
+    webhooks,
+    workflows,
+    creation,
+    snapshots,
+    servesSecond,
+    routes: () => routes,
+    control: createRunControl(parts, access),
+    readers: createLogReaders(parts, reconciler, snapshots),
+    forks: createForks(parts, access, creation),
+    async found(exchange) {
+      const record = await access(exchange.caller, exchange.param("run_id"));
+      const fold = await logs.read(record);
+      await reconciler.reconcile(record, fold);
+      return { record, fold };
+    },
+  };
   const routes: readonly ProtocolRoute[] = [
-    ...edgeRoutes({ context, runs, access, workflows, links, webhooks, routes: () => routes }),
-    ...runRoutes({
-      ...parts,
-      access,
-      creation,
-      snapshots,
-      control: createRunControl(parts, access),
-      readers: createLogReaders(parts, reconciler, snapshots),
-      forks: createForks(parts, access, creation),
-      async found(exchange) {
-        const record = await access(exchange.caller, exchange.param("run_id"));
-        const fold = await logs.read(record);
-        await reconciler.reconcile(record, fold);
-        return { record, fold };
-      },
-    }),
+    ...edgeRoutes(deps),
+    ...runRoutes(deps),
+    ...(servesSecond ? routes2(deps) : []),
   ];
   const sweep = createSweep(context, reconciler);
   return {
     routes,
-    refuse,
+    refuse: servesSecond ? refuseEither : refuse,
     errorSchema,
     errorStatuses: [401, 403, 413, 429, 500, 503],
-    exposedHeaders: ["etag", "retry-after", "traceparent", "openwop-idempotent-replay"],
-    headersFor,
+    exposedHeaders: ["etag", "retry-after", "traceparent", "openwop-idempotent-replay", "openwop-version"],
+    headersFor: servesSecond ? headersForEither : headersFor,
     observe: createObserve(parts),
     start: () => sweep.start(),
     stop: () => sweep.stop(),
