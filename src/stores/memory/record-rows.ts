@@ -18,6 +18,8 @@ const ORDERS = {
   updated: (a: RecordRow, b: RecordRow): number => a.updatedAt - b.updatedAt || byPlace(a, b),
 } as const;
 
+const KEYS_UP = { order: "key", direction: "asc" } as const;
+
 export interface PageOfRecords {
   readonly order: keyof typeof ORDERS;
   readonly direction: "asc" | "desc";
@@ -25,11 +27,17 @@ export interface PageOfRecords {
   readonly offset: number;
 }
 
-/** Records of this process: by key, by collection in order of keys, by expiry; what has gone by the time of its end. */
+/** The rows of one collection that have a value. */
+interface CollectionRows {
+  readonly byKey: SortedRows<LiveRow>;
+  readonly bySequence: SortedRows<LiveRow>;
+}
+
+/** Records of this process: by key, by collection in order of keys and of creation, by expiry; what has gone by the time of its end. */
 export class RecordRows {
   /** Also of what is gone. */
   readonly #rows = new Map<string, RecordRow>();
-  readonly #owners = new Map<string, Map<string, SortedRows<LiveRow>>>();
+  readonly #owners = new Map<string, Map<string, CollectionRows>>();
   readonly #expiring = new SortedRows<LiveRow>(byExpiry);
   /** Oldest first. */
   readonly #gone = new Map<string, RecordRow>();
@@ -62,7 +70,9 @@ export class RecordRows {
     }
     const row: LiveRow = { ...after, value: after.value };
     this.#rows.set(id, row);
-    this.#collection(row).insert(row);
+    const collection = this.#collection(row);
+    collection.byKey.insert(row);
+    collection.bySequence.insert(row);
     if (row.expiresAt !== null) this.#expiring.insert(row);
   }
 
@@ -105,14 +115,14 @@ export class RecordRows {
 
   /** What somebody may see, in order. */
   page(query: RecordQuery, { order, direction, limit, offset }: PageOfRecords, now: number): readonly LiveRow[] {
-    // A collection's rows are in order of keys already.
-    if (order === "key" && query.collection !== undefined) {
+    // A collection's rows are in these orders already.
+    if (order !== "updated" && query.collection !== undefined) {
       const page: LiveRow[] = [];
       let skipped = 0;
-      for (const row of this.matching(query, now, direction)) {
-        if (page.length >= limit) break;
+      if (limit <= 0) return page;
+      for (const row of this.matching(query, now, { order, direction })) {
         if (skipped < offset) skipped += 1;
-        else page.push(row);
+        else if (page.push(row) >= limit) break;
       }
       return page;
     }
@@ -120,20 +130,30 @@ export class RecordRows {
     return (direction === "asc" ? rows : rows.reverse()).slice(offset, offset + limit);
   }
 
-  /** What somebody may see, each collection's in the order of keys. */
-  *matching(query: RecordQuery, now: number, direction: "asc" | "desc" = "asc"): Generator<LiveRow, undefined> {
+  /** What somebody may see, collection by collection. */
+  *matching(
+    query: RecordQuery,
+    now: number,
+    { order, direction }: { readonly order: "key" | "created"; readonly direction: "asc" | "desc" } = KEYS_UP,
+  ): Generator<LiveRow, undefined> {
     const { collection, labels = {}, fromKey, toKey } = query;
     const collections = this.#owners.get(ownerOf(query));
     if (collections === undefined) return;
     const wanted = Object.entries(labels);
+    const isEarly = ({ key }: LiveRow): boolean => fromKey !== undefined && compareCodePoints(key, fromKey) < 0;
+    const isLate = ({ key }: LiveRow): boolean => toKey !== undefined && compareCodePoints(key, toKey) > 0;
     const only = collection === undefined ? undefined : collections.get(collection);
     const chosen = collection === undefined ? [...collections.values()] : only === undefined ? [] : [only];
-    for (const rows of chosen) {
-      for (const row of rows.walk(direction)) {
-        const early = fromKey !== undefined && compareCodePoints(row.key, fromKey) < 0;
-        const late = toKey !== undefined && compareCodePoints(row.key, toKey) > 0;
-        if (direction === "asc" ? late : early) break;
-        if (early || late || visible(row, now) === null) continue;
+    for (const { byKey: inKeys, bySequence } of chosen) {
+      const walked =
+        order === "created"
+          ? bySequence.walk(direction)
+          : direction === "asc"
+            ? inKeys.range(isEarly, (row) => !isLate(row))
+            : inKeys.walk("desc");
+      for (const row of walked) {
+        if (order === "key" && direction === "desc" && isEarly(row)) break;
+        if (isEarly(row) || isLate(row) || visible(row, now) === null) continue;
         if (wanted.every(([name, value]) => Object.hasOwn(row.labels, name) && row.labels[name] === value)) yield row;
       }
     }
@@ -141,7 +161,7 @@ export class RecordRows {
 
   /** All that lie in a collection, also expired ones. */
   inCollection(place: Omit<RecordKey, "key">): readonly LiveRow[] {
-    return this.#owners.get(ownerOf(place))?.get(place.collection)?.toArray("asc") ?? [];
+    return this.#owners.get(ownerOf(place))?.get(place.collection)?.byKey.toArray("asc") ?? [];
   }
 
   /** Oldest expiry first. */
@@ -156,11 +176,14 @@ export class RecordRows {
     return this.#rows.values();
   }
 
-  #collection(row: RecordRow): SortedRows<LiveRow> {
+  #collection(row: RecordRow): CollectionRows {
     const owner = ownerOf(row);
-    const collections = this.#owners.get(owner) ?? new Map<string, SortedRows<LiveRow>>();
+    const collections = this.#owners.get(owner) ?? new Map<string, CollectionRows>();
     this.#owners.set(owner, collections);
-    const rows = collections.get(row.collection) ?? new SortedRows<LiveRow>(byKey);
+    const rows = collections.get(row.collection) ?? {
+      byKey: new SortedRows<LiveRow>(byKey),
+      bySequence: new SortedRows<LiveRow>(ORDERS.created),
+    };
     collections.set(row.collection, rows);
     return rows;
   }
@@ -172,8 +195,9 @@ export class RecordRows {
     const owner = ownerOf(row);
     const collections = this.#owners.get(owner);
     const rows = collections?.get(row.collection);
-    rows?.remove(row);
-    if (rows?.size === 0) collections?.delete(row.collection);
+    rows?.byKey.remove(row);
+    rows?.bySequence.remove(row);
+    if (rows?.byKey.size === 0) collections?.delete(row.collection);
     if (collections?.size === 0) this.#owners.delete(owner);
   }
 }
