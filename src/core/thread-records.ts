@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { parseJsonText, toJsonText } from "./json.js";
+import { toJsonText } from "./json.js";
 import type { RecordStore } from "./record.js";
 
 /** Records of a protocol that belong to a thread, and go with it. */
@@ -43,7 +43,7 @@ export async function removeThreadRecords(
   for (;;) {
     const notes = await records.list({ ...noted, order: "key", direction: "asc", limit: PER_ROUND, offset: 0 });
     for (const note of notes) {
-      await removePlace(records, parseJsonText(note.value) as unknown as ThreadRecords);
+      await removePlace(records, JSON.parse(note.value) as ThreadRecords);
       await records.remove({ ...noted, key: note.key });
     }
     if (notes.length < PER_ROUND) return;

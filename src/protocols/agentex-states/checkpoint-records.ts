@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { HeddleError } from "../../core/errors.js";
 import type { JsonText } from "../../core/json.js";
 import { asJsonText, isJsonObject, parseJsonText } from "../../core/json.js";
 import type { RecordKey, RecordWrite, StoredRecord } from "../../core/record.js";
@@ -61,7 +60,9 @@ export function checkpointRow({ collection: threadId, key, value }: StoredRecord
   const members = memberTexts(value);
   const parent = parseJsonText(members.get("parent") ?? asJsonText("null"));
   return {
-    ...{ threadId, namespace, checkpointId },
+    threadId,
+    namespace,
+    checkpointId,
     parentId: typeof parent === "string" ? parent : null,
     checkpoint: members.get("checkpoint") ?? asJsonText("{}"),
     metadata: members.get("metadata") ?? asJsonText("{}"),
@@ -89,13 +90,14 @@ export function blobKey(
   return { space: BLOBS, owner, collection: threadId, key };
 }
 
+/** Only where there is none of this version yet. */
 export function blobWrite(place: ThreadPlace, namespace: string, { channel, version, type, blob }: Blob): RecordWrite {
   const value = asJsonText(JSON.stringify({ channel, version, type, blob }));
-  return { ...blobKey(place, namespace, { channel, version }), value, disposable: true };
+  return { ...blobKey(place, namespace, { channel, version }), value, expected: 0, disposable: true };
 }
 
 export function blobOf({ value }: StoredRecord): Blob {
-  return parseJsonText(value) as unknown as Blob;
+  return JSON.parse(value) as Blob;
 }
 
 export function taskKey(owner: string, ref: CheckpointRef, taskId: string): RecordKey {
@@ -116,9 +118,7 @@ export function taskWrite(at: RecordKey, writes: readonly PendingWrite[]): Omit<
 }
 
 export function writesOf({ value }: Pick<StoredRecord, "value">): readonly PendingWrite[] {
-  const writes = parseJsonText(value);
-  if (!Array.isArray(writes)) throw new HeddleError("INTERNAL", { message: "a record of writes holds no list" });
-  return writes as unknown as readonly PendingWrite[];
+  return JSON.parse(value) as readonly PendingWrite[];
 }
 
 /** @param upsert what was written before is replaced; otherwise it stays */

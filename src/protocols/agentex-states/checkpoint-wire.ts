@@ -176,7 +176,12 @@ export function decodePutWrites(document: unknown): WritesPut {
     checkpointId: sent.checkpoint_id,
     upsert: sent.upsert ?? false,
     writes: sent.writes.map(({ task_id: taskId, task_path: taskPath, idx, channel, type, blob: text }) => ({
-      ...{ taskId, taskPath: taskPath ?? "", idx, channel, type: type ?? null, blob: text },
+      taskId,
+      taskPath: taskPath ?? "",
+      idx,
+      channel,
+      type: type ?? null,
+      blob: text,
     })),
   };
 }

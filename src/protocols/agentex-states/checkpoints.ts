@@ -61,10 +61,9 @@ export function createCheckpoints(deps: { readonly records: RecordStore; readonl
       await tasks.noteRecords(threadId, placesOf(caller, threadId));
       const checkpoint = checkpointWrite(owner, put);
       // Blobs first: without a checkpoint nobody looks for them.
-      let fresh: readonly RecordWrite[] = uniqueBlobs(blobs).map((blob) => ({
-        ...blobWrite({ owner, threadId }, namespace, blob),
-        expected: 0,
-      }));
+      let fresh: readonly RecordWrite[] = uniqueBlobs(blobs).map((blob) =>
+        blobWrite({ owner, threadId }, namespace, blob),
+      );
       for (;;) {
         const outcome = await records.writeAll([...fresh, checkpoint]);
         if (outcome.kind === "written") return;

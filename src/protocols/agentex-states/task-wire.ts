@@ -21,8 +21,14 @@ const STATUS_OF: Readonly<Record<ThreadStatus, string>> = {
   error: "FAILED",
 };
 const STATUSES = [
-  ...["CANCELED", "COMPLETED", "FAILED", "RUNNING"],
-  ...["INTERRUPTED", "TERMINATED", "TIMED_OUT", "DELETED"],
+  "CANCELED",
+  "COMPLETED",
+  "FAILED",
+  "RUNNING",
+  "INTERRUPTED",
+  "TERMINATED",
+  "TIMED_OUT",
+  "DELETED",
 ] as const;
 
 const ORDERS = { id: "thread_id", status: "status", created_at: "created_at", updated_at: "updated_at" } as const;

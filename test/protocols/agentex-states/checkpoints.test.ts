@@ -33,7 +33,11 @@ function put(threadId: string, n: number, more: Record<string, unknown> = {}) {
 }
 
 const write = (taskId: string, idx: number, text: string, channel = "messages") => ({
-  ...{ task_id: taskId, idx, channel, type: "msgpack", task_path: "~__pregel_pull" },
+  task_id: taskId,
+  idx,
+  channel,
+  type: "msgpack",
+  task_path: "~__pregel_pull",
   blob: Buffer.from(text).toString("base64"),
 });
 
@@ -200,7 +204,8 @@ describe.each(PROTOCOL_STORAGES)("checkpoints of Python graphs on %s", (storage)
     };
     const kept = async () =>
       (await tuple({ thread_id: threadId })).pending_writes.map(({ task_id: task, idx, blob: text }) => [
-        ...[task, idx],
+        task,
+        idx,
         Buffer.from(text, "base64").toString(),
       ]);
     await sent([write("b", 1, "b1"), write("b", 0, "b0")]);
@@ -240,7 +245,7 @@ describe.each(PROTOCOL_STORAGES)("checkpoints of Python graphs on %s", (storage)
     expect(answers.every(({ status }) => status === 204)).toBe(true);
     const { pending_writes: writes } = await tuple({ thread_id: threadId });
     expect(writes.filter(({ task_id: task }) => task === "same").map(({ idx }) => idx)).toEqual([
-      ...Array.from({ length: 12 }, (_, n) => n),
+      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,
     ]);
     expect(writes).toHaveLength(24);
   });

@@ -34,7 +34,12 @@ describe("records of a thread", () => {
 
     for (const owner of ["ann", "bob"]) {
       const left = await records.list({
-        ...{ space: "labelled", owner, order: "key", direction: "asc", limit: 10, offset: 0 },
+        space: "labelled",
+        owner,
+        order: "key",
+        direction: "asc",
+        limit: 10,
+        offset: 0,
       });
       expect(left.map(({ key }) => key)).toEqual(["other"]);
       expect(await records.count({ space: "whole", owner })).toBe(1);
