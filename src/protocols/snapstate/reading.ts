@@ -6,7 +6,15 @@ import type { Logger } from "../../core/logger.js";
 import { ownerOf } from "../../core/owner.js";
 import type { RecordStore, StoredRecord } from "../../core/record.js";
 import { MAX_REPLAY_CHARS } from "./limits.js";
-import { checkpointKey, checkpointsOf, parseCheckpointId, stepKey, workflowKey, type WorkflowRef } from "./places.js";
+import {
+  checkpointKey,
+  checkpointsOf,
+  parseCheckpointId,
+  stepKey,
+  threadIdOf,
+  workflowKey,
+  type WorkflowRef,
+} from "./places.js";
 import { newestCheckpoint } from "./saving.js";
 import { type Checkpoint, checkpointOf, workflowOf, type WorkflowValue } from "./stored.js";
 import { scopeOf, type Webhooks } from "./webhooks.js";
@@ -31,13 +39,10 @@ export async function getCheckpoint(
 ): Promise<{ readonly text: JsonText; readonly etag: string }> {
   const missing = new HeddleError("NOT_FOUND", { message: `Checkpoint ${id} not found` });
   const parsed = parseCheckpointId(id);
-  if (parsed === null || !isName(parsed.workflowId)) throw missing;
-  const ref = { owner: ownerOf(caller), workflowId: parsed.workflowId };
-  const [workflow, found] = await Promise.all([
-    readableWorkflow(deps, caller, ref),
-    deps.records.get(checkpointKey(ref, parsed.step)),
-  ]);
-  if (workflow === null || found === null) throw missing;
+  const ref = { owner: ownerOf(caller), workflowId: parsed?.workflowId ?? id };
+  if ((await readableWorkflow(deps, caller, ref)) === null || parsed === null) throw missing;
+  const found = await deps.records.get(checkpointKey(ref, parsed.step));
+  if (found === null) throw missing;
   const checkpoint = checkpointOf(found);
   return { text: encodeCheckpoint(checkpoint), etag: checkpoint.etag };
 }
@@ -46,9 +51,9 @@ export async function getCheckpoint(
 export async function resumeWorkflow(deps: ReadingDeps, caller: Caller, workflowId: string): Promise<JsonText> {
   const { records, webhooks, logger } = deps;
   const missing = new HeddleError("NOT_FOUND", { message: `Workflow ${workflowId} not found` });
-  if (!isName(workflowId)) throw missing;
   const ref = { owner: ownerOf(caller), workflowId };
-  const [workflow, latest] = await Promise.all([readableWorkflow(deps, caller, ref), newestCheckpoint(records, ref)]);
+  const workflow = await readableWorkflow(deps, caller, ref);
+  const latest = workflow === null ? null : await newestCheckpoint(records, ref);
   if (workflow === null || latest === null) throw missing;
   const { step } = latest;
   const { total, thread: threadId } = workflow.value;
@@ -70,8 +75,7 @@ export async function replayWorkflow(
 ): Promise<JsonText> {
   const { records } = deps;
   const ref = { owner: ownerOf(caller), workflowId };
-  const isKnown = isName(workflowId) && (await readableWorkflow(deps, caller, ref)) !== null;
-  if (!isKnown) return encodeReplay(workflowId, [], false);
+  if ((await readableWorkflow(deps, caller, ref)) === null) return encodeReplay(workflowId, [], false);
   const texts: JsonText[] = [];
   let chars = 0;
   for await (const checkpoint of inOrder(records, ref, request)) {
@@ -123,10 +127,11 @@ async function readableWorkflow(
   caller: Caller,
   ref: WorkflowRef,
 ): Promise<Workflow | null> {
-  const record = await records.get(workflowKey(ref));
-  if (record === null) return null;
-  const value = workflowOf(record);
-  return (await threads.isReadable(caller, value.thread)) ? { record, value } : null;
+  const record = isName(ref.workflowId) ? await records.get(workflowKey(ref)) : null;
+  const value = record === null ? null : workflowOf(record);
+  // Asked of what is missing as well: who may do nothing of the kind learns nothing.
+  const isReadable = await threads.isReadable(caller, value?.thread ?? threadIdOf(ref));
+  return record !== null && value !== null && isReadable ? { record, value } : null;
 }
 
 /** When its first checkpoint was saved, which may have expired since. */

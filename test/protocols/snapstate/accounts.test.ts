@@ -73,7 +73,7 @@ describe.each(["memory", "sqlite", "postgres"] as const)(
       const answers = await Promise.all(ids.map((id) => user.send("POST", "/agents", { agent_id: id })));
       const made = ids.filter((_, n) => answers[n]?.status === 201);
       expect(made).toHaveLength(50);
-      const [refused] = answers.filter(({ status }) => status !== 201);
+      const refused = answers.find(({ status }) => status !== 201);
       expect(refused && errorOf(refused)).toEqual([400, "MAX_AGENTS_REACHED"]);
       expect((await user.send("POST", "/agents", { agent_id: made[0], name: "again" })).status).toBe(201);
       expect((await user.send("GET", "/agents")).body["agents"]).toHaveLength(50);
@@ -175,8 +175,6 @@ describe.each(["memory", "sqlite", "postgres"] as const)(
       await broken.got(1);
       await until(async () => told(workflow).length === 1, "the other webhook");
       expect(told(workflow)[0]?.headers).not.toHaveProperty("x-checkpoint-signature");
-      const deliveries = async () => await served.server.services.deliveries;
-      expect(await deliveries()).toBeDefined();
       expect(broken.received).toHaveLength(1);
       await broken.close();
     });

@@ -75,11 +75,13 @@ describe("what changed between two states", () => {
         const lists = [...diff.added, ...diff.removed, ...diff.changed];
         expect(new Set(lists).size).toBe(lists.length);
         // Whatever leaf is new, gone or another is told: itself, or under a path that has changed.
-        for (const path of to.keys()) if (!from.has(path)) expect(diff.added.includes(path) || under(path)).toBe(true);
-        for (const path of from.keys())
-          if (!to.has(path)) expect(diff.removed.includes(path) || under(path)).toBe(true);
-        for (const [path, value] of to)
-          if (from.has(path)) expect(diff.changed.includes(path)).toBe(from.get(path) !== value);
+        const fresh = [...to.keys()].filter((path) => !from.has(path));
+        const gone = [...from.keys()].filter((path) => !to.has(path));
+        const other = [...to].filter(([path, value]) => from.has(path) && from.get(path) !== value);
+        for (const path of fresh) expect(diff.added.includes(path) || under(path)).toBe(true);
+        for (const path of gone) expect(diff.removed.includes(path) || under(path)).toBe(true);
+        for (const [path] of other) expect(diff.changed).toContain(path);
+        for (const path of diff.changed) expect(to.has(path) && to.get(path) === from.get(path)).toBe(false);
       }),
       { numRuns: 500 },
     );

@@ -1,3 +1,4 @@
+import { Auth } from "@langchain/langgraph-sdk/auth";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ownersAuth } from "../../support/owners-auth.js";
 import { errorOf, fresh, type Json, type Served, serve, until, type User } from "./served.js";
@@ -148,6 +149,34 @@ describe.each(["memory", "sqlite", "postgres"] as const)("SnapState's workflows 
       await other.close();
     }
   });
+});
+
+test("who may do nothing is refused by every route, whatever there is", async () => {
+  const auth = new Auth().authenticate(() => ({ identity: "denied", permissions: [] })).on("*", () => false);
+  const served = await serve("memory", { auth });
+  try {
+    const denied = served.as("any");
+    const body = { workflow_id: "w", step: 1, state: {} };
+    for (const [method, path, sent] of [
+      ["POST", "/checkpoints", body],
+      ["GET", "/checkpoints/cp_w_001"],
+      ["GET", "/checkpoints/nonsense"],
+      ["GET", "/workflows/w/resume"],
+      ["GET", "/workflows/w/replay"],
+      ["POST", "/agents", { agent_id: "a" }],
+      ["GET", "/agents"],
+      ["GET", "/agents/a"],
+      ["PATCH", "/agents/a", { name: "x" }],
+      ["DELETE", "/agents/a"],
+      ["POST", "/webhooks", { url: "http://127.0.0.1:1/", events: ["checkpoint.saved"] }],
+      ["DELETE", "/webhooks/wh_000000000000000000000000"],
+    ] as const) {
+      const answer = await denied.send(method, path, sent);
+      expect([method, path, ...errorOf(answer)]).toEqual([method, path, 403, "FORBIDDEN"]);
+    }
+  } finally {
+    await served.close();
+  }
 });
 
 test("a graph of the user's that is called snapstate is refused at the start", async () => {
