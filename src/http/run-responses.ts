@@ -26,6 +26,8 @@ export interface FollowOptions {
   readonly cancelOnDisconnect: boolean;
   /** Only these modes; `null` = all that the run has. */
   readonly streamModes?: readonly StreamMode[] | null;
+  /** Of the answer, beside its own. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** Where a join asked to start. Default: at the start, as the run's creator does. */
   readonly position?: EventPosition;
 }
@@ -42,6 +44,7 @@ export function streamRun(exchange: Exchange, deps: HttpDeps, attached: Attached
     tokenGap: holdsState(modes ?? run.kwargs.streamModes) ? "continue" : "error",
     ...(modes === null ? {} : { filter: eventFilter(modes) }),
     headers: {
+      ...options.headers,
       "content-location": runPath(run, options.stateless),
       // With the thread also for a stateless run: its events are found by both ids once the thread is gone.
       location: `${runPath(run, false)}/stream${rejoinSearch(options)}`,
@@ -71,6 +74,7 @@ export function awaitRun(
     signal: exchange.request.signal,
     headers: {
       ...exchange.headers,
+      ...options.headers,
       "content-location": runPath(run, options.stateless),
       location: `${runPath(run, false)}/join${rejoinSearch({ ...options, streamModes: null, position: "now" })}`,
     },

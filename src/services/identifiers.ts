@@ -10,3 +10,8 @@ export function newId(): string {
 export function systemAssistantId(graphId: string): string {
   return v5(graphId, NAMESPACE_GRAPH);
 }
+
+/** Id of the thread of a stateless run that every attempt of one idempotent request creates. @param attemptId of the run, a UUID */
+export function threadIdOfAttempt(attemptId: string): string {
+  return v5("thread", attemptId);
+}

@@ -62,12 +62,17 @@ export interface RunsDeps {
   readonly closing?: AbortSignal;
 }
 
-/** A run that is to be created. */
-interface RunToCreate {
+/** Ids of a run that is to be created. */
+export interface NewRunIds {
   readonly runId: string;
+  /** Of the thread of a stateless one. */
+  readonly newThreadId: string;
+}
+
+/** A run that is to be created. */
+interface RunToCreate extends NewRunIds {
   /** `null` for a stateless run: it gets `newThreadId`. */
   readonly threadId: string | null;
-  readonly newThreadId: string;
   readonly request: RunRequest;
   /** `null`: `runs.create` of the store. */
   readonly insert:
@@ -109,10 +114,16 @@ export function createRunsService(deps: RunsDeps) {
   /**
    * Create a run, already started when this process has a free slot and the thread is idle.
    * @param threadId `null` for a stateless run, which gets a thread of its own
+   * @param ids of the run, and of the thread of a stateless one. Default: new ones
    * @throws `ASSISTANT_NOT_FOUND`, `GRAPH_NOT_FOUND`, `THREAD_NOT_FOUND`, `RUN_IN_FLIGHT`
    */
-  const create = async (caller: Caller, threadId: string | null, request: RunRequest): Promise<Run> => {
-    const newRun: RunToCreate = { runId: newId(), threadId, newThreadId: newId(), request, insert: null };
+  const create = async (
+    caller: Caller,
+    threadId: string | null,
+    request: RunRequest,
+    ids: NewRunIds = { runId: newId(), newThreadId: newId() },
+  ): Promise<Run> => {
+    const newRun: RunToCreate = { ...ids, threadId, request, insert: null };
     const run = await createRun(caller, newRun);
     if (run === "no-thread") throw threadNotFound(threadId ?? newRun.newThreadId);
     if (run === "busy" || run === "lost") throw new HeddleError("RUN_IN_FLIGHT");
@@ -260,9 +271,9 @@ export function createRunsService(deps: RunsDeps) {
       caller: Caller,
       threadId: string | null,
       request: RunRequest,
-      options?: FollowOptions,
+      { ids, ...options }: FollowOptions & { readonly ids?: NewRunIds } = {},
     ): Promise<AttachedRun> {
-      const run = await create(caller, threadId, request);
+      const run = await create(caller, threadId, request, ids);
       // Whoever may start it may say that it ends when they leave.
       return { caller, mayCancel: true, run, cursor: await following.follow(run, "start", options) };
     },

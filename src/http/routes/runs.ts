@@ -22,6 +22,7 @@ import type { Exchange } from "../exchange.js";
 import type { HttpDeps } from "../http-deps.js";
 import type { Route } from "../route.js";
 import { JSON_ANSWER, NO_CONTENT } from "../route.js";
+import { attachedOnce, createdOnce, refuseIdempotencyKey, replayedHeader } from "../idempotent-runs.js";
 import { awaitRun, streamRun } from "../run-responses.js";
 
 const group = "runs";
@@ -39,11 +40,19 @@ const createRoutes = (prefix: string): readonly Route[] => {
       path: prefix,
       summary: "Create a run in the background",
       answer: JSON_ANSWER,
-      async handle(exchange, { services, settings }) {
+      async handle(exchange, deps) {
+        const { services, settings } = deps;
         const threadId = threadOf(exchange);
-        const { request } = decodeRun(await exchange.body(), settings);
-        const run = await services.runs.create(exchange.caller, threadId, request);
-        return exchange.json(encodeCreated(run), { "content-location": runPath(run, threadId === null) });
+        const body = await exchange.body();
+        const { request } = decodeRun(body, settings);
+        const created = await createdOnce(exchange, deps, { threadId, body }, async (ids) => {
+          const run = await services.runs.create(exchange.caller, threadId, request, ids);
+          return { run, answer: encodeCreated(run) };
+        });
+        return exchange.json(created.answer, {
+          "content-location": runPath(created.run, threadId === null),
+          ...replayedHeader(created),
+        });
       },
     },
     {
@@ -54,9 +63,14 @@ const createRoutes = (prefix: string): readonly Route[] => {
       async handle(exchange, deps) {
         const threadId = threadOf(exchange);
         refuseNamespaces(exchange.query);
-        const { request, cancelOnDisconnect } = decodeRun(await exchange.body(), deps.settings);
-        const attached = await deps.services.runs.attach(exchange.caller, threadId, request);
-        return streamRun(exchange, deps, attached, { stateless: threadId === null, cancelOnDisconnect });
+        const body = await exchange.body();
+        const { request, cancelOnDisconnect } = decodeRun(body, deps.settings);
+        const once = await attachedOnce(exchange, deps, { threadId, body, request, cancelOnDisconnect });
+        return streamRun(exchange, deps, once.attached, {
+          stateless: threadId === null,
+          cancelOnDisconnect,
+          headers: replayedHeader(once),
+        });
       },
     },
     {
@@ -67,9 +81,20 @@ const createRoutes = (prefix: string): readonly Route[] => {
       answer: JSON_ANSWER,
       async handle(exchange, deps) {
         const threadId = threadOf(exchange);
-        const { request, cancelOnDisconnect } = decodeRun(await exchange.body(), deps.settings);
-        const attached = await deps.services.runs.attach(exchange.caller, threadId, request, { patient: true });
-        return awaitRun(exchange, deps, attached, { stateless: threadId === null, cancelOnDisconnect });
+        const body = await exchange.body();
+        const { request, cancelOnDisconnect } = decodeRun(body, deps.settings);
+        const once = await attachedOnce(exchange, deps, {
+          threadId,
+          body,
+          request,
+          cancelOnDisconnect,
+          follow: { patient: true },
+        });
+        return awaitRun(exchange, deps, once.attached, {
+          stateless: threadId === null,
+          cancelOnDisconnect,
+          headers: replayedHeader(once),
+        });
       },
     },
   ];
@@ -88,6 +113,7 @@ export const runRoutes: readonly Route[] = [
     errors: CREATE_ERRORS,
     createsRun: true,
     async handle(exchange, { services, settings }) {
+      refuseIdempotencyKey(exchange);
       const requests = decodeRunBatch(await exchange.body(), settings).map(({ request }) => request);
       const runs = await services.runs.createBatch(exchange.caller, requests);
       return exchange.json(encodeList(runs.map(encodeCreated)));
