@@ -42,8 +42,16 @@ function taskIdOf({ configurable }: RunnableConfig): string {
 function resultOf(task: RecordedTask, { ends }: Node): unknown {
   // As in the node itself: those that have an answer return, the first one without stops the task.
   for (const value of task.interrupts) interrupt(value);
-  if (task.error !== null) throw new Error(task.error);
+  if (task.error !== null) throw recordedError(task.error);
   const update: JsonObject = isJsonObject(task.outputs) ? task.outputs : {};
   if (ends === undefined || ends.length === 0) return update;
   return new Command({ update, goto: task.next.filter((next) => ends.includes(next)) });
+}
+
+/** @param text as `taskErrorText` makes it: `name: message` */
+function recordedError(text: string): Error {
+  const [, name, message = ""] = /^([\w$.]{1,64}): ([^]*)$/.exec(text) ?? [null, "Error", text];
+  const error = new Error(message);
+  if (name !== undefined) error.name = name;
+  return error;
 }

@@ -81,10 +81,14 @@ export class Replay {
   }
 
   /** Which execution a task repeats: they are in the same order. */
-  #of(nodeId: string, taskId: string, fold: Pick<RunFold, "tasks">): Execution | null {
+  #of(nodeId: string, taskId: string, fold: Pick<RunFold, "tasks" | "inherited">): Execution | null {
     const known = this.#places.get(taskId);
     if (known !== undefined) return known;
-    const started = [...fold.tasks.values()].filter((task) => task.nodeId === nodeId).map((task) => task.taskId);
+    // One that the source had begun is what this task repeats.
+    const begun = new Set(fold.inherited.get(nodeId));
+    const started = [...fold.tasks.values()]
+      .filter((task) => task.nodeId === nodeId && !begun.has(task.taskId))
+      .map((task) => task.taskId);
     const logged = started.indexOf(taskId);
     const unlogged = [...this.#places].filter(([id, one]) => one?.nodeId === nodeId && !started.includes(id)).length;
     const place = logged === -1 ? started.length + unlogged : logged;
@@ -94,7 +98,7 @@ export class Replay {
   }
 
   /** @param fold how the replay stands */
-  recorded(fold: () => Pick<RunFold, "tasks">): RecordedNodes {
+  recorded(fold: () => Pick<RunFold, "tasks" | "inherited">): RecordedNodes {
     return (node, taskId): RecordedTask => {
       const execution = this.#of(node, taskId, fold());
       if (execution === null) return { interrupts: [], outputs: {}, error: NOT_ENDED, next: [] };
@@ -108,7 +112,7 @@ export class Replay {
     nodeId: string,
     taskId: string,
     question: number,
-    fold: Pick<RunFold, "tasks">,
+    fold: Pick<RunFold, "tasks" | "inherited">,
   ): readonly NewOpenwopEvent[] {
     return this.#of(nodeId, taskId, fold)?.answers[question] ?? [];
   }
@@ -116,7 +120,7 @@ export class Replay {
   /** With what nodes said when they ran, and, once, that it is another course than the source's. Pure. */
   completed(
     events: readonly NewOpenwopEvent[],
-    fold: Pick<RunFold, "tasks" | "sequence" | "diverged">,
+    fold: Pick<RunFold, "tasks" | "inherited" | "sequence" | "diverged">,
   ): readonly NewOpenwopEvent[] {
     const whole = events.flatMap((event) => {
       const { type, nodeId, hidden } = event;
