@@ -22,16 +22,31 @@ export interface VectorColumns extends VectorPlace {
 const READ = `SELECT v.id, i.namespace, i.embedding AS fingerprint, v.embedding FROM item_vectors v JOIN items i ON i.id = v.item
   WHERE v.id > ? AND length(v.embedding) = ? ORDER BY v.id LIMIT ${BLOCK}`;
 
+const LIVE = "SELECT count(*) AS live FROM item_vectors WHERE id <= ? AND length(embedding) = ?";
+
 /**
  * Scores all vectors of the database. A vector's row never changes and its id is never used again (a put makes new rows), so the
  * cache reads on from the last id that it has, whoever wrote; rows that are gone are found out by who looks up the best ones.
- * What is beyond `maxBytes` is read every time.
+ * What is beyond `maxBytes` is read every time; a full cache of which a quarter is dead is filled anew.
  */
 export function createVectorCache(session: Session, dims: number, maxBytes = MAX_CACHE_BYTES) {
   const maxVectors = Math.floor(maxBytes / (dims * 4));
   let cached = emptyCache();
   /** Vectors when it was last filled from nothing: twice as many may be half dead ones. */
   let filled = 0;
+  /** The last vector when a full cache was last looked through for dead ones. */
+  let countedTo = 0;
+
+  /** @param last id of the newest vector */
+  const dropDead = (cache: ReturnType<typeof emptyCache>, last: number): void => {
+    if (cache !== cached || last - countedTo < BLOCK) return;
+    countedTo = last;
+    const count = session.sql<{ readonly live: number }>(LIVE);
+    const live = guarded(() => count.get(cache.ids.at(-1) ?? 0, dims * 4))?.live ?? 0;
+    if (cache.ids.length - live < maxVectors / 4) return;
+    cached = emptyCache();
+    filled = 0;
+  };
 
   const read = (after: number): readonly VectorColumns[] =>
     guarded(() => session.sql<VectorColumns>(READ).all(after, dims * 4));
@@ -84,6 +99,7 @@ export function createVectorCache(session: Session, dims: number, maxBytes = MAX
         }
         if (slice.isOver()) await slice.next();
       }
+      dropDead(cache, last);
       return { ids, scores };
     },
   };
