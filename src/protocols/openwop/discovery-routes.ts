@@ -1,11 +1,11 @@
 import { z } from "zod";
 import type { JsonObject } from "../../core/json.js";
-import { asJsonText, isJsonObject, parseJsonText, toJsonText } from "../../core/json.js";
+import { isJsonObject, parseJsonText, toJsonText } from "../../core/json.js";
 import { openApiDocument } from "../../http/openapi.js";
 import type { ProtocolRoute } from "../protocol.js";
 import { cacheable, capabilities, isKnown } from "./discovery.js";
 import type { EdgeDeps } from "./edge-routes.js";
-import { errorSchema } from "./errors.js";
+import { ERROR_STATUSES, errorSchema, refuse } from "./errors.js";
 import { OpenwopRefusal } from "./seams.js";
 import { capabilities2 } from "./v2/discovery.js";
 import { requireVersion, VERSION_HEADER } from "./v2/version.js";
@@ -110,22 +110,20 @@ export function documentOf(
   version: string,
   { isAuthenticated, major }: { readonly isAuthenticated: boolean; readonly major: 1 | 2 },
 ): JsonObject {
-  const served = routes
-    .filter(({ path }) => path.startsWith("/.well-known/") || path.startsWith("/v1/") === (major === 1))
-    .map((route) => Object.assign({ group: "meta" as const }, route));
-  const document = parseJsonText(openApiDocument(served, version, isAuthenticated ? {} : null));
+  const served = routes.filter(
+    ({ path }) => path.startsWith("/.well-known/") || path.startsWith("/v1/") === (major === 1),
+  );
+  const face = { routes: served, refuse, errorSchema, errorStatuses: ERROR_STATUSES, exposedHeaders: [] };
+  const mount = { name: "openwop", path: "", face };
+  const document = parseJsonText(openApiDocument([], version, isAuthenticated ? {} : null, [mount]));
   const { components, ...rest } = isJsonObject(document) ? document : {};
   const parts = isJsonObject(components) ? components : {};
-  const schemas = isJsonObject(parts["schemas"]) ? parts["schemas"] : {};
+  const { Error: _, ...schemas } = isJsonObject(parts["schemas"]) ? parts["schemas"] : {};
   return {
     ...rest,
     info: { title: "OpenWOP on Heddle", version: `${major}.0` },
     // Relative to this document.
     servers: [{ url: major === 1 ? ".." : "." }],
-    components: { ...parts, schemas: { ...schemas, Error: errorDocument() } },
+    components: { schemas },
   };
-}
-
-function errorDocument(): JsonObject {
-  return parseJsonText(asJsonText(JSON.stringify(z.toJSONSchema(errorSchema)))) as JsonObject;
 }

@@ -81,6 +81,9 @@ const TABLE: Record<ErrorCode, readonly [status: number, code: HttpErrorCode]> =
   INTERNAL: [500, "internal_error"],
 };
 
+/** Those that any route may answer. */
+export const ERROR_STATUSES = [401, 403, 413, 429, 500, 503] as const;
+
 /** The error envelope: exactly these members at its top (§3.2). */
 export const errorSchema = z
   .strictObject({

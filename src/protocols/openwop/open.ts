@@ -5,7 +5,7 @@ import type { RunParts } from "./context.js";
 import { createRunControl } from "./control.js";
 import { createRunCreation } from "./create-run.js";
 import { edgeRoutes } from "./edge-routes.js";
-import { errorSchema, refuse } from "./errors.js";
+import { ERROR_STATUSES, errorSchema, refuse } from "./errors.js";
 import { createEventLogs } from "./event-log.js";
 import { createLogReaders } from "./follow.js";
 import { createForks } from "./fork.js";
@@ -86,7 +86,7 @@ export function openOpenwop(
     routes,
     refuse: servesSecond ? refuseEither : refuse,
     errorSchema,
-    errorStatuses: [401, 403, 413, 429, 500, 503],
+    errorStatuses: ERROR_STATUSES,
     exposedHeaders: ["etag", "retry-after", "traceparent", "openwop-idempotent-replay", "openwop-version"],
     headersFor: servesSecond ? headersForEither : headersFor,
     observe: createObserve(parts),
