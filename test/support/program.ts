@@ -22,7 +22,8 @@ export interface Program {
 
 /** @param name file in `test/support/programs`, without extension @param args its `process.argv` from 2 on */
 export async function startProgram(name: string, args: readonly string[]): Promise<Program> {
-  const folder = path.join(root, "node_modules/.cache/heddle-tests");
+  // Two folders deep, as the sources are: they look for the package.json from where they are.
+  const folder = path.join(root, "node_modules/.heddle-tests");
   await mkdir(folder, { recursive: true });
   const outfile = path.join(folder, `${name}-${randomUUID()}.mjs`);
   await build({

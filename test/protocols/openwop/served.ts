@@ -102,7 +102,7 @@ export async function serve(
     ...options,
   });
   const listening = await listen(server, { port: 0, host: "127.0.0.1" });
-  const as = (secret: string): User => userOf(listening.url, secret);
+  const as = (secret: string): User => userAt(listening.url, secret);
   const user = async (identity: string): Promise<User> => {
     const { secret } = await server.apiKeys.create({ identity, permissions: ["*"] });
     return as(secret);
@@ -114,7 +114,7 @@ export async function serve(
     as,
     user,
     ann: await user("ann"),
-    nobody: userOf(listening.url, null),
+    nobody: userAt(listening.url, null),
     async close() {
       await listening.close();
       await server.close();
@@ -123,7 +123,8 @@ export async function serve(
   };
 }
 
-function userOf(url: string, secret: string | null): User {
+/** @param secret `null`: without credentials */
+export function userAt(url: string, secret: string | null): User {
   const authorization: Record<string, string> = secret === null ? {} : { authorization: `Bearer ${secret}` };
   const send: User["send"] = async (method, path, body, headers = {}) => {
     const response = await fetch(`${url}${MOUNT}${path}`, {
