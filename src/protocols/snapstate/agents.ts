@@ -16,6 +16,7 @@ import { jsonObject, strings } from "../../wire/schema.js";
 import { wireCode } from "./errors.js";
 import { MAX_AGENTS } from "./limits.js";
 import { SPACES } from "./places.js";
+import { Turns } from "./turns.js";
 
 const AGENT_ID = /^[A-Za-z0-9_-]{1,255}$/;
 
@@ -68,6 +69,8 @@ export class Agents {
   readonly #records: RecordStore;
   readonly #authorize: Authorize;
   readonly #itemPrefix: (caller: Caller) => readonly string[];
+  /** Of an account's set, within this process: those that come at once need not all try again and again. */
+  readonly #turns = new Turns();
 
   constructor(deps: {
     readonly records: RecordStore;
@@ -84,7 +87,7 @@ export class Agents {
     const { agent_id: agentId, ...given } = decode(agentBody, body);
     const agent = { ...BLANK, ...present(given) };
     const { place, sees } = await this.#place(caller, "put", agentId, shown(agent));
-    return this.#change(async () => {
+    const attempt = async (): Promise<StoredRecord | null> => {
       const [found, set] = await Promise.all([this.#records.get({ ...place, key: agentId }), this.#set(place)]);
       if (found !== null) {
         const { id, lastSeenAt } = agentOf(found);
@@ -98,7 +101,8 @@ export class Agents {
         { ...place, key: agentId, expected: 0, value: valueOf({ ...agent, id: v4(), lastSeenAt: null }) },
       ]);
       return written.kind === "written" ? (written.records[1] ?? null) : null;
-    });
+    };
+    return this.#turns.run(`${place.owner}\0${place.collection}`, () => this.#change(attempt));
   }
 
   /** Those seen last come first, then those made last. */

@@ -85,7 +85,8 @@ describe.each(["sqlite", "postgres"] as const)("SnapState's restart on %s", (sto
     expect(body["step"]).toBe(4);
     await receiver.got(4);
     const steps = receiver.received.map((one) => (one.body["data"] as Json)["step"]);
-    expect(steps.toSorted()).toEqual([1, 2, 3, 4]);
+    expect(new Set(steps)).toEqual(new Set([1, 2, 3, 4]));
+    expect(steps).toHaveLength(4);
   });
 
   test("the next save brings a thread up to date that an earlier one could not reach", async () => {
