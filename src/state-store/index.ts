@@ -3,6 +3,7 @@
  * @example
  * const state = new StateStoreClient({ baseUrl: "http://localhost:2024/state-store" });
  * await state.set("order-17", "status", "paid");
+ * @module heddle/state-store
  */
 export { StateStoreClient } from "./client.js";
 export type { StateStoreClientOptions, StoredValue } from "./client.js";
