@@ -64,15 +64,16 @@ export const deletedTask = z.object({ id: z.string(), message: z.string() }).met
 
 export interface TaskListing {
   readonly withAgents: boolean;
-  /** `null`: no task can have the status that was asked for. */
   readonly search: {
+    /** None, where no task can have the status that was asked for. */
+    readonly ids?: readonly [];
     readonly metadata?: JsonObject;
     readonly status?: ThreadStatus;
     readonly limit: number;
     readonly offset: number;
     readonly sortBy: ThreadSortField;
     readonly sortOrder: "asc" | "desc";
-  } | null;
+  };
 }
 
 /** @throws HeddleError `INVALID_REQUEST` */
@@ -85,7 +86,6 @@ export function decodeTaskList(query: Query): TaskListing {
   const sent = decode(taskListQuery, query);
   const withAgents = asksForAgents(sent.relationships);
   const status = statusOf(sent.status);
-  if (status === null) return { withAgents, search: null };
   const metadata = {
     ...metadataOf(sent.task_metadata),
     ...(sent.agent_id !== undefined && { assistant_id: sent.agent_id }),
@@ -96,7 +96,8 @@ export function decodeTaskList(query: Query): TaskListing {
     withAgents,
     search: {
       ...(Object.keys(metadata).length > 0 && { metadata }),
-      ...(status !== undefined && { status }),
+      ...(status !== undefined && status !== null && { status }),
+      ...(status === null && { ids: [] }),
       limit,
       offset: (page - 1) * limit,
       sortBy: orderBy === undefined ? "created_at" : ORDERS[orderBy],
