@@ -193,8 +193,9 @@ describe.each(["memory", "sqlite", "postgres"] as const)(
         ["workflow.resumed", 1],
         ["workflow.expired", 1],
       ]);
-      const threads = await user.client.threads.search({ metadata: { snapstate: { workflow_id: workflow } } });
-      expect(threads).toEqual([]);
+      const metadata = { snapstate: { workflow_id: workflow } };
+      await until(async () => (await user.client.threads.search({ metadata })).length === 0, "the thread to go");
+      expect(told(workflow)).toHaveLength(2);
     });
 
     test("38: another account sees nothing; two keys of one account see the same", async () => {
