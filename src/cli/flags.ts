@@ -35,10 +35,10 @@ const protocol = () =>
   new Option(
     "--protocol <name[@place]>",
     "serve another protocol, too: state-store, openwop@/wop, openwop@:3001",
-  ).argParser((text: string, before: readonly NamedProtocol[] = []) => {
+  ).argParser((text: string, before: readonly NamedProtocol[] | undefined) => {
     const parsed = parseProtocol(text);
     if (parsed === null) throw new InvalidArgumentError(`It ${PROTOCOL_TEXT_RULE}.`);
-    return [...before, parsed];
+    return [...(before ?? []), parsed];
   });
 const logLevel = () =>
   new Option("--log-level <level>", "debug, info, warn, error or silent (default: info)").argParser((text) => {

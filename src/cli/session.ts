@@ -48,7 +48,7 @@ export async function openSession(params: {
     listener.stopAccepting();
     others?.stopAccepting();
     await closeApp();
-    await Promise.all([listener, others].map((one) => one?.close({ graceMs: ANSWER_GRACE_MS })));
+    await Promise.all([listener.close({ graceMs: ANSWER_GRACE_MS }), others?.close({ graceMs: ANSWER_GRACE_MS })]);
     for (const forget of forgetEnv) forget();
   };
   try {

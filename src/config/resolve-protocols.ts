@@ -77,8 +77,8 @@ export function resolveProtocols(params: {
   const { pick, options, flags, manifest, problems } = params;
   const protocols = pick<readonly ResolvedProtocol[]>("protocols", {
     option: options.protocols?.map((value) => ({ kind: "value", value })),
-    flag: flags?.protocols?.map((protocol) => ({ kind: "named", ...protocol })),
-    "langgraph.json": manifest.protocols?.map((entry) => ({ kind: "named", ...namedOf(entry) })),
+    flag: flags?.protocols?.map(byName),
+    "langgraph.json": manifest.protocols?.map((entry) => byName(namedOf(entry))),
     default: [],
   });
   const names = protocols.map(nameOf);
@@ -96,6 +96,8 @@ export function protocolText(protocol: ResolvedProtocol): string {
   const below = path === undefined ? "" : path === "" ? (at === "" ? "/" : "") : path;
   return at + below === "" ? nameOf(protocol) : `${nameOf(protocol)}@${at}${below}`;
 }
+
+const byName = (protocol: NamedProtocol): ResolvedProtocol => ({ kind: "named", ...protocol });
 
 const nameOf = (protocol: ResolvedProtocol): string =>
   protocol.kind === "value" ? protocol.value.name : protocol.name;

@@ -24,6 +24,12 @@ const LEASES = "idempotency-lease";
 const FIRST_LOOK_MS = 10;
 const LAST_LOOK_MS = 250;
 
+interface IdempotencyDeps {
+  readonly records: RecordStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** What is known of a request. */
 interface Entry {
   readonly digest: string;
@@ -54,7 +60,7 @@ type Claim =
  * @param options.leaseMs default {@link IDEMPOTENCY_LEASE_MS}
  */
 export function createIdempotency(
-  deps: { readonly records: RecordStore; readonly clock: Clock; readonly logger: Logger },
+  deps: IdempotencyDeps,
   { leaseMs = IDEMPOTENCY_LEASE_MS }: { readonly leaseMs?: number } = {},
 ): Idempotency {
   const { records, clock, logger } = deps;
@@ -94,7 +100,7 @@ export function createIdempotency(
     carryOut: Parameters<Idempotency["run"]>[1],
   ): Promise<IdempotentOutcome> => {
     const { attempt, version } = of.claimed;
-    const lease = holdLease(places.lease, of.claimed.leaseVersion);
+    const lease = holdLease(deps, { place: places.lease, first: of.claimed.leaseVersion, leaseMs });
     try {
       const { store, ...answer } = await carryOut(attempt);
       if (store) await keep(places.entry, { digest: of.digest, id: attempt.id, answer }, version, of.ttlMs);
@@ -121,40 +127,6 @@ export function createIdempotency(
     }
   };
 
-  /** Renewed until it is released, or lost. */
-  const holdLease = (place: RecordKey, first: number): { release(): Promise<void> } => {
-    let version = first;
-    let timer: Timer | null = null;
-    let renewing: Promise<void> = Promise.resolve();
-    let isReleased = false;
-    const renew = async (): Promise<void> => {
-      try {
-        const outcome = await records.write({ ...place, value: toJsonText(null), expected: version, ttlMs: leaseMs });
-        if (outcome.kind === "conflict") return;
-        version = outcome.record.version;
-      } catch (error) {
-        logger.warn({ err: error }, "the lease of an idempotent request could not be renewed");
-      }
-      arm();
-    };
-    const arm = (): void => {
-      if (isReleased) return;
-      timer = clock.setTimer(() => {
-        renewing = renew();
-      }, leaseMs / 3);
-    };
-    arm();
-    return {
-      async release() {
-        isReleased = true;
-        timer?.cancel();
-        await renewing;
-        // It ends by itself otherwise.
-        await records.remove({ ...place, expected: version }).catch(() => {});
-      },
-    };
-  };
-
   const pause = (delayMs: number): Promise<void> =>
     new Promise((resolve) => void clock.setTimer(() => resolve(), delayMs));
 
@@ -171,6 +143,43 @@ export function createIdempotency(
         if (clock.now() + delayMs > untilMs) return { kind: "in-flight", retryAfterMs: 1_000 };
         await pause(delayMs);
       }
+    },
+  };
+}
+
+/** Renewed until it is released, or lost. */
+function holdLease(
+  { records, clock, logger }: IdempotencyDeps,
+  { place, first, leaseMs }: { readonly place: RecordKey; readonly first: number; readonly leaseMs: number },
+): { release(): Promise<void> } {
+  let version = first;
+  let timer: Timer | null = null;
+  let renewing: Promise<void> = Promise.resolve();
+  let isReleased = false;
+  const renew = async (): Promise<void> => {
+    try {
+      const outcome = await records.write({ ...place, value: toJsonText(null), expected: version, ttlMs: leaseMs });
+      if (outcome.kind === "conflict") return;
+      version = outcome.record.version;
+    } catch (error) {
+      logger.warn({ err: error }, "the lease of an idempotent request could not be renewed");
+    }
+    arm();
+  };
+  const arm = (): void => {
+    if (isReleased) return;
+    timer = clock.setTimer(() => {
+      renewing = renew();
+    }, leaseMs / 3);
+  };
+  arm();
+  return {
+    async release() {
+      isReleased = true;
+      timer?.cancel();
+      await renewing;
+      // It ends by itself otherwise.
+      await records.remove({ ...place, expected: version }).catch(() => {});
     },
   };
 }

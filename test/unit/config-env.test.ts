@@ -29,6 +29,10 @@ const effects: Readonly<Record<string, readonly unknown[]>> = {
     '{"streams_per_caller":1}',
     { sections: { limits: { value: { streams_per_caller: 1 }, variable: "HEDDLE_LIMITS" } } },
   ],
+  HEDDLE_PROTOCOLS: [
+    '["openwop@/"]',
+    { sections: { protocols: { value: ["openwop@/"], variable: "HEDDLE_PROTOCOLS" } } },
+  ],
   HEDDLE_CRONS: [
     '{"missed_ticks":"once"}',
     { sections: { crons: { value: { missed_ticks: "once" }, variable: "HEDDLE_CRONS" } } },

@@ -95,6 +95,18 @@ describe("the table of langgraph.json's keys", () => {
     ],
     "http.logging_headers": [{ includes: ["x-a"] }, { http: { loggingHeaders: { includes: ["x-a"], excludes: [] } } }],
     "http.trusted_proxy_hops": [2, { http: { trustedProxyHops: 2 } }],
+    protocols: [
+      ["snapstate", "state-store@/", "agentex-states@:3001", { name: "openwop", path: "/wop", port: 0 }],
+      {
+        protocols: [
+          { kind: "named", name: "snapstate" },
+          { kind: "named", name: "state-store", path: "/" },
+          { kind: "named", name: "agentex-states", port: 3001 },
+          { kind: "named", name: "openwop", path: "/wop", port: 0 },
+        ],
+        origins: { protocols: "langgraph.json" },
+      },
+    ],
     crons: [
       { missed_ticks: "all", max_missed_ticks: 7 },
       { crons: { missedTicks: "all", maxMissedTicks: 7 }, origins: { "crons.missedTicks": "langgraph.json" } },

@@ -29,12 +29,12 @@ const STATUSES = {
   SHUTTING_DOWN: 503,
 };
 
-function answer(exchange: Exchange, route: string, params: readonly string[], body?: JsonValue): Response {
+function answer(exchange: Exchange, asked: string, params: readonly string[], body?: JsonValue): Response {
   const given = Object.fromEntries(params.map((name) => [name, exchange.param(name)]));
   const { identity } = exchange.caller;
   return exchange.json(
     toJsonText({
-      route,
+      route: asked,
       params: given,
       url: exchange.url("/v1/things"),
       identity,
