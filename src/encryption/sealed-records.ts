@@ -1,4 +1,5 @@
 import { type Cipher, openJsonText, sealJsonText } from "../core/cipher.js";
+import type { JsonText } from "../core/json.js";
 import type { RecordStore, RecordWrite, StoredRecord } from "../core/record.js";
 import { PLACES } from "./sealed-rows.js";
 
@@ -45,11 +46,11 @@ export function sealedRecords(store: RecordStore, cipher: Cipher): RecordStore {
     removeCollection: (params) => store.removeCollection(params),
     async changes(params) {
       const place = PLACES.record(params);
-      return (await store.changes(params)).map((change) => ({
-        ...change,
-        previous: change.previous && openJsonText(cipher, change.previous, place),
-        value: change.value && openJsonText(cipher, change.value, place),
-      }));
+      const open = (text: JsonText | null): JsonText | null => text && openJsonText(cipher, text, place);
+      const changes = await store.changes(params);
+      return changes.map(({ key, version, previous, value, at }) => {
+        return { key, version, previous: open(previous), value: open(value), at };
+      });
     },
     expired: async (params) => (await store.expired(params)).map(opened),
     sweepExpired: (params) => store.sweepExpired(params),

@@ -88,17 +88,11 @@ export function compareCodePoints(a: string, b: string): number {
   if (a === b) return 0;
   const end = Math.min(a.length, b.length);
   for (let at = 0; at < end; at += 1) {
-    const left = a.charCodeAt(at);
-    const right = b.charCodeAt(at);
-    if (left === right) continue;
-    // Of well-formed text: surrogates are of code points above all other units.
-    return aboveBasicPlane(left) === aboveBasicPlane(right) ? left - right : aboveBasicPlane(left) ? 1 : -1;
+    // Where two pairs of surrogates differ in their second halves only, these are compared.
+    const difference = (a.codePointAt(at) ?? 0) - (b.codePointAt(at) ?? 0);
+    if (difference !== 0) return difference;
   }
   return a.length - b.length;
-}
-
-function aboveBasicPlane(unit: number): boolean {
-  return unit >= 0xd800 && unit <= 0xdfff;
 }
 
 /**

@@ -34,7 +34,12 @@ export function writeStep(
   const { row: base, changes: expiry } = before === null ? expireStep(found, now) : { row: before, changes: [] };
   const { space, owner, collection, key, value, ttlMs = null, labels = {}, tracked = false } = write;
   const row: LiveRow = {
-    ...{ space, owner, collection, key, value, tracked },
+    space,
+    owner,
+    collection,
+    key,
+    value,
+    tracked,
     version: (base?.version ?? 0) + 1,
     labels: { ...labels },
     createdAt: before?.createdAt ?? now,
@@ -95,8 +100,9 @@ function tombstone(before: RecordRow, now: EpochMs): RecordRow {
 }
 
 /** What others get of a row. */
-export function recordOf({ sequence: _, tracked: __, disposable: ___, ...record }: LiveRow): StoredRecord {
-  return { ...record, labels: { ...record.labels } };
+export function recordOf(row: LiveRow): StoredRecord {
+  const { space, owner, collection, key, version, value, labels, createdAt, updatedAt, expiresAt } = row;
+  return { space, owner, collection, key, version, value, labels: { ...labels }, createdAt, updatedAt, expiresAt };
 }
 
 export function keyOf({ space, owner, collection, key }: RecordKey): RecordKey {

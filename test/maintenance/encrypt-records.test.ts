@@ -84,7 +84,9 @@ for (const [name, make] of Object.entries(STORAGES)) {
           uri: storage.options.storage ?? "",
           context: { cwd: storage.options.cwd ?? "." },
           parts: "all",
-          ...{ cipher, target, isDryRun },
+          cipher,
+          target,
+          isDryRun,
         });
         const ofRecords = counts.filter(({ name: table }) => table.startsWith("records"));
         const sum = (of: "wanted" | "rewritten" | "unreadable") =>

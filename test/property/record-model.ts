@@ -31,6 +31,12 @@ interface History {
   changes: RecordChange[];
 }
 
+/** With its place in the order of creation. */
+export interface Listed {
+  readonly record: NonNullable<Shown>;
+  readonly born: number;
+}
+
 type Shown = Awaited<ReturnType<RecordStore["get"]>>;
 
 /**
@@ -54,7 +60,9 @@ export class RecordModel {
     history.life = {
       born: history.life?.born ?? (this.#births += 1),
       createdAt: history.life?.createdAt ?? now,
-      ...{ value, labels, tracked },
+      value,
+      labels,
+      tracked,
       updatedAt: now,
       expiresAt: ttlMs === null ? null : now + ttlMs,
     };
@@ -86,9 +94,9 @@ export class RecordModel {
     return alive;
   }
 
-  list(now: number, query: RecordQuery): readonly (NonNullable<Shown> & { readonly born: number })[] {
+  list(now: number, query: RecordQuery): readonly Listed[] {
     const { space, owner, collection, labels = {}, fromKey, toKey } = query;
-    const found: (NonNullable<Shown> & { readonly born: number })[] = [];
+    const found: Listed[] = [];
     for (const history of this.#histories.values()) {
       const { place } = history;
       if (!this.#isAlive(history, now) || place.space !== space || place.owner !== owner) continue;
@@ -97,7 +105,7 @@ export class RecordModel {
       if (toKey !== undefined && utf8(place.key, toKey) > 0) continue;
       const { life } = history;
       if (Object.entries(labels).every(([name, value]) => life.labels[name] === value)) {
-        found.push({ ...shown(history, life), born: life.born });
+        found.push({ record: shown(history, life), born: life.born });
       }
     }
     return found;

@@ -26,12 +26,9 @@ const kept = fc.constantFrom({}, { tracked: true }, { tracked: true }, { disposa
 
 const write = fc
   .tuple(place, fc.record({ value, labels, ttlMs }), expected, kept)
-  .map(([at, content, version, keeps]): RecordWrite => ({
-    ...at,
-    ...content,
-    ...(version !== undefined && { expected: version }),
-    ...keeps,
-  }));
+  .map(([at, content, version, keeps]): RecordWrite =>
+    Object.assign({}, at, content, version === undefined ? {} : { expected: version }, keeps),
+  );
 const operation = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant("write" as const), write }) },
   {
@@ -139,13 +136,17 @@ async function list(
   { query, order, direction, limit, offset }: Extract<Operation, { kind: "list" }>,
 ): Promise<Said> {
   const all = model.list(now, query).toSorted((a, b) => {
-    const first = { created: a.born - b.born, updated: a.updatedAt - b.updatedAt, key: utf8(a.key, b.key) }[order];
-    return first || utf8(a.collection, b.collection) || utf8(a.key, b.key);
+    const first = {
+      created: a.born - b.born,
+      updated: a.record.updatedAt - b.record.updatedAt,
+      key: utf8(a.record.key, b.record.key),
+    }[order];
+    return first || utf8(a.record.collection, b.record.collection) || utf8(a.record.key, b.record.key);
   });
   const inOrder = direction === "asc" ? all : all.toReversed();
   return {
     found: [await store.list({ ...query, order, direction, limit, offset }), await store.count(query)],
-    expected: [inOrder.slice(offset, offset + limit).map(({ born: _, ...record }) => record), all.length],
+    expected: [inOrder.slice(offset, offset + limit).map(({ record }) => record), all.length],
   };
 }
 

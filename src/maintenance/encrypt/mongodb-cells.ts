@@ -88,11 +88,9 @@ async function assistantIdsOf({ assistants }: ReturnType<typeof collectionsOf>):
 }
 
 async function storageFields(database: MongoDatabase, resealer: Resealer): Promise<readonly DocumentField[]> {
-  const { json, text: exactText, object, kwargs, item } = resealer;
+  const { json, object, kwargs, item } = resealer;
   const collections = collectionsOf(database.db);
   const { assistants, versions, threads, blobs, runs, items, deliveryContents, deliveryValues } = collections;
-  const { records, recordChanges } = collections;
-  const ofRecord = (stored: string, document: Document): Resealed<string> => exactText(stored, placeOfRecord(document));
   const assistantIds = await assistantIdsOf(collections);
   const blobFields = await blobFieldsOf(collections);
   const text = textField(database);
@@ -178,10 +176,7 @@ async function storageFields(database: MongoDatabase, resealer: Resealer): Promi
       (stored, { threadId }) => json(stored, PLACES.thread(String(threadId), "values")),
       { threadId: 1 },
     ),
-    text("records", records, "value", ofRecord, RECORD_PLACE),
-    pendingChanges(database, resealer),
-    text("records: changes", recordChanges, "value", ofRecord, RECORD_PLACE),
-    text("records: values before", recordChanges, "previous", ofRecord, RECORD_PLACE),
+    ...recordFields(database, resealer),
     text(
       "items",
       items,
@@ -201,6 +196,19 @@ function placeOfRecord({ space, owner, collection, key }: Document): Place {
     collection: String(collection),
     key: String(key),
   });
+}
+
+/** What is in records, and what was lately. */
+function recordFields(database: MongoDatabase, resealer: Resealer): readonly DocumentField[] {
+  const { records, recordChanges } = collectionsOf(database.db);
+  const text = textField(database);
+  const at = (stored: string, document: Document): Resealed<string> => resealer.text(stored, placeOfRecord(document));
+  return [
+    text("records", records, "value", at, RECORD_PLACE),
+    pendingChanges(database, resealer),
+    text("records: changes", recordChanges, "value", at, RECORD_PLACE),
+    text("records: values before", recordChanges, "previous", at, RECORD_PLACE),
+  ];
 }
 
 /** Values that were in a record before, as far as they are still in its own document: all of them at once. */

@@ -127,7 +127,7 @@ export class RecordRows {
       return page;
     }
     const rows = [...this.matching(query, now)].sort(ORDERS[order]);
-    return (direction === "asc" ? rows : rows.reverse()).slice(offset, offset + limit);
+    return (direction === "asc" ? rows : rows.toReversed()).slice(offset, offset + limit);
   }
 
   /** What somebody may see, collection by collection. */

@@ -68,7 +68,7 @@ export function createMemoryRecords(clock: StoreClock): MemoryRecords {
         const before = rows.get(write);
         const step = stepOf(write, now);
         if (step.kind === "conflict") {
-          for (const takeBack of undo.reverse()) takeBack();
+          for (const takeBack of undo.toReversed()) takeBack();
           return { ...step, index };
         }
         keep(write, step);
@@ -121,26 +121,26 @@ export function createMemoryRecords(clock: StoreClock): MemoryRecords {
     },
 
     async expired({ space, limit }) {
-      const found: StoredRecord[] = [];
-      for (const row of rows.expired(clock.now())) {
-        if (found.length >= limit) break;
-        if (row.space === space) found.push(recordOf(row));
-      }
-      return found;
+      return firstOf(rows.expired(clock.now()), limit, (row) => row.space === space).map(recordOf);
     },
 
     async sweepExpired({ limit, except = [] }) {
       const now = clock.now();
       rows.forget({ changesUntil: now - CHANGES_KEPT_MS, goneUntil: now - TOMBSTONES_KEPT_MS });
-      const due: LiveRow[] = [];
-      for (const row of rows.expired(now)) {
-        if (due.length >= limit) break;
-        if (!except.includes(row.space)) due.push(row);
-      }
+      const due = firstOf(rows.expired(now), limit, (row) => !except.includes(row.space));
       for (const row of due) keep(row, expireStep(row, now));
       return due.map(keyOf);
     },
   };
+}
+
+function firstOf(rows: Iterable<LiveRow>, limit: number, isWanted: (row: LiveRow) => boolean): readonly LiveRow[] {
+  const found: LiveRow[] = [];
+  for (const row of rows) {
+    if (found.length >= limit) break;
+    if (isWanted(row)) found.push(row);
+  }
+  return found;
 }
 
 /** By halves: a value that is written often has many changes, and somebody asks after each. */

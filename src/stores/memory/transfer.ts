@@ -1,6 +1,6 @@
 import { HeddleError } from "../../core/errors.js";
 import { copyJson } from "../../core/json.js";
-import type { RowTransfer, TransferKind, TransferRow } from "../../core/row-transfer.js";
+import type { RowTransfer, TransferKind, TransferredRecord, TransferRow } from "../../core/row-transfer.js";
 import { kwargsText } from "../../core/kwargs-text.js";
 import {
   apiKeyRow,
@@ -34,12 +34,6 @@ export function createMemoryTransfer(
   records: MemoryRecords,
 ): RowTransfer {
   const { assistants, threads, runs } = tables;
-
-  const page = (keys: Iterable<string>, after: string | null, limit: number): readonly string[] =>
-    [...keys]
-      .filter((key) => after === null || key > after)
-      .sort()
-      .slice(0, limit);
 
   const readers: Readonly<Record<TransferKind, (after: string | null, limit: number) => readonly TransferRow[]>> = {
     assistants: (after, limit) =>
@@ -80,13 +74,11 @@ export function createMemoryTransfer(
         const key = apiKeys.rows.get(keyId);
         return key === undefined ? [] : [apiKeyRow(key)];
       }),
-    records(after, limit) {
-      const keys = [...records.rows.all()].map((row) => transferKey("records", row));
-      return page(keys, after, limit).flatMap((key) => {
+    records: (after, limit) =>
+      page(recordKeys(records), after, limit).flatMap((key) => {
         const row = records.rows.get(recordKeyParts(key));
         return row === null ? [] : [recordRow(row)];
-      });
-    },
+      }),
   };
 
   const writers: Readonly<Record<Exclude<TransferKind, "items">, (row: TransferRow) => void>> = {
@@ -125,11 +117,7 @@ export function createMemoryTransfer(
       const key = valueOf("apiKeys", row);
       apiKeys.rows.set(key.keyId, frozenKey(key));
     },
-    records(row) {
-      const record = valueOf("records", row);
-      records.rows.replace(record, record);
-      records.rows.dropAllChanges(record);
-    },
+    records: (row) => putRecord(records, valueOf("records", row)),
   };
 
   return {
@@ -140,6 +128,22 @@ export function createMemoryTransfer(
       else for (const row of copies) writers[kind](row);
     },
   };
+}
+
+function page(keys: Iterable<string>, after: string | null, limit: number): readonly string[] {
+  return [...keys]
+    .filter((key) => after === null || key > after)
+    .sort()
+    .slice(0, limit);
+}
+
+function recordKeys({ rows }: MemoryRecords): readonly string[] {
+  return [...rows.all()].map((row) => transferKey("records", row));
+}
+
+function putRecord({ rows }: MemoryRecords, record: TransferredRecord): void {
+  rows.replace(record, record);
+  rows.dropAllChanges(record);
 }
 
 function runRowOf(tables: Tables, row: TransferRow): RunRow {

@@ -80,7 +80,10 @@ export function recordDocument(
   const last = changes.at(-1);
   return {
     _id: id.toString("base64url"),
-    ...{ space, owner, collection, key },
+    space,
+    owner,
+    collection,
+    key,
     ownerId: ownerId.toString("base64url"),
     collectionId: collectionId.toString("base64url"),
     names: [...names.slice(1 - NAMES_KEPT), name],
@@ -101,7 +104,16 @@ function pendingChange({ version, previous, value, at }: RecordChange): PendingC
 export function rowOfDocument(document: RecordDocument): RecordRow {
   const { space, owner, collection, key, version, sequence, createdAt, updatedAt, tracked, disposable } = document;
   return {
-    ...{ space, owner, collection, key, version, sequence, createdAt, updatedAt, tracked, disposable },
+    space,
+    owner,
+    collection,
+    key,
+    version,
+    sequence,
+    createdAt,
+    updatedAt,
+    tracked,
+    disposable,
     labels: JSON.parse(document.labels) as Record<string, string>,
     value: document.value === undefined ? null : asJsonText(document.value),
     expiresAt: document.expiresAt ?? null,
@@ -111,14 +123,14 @@ export function rowOfDocument(document: RecordDocument): RecordRow {
 /** What a document has still to hand over. */
 export function pendingChanges(document: RecordDocument): readonly RecordChangeDocument[] {
   const { _id: record, space, owner, collection, key, pending = [], value = null } = document;
-  return pending.map(({ version, previous, at, ...rest }) => ({
-    _id: `${record}:${String(version).padStart(16, "0")}`,
-    ...{ record, space, owner, collection, key },
-    version,
-    previous,
-    value: rest.value === undefined ? value : null,
-    at,
-  }));
+  const changes: RecordChangeDocument[] = [];
+  for (const change of pending) {
+    const { version, previous, at } = change;
+    const _id = `${record}:${String(version).padStart(16, "0")}`;
+    const after = change.value === undefined ? value : null;
+    changes.push({ _id, record, space, owner, collection, key, version, previous, value: after, at });
+  }
+  return changes;
 }
 
 export function changeOfDocument(key: string, document: RecordChangeDocument): RecordChange {

@@ -1,14 +1,8 @@
 import type { Sort } from "mongodb";
-import {
-  CHANGES_KEPT_MS,
-  type RecordKey,
-  type RecordQuery,
-  type RecordStore,
-  type StoredRecord,
-  TOMBSTONES_KEPT_MS,
-} from "../../core/record.js";
-import { checkExpected, checkRecordKey, checkRecordQuery, checkRecordWrite, collectionDigest } from "../record-keys.js";
-import { endQuietly, expireStep, isLive, keyOf, recordOf, removeStep, visible } from "../record-steps.js";
+import { type RecordChange, type RecordQuery, type RecordStore, type StoredRecord } from "../../core/record.js";
+import { checkExpected, checkRecordKey, checkRecordQuery, checkRecordWrite } from "../record-keys.js";
+import { isLive, recordOf, removeStep, visible } from "../record-steps.js";
+import { removeCollection, sweepExpired } from "./end-records.js";
 import { changeRecord } from "./record-change.js";
 import {
   changeOfDocument,
@@ -22,9 +16,6 @@ import {
 import type { Session } from "./session.js";
 import { writeRecords, writing } from "./write-records.js";
 
-/** Records that are ended at the same time. */
-const AT_ONCE = 20;
-
 const SORTS = {
   key: ["key", "collection"],
   created: ["sequence"],
@@ -33,7 +24,7 @@ const SORTS = {
 
 /** Records in a MongoDB database: one document each, which holds all that has to change at once. */
 export function createMongoRecords(session: Session): RecordStore {
-  const { records, recordChanges } = session;
+  const { records } = session;
 
   return {
     async get(key) {
@@ -89,46 +80,12 @@ export function createMongoRecords(session: Session): RecordStore {
 
     async removeCollection(params) {
       checkRecordQuery(params);
-      const collectionId = collectionDigest(params).toString("base64url");
-      const living = { collectionId, goneAt: { $exists: false } };
-      const found = await session.retrying(() =>
-        records.find(living, { projection: { value: 0, pending: 0 } }).toArray(),
-      );
-      const now = session.now();
-      const seen = found.filter(({ expiresAt }) => expiresAt === undefined || expiresAt > now).length;
-      // Nothing is kept of these, so they go at once; one that is no longer disposable stays for the rest.
-      await session.retrying(() => records.deleteMany({ collectionId, disposable: true }));
-      await inBatches(
-        found.filter(({ disposable }) => !disposable),
-        async (document) =>
-          void (await changeRecord(session, document, (row, at) =>
-            row !== null && isLive(row) ? { row: endQuietly(row, at), changes: [] } : {},
-          )),
-      );
-      return seen;
+      return removeCollection(session, params);
     },
 
-    async changes({ after, limit, ...key }) {
-      checkRecordKey(key);
-      if (limit <= 0) return [];
-      const record = documentId(key);
-      // The document first: what it has still to hand over is nowhere else yet.
-      const found = await session.retrying(() => records.findOne({ _id: record }));
-      const kept = await session.retrying(() =>
-        recordChanges
-          .find({ record, version: { $gt: after } })
-          .sort({ version: 1 })
-          .limit(limit)
-          .toArray(),
-      );
-      const byVersion = new Map<number, RecordChangeDocument>();
-      for (const change of [...kept, ...(found === null ? [] : pendingChanges(found))]) {
-        if (change.version > after) byVersion.set(change.version, change);
-      }
-      return [...byVersion.values()]
-        .toSorted((a, b) => a.version - b.version)
-        .slice(0, limit)
-        .map((change) => changeOfDocument(key.key, change));
+    async changes(params) {
+      checkRecordKey(params);
+      return changesOf(session, params);
     },
 
     async expired({ space, limit }) {
@@ -139,25 +96,7 @@ export function createMongoRecords(session: Session): RecordStore {
       );
     },
 
-    async sweepExpired({ limit, except = [] }) {
-      await forget(session);
-      if (limit <= 0) return [];
-      const due = { expiresAt: { $lte: session.now() }, space: { $nin: [...except] } };
-      const options = { projection: { value: 0, pending: 0 } } as const;
-      const found = await session.retrying(() =>
-        records.find(due, options).sort({ expiresAt: 1, _id: 1 }).limit(limit).toArray(),
-      );
-      const swept = new Set<string>();
-      await inBatches(found, async (document) => {
-        const { rev } = await changeRecord(session, document, (row, now) => {
-          const step = expireStep(row, now);
-          // Somebody else was faster, or wrote it anew.
-          return step.row === row ? {} : step;
-        });
-        if (rev !== null) swept.add(document._id);
-      });
-      return found.filter(({ _id }) => swept.has(_id)).map((document): RecordKey => keyOf(document));
-    },
+    sweepExpired: (params) => sweepExpired(session, params),
   };
 }
 
@@ -165,19 +104,28 @@ function storedRecords(documents: readonly RecordDocument[]): readonly StoredRec
   return documents.map(rowOfDocument).filter(isLive).map(recordOf);
 }
 
-/** Old changes, also those that nobody came to take, and versions of what is gone. */
-async function forget(session: Session): Promise<void> {
-  const now = session.now();
-  const old = now - CHANGES_KEPT_MS;
-  await session.retrying(() => session.recordChanges.deleteMany({ at: { $lte: old } }));
-  await session.retrying(() =>
-    session.records.updateMany({ pendingAt: { $lte: old } }, { $unset: { pending: "", pendingAt: "" } }),
+async function changesOf(
+  session: Session,
+  { after, limit, ...key }: Parameters<RecordStore["changes"]>[0],
+): Promise<readonly RecordChange[]> {
+  const { records, recordChanges } = session;
+  if (limit <= 0) return [];
+  const record = documentId(key);
+  // The document first: what it has still to hand over is nowhere else yet.
+  const found = await session.retrying(() => records.findOne({ _id: record }));
+  const kept = await session.retrying(() =>
+    recordChanges
+      .find({ record, version: { $gt: after } })
+      .sort({ version: 1 })
+      .limit(limit)
+      .toArray(),
   );
-  await session.retrying(() => session.records.deleteMany({ goneAt: { $lte: now - TOMBSTONES_KEPT_MS } }));
-}
-
-async function inBatches<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
-  for (let start = 0; start < all.length; start += AT_ONCE) {
-    await Promise.all(all.slice(start, start + AT_ONCE).map(work));
+  const byVersion = new Map<number, RecordChangeDocument>();
+  for (const change of [...kept, ...(found === null ? [] : pendingChanges(found))]) {
+    if (change.version > after) byVersion.set(change.version, change);
   }
+  return [...byVersion.values()]
+    .toSorted((a, b) => a.version - b.version)
+    .slice(0, limit)
+    .map((change) => changeOfDocument(key.key, change));
 }

@@ -3,6 +3,7 @@ import {
   CHANGES_KEPT_MS,
   type RecordStore,
   type RecordWrite,
+  type RecordWriteOutcome,
   type StoredRecord,
   TOMBSTONES_KEPT_MS,
 } from "../../core/record.js";
@@ -64,30 +65,7 @@ export function createPostgresRecords(session: Session): RecordStore {
 
     async write(write) {
       checkRecordWrite(write);
-      const { id, ownerId, collectionId } = recordDigests(write);
-      const { space, owner, collection, key, value, expected = null, ttlMs = null, labels = {} } = write;
-      const { tracked = false, disposable = false } = write;
-      // What was before is known again from the feed alone.
-      const repeatable = expected === 0 || (expected !== null && tracked);
-      const request = randomUUID();
-      const [row] = await session.query<Written>(
-        repeatable ? statements.WRITE_EXPECTING : statements.WRITE,
-        (again) => [
-          ...[session.now(), request, again, id, ownerId, collectionId, space, owner, collection, key, value],
-          ...[expected, ttlMs, labelsText(labels), labelDigests(write, labels), tracked, disposable],
-        ],
-      );
-      if (row === undefined) throw new Error("heddle_write_record did not answer");
-      const { written, current, previous } = row;
-      if (!written) return { kind: "conflict", current };
-      const times = {
-        version: current,
-        createdAt: row.created_at,
-        updatedAt: row.updated_at,
-        expiresAt: row.expires_at,
-      };
-      const record = { ...keyOf(write), value, labels: { ...labels }, ...times };
-      return { kind: "written", record, previous: previous === null ? null : asJsonText(previous) };
+      return writeRecord(session, write);
     },
 
     async writeAll(writes) {
@@ -159,12 +137,58 @@ export function createPostgresRecords(session: Session): RecordStore {
   };
 }
 
+async function writeRecord(session: Session, write: RecordWrite): Promise<RecordWriteOutcome> {
+  const { id, ownerId, collectionId } = recordDigests(write);
+  const { space, owner, collection, key, value, expected = null, ttlMs = null, labels = {} } = write;
+  const { tracked = false, disposable = false } = write;
+  // What was before is known again from the feed alone.
+  const repeatable = expected === 0 || (expected !== null && tracked);
+  const request = randomUUID();
+  const [row] = await session.query<Written>(repeatable ? statements.WRITE_EXPECTING : statements.WRITE, (again) => [
+    session.now(),
+    request,
+    again,
+    id,
+    ownerId,
+    collectionId,
+    space,
+    owner,
+    collection,
+    key,
+    value,
+    expected,
+    ttlMs,
+    labelsText(labels),
+    labelDigests(write, labels),
+    tracked,
+    disposable,
+  ]);
+  if (row === undefined) throw new Error("heddle_write_record did not answer");
+  const { written, current, previous } = row;
+  if (!written) return { kind: "conflict", current };
+  const times = {
+    version: current,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    expiresAt: row.expires_at,
+  };
+  const record = { ...keyOf(write), value, labels: { ...labels }, ...times };
+  return { kind: "written", record, previous: previous === null ? null : asJsonText(previous) };
+}
+
 /** As `heddle_write_records` takes it. */
 function writeParameter(write: RecordWrite, index: number) {
   const { id, ownerId, collectionId } = recordDigests(write);
   const { space, owner, collection, key, value, expected = null, ttlMs = null, labels = {} } = write;
   return {
-    ...{ index, space, owner, collection, key, value, expected, ttl_ms: ttlMs },
+    index,
+    space,
+    owner,
+    collection,
+    key,
+    value,
+    expected,
+    ttl_ms: ttlMs,
     id: id.toString("hex"),
     owner_id: ownerId.toString("hex"),
     collection_id: collectionId.toString("hex"),

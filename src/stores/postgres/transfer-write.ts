@@ -197,7 +197,13 @@ function recordRecord(record: ReturnType<typeof valueOf<"records">>): JsonObject
   const { space, owner, collection, key, version, sequence, tracked, disposable, value, labels } = record;
   const { id, ownerId, collectionId } = recordDigests(record);
   return {
-    ...{ space, owner, collection, version, sequence, tracked, disposable },
+    space,
+    owner,
+    collection,
+    version,
+    sequence,
+    tracked,
+    disposable,
     id: id.toString("hex"),
     owner_id: ownerId.toString("hex"),
     collection_id: collectionId.toString("hex"),

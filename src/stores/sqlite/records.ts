@@ -1,5 +1,6 @@
 import {
   CHANGES_KEPT_MS,
+  type RecordKey,
   type RecordStore,
   type RecordWrite,
   type RecordWriteOutcome,
@@ -105,23 +106,7 @@ export function createSqliteRecords(session: Session): RecordStore {
 
     async removeCollection(params) {
       checkRecordQuery(params);
-      return session.write(() => {
-        const now = clock.now();
-        const { space, owner, collection } = params;
-        const rows = session
-          .sql<StoredRow>(
-            "SELECT * FROM records WHERE space = ? AND owner = ? AND collection = ? AND record_value IS NOT NULL",
-          )
-          .all(space, owner, collection);
-        let removed = 0;
-        for (const stored of rows) {
-          const row = recordRowOf(stored);
-          if (!isLive(row)) continue;
-          if (visible(row, now) !== null) removed += 1;
-          keepStep(session, { id: stored.id, row }, { row: endQuietly(row, now), changes: [] });
-        }
-        return removed;
-      });
+      return session.write(() => removeCollection(session, params));
     },
 
     async changes({ after, limit, ...key }) {
@@ -145,23 +130,45 @@ export function createSqliteRecords(session: Session): RecordStore {
       );
     },
 
-    sweepExpired: ({ limit, except = [] }) =>
-      session.write(() => {
-        const now = clock.now();
-        forget(session, now);
-        const due = session
-          .sql<StoredRow>(
-            `SELECT * FROM records WHERE expires_at <= ? AND space NOT IN (SELECT value FROM json_each(?))
-             ORDER BY expires_at LIMIT ?`,
-          )
-          .all(now, JSON.stringify(except), limit);
-        return due.map((stored) => {
-          const row = recordRowOf(stored);
-          keepStep(session, { id: stored.id, row }, expireStep(row, now));
-          return keyOf(row);
-        });
-      }),
+    sweepExpired: (params) => session.write(() => sweepExpired(session, params)),
   };
+}
+
+function removeCollection(session: Session, params: Parameters<RecordStore["removeCollection"]>[0]): number {
+  const now = session.clock.now();
+  const { space, owner, collection } = params;
+  const rows = session
+    .sql<StoredRow>(
+      "SELECT * FROM records WHERE space = ? AND owner = ? AND collection = ? AND record_value IS NOT NULL",
+    )
+    .all(space, owner, collection);
+  let removed = 0;
+  for (const stored of rows) {
+    const row = recordRowOf(stored);
+    if (!isLive(row)) continue;
+    if (visible(row, now) !== null) removed += 1;
+    keepStep(session, { id: stored.id, row }, { row: endQuietly(row, now), changes: [] });
+  }
+  return removed;
+}
+
+function sweepExpired(
+  session: Session,
+  { limit, except = [] }: Parameters<RecordStore["sweepExpired"]>[0],
+): readonly RecordKey[] {
+  const now = session.clock.now();
+  forget(session, now);
+  const due = session
+    .sql<StoredRow>(
+      `SELECT * FROM records WHERE expires_at <= ? AND space NOT IN (SELECT value FROM json_each(?))
+       ORDER BY expires_at LIMIT ?`,
+    )
+    .all(now, JSON.stringify(except), limit);
+  return due.map((stored) => {
+    const row = recordRowOf(stored);
+    keepStep(session, { id: stored.id, row }, expireStep(row, now));
+    return keyOf(row);
+  });
 }
 
 /** Undoes the transaction. */

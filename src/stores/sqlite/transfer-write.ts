@@ -113,11 +113,7 @@ export function createTransferWriters(session: Session): Readonly<Record<Transfe
     crons: (row) => putCron(session, valueOf("crons", row)),
     items: (row) => writeItem(session, row),
     apiKeys: (row) => writeApiKey(session, row),
-    records(row) {
-      const record = valueOf("records", row);
-      const id = putRecord(session, findRecord(session, record), record);
-      session.sql("DELETE FROM record_changes WHERE record = ?").run(id);
-    },
+    records: (row) => writeRecord(session, row),
   };
 }
 
@@ -128,6 +124,13 @@ function writeItem(session: Session, row: TransferRow): void {
     { ...item, text: toJsonText(value) },
     vectors.map(({ path, values }) => ({ path, bytes: Buffer.from(values, "base64") })),
   );
+}
+
+/** Changes of a record in whose place this one comes have versions that it will have again. */
+function writeRecord(session: Session, row: TransferRow): void {
+  const record = valueOf("records", row);
+  const id = putRecord(session, findRecord(session, record), record);
+  session.sql("DELETE FROM record_changes WHERE record = ?").run(id);
 }
 
 function writeApiKey(session: Session, row: TransferRow): void {

@@ -145,19 +145,13 @@ export function createSqliteTransfer(session: Session): RowTransfer {
         (row) => apiKeyRow(apiKeyOf(row)),
         (row) => row.permissions.length,
       ),
-    records(after, limit) {
-      const place = after === null ? { space: "", owner: "", collection: "", key: "" } : recordKeyParts(after);
-      return page<StoredRow>(
-        {
-          sql: `SELECT * FROM records WHERE (space, owner, collection, record_key) > (?, ?, ?, ?)
-            ORDER BY space, owner, collection, record_key`,
-          parameters: [place.space, place.owner, place.collection, place.key],
-        },
+    records: (after, limit) =>
+      page<StoredRow>(
+        recordsAfter(after),
         limit,
         (row) => recordRow(recordRowOf(row)),
         (row) => (row.record_value?.length ?? 0) + row.labels.length,
-      );
-    },
+      ),
   };
 
   return {
@@ -166,5 +160,14 @@ export function createSqliteTransfer(session: Session): RowTransfer {
       session.write(() => {
         for (const row of rows) writers[kind](row);
       }),
+  };
+}
+
+function recordsAfter(after: string | null): { readonly sql: string; readonly parameters: readonly string[] } {
+  const place = after === null ? { space: "", owner: "", collection: "", key: "" } : recordKeyParts(after);
+  return {
+    sql: `SELECT * FROM records WHERE (space, owner, collection, record_key) > (?, ?, ?, ?)
+      ORDER BY space, owner, collection, record_key`,
+    parameters: [place.space, place.owner, place.collection, place.key],
   };
 }

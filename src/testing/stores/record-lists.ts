@@ -132,8 +132,8 @@ export function recordListCases(suite: StoreSuite<MetadataStore>, withStore: Wit
       const record = await put(records, { ...at("k"), value: json(1), labels });
       labels.a = "2";
       (record.labels as Record<string, string>)["a"] = "3";
-      const found = await records.get(at("k"));
-      (found?.labels as Record<string, string>)["a"] = "4";
+      const found = (await records.get(at("k"))) ?? record;
+      (found.labels as Record<string, string>)["a"] = "4";
       expect((await records.list({ ...PLACE, ...PAGE }))[0]?.labels).toEqual({ a: "1" });
     }),
   );

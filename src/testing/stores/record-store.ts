@@ -131,10 +131,10 @@ function writeCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
     withStore(async ({ store: { records } }) => {
       const texts = ["a", "A", "a ", "", "$set", "a.b", "a/b", "%", "_", "\u0001", "é", "e\u0301", "😀", "'\"\\"];
       const places = [
-        ...texts.map((owner) => ({ ...at("k"), owner })),
-        ...texts.map((collection) => ({ ...at("k"), collection })),
-        ...texts.filter(Boolean).map((key) => ({ ...at("k"), key })),
-        ...texts.filter(Boolean).map((space) => ({ ...at("k"), space })),
+        ...texts.map((owner) => ({ space: "s", owner, collection: "c", key: "k" })),
+        ...texts.map((collection) => ({ space: "s", owner: "", collection, key: "k 2" })),
+        ...texts.filter(Boolean).map((key) => ({ space: "s", owner: "o", collection: "c 2", key })),
+        ...texts.filter(Boolean).map((space) => ({ space, owner: "o", collection: "c 3", key: "k" })),
         { space: "ab", owner: "c", collection: "d", key: "e" },
         { space: "a", owner: "bc", collection: "d", key: "e" },
         { space: "a", owner: "b", collection: "cd", key: "e" },
@@ -169,11 +169,14 @@ function writeCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metad
       expect(await records.count({ ...PLACE, labels: { in: "both" } })).toBe(0);
       expect(await records.changes({ ...at("a"), after: 0, limit: 10 })).toEqual([]);
       const fresh = await records.get(at("a"));
-      const written = await records.writeAll(
-        writes.map((write) =>
-          write.key === "a" ? { ...write, expected: write.expected + (fresh?.version ?? 0) - 1 } : write,
-        ),
-      );
+      const version = fresh?.version ?? 0;
+      const [first, second, third] = writes;
+      if (first === undefined || second === undefined || third === undefined) throw new Error("there are three");
+      const written = await records.writeAll([
+        first,
+        { ...second, expected: version },
+        { ...third, expected: version + 1 },
+      ]);
       if (written.kind !== "written") throw new Error("nothing was written");
       expect(written.records.map(({ key, value }) => [key, value])).toEqual([
         ["b", json("b")],
@@ -268,7 +271,8 @@ function raceCases(suite: StoreSuite<MetadataStore>, withStore: WithStore<Metada
       const outcomes = await Promise.all(
         many.slice(0, 16).map((n) => {
           const order = n % 2 === 0 ? keys : keys.toReversed();
-          return records.writeAll(order.map((key) => ({ ...at(key), value: json(n) })));
+          const value = json(n);
+          return records.writeAll(order.map((key) => Object.assign(at(key), { value })));
         }),
       );
       expect(outcomes.every(({ kind }) => kind === "written")).toBe(true);
