@@ -117,7 +117,7 @@ function follow({ hostname, port, pathname }, path, onChange) {
 }
 
 /** From before the request of a set to the change at each of `count` followers, one set after the other. */
-async function latency(at, from, count) {
+async function latency(at, from, count, sets = Math.max(20, 400 / count)) {
   const path = `/v1/state/latency/k${count}`;
   const taken = [];
   let start = 0;
@@ -129,7 +129,7 @@ async function latency(at, from, count) {
     if (waiting === 0) done();
   };
   const stops = await Promise.all(Array.from({ length: count }, () => follow(at, path, onChange)));
-  for (let n = 0; n < Math.max(20, 400 / count); n += 1) {
+  for (let n = 0; n < sets; n += 1) {
     const all = new Promise((resolve) => (done = resolve));
     waiting = count;
     start = performance.now();
@@ -171,7 +171,7 @@ async function measure(name, uri, { processes }) {
     console.log(name, JSON.stringify({ set, get, compareAndSet }));
     console.log(name, "latency, 1 follower", JSON.stringify(await latency(one.url, one.url, 1)));
     console.log(name, `latency, ${followers} followers`, JSON.stringify(await latency(one.url, one.url, followers)));
-    if (other !== null) console.log(name, "latency, set at another process", JSON.stringify(await latency(one.url, other.url, 1)));
+    if (other !== null) console.log(name, "latency, set at another process", JSON.stringify(await latency(one.url, other.url, 1, 30)));
     console.log(name, "one value, all connections", JSON.stringify(await followed(one.url)));
   } finally {
     await other?.stop();
