@@ -1,3 +1,4 @@
+import { Annotation, type LangGraphRunnableConfig, START, StateGraph } from "@langchain/langgraph";
 import { Client } from "@langchain/langgraph-sdk";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiKey } from "../../../src/auth/api-key.js";
@@ -123,6 +124,32 @@ describe.each(PROTOCOL_STORAGES)("35: values as items on %s", (storage) => {
     expect(await list({ prefix: ["zzz"] })).not.toContainEqual(["state", id]);
     const [first, second] = [await list({ limit: 1 }), await list({ limit: 1, offset: 1 })];
     expect([...first, ...second]).toEqual(all.slice(0, 2));
+  });
+});
+
+describe("35: in graphs", () => {
+  it("config.store reads and writes the values, and who follows hears of it", async () => {
+    const counts = new StateGraph(Annotation.Root({ seen: Annotation<unknown> }))
+      .addNode("count", async (_, { store }: LangGraphRunnableConfig) => {
+        const item = await store?.get(["state", "order"], "count");
+        const seen: unknown = item?.value["value"];
+        await store?.put(["state", "order"], "count", { value: Number(seen) + 1 });
+        const found = await store?.search(["state"]);
+        return { seen: [seen, found?.map(({ value }) => value)] };
+      })
+      .addEdge(START, "count")
+      .compile();
+    const state = await serve("memory", { graphs: { counts } });
+    try {
+      await state.set("order", "count", 41);
+      const following = await state.follow("order", "count");
+      const client = new Client({ apiUrl: state.apiUrl, apiKey: null });
+      expect(await client.runs.wait(null, "counts", { input: {} })).toEqual({ seen: [41, [{ value: 42 }]] });
+      expect(await following.changes(1)).toEqual([{ oldValue: 41, newValue: 42, version: 2 }]);
+      following.close();
+    } finally {
+      await state.close();
+    }
   });
 });
 
