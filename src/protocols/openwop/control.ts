@@ -101,7 +101,8 @@ export function createRunControl(parts: RunParts, access: RunAccess) {
           if (!(error instanceof OpenwopRefusal) && !isHeddleError(error)) throw error;
           const isKnown = error instanceof OpenwopRefusal;
           if (!isKnown && error.code !== "FORBIDDEN") throw error;
-          results.push({ runId, ok: false, error: isKnown ? error.code : "forbidden", message: error.message });
+          const said = { error: isKnown ? error.code : "forbidden", message: error.message };
+          results.push({ runId, ok: false, error: said });
         }
       }
       return results;

@@ -55,8 +55,14 @@ export function decodeTags(value: JsonValue | undefined): readonly string[] {
   return value as readonly string[];
 }
 
-/** Members that mean the same in every workflow have their types; the others are the workflow's own. */
-export function decodeConfigurable(configurable: JsonObject): JsonObject {
+/**
+ * Members that mean the same in every workflow have their types; the others are the workflow's own. openwop-client 1.1.1 sends its
+ * `RunConfigurable` with a null for each member that is not set and the workflow's own ones in `extras`: nulls are absent, extras are members.
+ */
+export function decodeConfigurable(sent: JsonObject): JsonObject {
+  const { extras, ...named } = sent;
+  const all = isJsonObject(extras) ? { ...extras, ...named } : sent;
+  const configurable: JsonObject = Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null));
   const { recursionLimit, model, temperature, maxTokens, promptOverrides, runTimeoutMs, mockProvider } = configurable;
   requireThat(isWhole(recursionLimit), "recursionLimit must be a whole number from 1.");
   requireThat(isWhole(maxTokens), "maxTokens must be a whole number from 1.");

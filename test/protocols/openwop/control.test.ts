@@ -112,7 +112,7 @@ describe.each(STORAGES)("control on %s", (storage) => {
       ["no-such-run", false],
       [cancelled, true],
     ]);
-    expect(body.results[1].error).toBe("not_found");
+    expect(body.results[1].error).toMatchObject({ error: "not_found" });
     expect((await ann.send("POST", "/v1/runs%3Abulk-cancel", { runIds })).status).toBe(200);
   });
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { JsonObject, JsonValue } from "../../../core/json.js";
+import { isJsonObject } from "../../../core/json.js";
 import { decodeBody } from "../decode.js";
 
 const RUN = ["recursionLimit", "runTimeoutMs"] as const;
@@ -23,8 +24,12 @@ export const configurableBody = z
   })
   .meta({ id: "OpenwopConfigurable2" });
 
-/** As the first major has it. @throws OpenwopRefusal `validation_error` */
-export function flatOptions(configurable: unknown): JsonObject {
+/**
+ * As the first major has it. openwop-client 2.7.0 sends a null for each member that is not set: they are absent.
+ * @throws OpenwopRefusal `validation_error`
+ */
+export function flatOptions(sent: JsonValue): JsonObject {
+  const configurable = isJsonObject(sent) ? withoutNulls(sent) : sent;
   const {
     run = {},
     ai = {},
@@ -45,6 +50,10 @@ export function nestedOptions(configurable: JsonObject): JsonObject {
     ...(Object.keys(ai).length > 0 && { ai }),
     ...(Object.keys(own).length > 0 && { extensions: { [EXTENSION]: own } }),
   };
+}
+
+function withoutNulls(options: JsonObject): JsonObject {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null));
 }
 
 function picked(options: JsonObject, names: readonly string[]): JsonObject {
