@@ -254,11 +254,14 @@ async function finish(
 /** The run has ended in the store, so nothing that fails here may give it to another worker. */
 async function publishEnd(
   execution: Execution,
-  end: { readonly last: NewRunEvent; readonly root: RootEnd; readonly observed: ObservedEnd | null },
+  {
+    last,
+    root,
+    observed,
+  }: { readonly last: NewRunEvent; readonly root: RootEnd; readonly observed: ObservedEnd | null },
 ): Promise<void> {
   const { claimed, store, eventLog, threadEvents, observer, logger, retrying } = execution;
   const { run } = claimed;
-  const { last, root, observed } = end;
   try {
     threadEvents?.end(root);
     if (observed !== null) await observer?.ended(observed);

@@ -1,12 +1,14 @@
 import type { Clock } from "../../core/clock.js";
 import { HeddleError } from "../../core/errors.js";
-import { parseJsonText, toJsonText } from "../../core/json.js";
+import { toJsonText } from "../../core/json.js";
 import type { JsonValue } from "../../core/json.js";
 import type { Logger } from "../../core/logger.js";
 import type { RecordStore, RecordWrite } from "../../core/record.js";
 import type { RecordHints } from "../../services/record-hints.js";
 import { EVENTS_SPACE, eventKey, isTerminalType, type LoggedEvent, type NewOpenwopEvent } from "./event.js";
-import { Folding } from "./fold.js";
+import type { Folding } from "./fold.js";
+import { createFolds } from "./folds.js";
+import { createLogPages } from "./log-pages.js";
 import { INDEX_SPACE, type RunRecord } from "./run-record.js";
 import type { AppendListener, InterruptRules } from "./seams.js";
 
@@ -15,10 +17,6 @@ export const LAUNCHES_SPACE = "openwop-launches";
 /** So long somebody else waits before it does what another process may have died before. */
 export const LAUNCH_LEASE_MS = 15_000;
 
-/** Events of one read, and of one step of an append, at most. */
-const PAGE = 500;
-/** Folds that are remembered. */
-const MAX_FOLDS = 1_000;
 /** Others were faster so often in a row. */
 const MAX_TRIES = 100;
 
@@ -36,12 +34,6 @@ export interface DecideOptions {
 /** The event logs of runs: append-only, gapless, atomic with what follows from them. */
 export type EventLogs = ReturnType<typeof createEventLogs>;
 
-interface Held {
-  readonly fold: Folding;
-  /** Appends of this process, one after the other. */
-  turn: Promise<unknown>;
-}
-
 export function createEventLogs(deps: {
   readonly records: RecordStore;
   readonly hints: Pick<RecordHints, "touched">;
@@ -52,44 +44,9 @@ export function createEventLogs(deps: {
   readonly onAppended: AppendListener;
 }) {
   const { records, hints, clock, logger } = deps;
-  const folds = new Map<string, Held>();
-
-  const heldOf = (record: RunRecord): Held => {
-    const known = folds.get(record.runId);
-    const held = known ?? { fold: new Folding(record, deps.rules), turn: Promise.resolve() };
-    // The newest last: the one that was not asked for longest is forgotten.
-    if (known !== undefined) folds.delete(record.runId);
-    folds.set(record.runId, held);
-    if (folds.size > MAX_FOLDS) folds.delete(folds.keys().next().value ?? "");
-    return held;
-  };
-
-  const list = async (
-    record: Pick<RunRecord, "runId" | "owner">,
-    from: number,
-    limit = PAGE,
-  ): Promise<readonly LoggedEvent[]> => {
-    const rows = await records.list({
-      space: EVENTS_SPACE,
-      owner: record.owner,
-      collection: record.runId,
-      fromKey: eventKey(from),
-      order: "key",
-      direction: "asc",
-      limit,
-      offset: 0,
-    });
-    return rows.map(({ value }) => parseJsonText(value) as unknown as LoggedEvent);
-  };
-
-  const refresh = async (record: RunRecord, fold: Folding): Promise<void> => {
-    for (;;) {
-      const events = await list(record, fold.sequence + 1);
-      // Another reader of this process may have been faster.
-      for (const event of events) if (event.sequence === fold.sequence + 1) fold.apply(event);
-      if (events.length < PAGE) return;
-    }
-  };
+  const folds = createFolds(deps.rules);
+  const heldOf = folds.held;
+  const { list, refresh } = createLogPages(records);
 
   const append = async (
     record: RunRecord,
@@ -182,9 +139,7 @@ export function createEventLogs(deps: {
       return fold;
     },
     /** A fold that was read before its run was given up. */
-    forget(runId: string): void {
-      folds.delete(runId);
-    },
+    forget: folds.forget,
   };
 }
 

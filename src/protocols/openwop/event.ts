@@ -106,8 +106,9 @@ export function isTerminalType(type: string): type is TerminalType {
 }
 
 /** What clients get of an event. */
-export function shownEvent({ hidden: _, ...event }: LoggedEvent): OpenwopEvent {
-  return event;
+export function shownEvent(event: LoggedEvent): OpenwopEvent {
+  const { hidden: _, ...shown } = event;
+  return shown;
 }
 
 /** The terminal statuses: a run that has one never changes again. */
@@ -119,4 +120,10 @@ export function isTerminalStatus(status: OpenwopStatus): boolean {
 export function payloadOf(event: Pick<OpenwopEvent, "payload">): JsonObject {
   const { payload } = event;
   return typeof payload === "object" && payload !== null && !Array.isArray(payload) ? (payload as JsonObject) : {};
+}
+
+/** A member that is text; of anything else, what is said instead. */
+export function textOf(object: JsonObject, member: string, otherwise = ""): string {
+  const value = object[member];
+  return typeof value === "string" ? value : otherwise;
 }

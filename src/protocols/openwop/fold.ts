@@ -1,6 +1,6 @@
 import { v5 } from "uuid";
 import { isJsonObject, type JsonObject } from "../../core/json.js";
-import { isTerminalType, type LoggedEvent, type OpenwopStatus, payloadOf } from "./event.js";
+import { isTerminalType, type LoggedEvent, type OpenwopStatus, payloadOf, textOf } from "./event.js";
 import type { RunRecord } from "./run-record.js";
 import type { InterruptRules } from "./seams.js";
 import type { InterruptFold, LaunchFold, NodeFold, RunError, RunFold, Suspension, TaskFold } from "./snapshot-types.js";
@@ -140,7 +140,7 @@ export class Folding implements RunFold {
     const payload = payloadOf(event);
     if (type === "interrupt.requested") {
       this.#interrupts.push({
-        interruptId: String(payload["interruptId"]),
+        interruptId: textOf(payload, "interruptId"),
         nodeId,
         taskId: hidden?.taskId ?? nodeId,
         langgraphInterruptId: hidden?.langgraphInterruptId ?? "",
@@ -185,15 +185,18 @@ const NODE_STATUS: Readonly<Record<string, NodeFold["status"] | undefined>> = {
   "node.cancelled": "cancelled",
 };
 
-function runError({ code, message, details }: JsonObject): RunError {
-  return { code: String(code), message: String(message), ...(isJsonObject(details) && { details }) };
+function runError(error: JsonObject): RunError {
+  const { details } = error;
+  const [code, message] = [textOf(error, "code"), textOf(error, "message")];
+  return { code, message, ...(isJsonObject(details) && { details }) };
 }
 
 /** The suspend shape out of a payload that has ids beside it. */
-export function suspensionIn({ kind, key, data, resumeSchema, timeoutMs }: JsonObject): Suspension {
+export function suspensionIn(payload: JsonObject): Suspension {
+  const { data, resumeSchema, timeoutMs } = payload;
   return {
-    kind: String(kind),
-    key: String(key),
+    kind: textOf(payload, "kind"),
+    key: textOf(payload, "key"),
     data: isJsonObject(data) ? data : {},
     ...(isJsonObject(resumeSchema) && { resumeSchema }),
     ...(typeof timeoutMs === "number" && { timeoutMs }),

@@ -4,7 +4,7 @@ import { toJsonText } from "../../core/json.js";
 import type { JsonValue } from "../../core/json.js";
 import type { RunEvent } from "../../core/run-event.js";
 import type { RunParts } from "./context.js";
-import { EVENTS_SPACE, isTerminalType, type LoggedEvent } from "./event.js";
+import { EVENTS_SPACE, isTerminalType, type LoggedEvent, shownEvent } from "./event.js";
 import type { Reconciler } from "./reconcile.js";
 import type { RunRecord } from "./run-record.js";
 import type { Snapshots } from "./snapshot.js";
@@ -169,8 +169,7 @@ function flushes({ event }: RunEvent): boolean {
 }
 
 function frameOf(event: LoggedEvent): RunEvent {
-  const { hidden: _, ...shown } = event;
-  return { seq: event.sequence, event: event.type, data: toJsonText(shown as unknown as JsonValue), kind: "state" };
+  return { seq: event.sequence, event: event.type, data: toJsonText({ ...shownEvent(event) }), kind: "state" };
 }
 
 /** A frame as OpenWOP has it: the id first (docs/wire/openwop.md §3.2 SSE). */

@@ -13,7 +13,7 @@ import {
 } from "./create-body.js";
 import { type RunCreation, startedEvent } from "./create-run.js";
 import { invalid } from "./errors.js";
-import type { LoggedEvent, NewOpenwopEvent } from "./event.js";
+import { type LoggedEvent, type NewOpenwopEvent, textOf } from "./event.js";
 import { checkpointBefore } from "./fold.js";
 import { allEvents } from "./observe.js";
 import type { RunAccess } from "./run-access.js";
@@ -52,7 +52,7 @@ export function createForks(parts: RunParts, access: RunAccess, creation: RunCre
       update: { values: inputs },
       checkpoint: { checkpointId: base },
     });
-    const checkpointId = String(written["checkpoint_id"] ?? base);
+    const checkpointId = textOf(written, "checkpoint_id", base);
     return { ...fork, source: { ...fork.source, checkpointId } };
   };
 

@@ -1,4 +1,5 @@
 import { ALL_ROWS } from "../../core/auth.js";
+import { isHeddleError } from "../../core/errors.js";
 import { isTerminal } from "../../core/run-lifecycle.js";
 import type { Run } from "../../core/run.js";
 import type { RunParts } from "./context.js";
@@ -6,7 +7,7 @@ import { eventKey, isTerminalStatus } from "./event.js";
 import { LAUNCHES_SPACE, launchWrite } from "./event-log.js";
 import { endEvents } from "./run-end.js";
 import type { RunRecord } from "./run-record.js";
-import type { RunFold } from "./snapshot-types.js";
+import type { InterruptFold, RunFold } from "./snapshot-types.js";
 import { threadFacts } from "./thread-facts.js";
 import { cancelledNodes } from "./translate.js";
 
@@ -52,10 +53,36 @@ export function createReconciler(parts: RunParts) {
       if (right.kind === "conflict") continue;
       try {
         await launcher.repeat(record, one);
+      } catch (error) {
+        if (!isHeddleError(error) || !FINAL.has(error.code)) throw error;
+        await fail(record, "node_execution_failed", `The run can't go on: ${error.message}`);
       } finally {
         await records.remove({ ...key, expected: right.record.version });
       }
     }
+  };
+
+  const fail = async (record: RunRecord, code: string, message: string): Promise<void> => {
+    await logs.decide(record, (fold) => [
+      ...cancelledNodes(fold, code),
+      { type: "run.failed", payload: { error: { code, message } } },
+    ]);
+  };
+
+  /** Nobody has answered in time. */
+  const expire = async (record: RunRecord): Promise<void> => {
+    await logs.decide(record, (fold) => {
+      const late = overdue(fold, clock.now());
+      if (late === undefined) return null;
+      const code = late.suspension.kind === "approval" ? "approval_timeout" : "interrupt_timeout";
+      const { nodeId, interruptId } = late;
+      const error = { code, message: `Nobody has answered ${interruptId} in time.` };
+      return [
+        { type: "node.failed", nodeId, payload: { nodeId, error }, hidden: { taskId: late.taskId } },
+        ...cancelledNodes(fold, code, new Map([[late.taskId, "failed"]])),
+        { type: "run.failed", payload: { error, failedNodeId: nodeId } },
+      ];
+    });
   };
 
   const look = async (record: RunRecord, fold: RunFold): Promise<void> => {
@@ -80,6 +107,7 @@ export function createReconciler(parts: RunParts) {
   };
 
   const reconcile = async (record: RunRecord, fold: RunFold): Promise<void> => {
+    if (overdue(fold, clock.now()) !== undefined) await expire(record);
     if ((fold.status !== "running" && fold.status !== "pending") || !isQuiet(fold, clock.now())) return;
     await look(record, fold);
   };
@@ -100,6 +128,20 @@ export function createReconciler(parts: RunParts) {
       }
     },
   };
+}
+
+/** What a LangGraph run will never be created for. */
+const FINAL: ReadonlySet<string> = new Set([
+  "ASSISTANT_NOT_FOUND",
+  "GRAPH_NOT_FOUND",
+  "THREAD_NOT_FOUND",
+  "FORBIDDEN",
+  "UNAUTHENTICATED",
+]);
+
+function overdue({ status, interrupts }: RunFold, nowMs: number): InterruptFold | undefined {
+  if (!status.startsWith("waiting-")) return undefined;
+  return interrupts.find((one) => one.status === "pending" && one.expiresAt !== null && one.expiresAt <= nowMs);
 }
 
 function isQuiet({ lastTimestamp }: RunFold, nowMs: number): boolean {

@@ -1,7 +1,7 @@
 import { isJsonObject } from "../../core/json.js";
 import type { RecordedNodes, RecordedTask } from "../../core/run-observer.js";
 import type { JsonValue } from "../../core/json.js";
-import { type LoggedEvent, type NewOpenwopEvent, payloadOf } from "./event.js";
+import { type LoggedEvent, type NewOpenwopEvent, payloadOf, textOf } from "./event.js";
 import { sameJson } from "./same-json.js";
 import type { RunFold } from "./snapshot-types.js";
 
@@ -126,7 +126,8 @@ export class Replay {
       const { type, nodeId, hidden } = event;
       if ((type !== "node.completed" && type !== "node.failed") || nodeId === undefined) return [event];
       const said = this.#of(nodeId, hidden?.taskId ?? "", fold)?.said ?? [];
-      return [...said.map((one) => ({ ...one, hidden: { langgraphRunId: hidden?.langgraphRunId ?? "" } })), event];
+      const origin = { langgraphRunId: hidden?.langgraphRunId ?? "" };
+      return [...said.map((one) => Object.assign({}, one, { hidden: origin })), event];
     });
     if (fold.diverged) return whole;
     const at = whole.findIndex((event, index) => !this.#isSame(event, fold.sequence + 1 + index));
@@ -158,7 +159,7 @@ function end(execution: Execution, event: LoggedEvent): void {
   execution.hasEnded = true;
   execution.outputs = outputs ?? {};
   if (event.type === "node.failed") {
-    execution.error = isJsonObject(error) ? String(error["message"]) : "failed";
+    execution.error = isJsonObject(error) ? textOf(error, "message", "failed") : "failed";
   }
 }
 

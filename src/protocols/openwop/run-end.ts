@@ -1,6 +1,6 @@
 import { isJsonObject, type JsonObject, parseJsonText } from "../../core/json.js";
 import type { ObservedEnd } from "../../core/run-observer.js";
-import { type NewOpenwopEvent, payloadOf } from "./event.js";
+import { type HiddenDetails, type NewOpenwopEvent, payloadOf, textOf } from "./event.js";
 import type { Replay } from "./replay.js";
 import type { RunRecord } from "./run-record.js";
 import type { InterruptRules } from "./seams.js";
@@ -38,7 +38,7 @@ export function endEvents(
   const { record, fold } = context;
   if (fold.status === "paused") return null;
   const marked = (events: readonly NewOpenwopEvent[]): readonly NewOpenwopEvent[] =>
-    events.map((event) => ({ ...event, hidden: { langgraphRunId, ...event.hidden } }));
+    events.map((event) => withHidden(event, { langgraphRunId }));
   switch (end.status) {
     case "error":
     case "timeout":
@@ -111,8 +111,8 @@ function failure(
 
 function errorOf(text: string | null): { readonly error: string; readonly message: string } {
   const parsed: unknown = text === null ? null : JSON.parse(text);
-  const { error, message } = isJsonObject(parsed) ? parsed : ({} as JsonObject);
-  return { error: String(error ?? "Error"), message: String(message ?? "The run failed.") };
+  const fields: JsonObject = isJsonObject(parsed) ? parsed : {};
+  return { error: textOf(fields, "error", "Error"), message: textOf(fields, "message", "The run failed.") };
 }
 
 /** `node.suspended`, then what the interrupt asks for; in a replay, then what was answered. */
@@ -133,17 +133,18 @@ function suspensions(
       payload: { nodeId: node, interruptId, kind, key },
       hidden: { langgraphRunId, taskId },
     };
-    const requested = rules
-      .requestedEvents({ nodeId: node, interruptId, suspension })
-      .map((event) => ({ ...event, hidden: { ...hidden, ...event.hidden } }));
-    return [suspended, ...requested];
+    const requested = rules.requestedEvents({ nodeId: node, interruptId, suspension });
+    return [suspended, ...requested.map((event) => withHidden(event, hidden))];
   });
   const answers = held.map(({ taskId, node }, index) => {
     const before = fold.interrupts.filter((one) => one.taskId === taskId).length;
     const given = replay?.answersOf(node, taskId, before, fold) ?? [];
     const interruptId = `int-${asked + index + 1}`;
     // Without a LangGraph run of theirs: they call for one.
-    return given.map((event) => ({ ...event, payload: renamed(event, interruptId), hidden: { taskId } }));
+    return given.map((event) => {
+      const { type, nodeId = node } = event;
+      return { type, nodeId, payload: renamed(event, interruptId), hidden: { taskId } };
+    });
   });
   return [...questions.flat(), ...answers.flat()];
 }
@@ -152,4 +153,9 @@ function suspensions(
 function renamed({ type, payload }: NewOpenwopEvent, interruptId: string): JsonObject {
   const copy = payloadOf({ payload });
   return type === "interrupt.resolved" ? { ...copy, interruptId } : copy;
+}
+
+/** What an event says itself counts. */
+function withHidden(event: NewOpenwopEvent, hidden: HiddenDetails): NewOpenwopEvent {
+  return { ...event, hidden: { ...hidden, ...event.hidden } };
 }

@@ -1,5 +1,4 @@
 import { ALL_ROWS } from "../../core/auth.js";
-import { heddleVersion } from "../../config/version.js";
 import { isJsonObject, type JsonObject, parseJsonText } from "../../core/json.js";
 import type { RunParts } from "./context.js";
 import { EVENT_LOG_SCHEMA_VERSION } from "./discovery.js";
@@ -41,7 +40,7 @@ export function createSnapshots(
       nodeStates: Object.fromEntries([...fold.nodes.entries()].map(([id, node]) => [id, nodeState(node)])),
       variables,
       ...(error !== null && { error }),
-      engineVersion: heddleVersion(),
+      engineVersion: context.version,
       eventLogSchemaVersion: EVENT_LOG_SCHEMA_VERSION,
       tags: record.tags,
       metadata: record.metadata,

@@ -15,7 +15,13 @@ export interface StreamView {
 
 const MAX_BUFFER_MS = 5_000;
 /** What `updates` leaves out. */
-const DETAILS = ["node.started", "node.retried", "variable.changed", "version.pinned", "log.appended"];
+const DETAILS: ReadonlySet<string> = new Set([
+  "node.started",
+  "node.retried",
+  "variable.changed",
+  "version.pinned",
+  "log.appended",
+]);
 
 /** @throws OpenwopRefusal `unsupported_stream_mode`, `validation_error` */
 export function decodeView(query: URLSearchParams): StreamView {
@@ -53,7 +59,7 @@ export function wholeOf(
 export function shows(modes: ReadonlySet<OpenwopStreamMode>, { type }: Pick<LoggedEvent, "type">): boolean {
   if (modes.has("debug")) return true;
   if (modes.has("messages") && type === "output.chunk") return true;
-  return modes.has("updates") && !DETAILS.includes(type) && !type.startsWith("lease.");
+  return modes.has("updates") && !DETAILS.has(type) && !type.startsWith("lease.");
 }
 
 /** As it is shown: tokens are messages to who asked for messages. */

@@ -2,6 +2,7 @@ import { SERVER } from "../../core/auth.js";
 import { isJsonObject, parseJsonText } from "../../core/json.js";
 import { isHeddleError } from "../../core/errors.js";
 import type { OpenwopContext } from "./context.js";
+import { textOf } from "./event.js";
 import type { ThreadFacts } from "./projector.js";
 import type { RunRecord } from "./run-record.js";
 
@@ -27,7 +28,7 @@ function heldIn(taskId: string, node: string, interrupts: unknown): ThreadFacts[
   if (!Array.isArray(interrupts)) return [];
   return interrupts.flatMap((one: unknown) => {
     if (!isJsonObject(one)) return [];
-    const id = one["id"] ?? one["interrupt_id"];
-    return [{ taskId, node, langgraphInterruptId: String(id), value: one["value"] ?? null }];
+    const langgraphInterruptId = textOf(one, "id", textOf(one, "interrupt_id"));
+    return [{ taskId, node, langgraphInterruptId, value: one["value"] ?? null }];
   });
 }

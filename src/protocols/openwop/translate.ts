@@ -3,7 +3,7 @@ import type { ObservedEvent } from "../../core/run-observer.js";
 import type { HiddenDetails, NewOpenwopEvent } from "./event.js";
 import type { RunRecord } from "./run-record.js";
 import type { InterruptRules } from "./seams.js";
-import type { NodeFold, RunFold } from "./snapshot-types.js";
+import type { InterruptFold, NodeFold, RunFold } from "./snapshot-types.js";
 
 /** An interrupt that was observed, and that is told of when the LangGraph run has ended. */
 export interface HeldInterrupt {
@@ -143,9 +143,9 @@ class Translator {
   /** It waited; whoever resumes the thread by LangGraph answers what its node asked, if it is this one's turn. */
   #resume(taskId: string, node: string): void {
     const { fold, attempt } = this.#context;
-    const pending = fold.interrupts.filter((one) => one.taskId === taskId && one.status === "pending");
-    const open = pending.filter(({ interruptId }) => !this.#answered.has(interruptId));
-    const [asked] = open;
+    const isOpen = (one: InterruptFold): boolean =>
+      one.taskId === taskId && one.status === "pending" && !this.#answered.has(one.interruptId);
+    const asked = fold.interrupts.find(isOpen);
     if (asked !== undefined) {
       const answer = answerTo(asked.langgraphInterruptId, attempt.resume);
       if (answer === undefined) return;
@@ -234,8 +234,10 @@ export function cancelledNodes(
   newer: ReadonlyMap<string, TaskStatus> = new Map(),
 ): readonly NewOpenwopEvent[] {
   return [...fold.tasks.values()]
-    .map((task) => ({ ...task, status: newer.get(task.taskId) ?? task.status }))
-    .filter(({ status }) => status === "running" || status === "suspended")
+    .filter(({ taskId, status: before }) => {
+      const status = newer.get(taskId) ?? before;
+      return status === "running" || status === "suspended";
+    })
     .map(({ taskId, nodeId }) => ({
       type: "node.cancelled",
       nodeId,

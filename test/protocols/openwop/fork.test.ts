@@ -34,7 +34,7 @@ describe.each(STORAGES)("forks on %s", (storage) => {
     const other = (await fork(ann, source, { mode: "replay", fromSeq: 0 })).body.runId;
     await ann.reaches(other, "completed", "failed");
     const without = (events: readonly Json[]) =>
-      courseOf(events).map(({ payload, ...rest }) => ({ ...rest, payload: { ...payload, runId: "*" } }));
+      courseOf(events).map(({ type, nodeId, payload }) => [type, nodeId, { ...payload, runId: "*" }]);
     const course = without(await ann.log(source));
     expect(without(await ann.log(body.runId))).toEqual(course);
     expect(without(await ann.log(other))).toEqual(course);
@@ -128,7 +128,7 @@ describe.each(STORAGES)("forks on %s", (storage) => {
       expect(log.map(({ sequence }) => sequence)).toEqual(log.map((_, index) => index));
       const completed = typesOf(log).filter((type) => type === "node.completed");
       // At the very end there is nothing left to run.
-      if (fromSeq < events.length - 2) expect(completed).toHaveLength(4);
+      expect(completed).toHaveLength(fromSeq < events.length - 2 ? 4 : 2);
       expect(done.nodeStates.step.status).toBe("completed");
     }
   });

@@ -22,8 +22,8 @@ const Two = new StateSchema({ left: z.json().default(null), right: z.json().defa
 
 /** Two nodes that ask at once. */
 export const twoGates = new StateGraph(Two)
-  .addNode("askLeft", () => ({ left: interrupt("left?") as z.core.util.JSONType }))
-  .addNode("askRight", () => ({ right: interrupt("right?") as z.core.util.JSONType }))
+  .addNode("askLeft", () => ({ left: interrupt<string, z.core.util.JSONType>("left?") }))
+  .addNode("askRight", () => ({ right: interrupt<string, z.core.util.JSONType>("right?") }))
   .addEdge(START, "askLeft")
   .addEdge(START, "askRight")
   .compile();
@@ -31,8 +31,8 @@ export const twoGates = new StateGraph(Two)
 /** One node that asks twice. */
 export const twice = new StateGraph(Two)
   .addNode("ask", () => {
-    const left = interrupt("first?") as z.core.util.JSONType;
-    const right = interrupt("second?") as z.core.util.JSONType;
+    const left = interrupt<string, z.core.util.JSONType>("first?");
+    const right = interrupt<string, z.core.util.JSONType>("second?");
     return { left, right };
   })
   .addEdge(START, "ask")
