@@ -3,6 +3,7 @@ export { createApp, type CreateAppOptions, type HeddleServer } from "./app.js";
 export { apiKey, type ApiKeyOptions } from "./auth/api-key.js";
 export { agentexStates } from "./protocols/agentex-states/index.js";
 export { stateStore } from "./protocols/state-store/index.js";
+export { openwop } from "./protocols/openwop/index.js";
 export { snapstate } from "./protocols/snapstate/index.js";
 export { jwt } from "./auth/jwt.js";
 export type { JwtOptions } from "./auth/jwt-options.js";
