@@ -1,7 +1,6 @@
 import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiKey } from "../../../src/auth/api-key.js";
-import type { AppOptions } from "../../../src/config/options.js";
 import type { Logger } from "../../../src/core/logger.js";
 import { openEventSource, pathOf, PROTOCOL_STORAGES, refused, serve, type Served, soon, workflow } from "./served.js";
 
@@ -33,7 +32,7 @@ describe.each(PROTOCOL_STORAGES)("with API keys on %s", (storage) => {
   let ada: string;
   let bob: string;
   beforeAll(async () => {
-    state = await serve(storage, { auth: apiKey({ cacheMs: 0, tenantKey: "tenant" }), logger } as Partial<AppOptions>);
+    state = await serve(storage, { auth: apiKey({ cacheMs: 0, tenantKey: "tenant" }), logger });
     const make = async (identity: string, tenant: string): Promise<string> =>
       (await state.server.apiKeys.create({ identity, tenant, permissions: ["*"] })).secret;
     ada = await make("admin", "a.d*a%");

@@ -51,7 +51,7 @@ describe("heddle/state-store", () => {
       await expect(client.get("w", name)).rejects.toThrow(TypeError);
       await expect(client.list(name)).rejects.toThrow(TypeError);
     }
-    await expect(client.get("w", "k", { signal: AbortSignal.abort() })).rejects.toThrow();
+    await expect(client.get("w", "k", { signal: AbortSignal.abort() })).rejects.toThrow("aborted");
   });
 
   it("follows a value, and stops when the loop is left", async () => {

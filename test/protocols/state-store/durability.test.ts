@@ -102,9 +102,10 @@ describe("slow readers", () => {
     let taken = 0;
     while (taken < 500) {
       const read = await cursor.next();
-      if (read.kind !== "events") expect.fail(read.kind);
+      if (read.kind !== "events") throw new Error(read.kind);
       taken += read.events.length;
     }
+    expect(taken).toBe(500);
     cursor.close();
   });
 
@@ -146,6 +147,7 @@ describe("slow readers", () => {
         () => isClosed,
         () => "the end of the connection",
       );
+      expect(state.hints().listenerCount).toBe(0);
     } finally {
       await state.close();
     }

@@ -46,8 +46,8 @@ describe.each(PROFILES.map((profile): [string, Profile] => [profile.name, profil
     for (const name of ["owner", "stranger"]) headers[name] = await profile.headersOf(state.server, name);
     owners = await follow(`${state.url}${pathOf("secret", "k")}/stream`, headers["owner"]);
     for (const workflow of ["secret", "owners"]) {
-      const answer = await state.send("POST", pathOf(workflow, "k"), { value: "owner's" }, headers["owner"]);
-      expect(answer).toMatchObject({ status: 200, body: { version: 1 } });
+      const { status } = await state.send("POST", pathOf(workflow, "k"), { value: "owner's" }, headers["owner"]);
+      if (status !== 200) throw new Error(`the owner's own set was answered with ${status}`);
     }
   });
   afterAll(async () => {

@@ -125,7 +125,7 @@ export async function follow(url: string, headers: Readonly<Record<string, strin
   let isOver = false;
   const read = async (): Promise<void> => {
     const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) text += decoder.decode(chunk as Uint8Array, { stream: true });
+    for await (const chunk of response.body ?? []) text += decoder.decode(chunk, { stream: true });
   };
   void read()
     .catch(() => {})

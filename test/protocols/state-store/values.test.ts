@@ -183,7 +183,10 @@ describe.each(PROTOCOL_STORAGES)("values on %s", (storage) => {
     const answers = await Promise.all(
       Array.from({ length: 50 }, (_, value) => compareAndSet(id, "k", { value, version: 1 })),
     );
-    expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array.from({ length: 49 }, () => 409)]);
+    expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([
+      200,
+      ...Array.from({ length: 49 }, () => 409),
+    ]);
     const winner = answers.findIndex(({ status }) => status === 200);
     expect(await state.get(id, "k")).toEqual({ value: winner, version: 2 });
   });
