@@ -15,8 +15,8 @@ export function outcomeOf({ status, text }: Pick<Answer, "status" | "text">): nu
   return frame?.[1] ?? frame?.[2] ?? status;
 }
 
-/** Headers that say nothing of the things: an id of the request, and the time. */
-const NOISE: ReadonlySet<string> = new Set(["x-request-id", "date"]);
+/** Headers that say nothing of the things: ids of the request, and the time. */
+const NOISE: ReadonlySet<string> = new Set(["x-request-id", "date", "traceparent"]);
 
 /** @param plain see {@link plainer}; of this answer alone */
 export function saidOf({ status, headers, text }: Answer, plain: (text: string) => string): Said {
@@ -40,6 +40,8 @@ export function plainer(names: readonly string[]): () => (text: string) => strin
     return (text) => {
       const plain = text
         .replaceAll(/[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}|\b[\da-f]{32}\b/g, numbered)
+        .replaceAll(/\bwh_(?:[\da-f]{24}|[\da-f]{32})\b/g, numbered)
+        .replaceAll(/("uptime_seconds":)\d+/g, "$1<seconds>")
         .replaceAll(/("subscription_id":"[^".]+\.)\w+/g, "$1<random>")
         .replaceAll(/hdt_[\w-]{43}/g, "<ticket>")
         .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "<time>")

@@ -137,13 +137,15 @@ describe.each(["memory", "sqlite", "postgres"] as const)("on %s", (storage) => {
 it("what is public says the same whatever there is, and preflights ask nobody", async () => {
   const { served: app, ann } = await two("memory");
   const read = async () => {
-    const paths = ["/info", "/ok?check_db=1", "/openapi.json", "/docs"];
+    const own = ["/info", "/ok?check_db=1", "/openapi.json", "/docs"];
+    const wop = ["/openwop/.well-known/openwop", "/openwop/v1/openapi.json", "/openwop/openapi.json"];
+    const paths = [...own, ...wop, "/state-store/health", "/agentex/readyz", "/snapstate/ready"];
     return Promise.all(paths.map(async (path) => (await app.anonymous.ask("GET", { path })).text));
   };
   const before = await read();
   await makeThings(ann);
   expect(await read()).toEqual(before);
-  for (const route of servedRoutes(app.server).filter((one) => one.startsWith("OPTIONS "))) {
+  for (const route of servedRoutes(app).filter((one) => one.startsWith("OPTIONS "))) {
     const path = route.slice("OPTIONS ".length).replaceAll(/:\w+/g, v7());
     const headers = { origin: "https://elsewhere.example", "access-control-request-method": "POST" };
     const { status, text } = await app.anonymous.ask("OPTIONS", { path, headers });

@@ -7,13 +7,20 @@ export function following(stream: OpenAnswer, plain: (text: string) => string) {
   return { status: stream.status, text: plain(stream.text()), isOver: stream.isOver() };
 }
 
-/** A thread of the owner that has run, and runs once more and is deleted while others follow it. */
+/**
+ * A thread of the owner that has run, and runs once more and is deleted while others follow it; beside it a value of the State Store that
+ * is set, set again and deleted.
+ */
 export async function activeOwner(owner: User, { assistantId }: Pick<Ids, "assistantId">, threadId = v7()) {
   await owner.json("POST", "/threads", { thread_id: threadId });
   const run = { assistant_id: assistantId, input: { messages: [{ role: "user", content: "hi", id: "m1" }] } };
   await owner.json("POST", `/threads/${threadId}/runs/wait`, run);
+  const stateWorkflow = v7();
+  const value = `/state-store/v1/state/${stateWorkflow}/k`;
+  await owner.json("POST", value, { value: "first" });
   return {
     threadId,
+    stateWorkflow,
     /** Runs, and goes: resolves when a follower who may see it has been told of both. */
     async goOn(): Promise<void> {
       const told = await owner.open("POST", {
@@ -24,6 +31,11 @@ export async function activeOwner(owner: User, { assistantId }: Pick<Ids, "assis
       await until(() => told.text().includes('"event":"completed"'), "the end of the run");
       await owner.json("DELETE", `/threads/${threadId}`);
       await until(told.isOver, "the end of the thread");
+      const changes = await owner.open("GET", { path: `${value}/stream` });
+      await owner.json("POST", value, { value: "second" });
+      await owner.json("DELETE", value);
+      await until(() => changes.text().includes('"newValue":null'), "the end of the value");
+      changes.close();
     },
   };
 }

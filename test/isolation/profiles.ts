@@ -16,6 +16,8 @@ export interface Profile {
   headersOf(server: HeddleServer, name: string): Promise<Record<string, string>>;
   /** Where a user's items lie. */
   readonly labelsOf: (name: string) => readonly string[];
+  /** What OpenWOP calls a user's tenant: a part of ids. */
+  readonly tenantOf: (name: string) => string;
   /** The headers of somebody who may do nothing. */
   deniedHeaders(server: HeddleServer): Promise<Record<string, string>>;
 }
@@ -59,6 +61,7 @@ const bearers = {
   headersOf: async (_: HeddleServer, name: string) => bearer(name),
   deniedHeaders: async () => bearer(DENIED),
   labelsOf: (name: string) => [name],
+  tenantOf: (name: string) => name,
 } as const;
 
 /** Items: a namespace that does not begin with the caller's name is refused. */
@@ -103,6 +106,7 @@ export const TENANTS: Profile = {
   auth: () => apiKey({ tenantKey: "tenant" }),
   headersOf: (server, name) => keyOf(server, { identity: "admin", tenant: name, permissions: ALL }),
   labelsOf: (name) => [name, "admin"],
+  tenantOf: (name) => name,
   deniedHeaders: (server) => keyOf(server, { identity: "admin", tenant: DENIED, permissions: [] }),
 };
 
@@ -113,6 +117,7 @@ export const COLLEAGUES: Profile = {
   auth: () => apiKey({ tenantKey: "tenant" }),
   headersOf: (server, name) => keyOf(server, { identity: name, tenant: "acme", permissions: ALL }),
   labelsOf: (name) => ["acme", name],
+  tenantOf: () => "acme",
   deniedHeaders: (server) => keyOf(server, { identity: DENIED, tenant: "acme", permissions: [] }),
 };
 
@@ -155,6 +160,7 @@ export const TOKENS: Profile = {
   headersOf: (_, name) =>
     tokenOf({ sub: name, org: "acme", app: { team: "blue" }, realm_access: { roles: ["member", "lister"] } }),
   labelsOf: (name) => ["acme", "blue", name],
+  tenantOf: () => "acme",
   // `*` is a permission, and none that a token may bring where there are roles.
   deniedHeaders: () =>
     tokenOf({ sub: DENIED, org: "acme", app: { team: "blue" }, realm_access: { roles: ["guest", "*", "rows:all"] } }),
@@ -175,6 +181,7 @@ export const TEAMS: Profile = {
     }),
   headersOf: (_, name) => tokenOf({ sub: "app", team: name, scope: "openid *" }),
   labelsOf: (name) => [name],
+  tenantOf: () => "app",
   deniedHeaders: () => tokenOf({ sub: "app", team: DENIED, scope: "openid profile" }),
 };
 
@@ -185,5 +192,6 @@ export const MEMBERS: Profile = {
   auth: () => apiKey({ roles: ROLES, tenantKey: "tenant" }),
   headersOf: (server, name) => keyOf(server, { identity: name, tenant: name, permissions: ["member", "lister"] }),
   labelsOf: (name) => [name, name],
+  tenantOf: (name) => name,
   deniedHeaders: (server) => keyOf(server, { identity: DENIED, tenant: DENIED, permissions: ["guest"] }),
 };

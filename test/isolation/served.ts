@@ -1,5 +1,7 @@
 import { Annotation, START, StateGraph } from "@langchain/langgraph";
 import { createApp, type HeddleServer } from "../../src/app.js";
+import type { Protocol, ProtocolRoute } from "../../src/protocols/protocol.js";
+import { PROTOCOLS } from "../../src/protocols/registry.js";
 import * as fixtures from "../fixtures/graphs/index.js";
 import { createStorage, type StorageName } from "../support/server.js";
 import { letters } from "../unit/embeddings/letter-model.js";
@@ -34,6 +36,7 @@ export interface Answer {
 export interface User {
   readonly name: string;
   readonly labels: readonly string[];
+  readonly tenant: string;
   readonly headers: Readonly<Record<string, string>>;
   /** The whole answer, also of a stream that ends. */
   ask(method: string, probe: Probe): Promise<Answer>;
@@ -55,10 +58,19 @@ export interface OpenAnswer {
 export interface Served {
   readonly server: HeddleServer;
   readonly profile: Profile;
+  /** All there are, under their default paths. */
+  readonly protocols: readonly ServedProtocol[];
   user(name: string): Promise<User>;
   readonly anonymous: User;
   denied(): Promise<User>;
   close(): Promise<void>;
+}
+
+/** A protocol as it was opened. */
+export interface ServedProtocol {
+  readonly name: string;
+  readonly path: string;
+  readonly routes: readonly ProtocolRoute[];
 }
 
 /** Two pauses that no test waits for. */
@@ -67,6 +79,7 @@ export const NEVER_SECONDS = 86_400;
 export async function serve(storage: StorageName, profile: Profile): Promise<Served> {
   const { uri, drop } = await createStorage(storage);
   const silent = { debug() {}, info() {}, warn() {}, error() {} };
+  const protocols: ServedProtocol[] = [];
   const server = await createApp({
     graphs: { ...fixtures, stuck },
     storage: uri,
@@ -74,21 +87,22 @@ export async function serve(storage: StorageName, profile: Profile): Promise<Ser
     logger: silent,
     auth: profile.auth(),
     store: { index: { dims: 26, embed: async (texts) => texts.map(letters), fields: ["text"] } },
+    protocols: Object.values(PROTOCOLS).map((factory) => told(factory(), protocols)),
     worker: { concurrency: 50, drainMs: 0, pollMs: 200 },
   });
   const users = new Map<string, Promise<User>>();
-  const made = async (name: string) =>
-    userOf(server, name, profile.labelsOf(name), await profile.headersOf(server, name));
+  const made = async (name: string) => userOf(server, placeOf(profile, name), await profile.headersOf(server, name));
   return {
     server,
     profile,
+    protocols,
     user(name) {
       const known = users.get(name) ?? made(name);
       users.set(name, known);
       return known;
     },
-    anonymous: userOf(server, "nobody", [], {}),
-    denied: async () => userOf(server, "denied", ["denied"], await profile.deniedHeaders(server)),
+    anonymous: userOf(server, { name: "nobody", labels: [], tenant: "nobody" }, {}),
+    denied: async () => userOf(server, placeOf(profile, "denied"), await profile.deniedHeaders(server)),
     async close() {
       await server.close();
       await drop();
@@ -96,10 +110,28 @@ export async function serve(storage: StorageName, profile: Profile): Promise<Ser
   };
 }
 
+const placeOf = ({ labelsOf, tenantOf }: Profile, name: string) => ({
+  name,
+  labels: labelsOf(name),
+  tenant: tenantOf(name),
+});
+
+/** The same protocol; what it opens is put into `opened`. */
+function told(protocol: Protocol, opened: ServedProtocol[]): Protocol {
+  const { name, path } = protocol;
+  return {
+    ...protocol,
+    async open(context) {
+      const open = await protocol.open(context);
+      opened.push({ name, path, routes: open.routes });
+      return open;
+    },
+  };
+}
+
 function userOf(
   server: HeddleServer,
-  name: string,
-  labels: readonly string[],
+  { name, labels, tenant }: Pick<User, "name" | "labels" | "tenant">,
   headers: Readonly<Record<string, string>>,
 ): User {
   const send = async (method: string, { path, body, headers: more }: Probe, signal?: AbortSignal): Promise<Response> =>
@@ -116,6 +148,7 @@ function userOf(
   return {
     name,
     labels,
+    tenant,
     headers,
     ask,
     async json<T>(method: string, path: string, body?: unknown) {

@@ -23,7 +23,7 @@ function walkSockets(storage: StorageName, profile: Profile): void {
     let ids: Ids;
     let before: readonly string[];
     let strangers = 0;
-    const noIds = () => missingIds(profile.labelsOf(NOBODY));
+    const noIds = () => missingIds(profile.labelsOf(NOBODY), profile.tenantOf(NOBODY));
     const stranger = () => served.user(`stranger${(strangers += 1)}`);
     const plain = () => plainer([OWNER, NOBODY])();
 

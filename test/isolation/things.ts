@@ -1,4 +1,5 @@
 import { v7 } from "uuid";
+import { makeProtocolThings, missingProtocolIds, type ProtocolIds, protocolReads } from "./protocol-things.js";
 import { NEVER_SECONDS, type User } from "./served.js";
 
 /** Whose things others try to get at. */
@@ -10,7 +11,7 @@ const secretOf = ({ name }: Pick<User, "name">): string => `s3cret-of-${name}`;
 export const SECRET = secretOf({ name: OWNER });
 
 /** What one user has, by the ids that others may come to know. */
-export interface Ids {
+export interface Ids extends ProtocolIds {
   /** Ran, and rests. */
   readonly threadId: string;
   readonly runId: string;
@@ -35,9 +36,10 @@ export interface Ids {
   readonly key: string;
 }
 
-/** Ids of nothing. */
-export function missingIds(labels: readonly string[]): Ids {
+/** Ids of nothing, as they would be called by a user of these labels and of this tenant. */
+export function missingIds(labels: readonly string[], tenant: string): Ids {
   return {
+    ...missingProtocolIds(tenant),
     threadId: v7(),
     runId: v7(),
     checkpointId: v7(),
@@ -79,7 +81,9 @@ export async function makeThings(user: User): Promise<Ids> {
     const ttl = place.length > user.labels.length ? NEVER_SECONDS : null;
     await user.json("PUT", "/store/items", { namespace: place, key, value: { text: secretOf(user) }, ttl });
   }
+  const { threadId } = rested;
   return {
+    ...(await makeProtocolThings(user, { threadId, key, secret: secretOf(user) })),
     ...rested,
     ...interrupted,
     ...busy,
@@ -88,7 +92,7 @@ export async function makeThings(user: User): Promise<Ids> {
     statelessThreadId: waiting.thread_id,
     statelessId: waiting.run_id,
     assistantId,
-    cronId: await makeCrons(user, rested.threadId),
+    cronId: await makeCrons(user, threadId),
     labels: user.labels,
     key,
   };
@@ -98,7 +102,7 @@ export async function makeThings(user: User): Promise<Ids> {
 export async function makeOwn(user: User): Promise<Ids> {
   const assistantId = await makeAssistant(user);
   return {
-    ...missingIds(user.labels),
+    ...missingIds(user.labels, user.tenant),
     ...(await makeRested(user, assistantId)),
     ...(await makeInterrupted(user)),
     assistantId,
@@ -219,6 +223,10 @@ export async function viewOf(user: User, ids: Ids): Promise<readonly string[]> {
     const { status, headers, text } = await user.ask(method, { path, body });
     const pages = headers.filter(([name]) => name.startsWith("x-pagination")).map((header) => header.join(": "));
     seen.push(`${method} ${path} ${status} ${pages.join()} ${text}`);
+  }
+  for (const probe of protocolReads(ids)) {
+    const { status, text } = await user.ask(probe.body === undefined ? "GET" : "POST", probe);
+    seen.push(`${probe.path} ${status} ${text}`);
   }
   return seen;
 }

@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { StorageName } from "../support/server.js";
-import { CASES, servedRoutes } from "./cases/index.js";
-import type { Variant } from "./cases/variant.js";
+import { CASES, PROTOCOL_CASES, protocolRoutes, servedRoutes } from "./cases/index.js";
+import type { Cases, Variant } from "./cases/variant.js";
 import { expectNothingOf, outcomeOf, plainer, saidOf, wholeOf } from "./compared.js";
 import { activeOwner, following } from "./following.js";
 import type { Profile } from "./profiles.js";
@@ -29,9 +29,11 @@ export function walk(storage: StorageName, profile: Profile, { variants }: Selec
     let before: readonly string[];
     const found = new Map<Variant, Answer>();
     let strangers = 0;
-    const noIds = () => missingIds(profile.labelsOf(NOBODY));
+    const noIds = () => missingIds(profile.labelsOf(NOBODY), profile.tenantOf(NOBODY));
     const stranger = (): Promise<User> => served.user(`stranger${(strangers += 1)}`);
-    const routes = Object.entries(CASES).map(([route, all]) => [route, all.slice(0, variants)] as const);
+    const routes = Object.entries(Object.assign({}, CASES, ...Object.values(PROTOCOL_CASES)) as Cases).map(
+      ([route, all]) => [route, all.slice(0, variants)] as const,
+    );
 
     beforeAll(async () => {
       served = await serve(storage, profile);
@@ -49,12 +51,21 @@ export function walk(storage: StorageName, profile: Profile, { variants }: Selec
 
     it("there is a case for every route that is served, and no more", async () => {
       const forgotten: string[] = [];
-      for (const route of servedRoutes(served.server)) {
+      for (const route of servedRoutes(served)) {
         if (Object.hasOwn(CASES, route) || (await isRefusedToAll(served, route))) continue;
         forgotten.push(`route ${route} has no isolation case`);
       }
       expect(forgotten).toEqual([]);
-      expect(Object.keys(CASES).filter((route) => !servedRoutes(served.server).includes(route))).toEqual([]);
+      expect(Object.keys(CASES).filter((route) => !servedRoutes(served).includes(route))).toEqual([]);
+    });
+
+    it("there is a case for every route of every protocol, and no more", () => {
+      const names = served.protocols.map(({ name }) => name);
+      expect(Object.keys(PROTOCOL_CASES).toSorted()).toEqual(names.toSorted());
+      for (const protocol of served.protocols) {
+        const known = Object.keys(PROTOCOL_CASES[protocol.name] ?? {});
+        expect(known.toSorted(), protocol.name).toEqual(protocolRoutes(protocol).toSorted());
+      }
     });
 
     it.each(routes)("%s", async (route, all) => {
@@ -78,8 +89,9 @@ export function walk(storage: StorageName, profile: Profile, { variants }: Selec
     const pairs = new Map<string, Promise<readonly [Asker, Asker]>>();
     const asker = async (needsOwn: boolean): Promise<Asker> => {
       const user = await stranger();
-      return { user, own: needsOwn ? await makeOwn(user) : noIds() };
+      return { user, own: needsOwn ? await makeOwn(user) : nothingOf(user) };
     };
+    const nothingOf = ({ labels, tenant }: User) => missingIds(labels, tenant);
     const newPair = async (needsOwn: boolean) => [await asker(needsOwn), await asker(needsOwn)] as const;
     const pairOf = (route: string, { needsOwn: owns, isAlone, lists }: Variant) => {
       const needsOwn = owns === true;
@@ -114,8 +126,8 @@ export function walk(storage: StorageName, profile: Profile, { variants }: Selec
     const comparesFollowing = async (at: { readonly route: string }, variant: Variant): Promise<void> => {
       const user = await stranger();
       const owner = await served.user(OWNER);
-      const { threadId, goOn } = await activeOwner(owner, ids);
-      const [hidden, other] = [{ ...ids, threadId }, noIds()];
+      const { threadId, stateWorkflow, goOn } = await activeOwner(owner, ids);
+      const [hidden, other] = [{ ...ids, threadId, stateWorkflow }, noIds()];
       const streams = [];
       for (const target of [hidden, other]) {
         streams.push(await user.open(methodOf(at.route), variant.request(target, target)));
@@ -146,7 +158,10 @@ export function walk(storage: StorageName, profile: Profile, { variants }: Selec
       if (variant.isPublic || variant.asksNobody !== undefined) return;
       const user = await served.denied();
       for (const target of [ids, noIds()]) {
-        const answer = await user.ask(methodOf(at.route), variant.request(target, target));
+        const answer = await user.ask(
+          methodOf(at.route),
+          variant.request(target, variant.needsOwn ? target : nothingOf(user)),
+        );
         const outcome = outcomeOf(answer);
         const isRefused = outcome === 403 || outcome === "permission_denied";
         expect({ ...at, outcome, isRefused }).toEqual({ ...at, outcome, isRefused: true });

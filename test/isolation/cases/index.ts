@@ -1,8 +1,13 @@
-import type { HeddleServer } from "../../../src/app.js";
+import type { Served, ServedProtocol } from "../served.js";
+import { agentexCases } from "./agentex-states.js";
 import { assistantCases } from "./assistants.js";
 import { commandCases, type CommandVariant } from "./commands.js";
 import { cronCases } from "./crons.js";
+import { openwopCases } from "./openwop.js";
+import { openwopCases2 } from "./openwop-v2.js";
 import { runCases } from "./runs.js";
+import { snapstateCases } from "./snapstate.js";
+import { stateStoreCases } from "./state-store.js";
 import { storeCases } from "./store.js";
 import { systemCases } from "./system.js";
 import { threadCases } from "./threads.js";
@@ -43,7 +48,22 @@ export const CASES: Cases = {
   [COMMANDS]: commands as unknown as Cases[string],
 };
 
-/** What an app serves, as its router has it: also what no table of ours knows of. */
-export function servedRoutes({ app }: Pick<HeddleServer, "app">): readonly string[] {
-  return [...new Set(app.routes.map(({ method, path }) => `${method} ${path}`))];
+/** The same of each protocol, by its routes below its default path. */
+export const PROTOCOL_CASES: Readonly<Record<string, Cases>> = {
+  "state-store": stateStoreCases,
+  "agentex-states": agentexCases,
+  snapstate: snapstateCases,
+  openwop: { ...openwopCases, ...openwopCases2 },
+};
+
+/** What an app serves, as its router has it: also what no table of ours knows of. Mounts answer everything below their paths. */
+export function servedRoutes({ server, protocols }: Pick<Served, "server" | "protocols">): readonly string[] {
+  const mounts = new Set(protocols.map(({ path }) => `ALL ${path}/*`));
+  const names = server.app.routes.map(({ method, path }) => `${method} ${path}`);
+  return [...new Set(names)].filter((name) => !mounts.has(name));
+}
+
+/** What a protocol answers, as its own table has it. */
+export function protocolRoutes({ path: mount, routes }: ServedProtocol): readonly string[] {
+  return routes.map(({ method, path }) => `${method.toUpperCase()} ${mount}${path}`);
 }
