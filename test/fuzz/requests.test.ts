@@ -9,7 +9,7 @@ import { fuzzing, type Operation, openTarget, type Target, usedHeapBytes } from 
 /** How much more may be in use after all the cases of one server, what they stored included. */
 const MAX_GROWTH_BYTES = 100 * 1024 * 1024;
 
-const HELD = /\/(?:wait|join|stream)$/;
+const HELD = /\/(?:wait|join|stream|events|events\/poll)$/;
 
 /** What is wrong with an answer: a fault of the server, or an error that does not say what is wrong. */
 function problemOf({ status, head, body }: RawAnswer, target: Target, answers: Map<string, number>): string | null {
@@ -19,7 +19,7 @@ function problemOf({ status, head, body }: RawAnswer, target: Target, answers: M
   if (status >= 500) return `${status} ${body.slice(0, 200)}: ${describeFault(target.faults.at(-1))}`;
   // Node's own answers to what is no HTTP have no body.
   const isOurs = status >= 400 && /content-type: application\/json/i.test(head);
-  return isOurs && !/\{"(?:detail|type)":/.test(body) ? `${status} without a reason: ${body}` : null;
+  return isOurs && !/\{"(?:detail|type|error|message|code|status_code|success)":/.test(body) ? `${status} without a reason: ${body}` : null;
 }
 
 function describeFault(fault: unknown): string {

@@ -3,6 +3,7 @@ import { runInNewContext } from "node:vm";
 import { createApp } from "../../src/app.js";
 import type { Logger } from "../../src/core/logger.js";
 import { listen } from "../../src/node/listen.js";
+import { PROTOCOLS } from "../../src/protocols/registry.js";
 import * as graphs from "../fixtures/graphs/index.js";
 import { requester } from "../support/requests.js";
 import { createStorage, type StorageName } from "../support/server.js";
@@ -68,6 +69,7 @@ export async function openTarget(storage: StorageName): Promise<Target> {
     // What fuzzing starts must end.
     worker: { runTimeoutMs: SECONDS_PER_RUN * 1000, drainMs: 0 },
     limits: { maxBodyBytes: 1024 * 1024 },
+    protocols: Object.values(PROTOCOLS).map((factory) => factory()),
   });
   const listener = await listen(server, { port: 0, maxMessageBytes: 1024 * 1024 });
   const { url } = listener;
@@ -83,6 +85,7 @@ export async function openTarget(storage: StorageName): Promise<Target> {
   const { run_id: runId, assistant_id: assistantId } = run.json as { run_id: string; assistant_id: string };
   await call("GET", `/threads/${threadId}/runs/${runId}/join`);
   await call("PUT", "/store/items", { namespace: ["fuzz"], key: "k", value: { n: 1 } });
+  const others = await fillProtocols(call);
   const state = (await call("GET", `/threads/${threadId}/state`)).json as { checkpoint: { checkpoint_id: string } };
   const document = (await call("GET", "/openapi.json")).json as OpenApi;
   return {
@@ -91,12 +94,12 @@ export async function openTarget(storage: StorageName): Promise<Target> {
     schemas: document.components.schemas,
     ids: {
       thread_id: [threadId],
-      run_id: [runId],
+      ...others,
+      run_id: [runId, ...others.run_id],
       assistant_id: [assistantId, "counter", "echo", "ask"],
       graph_id: ["counter"],
-      checkpoint_id: [state.checkpoint.checkpoint_id],
+      checkpoint_id: [state.checkpoint.checkpoint_id, ...others.checkpoint_id],
       file: ["swagger-ui.css"],
-      key: ["k"],
       namespace: ["fuzz"],
     },
     faults,
@@ -110,6 +113,30 @@ export async function openTarget(storage: StorageName): Promise<Target> {
       await server.close();
       await drop();
     },
+  };
+}
+
+/** Something to find in each protocol. */
+async function fillProtocols(call: ReturnType<typeof requester>) {
+  const made = async (path: string, body: Parameters<typeof call>[2], id: string): Promise<string> => {
+    const { status, json, text } = await call("POST", path, body);
+    const value: unknown = (json as Record<string, unknown> | null)?.[id];
+    if (status >= 300 || typeof value !== "string") throw new Error(`POST ${path} ${status} ${text}`);
+    return value;
+  };
+  await call("POST", "/state-store/v1/state/fuzz/k", { value: 1 });
+  const inputs = { workflowId: "ask", inputs: { question: "?" } };
+  const webhook = { url: "https://hooks.example.com/", events: ["run.completed"] };
+  return {
+    run_id: [await made("/openwop/v1/runs", inputs, "runId")],
+    workflow_id: ["fuzz", "counter"],
+    key: ["k"],
+    task_id: ["fuzz"],
+    agent_id: ["fuzz"],
+    state_id: [await made("/agentex/states", { task_id: "fuzz", agent_id: "fuzz", state: {} }, "id")],
+    node_id: ["ask"],
+    subscription_id: [await made("/openwop/v1/webhooks", webhook, "subscriptionId")],
+    checkpoint_id: [await made("/snapstate/checkpoints", { workflow_id: "fuzz", step: 1, state: {} }, "checkpoint_id")],
   };
 }
 
