@@ -26,11 +26,19 @@ export async function noteThreadRecords(
   threadId: string,
   places: readonly ThreadRecords[],
 ): Promise<void> {
-  for (const { space, owner, collection, labels = {} } of places) {
-    const value = toJsonText({ space, owner, collection, labels });
-    const at = { space: SPACE, owner: OWNER, collection: collectionOf(threadId), key: digest(value) };
+  for (const place of places) {
+    const { at, value } = noteOf(threadId, place);
     if ((await records.get(at)) === null) await records.write({ ...at, value, disposable: true });
   }
+}
+
+/** Take back what {@link noteThreadRecords} noted: from now on these records stay when the thread goes. */
+export async function disownThreadRecords(
+  records: Pick<RecordStore, "remove">,
+  threadId: string,
+  places: readonly ThreadRecords[],
+): Promise<void> {
+  for (const place of places) await records.remove(noteOf(threadId, place).at);
 }
 
 /** Remove the records of a thread that is being deleted, of all owners. Repeating it after a crash finishes it. */
@@ -64,6 +72,11 @@ async function removePlace(
     for (const { key } of found) await records.remove({ space, owner, collection, key });
     if (found.length < PER_ROUND) return;
   }
+}
+
+function noteOf(threadId: string, { space, owner, collection, labels = {} }: ThreadRecords) {
+  const value = toJsonText({ space, owner, collection, labels });
+  return { value, at: { space: SPACE, owner: OWNER, collection: collectionOf(threadId), key: digest(value) } };
 }
 
 /** Ids of threads are UUIDs in either case. */

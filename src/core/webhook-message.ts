@@ -1,4 +1,5 @@
 import { asJsonText, type JsonText } from "./json.js";
+import type { RecordKey } from "./record.js";
 import type { QueuedMessage, RunWebhook } from "./webhook.js";
 
 /** How a receiver recognises who sends: each kind has its own headers (src/webhooks/schemes). */
@@ -44,6 +45,8 @@ export interface WebhookMessage extends RunWebhook {
   readonly timeoutMs?: number;
   /** Default: none, each message is tried for itself. */
   readonly circuit?: MessageCircuit;
+  /** The record of whoever wants to be told: once that is gone, nothing is sent any more. Default: it is sent anyway. */
+  readonly subscription?: RecordKey;
 }
 
 /** What of a message its sender needs. */

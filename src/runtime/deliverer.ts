@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.js";
 import type { Logger } from "../core/logger.js";
-import { messageTextOf } from "../core/webhook-message.js";
+import { type MessageText, messageTextOf } from "../core/webhook-message.js";
+import type { RecordStore } from "../core/record.js";
 import type { ClaimedDelivery, DeliveryAnswer, DeliveryStore } from "../core/webhook.js";
 import { deliveryOutcome, type RetryRules } from "./delivery-outcome.js";
 import type { WebhookCircuits } from "./webhook-circuits.js";
@@ -20,11 +21,12 @@ export type Deliver = (claimed: ClaimedDelivery, stopping: AbortSignal) => Promi
 export function createDeliverer(
   parts: SenderParts & {
     readonly deliveries: Pick<DeliveryStore, "record" | "release">;
+    readonly records: Pick<RecordStore, "get">;
     readonly circuits: WebhookCircuits;
   },
   rules: RetryRules,
 ): Deliver {
-  const { clock, logger, deliveries, circuits } = parts;
+  const { clock, logger, deliveries, records, circuits } = parts;
 
   const answerOf = (claimed: ClaimedDelivery, stopping: AbortSignal): Promise<DeliveryAnswer> => {
     const { deliveryId, runId } = claimed.delivery;
@@ -34,25 +36,31 @@ export function createDeliverer(
     });
   };
 
+  /** Not tried, and never again. */
+  const giveUp = async ({ delivery, leaseToken }: ClaimedDelivery, why: string): Promise<void> => {
+    const { deliveryId, host } = delivery;
+    const attempt = { at: clock.now(), durationMs: 0, statusCode: null, error: `not tried: ${why}` };
+    await deliveries.record({ lease: { deliveryId, leaseToken }, attempt, next: { kind: "failed" } });
+    logger.warn({ deliveryId, host, error: attempt.error }, "a webhook is given up");
+  };
+
   /** Not tried: the receiver is left in peace. */
   const postpone = async (claimed: ClaimedDelivery, restMs: number): Promise<void> => {
     const { delivery, leaseToken, pendingMs } = claimed;
-    const { deliveryId, host } = delivery;
-    const lease = { deliveryId, leaseToken };
-    if (pendingMs + restMs <= rules.retryForMs) {
-      await deliveries.release({ leases: [lease], delayMs: restMs });
-      return;
-    }
-    const attempt = { at: clock.now(), durationMs: 0, statusCode: null, error: "not tried: the receiver kept failing" };
-    await deliveries.record({ lease, attempt, next: { kind: "failed" } });
-    logger.warn({ deliveryId, host, error: attempt.error }, "a webhook is given up");
+    if (pendingMs + restMs > rules.retryForMs) return giveUp(claimed, "the receiver kept failing");
+    await deliveries.release({ leases: [{ deliveryId: delivery.deliveryId, leaseToken }], delayMs: restMs });
   };
 
   const attempt = async (claimed: ClaimedDelivery, stopping: AbortSignal): Promise<boolean | null> => {
     const { delivery, leaseToken, failures, pendingMs } = claimed;
     const { deliveryId, runId, threadId, host } = delivery;
     const lease = { deliveryId, leaseToken };
-    const { circuit, maxAttempts = null } = claimed.kind === "message" ? messageTextOf(claimed.message) : {};
+    const message: Partial<MessageText> = claimed.kind === "message" ? messageTextOf(claimed.message) : {};
+    const { circuit, subscription, maxAttempts = null } = message;
+    if (subscription !== undefined && (await records.get(subscription)) === null) {
+      await giveUp(claimed, "its webhook has been deleted");
+      return null;
+    }
     const restMs = circuit === undefined ? 0 : await circuits.restMs(circuit);
     if (restMs > 0) {
       await postpone(claimed, restMs);

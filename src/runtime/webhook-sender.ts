@@ -44,7 +44,8 @@ export function createWebhookSender(
 ): WebhookSender {
   const { clock, logger } = deps;
   const { deliveries, chores, records } = deps.store;
-  const deliver = createDeliverer({ ...deps, deliveries, circuits: createWebhookCircuits(records, clock) }, options);
+  const circuits = createWebhookCircuits(records, clock);
+  const deliver = createDeliverer({ ...deps, deliveries, records, circuits }, options);
   const hosts = new ReceiverHosts(clock, options.perHost);
   const leaseMs = options.timeoutMs + LEASE_RESERVE_MS;
   const working = new Set<Promise<void>>();

@@ -91,6 +91,27 @@ describe("messages", () => {
     await until(async () => (await get(id)).status === "delivered");
   });
 
+  it("are not sent once the record of who wants to be told is gone, nor again by hand", async () => {
+    const { store, open, enqueue, get } = await setUp();
+    const told = await receiver();
+    const subscription = { space: "subscriptions", owner: "o", collection: "", key: "s-1" };
+    await store.records.write({ ...subscription, value: BODY });
+    const before = await enqueue({ deliveryId: "before", url: told.url, subscription });
+    const sender = open();
+    sender.start();
+    await until(async () => (await get(before)).status === "delivered");
+    await store.records.remove(subscription);
+    const after = await enqueue({ deliveryId: "after", url: told.url, subscription, maxAttempts: 3 });
+    await store.deliveries.redeliver({ deliveryId: before });
+    sender.wake();
+    const error = "not tried: its webhook has been deleted";
+    for (const id of [after, before]) {
+      await until(async () => (await get(id)).status === "failed");
+      expect((await get(id)).log.at(-1)).toMatchObject({ statusCode: null, error });
+    }
+    expect(told.received).toHaveLength(1);
+  });
+
   it("wait for a slow receiver no longer than they say, and do not follow it elsewhere", async () => {
     const { open, enqueue, get } = await setUp({ timeoutMs: 60_000 });
     const [slow, moved, other] = [await receiver(), await receiver(), await receiver()];

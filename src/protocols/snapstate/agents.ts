@@ -14,9 +14,10 @@ import { decode } from "../../wire/decode.js";
 import { encodeList } from "../../wire/json.js";
 import { jsonObject, strings } from "../../wire/schema.js";
 import { wireCode } from "./errors.js";
-import { MAX_AGENTS } from "./limits.js";
+import { MAX_AGENTS, MAX_METADATA_BYTES } from "./limits.js";
 import { SPACES } from "./places.js";
 import { Turns } from "./turns.js";
+import { boundedBytes } from "./wire.js";
 
 const AGENT_ID = /^[A-Za-z0-9_-]{1,255}$/;
 
@@ -189,8 +190,11 @@ export class Agents {
 
 const BLANK: AgentFields = { name: "", description: null, capabilities: [], metadata: {} };
 
-/** What was sent and is not null: an agent's fields have their blank values otherwise. */
+/** What was sent; what is null is blank. @throws HeddleError `PAYLOAD_TOO_LARGE` */
 function present(given: z.output<typeof agentPatch>): Partial<AgentFields> {
+  const { metadata, capabilities } = given;
+  if (metadata) boundedBytes("metadata", toJsonText(metadata), MAX_METADATA_BYTES);
+  if (capabilities) boundedBytes("capabilities", toJsonText(capabilities), MAX_METADATA_BYTES);
   const entries = Object.entries(given).filter(([, value]) => value !== undefined);
   const blank: Readonly<Record<string, unknown>> = { ...BLANK };
   return Object.fromEntries(entries.map(([name, value]) => [name, value ?? blank[name]]));

@@ -1,6 +1,9 @@
 /** UTF-8 bytes of a state's compact JSON (docs/wire/snapstate.md §1.1). */
 export const MAX_STATE_BYTES = 1_048_576;
 
+/** UTF-8 bytes of a checkpoint's or an agent's metadata: what is kept has to fit into one record of every storage, and lists into memory. */
+export const MAX_METADATA_BYTES = 1_048_576;
+
 /** How long a checkpoint lives when nobody says: 7 days. */
 export const DEFAULT_TTL_SECONDS = 604_800;
 

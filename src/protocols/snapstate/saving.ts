@@ -7,7 +7,7 @@ import { noteThreadRecords } from "../../core/thread-records.js";
 import { diffStates } from "./diff.js";
 import { etagOf, matchesEtag } from "./etag.js";
 import { checkpointKey, checkpointsOf, dueKey, recordsOf, workflowKey, type WorkflowRef } from "./places.js";
-import { SETTLE_WITHIN_MS, type Settling } from "./settling.js";
+import { isUnderWay, SETTLE_WITHIN_MS, type Settling } from "./settling.js";
 import {
   type Checkpoint,
   checkpointOf,
@@ -79,7 +79,8 @@ async function attemptSave(
     records.get(checkpointKey(ref, request.step)),
     newestCheckpoint(records, ref),
   ]);
-  if (found !== null && previous === null) {
+  if (found !== null && workflow !== null && previous === null) {
+    if (isUnderWay(workflow, deps.clock.now() - found.updatedAt)) return null;
     // All it had has expired: what comes now is a new workflow.
     await settling.remove(ref, found);
     return null;
@@ -108,7 +109,7 @@ async function readyThread(
   const state = await threads.touch(caller, thread);
   if (state === "hidden") throw new HeddleError("NOT_FOUND", { message: `Workflow ${ref.workflowId} not found` });
   if (state === "ready") return thread;
-  await settling.forget(ref);
+  await settling.forget(ref, found);
   return null;
 }
 
@@ -144,6 +145,7 @@ async function writeCheckpoint(deps: SavingDeps, write: Write): Promise<SaveOutc
     settled: from - 1,
     step: checkpoint.step,
     scope: checkpoint.scope,
+    ttlMs: request.ttlMs,
   };
   // In this order: where the storage has no such step and the process dies, the first ones alone are a number that was left out.
   const outcome = await records.writeAll([

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import type { Clock } from "../../core/clock.js";
 import type { Logger } from "../../core/logger.js";
 import type { RecordStore, StoredRecord } from "../../core/record.js";
-import { checkpointsOf, dueKey, recordsOf, SPACES, workflowKey, type WorkflowRef } from "./places.js";
+import { disownThreadRecords } from "../../core/thread-records.js";
+import { checkpointsOf, dueKey, recordsOf, SPACES, threadIdOf, workflowKey, type WorkflowRef } from "./places.js";
 import { type Checkpoint, checkpointOf, dueOf, valueOf, workflowOf, type WorkflowValue } from "./stored.js";
 import type { Webhooks } from "./webhooks.js";
 import type { WorkflowThreads } from "./workflow-thread.js";
@@ -81,9 +82,13 @@ export class Settling {
     }
   }
 
-  /** A workflow whose thread is gone. */
-  async forget(ref: WorkflowRef): Promise<void> {
-    for (const place of recordsOf(ref)) await this.#deps.records.removeCollection(place);
+  /**
+   * Remove what is kept of a workflow whose thread is gone.
+   * @param found its record; whoever has written it since keeps all there is. `null`: there was none, but something may be left
+   */
+  async forget(ref: WorkflowRef, found: StoredRecord | null): Promise<void> {
+    const marked = await this.#mark(ref, found);
+    if (marked !== null) await this.#clear(ref, marked);
   }
 
   /**
@@ -96,26 +101,39 @@ export class Settling {
 
   async #remove(ref: WorkflowRef, found: StoredRecord): Promise<void> {
     const { records, threads, webhooks } = this.#deps;
-    const workflow = workflowOf(found);
-    const marked = await records.write({
-      ...workflowKey(ref),
-      expected: found.version,
-      value: valueOf({
-        ...workflow,
-        removal: randomUUID(),
-      }),
-    });
-    if (marked.kind === "conflict") return;
-    const { thread, step, scope, seq } = workflow;
+    const marked = await this.#mark(ref, found);
+    if (marked === null) return;
+    const { thread, step, scope, seq } = workflowOf(found);
     const mark = `${found.createdAt}:${seq}`;
     // A thread that somebody has deleted took the workflow with it.
     if (await threads.exists(thread)) {
       await webhooks.tell({ event: "workflow.expired", ...ref, scope, step, mark, threadId: null });
     }
     const still = await records.get(workflowKey(ref));
-    if (still?.version !== marked.record.version) return;
+    if (still?.version !== marked.version) return;
+    // The mark has to outlive the thread: who saves meanwhile would save to one that goes.
+    await disownThreadRecords(records, thread, recordsOf(ref));
     await threads.remove(thread);
-    await this.forget(ref);
+    await this.#clear(ref, marked);
+  }
+
+  /** Nobody saves to a marked workflow. @returns null when somebody has written it since */
+  async #mark(ref: WorkflowRef, found: StoredRecord | null): Promise<StoredRecord | null> {
+    const workflow = found === null ? blankWorkflow(ref) : workflowOf(found);
+    const marked = await this.#deps.records.write({
+      ...workflowKey(ref),
+      expected: found?.version ?? 0,
+      value: valueOf({ ...workflow, removal: randomUUID() }),
+    });
+    return marked.kind === "written" ? marked.record : null;
+  }
+
+  /** The mark goes last: what somebody saves from then on stays. */
+  async #clear(ref: WorkflowRef, marked: StoredRecord): Promise<void> {
+    const { records } = this.#deps;
+    await records.removeCollection(checkpointsOf(ref));
+    await records.remove(dueKey(ref));
+    await records.remove({ ...workflowKey(ref), expected: marked.version });
   }
 
   /** @returns whether it is ours to look at */
@@ -130,15 +148,17 @@ export class Settling {
     });
     if (taken.kind === "conflict") return false;
     const found = await records.get(workflowKey(ref));
-    if (found === null || !(await this.#deps.threads.exists(workflowOf(found).thread))) {
-      await this.forget(ref);
+    const workflow = found === null ? null : workflowOf(found);
+    const ageMs = taken.record.updatedAt - (found?.updatedAt ?? -Infinity);
+    // Somebody is at it, and would have its records taken away.
+    if (workflow?.removal !== undefined && ageMs < REMOVAL_MS) return true;
+    if (found === null || workflow === null || !(await this.#deps.threads.exists(workflow.thread))) {
+      await this.forget(ref, found);
       return true;
     }
     const [oldest] = await this.#live(ref, "asc", 1);
-    const workflow = workflowOf(found);
     if (oldest === undefined) {
-      const isFresh = workflow.removal !== undefined && taken.record.createdAt - found.updatedAt < REMOVAL_MS;
-      if (!isFresh) await this.#remove(ref, found);
+      if (workflow.removal !== undefined || !isUnderWay(workflow, ageMs)) await this.#remove(ref, found);
       return true;
     }
     const wakeInMs = (oldest.expiresAt ?? Infinity) - taken.record.createdAt;
@@ -152,7 +172,7 @@ export class Settling {
     const { thread: threadId } = workflow;
     for (const checkpoint of only === undefined ? await this.#since(ref, from) : [only]) {
       const { step, scope, seq, at } = checkpoint;
-      if (!(await threads.write(threadId, checkpoint, seq === workflow.seq))) return this.forget(ref);
+      if (!(await threads.write(threadId, checkpoint, seq === workflow.seq))) return this.#forgetSaved(ref, workflow);
       await webhooks.tell({ event: "checkpoint.saved", ...ref, scope, step, mark: `${at}:${seq}`, threadId });
     }
     // A conflict is somebody else's save or look, which goes on from there.
@@ -162,6 +182,12 @@ export class Settling {
       value: valueOf({ from: null }),
       ttlMs: Math.max(0, wakeInMs) + AFTER_MS,
     });
+  }
+
+  /** Its thread went while it was saved. What somebody has saved since is theirs to look after. */
+  async #forgetSaved(ref: WorkflowRef, { at }: WorkflowValue): Promise<void> {
+    const found = await this.#deps.records.get(workflowKey(ref));
+    if (found !== null && workflowOf(found).at === at) await this.forget(ref, found);
   }
 
   /** Live checkpoints from a save on, in the order in which they were saved. */
@@ -190,4 +216,17 @@ export class Settling {
     }
     return true;
   }
+}
+
+/**
+ * Whether a workflow without any checkpoint may be one that is being saved to: where a storage has no step of several records, the
+ * workflow's is there first. No checkpoint of its last save can have expired yet, and its process has not had its time.
+ * @param ageMs since its record was written
+ */
+export function isUnderWay({ ttlMs }: WorkflowValue, ageMs: number): boolean {
+  return ageMs < Math.min(ttlMs, SETTLE_WITHIN_MS);
+}
+
+function blankWorkflow(ref: WorkflowRef): WorkflowValue {
+  return { thread: threadIdOf(ref), seq: 0, at: 0, total: 0, settled: 0, step: 0, scope: "", ttlMs: 0 };
 }

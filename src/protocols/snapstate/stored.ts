@@ -43,6 +43,8 @@ export interface WorkflowValue {
   /** Of the last save. */
   readonly step: number;
   readonly scope: string;
+  /** Time to live of the last save's checkpoint. */
+  readonly ttlMs: number;
   /** Set while it is being removed, its last checkpoint having expired: by whom. */
   readonly removal?: string;
 }

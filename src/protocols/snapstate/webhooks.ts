@@ -140,6 +140,7 @@ export class Webhooks {
         signing: { scheme: "snapstate", secret },
         maxAttempts: 1,
         timeoutMs: 5_000,
+        subscription: { ...place, key: record.key },
       });
     }
   }

@@ -6,7 +6,7 @@ import { decode, present } from "../../wire/decode.js";
 import { isoText, quote } from "../../wire/json.js";
 import type { Query } from "../../wire/query.js";
 import { jsonObject, queryInteger } from "../../wire/schema.js";
-import { DEFAULT_TTL_SECONDS, MAX_STATE_BYTES, MAX_TTL_SECONDS } from "./limits.js";
+import { DEFAULT_TTL_SECONDS, MAX_METADATA_BYTES, MAX_STATE_BYTES, MAX_TTL_SECONDS } from "./limits.js";
 import { checkpointId } from "./places.js";
 import type { Checkpoint } from "./stored.js";
 
@@ -61,19 +61,15 @@ export interface SaveRequest {
   readonly ifMatch: string | null;
 }
 
-/** @throws HeddleError `INVALID_REQUEST`; `PAYLOAD_TOO_LARGE` for a state of more than {@link MAX_STATE_BYTES} */
+/** @throws HeddleError `INVALID_REQUEST`; `PAYLOAD_TOO_LARGE` for a state of more than {@link MAX_STATE_BYTES}, and metadata */
 export function decodeSave(
   body: unknown,
   headers: { readonly ttl: string | undefined; readonly ifMatch: string | undefined },
 ): SaveRequest {
   const sent = decode(saveBody, body);
   const text = toJsonText(sent.state);
-  const size = Buffer.byteLength(text);
-  if (size > MAX_STATE_BYTES) {
-    throw new HeddleError("PAYLOAD_TOO_LARGE", {
-      message: `state: is ${size} bytes as JSON, and at most ${MAX_STATE_BYTES} are kept`,
-    });
-  }
+  const size = boundedBytes("state", text, MAX_STATE_BYTES);
+  if (sent.metadata) boundedBytes("metadata", toJsonText(sent.metadata), MAX_METADATA_BYTES);
   const agentId = sent.agent_id || null;
   const metadata = sent.metadata ?? null;
   return {
@@ -88,6 +84,15 @@ export function decodeSave(
     ttlMs: ttlSeconds(headers.ttl) * 1000,
     ifMatch: headers.ifMatch?.trim() || null,
   };
+}
+
+/** @returns UTF-8 bytes of a field's JSON. @throws HeddleError `PAYLOAD_TOO_LARGE` */
+export function boundedBytes(field: string, text: JsonText, maxBytes: number): number {
+  const size = Buffer.byteLength(text);
+  if (size <= maxBytes) return size;
+  throw new HeddleError("PAYLOAD_TOO_LARGE", {
+    message: `${field}: is ${size} bytes as JSON, and at most ${maxBytes} are kept`,
+  });
 }
 
 /** What is no positive integer counts as absent, as in the original; more than a hundred years are a hundred. */
