@@ -32,6 +32,7 @@ import type {
   TupleRequest,
   WritesPut,
 } from "./checkpoint-wire.js";
+import { answerSize, listWithin, MAX_ANSWER_CHARS } from "./limits.js";
 import type { TaskAccess } from "./task-access.js";
 
 /** Blobs that are read at once: as many as a pool of connections bears beside others. */
@@ -42,10 +43,17 @@ const MAX_FILTERED = 10_000;
 /** Each lost race means that somebody else has written. */
 const MAX_ATTEMPTS = 200;
 
+interface CheckpointsDeps {
+  readonly records: RecordStore;
+  readonly tasks: TaskAccess;
+  /** Default {@link MAX_ANSWER_CHARS}. */
+  readonly maxAnswerChars?: number;
+}
+
 /** A LangGraph checkpointer for graphs that run elsewhere, in any language (docs/wire/agentex-states.md). */
 export type CheckpointOperations = ReturnType<typeof createCheckpoints>;
 
-export function createCheckpoints(deps: { readonly records: RecordStore; readonly tasks: TaskAccess }) {
+export function createCheckpoints(deps: CheckpointsDeps) {
   const { records, tasks } = deps;
   const placesOf = (caller: Caller, threadId: string) =>
     CHECKPOINT_SPACES.map((space) => ({ space, owner: ownerOf(caller), collection: threadId }));
@@ -102,7 +110,7 @@ export function createCheckpoints(deps: { readonly records: RecordStore; readonl
   };
 }
 
-function createCheckpointReads({ records, tasks }: { readonly records: RecordStore; readonly tasks: TaskAccess }) {
+function createCheckpointReads({ records, tasks, maxAnswerChars = MAX_ANSWER_CHARS }: CheckpointsDeps) {
   const newest = async (owner: string, { threadId, namespace }: TupleRequest): Promise<CheckpointRow | null> => {
     const query = { ...checkpointsOf({ owner, threadId }), labels: namespaceLabel(namespace) };
     const [record] = await records.list({ ...query, order: "key", direction: "desc", limit: 1, offset: 0 });
@@ -151,7 +159,7 @@ function createCheckpointReads({ records, tasks }: { readonly records: RecordSto
 
     /**
      * Newest first, without blobs and writes.
-     * @throws HeddleError `INVALID_REQUEST` when a filter would have to look at too many
+     * @throws HeddleError `INVALID_REQUEST` when a filter would have to look at too many, and when they are too large for one answer
      */
     async list(caller: Caller, listing: CheckpointListing): Promise<readonly CheckpointRow[]> {
       const { threadId, namespace, before, metadata, limit } = listing;
@@ -161,15 +169,22 @@ function createCheckpointReads({ records, tasks }: { readonly records: RecordSto
         ...(namespace !== null && { labels: namespaceLabel(namespace) }),
       };
       const rows: CheckpointRow[] = [];
+      const answer = answerSize({ maxChars: maxAnswerChars, wayOut: LIST_WAY_OUT });
       const size = metadata === null ? Math.min(limit, PER_ROUND) : PER_ROUND;
       // Keys of this very id have a namespace behind it, and are larger.
       let below = before;
       for (let seen = 0; ;) {
         if (metadata !== null && seen >= MAX_FILTERED) throw tooManyFiltered();
         const page = { order: "key", direction: "desc", limit: size, offset: seen === 0 ? 0 : 1 } as const;
-        const found = await records.list({ ...query, ...page, ...(below !== null && { toKey: below }) });
+        // Of one read, so that a filter may look at more than an answer holds.
+        const looked = answerSize({ maxChars: maxAnswerChars, wayOut: LIST_WAY_OUT });
+        const found = await listWithin(records, { ...query, ...page, ...(below !== null && { toKey: below }) }, looked);
         const wanted = found.map(checkpointRow).filter((row) => metadata === null || fits(row, metadata));
-        rows.push(...wanted.slice(0, limit - rows.length));
+        for (const row of wanted.slice(0, limit - rows.length)) {
+          answer.add(row.checkpoint);
+          answer.add(row.metadata);
+          rows.push(row);
+        }
         seen += found.length;
         below = found.at(-1)?.key ?? below;
         if (rows.length === limit || found.length < size) return rows;
@@ -177,6 +192,8 @@ function createCheckpointReads({ records, tasks }: { readonly records: RecordSto
     },
   };
 }
+
+const LIST_WAY_OUT = "Ask with a smaller limit, and for the next ones with before_checkpoint_id.";
 
 function fits(row: CheckpointRow, metadata: NonNullable<CheckpointListing["metadata"]>): boolean {
   return jsonContains(parseJsonText(row.metadata), metadata);

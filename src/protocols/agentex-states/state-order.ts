@@ -1,6 +1,7 @@
 import { HeddleError } from "../../core/errors.js";
 import type { RecordKey, RecordQuery, RecordStore, StoredRecord } from "../../core/record.js";
 import type { StateField, StateListing } from "./wire.js";
+import { answerSize, listWithin, MAX_ANSWER_CHARS } from "./limits.js";
 import { stateLabels } from "./wire.js";
 
 type Records = Pick<RecordStore, "list" | "get">;
@@ -18,13 +19,15 @@ const NEIGHBOURS = 8;
 /**
  * One page of states. By creation, time of change and id the storage orders them; by the other fields they are ordered here, and only
  * where there are at most {@link MAX_SORTED}. Of equal ones the smaller id comes first, in both directions.
- * @throws HeddleError `INVALID_REQUEST` for more
+ * @throws HeddleError `INVALID_REQUEST` for more, and for a page that is too large for one answer
  */
 export async function listStates(
-  records: Records,
+  unbounded: Records,
   place: Place,
   listing: StateListing,
+  maxAnswerChars = MAX_ANSWER_CHARS,
 ): Promise<readonly StoredRecord[]> {
+  const records = withinAnswer(unbounded, maxAnswerChars);
   const { orderBy, direction, limit, offset } = listing;
   const query = { ...place, labels: stateLabels(listing) };
   switch (orderBy) {
@@ -98,7 +101,7 @@ async function byText(
     const round = { order: "key", direction: "asc", limit: PER_ROUND, offset: rows.length } as const;
     const found = await records.list({ ...query, ...round });
     for (const { key, labels, value } of found) {
-      rows.push({ key, text: field === "state" ? value.slice(0, COMPARED_CHARS) : (labels[field] ?? "") });
+      rows.push({ key, text: field === "state" ? startOf(value) : (labels[field] ?? "") });
     }
     if (rows.length > MAX_SORTED) throw tooMany(field);
     if (found.length < PER_ROUND) break;
@@ -106,9 +109,32 @@ async function byText(
   const turn = direction === "asc" ? 1 : -1;
   rows.sort((a, b) => turn * compare(a.text, b.text) || compare(a.key, b.key));
   const { space, owner, collection } = query;
-  const read = rows.slice(offset, offset + limit).map(({ key }) => records.get({ space, owner, collection, key }));
-  // What was deleted meanwhile is not there.
-  return (await Promise.all(read)).filter((record) => record !== null);
+  const states: StoredRecord[] = [];
+  for (const { key } of rows.slice(offset, offset + limit)) {
+    const state = await records.get({ space, owner, collection, key });
+    // What was deleted meanwhile is not there.
+    if (state !== null) states.push(state);
+  }
+  return states;
+}
+
+/** Reads of which none, and all `get`s together, hold more than an answer may. */
+function withinAnswer(records: Records, maxChars: number): Records {
+  const sized = () => answerSize({ maxChars, wayOut: "Ask with a smaller limit, and for the others by page_number." });
+  const gotten = sized();
+  return {
+    list: (query) => listWithin(records, query, sized()),
+    async get(key) {
+      const record = await records.get(key);
+      if (record !== null) gotten.add(record.value);
+      return record;
+    },
+  };
+}
+
+/** A copy: a slice would keep the whole text in memory. */
+function startOf(text: string): string {
+  return Buffer.from(text.slice(0, COMPARED_CHARS), "utf16le").toString("utf16le");
 }
 
 function tooMany(field: StateField): HeddleError {

@@ -6,12 +6,16 @@ import type { RecordHints } from "../../services/record-hints.js";
 import { FeedCursor } from "./feed-cursor.js";
 import { type ItemPlace, recordKeyOf } from "./places.js";
 
-/** Changes read at once. */
+/** Changes read at once, of small values; of large ones as many as have {@link PAGE_CHARS}. */
 const PAGE = 100;
+const PAGE_CHARS = 4 * 1024 * 1024;
+const FIRST_PAGE = 10;
 
 /** Changes that readers who lag behind make the feed of a value keep; those who need more are dropped. */
 const MAX_KEPT = 1_000;
 const MAX_KEPT_CHARS = 1024 * 1024;
+/** However large they are: who is busy with one large value is not dropped for the next. */
+const MIN_KEPT = 8;
 
 /** What becomes of values, for who follows them. */
 export interface StateFeed {
@@ -79,6 +83,7 @@ class FollowedValue {
   #version: number | null = null;
   /** The last one that is not kept although a reader may want it. */
   #forgotten = -1;
+  #pageSize = FIRST_PAGE;
   #reading = false;
   #again = false;
 
@@ -118,11 +123,13 @@ class FollowedValue {
     try {
       while (this.#again && this.#cursors.size > 0) {
         this.#again = false;
-        const changes = await this.#deps.records.changes({ ...this.#key, after: this.#version, limit: PAGE });
+        const limit = this.#pageSize;
+        const changes = await this.#deps.records.changes({ ...this.#key, after: this.#version, limit });
         const last = changes.at(-1);
         if (last === undefined) continue;
         this.#version = last.version;
-        this.#again ||= changes.length === PAGE;
+        this.#again ||= changes.length === limit;
+        this.#pageSize = nextPageSize(limit, changes);
         this.#tell(changes);
       }
     } catch (error) {
@@ -137,20 +144,33 @@ class FollowedValue {
     let oldest = Number.POSITIVE_INFINITY;
     for (const cursor of this.#cursors) oldest = Math.min(oldest, cursor.position);
     const kept = [...this.#changes.filter(({ version }) => version > oldest), ...changes];
-    const first = firstToKeep(kept);
+    const first = firstToKeep(kept, changes.length);
     if (first > 0) this.#forgotten = (kept[first - 1] as RecordChange).version;
     this.#changes = kept.slice(first);
     for (const cursor of Array.from(this.#cursors)) cursor.offer(this.#changes, this.#forgotten);
   }
 }
 
-/** Where what is kept begins: what has just been read is. */
-function firstToKeep(changes: readonly RecordChange[]): number {
+/**
+ * Where what is kept begins.
+ * @param fresh how many have just been read: these are kept, so that nobody is dropped who has taken all before
+ */
+function firstToKeep(changes: readonly RecordChange[], fresh: number): number {
   let chars = 0;
   for (let kept = 1; kept <= changes.length; kept += 1) {
-    const { previous, value } = changes[changes.length - kept] as RecordChange;
-    chars += (previous?.length ?? 0) + (value?.length ?? 0);
-    if (kept > PAGE && (kept > MAX_KEPT || chars > MAX_KEPT_CHARS)) return changes.length - kept + 1;
+    chars += charsOf(changes[changes.length - kept] as RecordChange);
+    if (kept > Math.max(fresh, MIN_KEPT) && (kept > MAX_KEPT || chars > MAX_KEPT_CHARS))
+      return changes.length - kept + 1;
   }
   return 0;
+}
+
+function nextPageSize(size: number, changes: readonly RecordChange[]): number {
+  const chars = changes.reduce((sum, change) => sum + charsOf(change), 0);
+  const each = Math.max(1, chars / changes.length);
+  return Math.max(1, Math.min(2 * size, PAGE, Math.floor(PAGE_CHARS / each)));
+}
+
+function charsOf({ previous, value }: RecordChange): number {
+  return (previous?.length ?? 0) + (value?.length ?? 0);
 }

@@ -8,6 +8,9 @@ export const SPACE = "state-store";
 /** The label before a workflow's, in the namespaces of items. */
 export const STATE_LABEL = "state";
 
+/** What keys of owners begin with whose labels are too long for one. */
+export const LONG_OWNER = "long:";
+
 /** Longest part of a record's key. */
 const MAX_PART_CHARS = 1_024;
 
@@ -52,7 +55,9 @@ function foreignOwner(namespace: readonly string[]): string {
 }
 
 function bounded(text: string): string {
-  return text.length < MAX_PART_CHARS / 2 ? text : `long:${createHash("sha256").update(text).digest("base64url")}`;
+  return text.length < MAX_PART_CHARS / 2
+    ? text
+    : `${LONG_OWNER}${createHash("sha256").update(text).digest("base64url")}`;
 }
 
 /** What is wrong with a workflow's or a value's name, as a sentence; `null`: nothing. */

@@ -1,7 +1,7 @@
 import type { RecordStore, StoredRecord } from "../../core/record.js";
 import type { Owners } from "./owners.js";
 import { ownerOfPrefix, SPACE, STATE_LABEL } from "./places.js";
-import { recordsByKey } from "./records-by-key.js";
+import { nextPageSize, recordsByKey } from "./records-by-key.js";
 
 /** A value with the namespace of its item. */
 export interface ScannedValue {
@@ -21,7 +21,8 @@ export interface StateScan {
   all(prefix: readonly string[]): AsyncIterable<ScannedValue>;
 }
 
-const PAGE = 200;
+/** Searches mostly want ten. */
+const FIRST_PAGE = 25;
 
 export function createStateScan(records: RecordStore, owners: Owners): StateScan {
   return {
@@ -29,15 +30,18 @@ export function createStateScan(records: RecordStore, owners: Owners): StateScan
       for await (const { labels, collection } of placesUnder(owners, prefix)) {
         const place = { space: SPACE, owner: ownerOfPrefix(labels), ...collection };
         let found = 0;
-        for (let offset = 0; found < wantedOfEach; offset += PAGE) {
-          const page = await records.list({ ...place, order: "updated", direction: "desc", limit: PAGE, offset });
+        let size = FIRST_PAGE;
+        for (let offset = 0; found < wantedOfEach;) {
+          const page = await records.list({ ...place, order: "updated", direction: "desc", limit: size, offset });
           for (const record of page) {
             const value = { namespace: namespaceOf(labels, record), record };
             if (found >= wantedOfEach || !passes(value)) continue;
             found += 1;
             yield value;
           }
-          if (page.length < PAGE) break;
+          if (page.length < size) break;
+          offset += page.length;
+          size = nextPageSize(size, page);
         }
       }
     },

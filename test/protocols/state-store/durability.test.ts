@@ -69,6 +69,8 @@ describe("slow readers", () => {
   it.each([
     { changes: 1_200, value: "x" },
     { changes: 150, value: "x".repeat(10_000) },
+    // Large ones are read and kept in ones, not by the hundred.
+    { changes: 30, value: "x".repeat(1_000_000) },
   ])("one that takes nothing of $changes changes is dropped, and the others get all", async ({ changes, value }) => {
     const { feed, set, hints } = opened();
     const dropped: string[] = [];
