@@ -49,7 +49,7 @@ export const mayImport = {
   "open-custom-app": ["core", "config", "engine", "http"],
   "open-guard": ["core", "config", "http", "limits", "audit"],
   "open-graphs": ["core", "config", "engine"],
-  "open-item-index": ["core", "config", "embeddings", "engine/loading/load-export"],
+  "open-item-index": ["core", "config", "embeddings", "engine/loading/load-export", "engine/loading/watched-version"],
   "open-storage": STORAGE_PARTS,
   "open-webhooks": ["core", "config", "wire", "webhooks"],
   "open-engine": ["core", "config", "engine", "open-parts", "runtime/system-clock", "services/run-config"],

@@ -142,11 +142,7 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
   const wakeSender = () => sender.wake();
   const observe: ObserveRun = (claimed, lease) => protocols.observe?.(claimed, lease) ?? null;
   const runtime = createRuntime(
-    {
-      ...parts,
-      onWebhook: wakeSender,
-      ...(config.protocols.length > 0 && { observe }),
-    },
+    { ...parts, onWebhook: wakeSender, ...(config.protocols.length > 0 && { observe }) },
     runtimeOptions(config, workerId),
   );
   const closeAll = () => closeParts({ engine, ui, auth, guard, storage, itemIndex, logger });
@@ -165,12 +161,7 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
     onCronChange: () => scheduler.wake(),
     closing: closing.signal,
   });
-  const scheduler = createCronScheduler({
-    crons: store.crons,
-    fire: createCronFiring({ store: limitedStore, runs: services.runs, logger }, tickPolicy(config)),
-    clock,
-    logger,
-  });
+  const scheduler = openScheduler(config, { store: limitedStore, services, logger });
   const reembedder = openReembedder({ storage, itemIndex, workerId, logger });
   const idempotency = createIdempotency({ records: store.records, clock, logger });
   const protocols = await openProtocols(chosen, {
@@ -193,35 +184,30 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
     { ...parts, items: storage.items, onExpired: (keys) => keys.forEach((key) => hints.touched(key)) },
     expiryOptions(config, workerId, protocols.sweepThemselves),
   );
-  const lifecycle = createLifecycle({
-    start: async () => {
-      await startWork({ runtime, expiry, reembedder, scheduler, sender: webhooks.policy && sender }, config);
-      protocols.start();
-    },
-    stop: async () => {
-      await stopWork({ runtime, expiry, reembedder, scheduler, sender }, config);
-      closing.abort();
-      await protocols.stop();
-      await closeAll();
-    },
+  const lifecycle = openLifecycle(config, {
+    runtime,
+    expiry,
+    reembedder,
+    scheduler,
+    sender,
+    protocols,
+    closing,
+    closeAll,
+    sends: webhooks.policy !== null,
   });
   const httpDeps: HttpDeps = {
     ...parts,
     services,
     idempotency,
-    streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
-    settings: { ...httpSettings(config), webhooks: webhooks.policy },
     customApp,
     guard: guard.guard,
-    info: serverInfo(config),
-    authDocument: config.auth === null ? null : (config.auth.openapi ?? {}),
     ui: ui.bundles,
+    ...wireSettings(config, webhooks.policy),
     ...authentication(config, { auth, callers, tickets: store.tickets, protocols: chosen }),
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
     checkStorage: () => store.ping(),
     closing: closing.signal,
-    protocolRoutes: eventStreamRoutes,
     mounts: protocols.shared,
   };
   const { inner, app } = createApps(config, httpDeps);
@@ -239,6 +225,33 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
     graphFailures: graphs.failures,
     uiFailures: ui.failures,
   };
+}
+
+/** What the HTTP app is told of the configuration, and what it serves beside the REST API. */
+function wireSettings(
+  config: ResolvedConfig,
+  webhooks: WebhookPolicy | null,
+): Pick<HttpDeps, "streaming" | "settings" | "info" | "authDocument" | "protocolRoutes"> {
+  return {
+    streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
+    settings: { ...httpSettings(config), webhooks },
+    info: serverInfo(config),
+    authDocument: config.auth === null ? null : (config.auth.openapi ?? {}),
+    protocolRoutes: eventStreamRoutes,
+  };
+}
+
+/** What fires due crons. */
+function openScheduler(
+  config: ResolvedConfig,
+  { store, services, logger }: { readonly store: MetadataStore; readonly services: Services; readonly logger: Logger },
+) {
+  return createCronScheduler({
+    crons: store.crons,
+    fire: createCronFiring({ store, runs: services.runs, logger }, tickPolicy(config)),
+    clock: systemClock,
+    logger,
+  });
 }
 
 /** Webhooks, and what sends them. Those to a path of this server go to `serve`, as the caller of their run. */
@@ -285,6 +298,32 @@ interface Work {
   readonly reembedder: ItemReembedder | null;
   readonly scheduler: ReturnType<typeof createCronScheduler>;
   readonly sender: ReturnType<typeof createWebhookSender>;
+}
+
+/** Start and stop of everything, in order; what was opened is closed last. */
+function openLifecycle(
+  config: ResolvedConfig,
+  work: Work & {
+    readonly protocols: Pick<Awaited<ReturnType<typeof openProtocols>>, "start" | "stop">;
+    /** Webhooks are not switched off. */
+    readonly sends: boolean;
+    readonly closing: AbortController;
+    readonly closeAll: () => Promise<void>;
+  },
+) {
+  const { protocols, sends, closing, closeAll, sender } = work;
+  return createLifecycle({
+    start: async () => {
+      await startWork({ ...work, sender: sends ? sender : null }, config);
+      protocols.start();
+    },
+    stop: async () => {
+      await stopWork(work, config);
+      closing.abort();
+      await protocols.stop();
+      await closeAll();
+    },
+  });
 }
 
 /** @param work without the sender: webhooks are switched off */

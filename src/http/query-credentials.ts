@@ -25,5 +25,5 @@ export function withQueryCredentials(request: Request, streams: readonly RegExp[
 
 /** Printable ASCII without spaces, as tokens are (RFC 6750 §2.1): anything else could not have come in a header. */
 function isHeaderValue(text: string): boolean {
-  return /^[\x21-\x7e]+$/.test(text);
+  return /^[!-~]+$/.test(text);
 }

@@ -121,9 +121,10 @@ export function createRunsService(deps: RunsDeps) {
     caller: Caller,
     threadId: string | null,
     request: RunRequest,
-    ids: NewRunIds = { runId: newId(), newThreadId: newId() },
+    ids?: NewRunIds,
   ): Promise<Run> => {
-    const newRun: RunToCreate = { ...ids, threadId, request, insert: null };
+    const { runId, newThreadId } = ids ?? { runId: newId(), newThreadId: newId() };
+    const newRun: RunToCreate = { runId, newThreadId, threadId, request, insert: null };
     const run = await createRun(caller, newRun);
     if (run === "no-thread") throw threadNotFound(threadId ?? newRun.newThreadId);
     if (run === "busy" || run === "lost") throw new HeddleError("RUN_IN_FLIGHT");

@@ -22,20 +22,6 @@ export function createMongoDeliveries(session: Session): DeliveryStore {
     status: "pending",
   });
 
-  const claimOne = async (deliveryId: string, leaseMs: number): Promise<ClaimedDelivery[]> => {
-    const now = session.now();
-    // Not repeated: who asks again after a lost answer finds nothing, and it becomes due when the lease ends.
-    const row = await deliveries.findOneAndUpdate(
-      { _id: deliveryId, status: "pending", nextAttemptAt: { $lte: now } },
-      { $set: { nextAttemptAt: now + leaseMs, updatedAt: now }, $inc: { leaseToken: 1 } },
-      { returnDocument: "after" },
-    );
-    const content = row === null ? null : await readContent(session, row.contentId);
-    if (row === null || content === null) return [];
-    const { leaseToken, failures } = row;
-    return [{ delivery: deliveryOf(row), leaseToken, failures, pendingMs: now - row.pendingSince, ...content }];
-  };
-
   return {
     async enqueue({ deliveryId, host, threadId, message }) {
       const known = await session.retrying(() => deliveries.findOne({ _id: deliveryId }, { projection: { _id: 1 } }));
@@ -69,7 +55,7 @@ export function createMongoDeliveries(session: Session): DeliveryStore {
     },
 
     async claim({ deliveryIds, leaseMs }) {
-      return (await Promise.all(deliveryIds.map((deliveryId) => claimOne(deliveryId, leaseMs)))).flat();
+      return (await Promise.all(deliveryIds.map((deliveryId) => claimOne(session, deliveryId, leaseMs)))).flat();
     },
 
     async record({ lease, attempt, next }) {
@@ -176,4 +162,18 @@ function deliveryOf(row: DeliveryDocument): Delivery {
   const log = JSON.parse(row.log) as readonly DeliveryAttempt[];
   const { attempts } = row;
   return { deliveryId, runId, threadId, assistantId, host, status, createdAt, updatedAt, nextAttemptAt, attempts, log };
+}
+
+async function claimOne(session: Session, deliveryId: string, leaseMs: number): Promise<ClaimedDelivery[]> {
+  const now = session.now();
+  // Not repeated: who asks again after a lost answer finds nothing, and it becomes due when the lease ends.
+  const row = await session.deliveries.findOneAndUpdate(
+    { _id: deliveryId, status: "pending", nextAttemptAt: { $lte: now } },
+    { $set: { nextAttemptAt: now + leaseMs, updatedAt: now }, $inc: { leaseToken: 1 } },
+    { returnDocument: "after" },
+  );
+  const content = row === null ? null : await readContent(session, row.contentId);
+  if (row === null || content === null) return [];
+  const { leaseToken, failures } = row;
+  return [{ delivery: deliveryOf(row), leaseToken, failures, pendingMs: now - row.pendingSince, ...content }];
 }
