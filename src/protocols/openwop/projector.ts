@@ -52,6 +52,7 @@ export class Projector implements RunObserver {
   readonly #replay: Replay | null;
   #record: RunRecord;
   #queue: ObservedEvent[] = [];
+  readonly #open = new Set<string>();
   #held: readonly HeldInterrupt[] = [];
   #openText: OpenText | null = null;
   #checkpointId: string | null = null;
@@ -93,8 +94,12 @@ export class Projector implements RunObserver {
   observe(event: ObservedEvent): void {
     if (this.#over) return;
     this.#queue.push(event);
+    if (event.kind === "task-started") this.#open.add(event.taskId);
+    if (event.kind === "task-ended") this.#open.delete(event.taskId);
     this.#timer ??= this.#deps.clock.setTimer(() => {
       this.#timer = null;
+      // The superstep is over: its last event goes with the checkpoint that it has led to.
+      if (this.#open.size === 0) return;
       this.#write().catch((error: unknown) => this.#deps.onError(this.#record, error));
     }, GATHER_MS);
   }
@@ -203,9 +208,10 @@ export class Projector implements RunObserver {
 
 const NO_FACTS: ThreadFacts = { next: [], interrupts: [] };
 
-/** The last of them says where the thread stands once all have happened. */
+/** The last that a task did says where the thread stands once all have happened. */
 function marked(events: readonly NewOpenwopEvent[], checkpointId: string | undefined): readonly NewOpenwopEvent[] {
-  const last = events.at(-1);
-  if (checkpointId === undefined || last === undefined || last.hidden?.taskId === undefined) return events;
-  return [...events.slice(0, -1), { ...last, hidden: { ...last.hidden, checkpointId } }];
+  const at = events.findLastIndex(({ hidden }) => hidden?.taskId !== undefined);
+  const last = events[at];
+  if (checkpointId === undefined || last === undefined) return events;
+  return events.with(at, { ...last, hidden: { ...last.hidden, checkpointId } });
 }
