@@ -73,6 +73,7 @@ interface DescribedRoute {
   readonly path: string;
   readonly tag: string;
   readonly answers: z.ZodType | undefined;
+  readonly headers: z.ZodObject | undefined;
   /** Path parameters that are UUIDs. */
   readonly uuids: ReadonlySet<string>;
   /** Every error that it may answer: reference and schema. */
@@ -89,6 +90,7 @@ function ownRoute(route: Route): DescribedRoute {
     path,
     tag: group,
     answers: ANSWER_SCHEMAS[`${route.method} ${path}`],
+    headers: undefined,
     uuids: UUIDS,
     error,
     errors: [422],
@@ -103,6 +105,7 @@ function routesOf({ name, path, face }: Mount, schemas: Record<string, JsonValue
     path: path + route.path,
     tag: name,
     answers: route.answers,
+    headers: route.headers,
     uuids: new Set<string>(),
     error: { response, schema },
     errors: face.errorStatuses ?? [400],
@@ -110,7 +113,7 @@ function routesOf({ name, path, face }: Mount, schemas: Record<string, JsonValue
 }
 
 function operationOf(
-  { route, path, tag, answers, uuids, error, errors }: DescribedRoute,
+  { route, path, tag, answers, headers, uuids, error, errors }: DescribedRoute,
   schemas: Record<string, JsonValue | undefined>,
   auth: AuthDocument | null,
 ): JsonObject {
@@ -132,7 +135,11 @@ function operationOf(
     operationId: `${route.method}${path.replaceAll(/[/{}_.:~-]+/g, "_").replace(/_$/, "")}`,
     tags: [tag],
     summary: route.summary,
-    parameters: [...pathParameters(path, uuids), ...queryParameters(route.query, schemas)],
+    parameters: [
+      ...pathParameters(path, uuids),
+      ...parametersIn("query", route.query, schemas),
+      ...parametersIn("header", headers, schemas),
+    ],
     ...(route.body === undefined ? {} : { requestBody: bodyOf(route.body, schemas) }),
     responses,
   };
@@ -162,13 +169,17 @@ function pathParameters(path: string, uuids: ReadonlySet<string>): JsonObject[] 
   }));
 }
 
-function queryParameters(query: Route["query"], schemas: Record<string, JsonValue | undefined>): JsonObject[] {
-  if (query === undefined) return [];
-  const { properties, required } = schemaOf(query, schemas);
+function parametersIn(
+  place: "query" | "header",
+  named: z.ZodObject | undefined,
+  schemas: Record<string, JsonValue | undefined>,
+): JsonObject[] {
+  if (named === undefined) return [];
+  const { properties, required } = schemaOf(named, schemas);
   if (!isJsonObject(properties)) return [];
   return Object.entries(properties).map(([name, schema]) => ({
     name,
-    in: "query",
+    in: place,
     required: Array.isArray(required) && required.includes(name),
     schema,
   }));

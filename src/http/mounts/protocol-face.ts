@@ -10,6 +10,8 @@ import type { Route } from "../route.js";
 export interface ProtocolRoute extends Omit<Route, "group"> {
   /** What it answers with, for the OpenAPI document; absent: any JSON. */
   readonly answers?: z.ZodType;
+  /** Request headers that it reads, beside credentials, for the OpenAPI document. */
+  readonly headers?: z.ZodObject;
 }
 
 /** How a request failed. */

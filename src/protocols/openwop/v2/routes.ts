@@ -1,9 +1,12 @@
+import { z } from "zod";
 import type { ProtocolRoute } from "../../protocol.js";
 import type { EdgeDeps } from "../edge-routes.js";
 import type { RunRoutesDeps } from "../run-routes.js";
 import { edgeRoutes2 } from "./edge-routes.js";
 import { runRoutes2 } from "./run-routes.js";
-import { requireVersion } from "./version.js";
+import { requireVersion, VERSION, VERSION_HEADER } from "./version.js";
+
+const versionHeader = z.object({ [VERSION_HEADER]: z.literal(VERSION) });
 
 /** What the routes of the second major call: the operations of the first. */
 export type RoutesDeps2 = RunRoutesDeps & EdgeDeps;
@@ -15,6 +18,8 @@ export type RoutesDeps2 = RunRoutesDeps & EdgeDeps;
 export function routes2(deps: RoutesDeps2): readonly ProtocolRoute[] {
   return [...runRoutes2(deps), ...edgeRoutes2(deps)].flatMap(withBothPaths).map((route) =>
     Object.assign({}, route, {
+      headers: versionHeader,
+      errors: [400, ...(route.errors ?? [])],
       handle(...[exchange, http]: Parameters<ProtocolRoute["handle"]>) {
         requireVersion(exchange);
         return route.handle(exchange, http);
