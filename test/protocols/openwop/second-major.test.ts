@@ -124,7 +124,7 @@ describe.each(["memory", "sqlite", "postgres"] as const)("the second major on %s
       { version: 1, extensions: { acme: {} } },
       "x",
     ]) {
-      const { status, json } = await two.post("/runs", { workflowId: "conformance-noop", configurable } as never);
+      const { status, json } = await two.post("/runs", { workflowId: "conformance-noop", configurable });
       expect([status, json.error]).toEqual([400, "validation_error"]);
     }
   });
