@@ -8,6 +8,7 @@ import type { HeddleError } from "./core/errors.js";
 import type { ObserveRun } from "./core/run-observer.js";
 import type { StreamTicketStore } from "./core/stream-ticket.js";
 import type { Logger } from "./core/logger.js";
+import type { WebhookPolicy } from "./core/webhook.js";
 import type { MetadataStore } from "./core/metadata-store.js";
 import { createIndexedItems } from "./embeddings/indexed-items.js";
 import { createReembedding } from "./embeddings/reembed.js";

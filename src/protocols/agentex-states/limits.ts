@@ -2,7 +2,7 @@ import { HeddleError } from "../../core/errors.js";
 import type { RecordStore, StoredRecord } from "../../core/record.js";
 
 /** Of one record's text: MongoDB's documents hold 16 MiB, also when it is sealed. */
-export const MAX_RECORD_BYTES = 10 * 1024 * 1024;
+const MAX_RECORD_BYTES = 10 * 1024 * 1024;
 
 /** @throws HeddleError `PAYLOAD_TOO_LARGE` that names the field and the bound */
 export function withinBytes<T extends string>(field: string, text: T): T {

@@ -96,11 +96,6 @@ export function decodeStateList(query: Query): StateListing {
 }
 
 /** Labels by which lists select. */
-export interface StateLabels extends Readonly<Record<string, string>> {
-  readonly task_id: string;
-  readonly agent_id: string;
-}
-
 export function stateLabels({ taskId, agentId }: Pick<StateListing, "taskId" | "agentId">): Record<string, string> {
   return { ...(taskId !== undefined && { task_id: taskId }), ...(agentId !== undefined && { agent_id: agentId }) };
 }

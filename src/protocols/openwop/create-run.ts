@@ -115,7 +115,7 @@ export function startedEvent({ workflowId, inputs }: RunRecord): NewOpenwopEvent
   return { type: "run.started", payload: { workflowId, inputs, transport: "rest" } };
 }
 
-export function newRecord(
+function newRecord(
   caller: Caller,
   workflow: Pick<Workflow, "assistantId" | "graphId" | "nodes" | "variables">,
   body: CreateBody & Partial<CreateOptions> & { readonly owner: string; readonly source: ForkSource | null },

@@ -6,7 +6,7 @@ import { LIMITS } from "./limits.js";
 /** Versions of what this server writes (§3.2 RunSnapshot, Events). */
 export const ENGINE_VERSION = 1;
 export const EVENT_LOG_SCHEMA_VERSION = 1;
-export const PROTOCOL_VERSION = "1.0";
+const PROTOCOL_VERSION = "1.0";
 /** Seconds. */
 const MAX_AGE_S = 300;
 

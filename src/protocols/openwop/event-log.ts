@@ -15,7 +15,7 @@ import type { AppendListener, InterruptRules } from "./seams.js";
 /** Who creates the LangGraph run that an event calls for: key = {@link eventKey}. Held by whoever wrote the event, for a while. */
 export const LAUNCHES_SPACE = "openwop-launches";
 /** So long somebody else waits before it does what another process may have died before. */
-export const LAUNCH_LEASE_MS = 15_000;
+const LAUNCH_LEASE_MS = 15_000;
 
 /** Others were faster so often in a row. */
 const MAX_TRIES = 100;

@@ -6,7 +6,7 @@ import type { InterruptRules } from "./seams.js";
 import type { InterruptFold, LaunchFold, NodeFold, RunError, RunFold, Suspension, TaskFold } from "./snapshot-types.js";
 
 /** Of the LangGraph run that an event calls for: so that it is created once. */
-export function launchRunId(runId: string, sequence: number): string {
+function launchRunId(runId: string, sequence: number): string {
   return v5(`openwop:${sequence}`, runId);
 }
 
@@ -192,7 +192,7 @@ function runError(error: JsonObject): RunError {
 }
 
 /** The suspend shape out of a payload that has ids beside it. */
-export function suspensionIn(payload: JsonObject): Suspension {
+function suspensionIn(payload: JsonObject): Suspension {
   const { data, resumeSchema, timeoutMs } = payload;
   return {
     kind: textOf(payload, "kind"),

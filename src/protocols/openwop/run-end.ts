@@ -8,7 +8,7 @@ import type { RunFold } from "./snapshot-types.js";
 import { cancelledNodes, type HeldInterrupt, nodeError, recursionEvents } from "./translate.js";
 
 /** LangGraph's own limit of supersteps, where nobody says another. */
-export const DEFAULT_RECURSION_LIMIT = 25;
+const DEFAULT_RECURSION_LIMIT = 25;
 
 /** How a LangGraph run ended, and what its thread waits for. */
 export interface EndedRun {

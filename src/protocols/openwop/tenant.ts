@@ -1,7 +1,7 @@
 import type { Caller } from "../../core/auth.js";
 
 /** The tenant of everybody, without authentication. */
-export const ONLY_TENANT = "default";
+const ONLY_TENANT = "default";
 
 /** What OpenWOP calls a caller's tenant or workspace: `user.tenant` where authentication says one, else who it is. */
 export function tenantOf({ identity, user }: Pick<Caller, "identity" | "user">): string {

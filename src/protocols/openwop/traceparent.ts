@@ -7,7 +7,7 @@ const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a
  * The `traceparent` of an answer: of the request's trace when it has a valid one, else of a new one that nobody samples. The span is
  * new: it is the server's own.
  */
-export function traceparentOf(request: Request): string {
+function traceparentOf(request: Request): string {
   const given = TRACEPARENT.exec(request.headers.get("traceparent")?.trim() ?? "");
   const [, version, traceId, flags = "00", more] = given ?? [];
   const span = randomBytes(8).toString("hex");

@@ -100,7 +100,7 @@ export function createWorkflows({
   };
 }
 
-export function unknownWorkflow(workflowId: string): OpenwopRefusal {
+function unknownWorkflow(workflowId: string): OpenwopRefusal {
   const message = `Workflow "${workflowId}" not found: it is the id of a graph or an assistant`;
   return new OpenwopRefusal({ status: 404, code: "workflow_not_found", message });
 }

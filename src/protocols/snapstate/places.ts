@@ -22,7 +22,7 @@ export interface WorkflowRef {
 }
 
 /** Namespace of the ids of workflows' threads; a constant of ours, so that anybody can find the thread of a workflow. */
-export const NAMESPACE_WORKFLOWS = "0b3f6b0e-7a52-5a5e-9d6e-0a1f5c1b7a40";
+const NAMESPACE_WORKFLOWS = "0b3f6b0e-7a52-5a5e-9d6e-0a1f5c1b7a40";
 
 /** Id of a workflow's thread: UUIDv5 of `owner:workflow_id`. */
 export function threadIdOf({ owner, workflowId }: WorkflowRef): string {

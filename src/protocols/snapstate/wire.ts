@@ -21,7 +21,7 @@ const chars = (min: number, max: number) =>
 
 const lengthOf = (text: string): number => Array.from(text).length;
 
-export const workflowId = chars(1, 128);
+const workflowId = chars(1, 128);
 
 /** The original coerces scalars: `"3"` is 3. Floats are refused in either form. */
 const step = z

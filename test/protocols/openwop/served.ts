@@ -57,12 +57,12 @@ export interface Served {
 }
 
 /** Receivers on this machine may be told. */
-export const LOCAL_WEBHOOKS = { url: { requireHttps: false, disableLoopback: false } };
+const LOCAL_WEBHOOKS = { url: { requireHttps: false, disableLoopback: false } };
 
-export const MOUNT = "/openwop";
+const MOUNT = "/openwop";
 
 /** Workflows by their ids. */
-export const WORKFLOWS = {
+const WORKFLOWS = {
   "conformance-noop": steps.noop,
   "conformance-identity": steps.identity,
   "conformance-idempotent": steps.idempotent,

@@ -42,9 +42,9 @@ export interface Served {
 }
 
 /** Receivers on this machine may be told. */
-export const LOCAL_WEBHOOKS = { url: { requireHttps: false, disableLoopback: false } };
+const LOCAL_WEBHOOKS = { url: { requireHttps: false, disableLoopback: false } };
 
-export const MOUNT = "/snapstate";
+const MOUNT = "/snapstate";
 
 /** A server with SnapState at its default path and API keys, on a free port. */
 export async function serve(

@@ -5,7 +5,7 @@ import { refuse2 } from "./refuse.js";
 import { VERSION, VERSION_HEADER } from "./version.js";
 
 /** Whether a request is of the second major: all is but what lies below `/v1`, and discovery where it says no version. */
-export function isSecond(request: Request): boolean {
+function isSecond(request: Request): boolean {
   const { pathname } = new URL(request.url);
   if (/\/v1(?:[/:]|$)/.test(pathname)) return false;
   return request.headers.has(VERSION_HEADER) || !pathname.endsWith("/.well-known/openwop");
