@@ -18,12 +18,14 @@ export const counting = new StateGraph(Steps)
   .addConditionalEdges("step", ({ done, steps }) => (done < steps ? "step" : END), ["step", END])
   .compile();
 
+type Json = z.core.util.JSONType;
+
 const Two = new StateSchema({ left: z.json().default(null), right: z.json().default(null) });
 
 /** Two nodes that ask at once. */
 export const twoGates = new StateGraph(Two)
-  .addNode("askLeft", () => ({ left: interrupt<string, z.core.util.JSONType>("left?") }))
-  .addNode("askRight", () => ({ right: interrupt<string, z.core.util.JSONType>("right?") }))
+  .addNode("askLeft", () => ({ left: interrupt<string, Json>("left?") }))
+  .addNode("askRight", () => ({ right: interrupt<string, Json>("right?") }))
   .addEdge(START, "askLeft")
   .addEdge(START, "askRight")
   .compile();
@@ -31,9 +33,18 @@ export const twoGates = new StateGraph(Two)
 /** One node that asks twice. */
 export const twice = new StateGraph(Two)
   .addNode("ask", () => {
-    const left = interrupt<string, z.core.util.JSONType>("first?");
-    const right = interrupt<string, z.core.util.JSONType>("second?");
+    const left = interrupt<string, Json>("first?");
+    const right = interrupt<string, Json>("second?");
     return { left, right };
+  })
+  .addEdge(START, "ask")
+  .compile();
+
+/** Asks, and waits for 300 ms. */
+export const hurried = new StateGraph(Two)
+  .addNode("ask", () => {
+    const data = { artifactId: "ask", artifactType: "gate", title: "Now?", actions: ["accept"] };
+    return { left: interrupt<Json, Json>({ kind: "approval", key: "ask", data, timeoutMs: 300 }) };
   })
   .addEdge(START, "ask")
   .compile();
