@@ -34,7 +34,7 @@ export function openOpenwop(
   context: ProtocolContext,
   { servesSecond }: { readonly servesSecond: boolean },
 ): OpenProtocol {
-  const { records, clock, mountPath } = context;
+  const { records, clock } = context;
   const rules = createInterruptRules();
   const workflows = createWorkflows(context);
   const webhooks = createWebhooks({ ...context, outbox: createOutbox(context) });
@@ -43,7 +43,7 @@ export function openOpenwop(
   const parts: RunParts = { context, workflows, rules, logs, runRecords, launcher: createLauncher(context) };
   const links = createInterruptLinks({ records, clock });
   const reconciler = createReconciler(parts);
-  const snapshots = createSnapshots(parts, (found) => links.snapshotInterrupt(found, `${mountPath}/v1/interrupts/`));
+  const snapshots = createSnapshots(parts, (found, path) => links.snapshotInterrupt(found, `${path}/v1/interrupts/`));
   const access = createRunAccess(parts);
   const creation = createRunCreation(parts, webhooks);
   const runs: RunsOfOpenwop = {

@@ -83,7 +83,7 @@ function lifecycleRoutes({ context, creation, snapshots, found, forks }: RunRout
         // While it executes, values of its thread change without an event.
         const isStill = run.fold.completedAt !== null;
         if (isStill && exchange.header("if-none-match") === etag) return exchange.empty(304);
-        const text = toJsonText((await snapshots(run)) as unknown as JsonValue);
+        const text = toJsonText((await snapshots(run, exchange.mountPath)) as unknown as JsonValue);
         return exchange.json(text, isStill ? { etag } : {});
       },
     },

@@ -8,7 +8,7 @@ import { tenantOf } from "./tenant.js";
 import type { NodeFold, RunFold, RunSnapshot } from "./snapshot-types.js";
 
 /** What clients see of an interrupt, with its token. `undefined`: nothing waits. */
-export type ShownInterrupt = (found: FoundRun) => Promise<JsonObject | undefined>;
+export type ShownInterrupt = (found: FoundRun, mountPath: string) => Promise<JsonObject | undefined>;
 
 /** How a run stands, for GET /v1/runs/{id} (docs/wire/openwop.md §3.2 RunSnapshot): its log, with the values of its thread. */
 export function createSnapshots(
@@ -21,13 +21,14 @@ export function createSnapshots(
     return { ...variables, ...(isJsonObject(values) && values) };
   };
 
-  return async (found: FoundRun): Promise<RunSnapshot> => {
+  /** @param mountPath what links begin with: as the request came, or without the apps around */
+  return async (found: FoundRun, mountPath: string = context.mountPath): Promise<RunSnapshot> => {
     const { record, fold } = found;
     const [variables, children] = await Promise.all([variablesOf(record), runRecords.children(record)]);
     const childRuns = await Promise.all(
       children.map(async (child) => ({ runId: child.runId, status: (await logs.read(child)).status })),
     );
-    const interrupt = await shownInterrupt(found);
+    const interrupt = await shownInterrupt(found, mountPath);
     const { status, startedAt, completedAt, error } = fold;
     const currentNodeId = waitingNode(fold);
     return {

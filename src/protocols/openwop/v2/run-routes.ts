@@ -72,7 +72,7 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
       errors: [404, 406],
       async handle(exchange) {
         const record = await runOf(access, exchange.caller, pathId(exchange, "run_id"));
-        const snapshot = await snapshots({ record, fold: await logs.read(record) });
+        const snapshot = await snapshots({ record, fold: await logs.read(record) }, exchange.mountPath);
         return exchange.json(toJsonText(snapshotView(plain(snapshot), record)));
       },
     },
