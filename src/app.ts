@@ -43,7 +43,7 @@ import { withThreadTtl } from "./services/thread-ttl.js";
 import { itemPrefixOf } from "./services/authorization.js";
 import { createServices, type Services } from "./services/create-services.js";
 import { createIdempotency } from "./services/idempotency.js";
-import { createRecordHints } from "./services/record-hints.js";
+import { createRecordHints, type RecordHints } from "./services/record-hints.js";
 import { SSE_HEADERS, sseStream } from "./streaming/sse.js";
 import { waitResponse } from "./streaming/wait-response.js";
 import { createWebhookSender } from "./runtime/webhook-sender.js";
@@ -181,29 +181,16 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
     await closeAll();
     throw error;
   });
-  const expiry = createExpiry(
-    { ...parts, items: storage.items, onExpired: (keys) => keys.forEach((key) => hints.touched(key)) },
-    expiryOptions(config, workerId, protocols.sweepThemselves),
-  );
-  const lifecycle = openLifecycle(config, {
-    runtime,
-    expiry,
-    reembedder,
-    scheduler,
-    sender,
-    protocols,
-    closing,
-    closeAll,
-    sends: webhooks.policy !== null,
-  });
+  const { sweepThemselves } = protocols;
+  const expiry = openExpiry(config, { ...parts, items: storage.items, hints, workerId, sweepThemselves });
+  const work: Work = { runtime, expiry, reembedder, scheduler, sender };
+  const sends = webhooks.policy !== null;
+  const lifecycle = openLifecycle(config, { ...work, protocols, sends, closing, closeAll });
   const httpDeps: HttpDeps = {
     ...parts,
     services,
     idempotency,
-    customApp,
-    guard: guard.guard,
-    ui: ui.bundles,
-    ...wireSettings(config, webhooks.policy),
+    ...wireSettings(config, { customApp, guard, ui, webhooks }),
     ...authentication(config, { auth, callers, tickets: store.tickets, protocols: chosen }),
     onRequest: () => lifecycle.start(),
     isDraining: () => lifecycle.isStopping(),
@@ -231,15 +218,38 @@ export async function openApp(config: ResolvedConfig, options: OpenAppOptions): 
 /** What the HTTP app is told of the configuration, and what it serves beside the REST API. */
 function wireSettings(
   config: ResolvedConfig,
-  webhooks: WebhookPolicy | null,
-): Pick<HttpDeps, "streaming" | "settings" | "info" | "authDocument" | "protocolRoutes"> {
+  parts: Pick<Parts, "customApp" | "guard" | "ui"> & { readonly webhooks: { readonly policy: WebhookPolicy | null } },
+): Pick<
+  HttpDeps,
+  "streaming" | "settings" | "info" | "authDocument" | "protocolRoutes" | "customApp" | "guard" | "ui"
+> {
+  const { customApp, guard, ui, webhooks } = parts;
   return {
+    customApp,
+    guard: guard.guard,
+    ui: ui.bundles,
     streaming: { sseHeaders: SSE_HEADERS, sseStream, waitResponse },
-    settings: { ...httpSettings(config), webhooks },
+    settings: { ...httpSettings(config), webhooks: webhooks.policy },
     info: serverInfo(config),
     authDocument: config.auth === null ? null : (config.auth.openapi ?? {}),
     protocolRoutes: eventStreamRoutes,
   };
+}
+
+/** What removes whatever has expired; who follows records hears of theirs. */
+function openExpiry(
+  config: ResolvedConfig,
+  deps: Omit<Parameters<typeof createExpiry>[0], "onExpired"> & {
+    readonly hints: RecordHints;
+    readonly workerId: string;
+    readonly sweepThemselves: readonly string[];
+  },
+) {
+  const { hints, workerId, sweepThemselves } = deps;
+  return createExpiry(
+    { ...deps, onExpired: (keys) => keys.forEach((key) => hints.touched(key)) },
+    expiryOptions(config, workerId, sweepThemselves),
+  );
 }
 
 /** What fires due crons. */
