@@ -19,7 +19,9 @@ function problemOf({ status, head, body }: RawAnswer, target: Target, answers: M
   if (status >= 500) return `${status} ${body.slice(0, 200)}: ${describeFault(target.faults.at(-1))}`;
   // Node's own answers to what is no HTTP have no body.
   const isOurs = status >= 400 && /content-type: application\/json/i.test(head);
-  return isOurs && !/\{"(?:detail|type|error|message|code|status_code|success)":/.test(body) ? `${status} without a reason: ${body}` : null;
+  return isOurs && !/\{"(?:detail|type|error|message|code|status_code|success)":/.test(body)
+    ? `${status} without a reason: ${body}`
+    : null;
 }
 
 function describeFault(fault: unknown): string {

@@ -12,7 +12,11 @@ const LOOPBACK = { loopback: true, privateNetworks: false };
 
 let server: Server;
 let port: number;
-let received: { readonly servername: string | false | null; readonly host: string | undefined; readonly text: string }[];
+let received: {
+  readonly servername: string | false | null;
+  readonly host: string | undefined;
+  readonly text: string;
+}[];
 beforeAll(async () => {
   server = createServer({ key: pem("key"), cert: CA }, (request, response) => {
     const chunks: Buffer[] = [];
