@@ -132,11 +132,7 @@ function protocolOf(resolved: ResolvedProtocol): Protocol {
 }
 
 function named({ name, path, port }: Extract<ResolvedProtocol, { kind: "named" }>): Protocol {
-  const factory = PROTOCOLS[name];
-  if (factory === undefined) {
-    throw new HeddleError("UNSUPPORTED_OPTION", { message: `protocols: ${name} is not supported yet. Leave it out` });
-  }
-  return factory({ ...(path !== undefined && { path }), ...(port !== undefined && { port }) });
+  return PROTOCOLS[name]({ ...(path !== undefined && { path }), ...(port !== undefined && { port }) });
 }
 
 /** The first that wants a run gets it. */

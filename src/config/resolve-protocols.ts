@@ -5,6 +5,7 @@ import {
   isProtocol,
   MOUNT_PATH_RULE,
   type MountOptions,
+  PORT_RULE,
   PROTOCOL_NAMES,
   type ProtocolMount,
   type ProtocolName,
@@ -49,11 +50,11 @@ export function parseProtocol(text: string): NamedProtocol | null {
 export const protocolsSection = z.array(
   z.union(
     [
-      z.string().refine((text) => parseProtocol(text) !== null),
+      z.string().refine((text) => parseProtocol(text) !== null, PROTOCOL_TEXT_RULE),
       z.strictObject({
         name: z.enum(PROTOCOL_NAMES),
-        path: z.string().refine(isMountPath).optional(),
-        port: z.number().refine(isPort).optional(),
+        path: z.string().refine(isMountPath, MOUNT_PATH_RULE).optional(),
+        port: z.number().refine(isPort, PORT_RULE).optional(),
       }),
     ],
     `${PROTOCOL_TEXT_RULE}; or {"name": …, "path": …, "port": …}, where a path ${MOUNT_PATH_RULE}`,

@@ -10,9 +10,8 @@ export type ProtocolFactory = (options?: MountOptions) => Protocol;
 
 /**
  * The protocols that names stand for. A factory's module imports nothing heavy: what serves is imported when the protocol is opened.
- * Absent: not there yet.
  */
-export const PROTOCOLS: Readonly<Partial<Record<ProtocolName, ProtocolFactory>>> = {
+export const PROTOCOLS: Readonly<Record<ProtocolName, ProtocolFactory>> = {
   "state-store": stateStore,
   "agentex-states": agentexStates,
   snapstate,
