@@ -4,14 +4,15 @@ import type { JsonValue } from "../../core/json.js";
 import { ownerOf } from "../../core/owner.js";
 import type { RecordKey, RecordWrite } from "../../core/record.js";
 import { observedThreadId } from "../../core/run-observer.js";
+import { disownThreadRecords, noteThreadRecords } from "../../core/thread-records.js";
 import { newId } from "../../services/identifiers.js";
 import type { RunParts } from "./context.js";
 import { type CreateBody, recursionLimitOf, runTimeoutOf } from "./create-body.js";
 import { invalid } from "./errors.js";
-import { EVENTS_SPACE, eventKey, isTerminalStatus, type NewOpenwopEvent } from "./event.js";
+import { EVENTS_SPACE, eventKey, isTerminalStatus, type NewOpenwopEvent, type OpenwopStatus } from "./event.js";
 import { indexWrite, LAUNCHES_SPACE } from "./event-log.js";
 import { INDEX_SPACE, type ForkSource, RUNS_SPACE, type RunRecord, SCOPES_SPACE } from "./run-record.js";
-import { recordWrite } from "./run-records.js";
+import { placesOf, recordWrite } from "./run-records.js";
 import { mayBeTenant } from "./tenant.js";
 import { type FoundRun, OpenwopRefusal, type Workflow } from "./seams.js";
 
@@ -20,6 +21,11 @@ export interface CreateOptions {
   readonly enforcesScope: boolean;
   /** The run whose node starts this one. */
   readonly parentRunId: string | null;
+}
+
+/** A run and how it stood when it was created: it may have gone on since. */
+export interface CreatedRun extends FoundRun {
+  readonly status: OpenwopStatus;
 }
 
 /** Creates runs. */
@@ -59,6 +65,7 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
     await records.removeCollection({ space: EVENTS_SPACE, owner, collection: runId });
     await records.remove({ space: LAUNCHES_SPACE, owner, collection: runId, key: eventKey(0) });
     if (heldScope !== null) await records.remove(scopeKey(owner, heldScope));
+    await disownThreadRecords(records, runId, placesOf({ owner, runId }));
   };
 
   const insert = async (record: RunRecord, events: readonly NewOpenwopEvent[]): Promise<FoundRun> => {
@@ -75,15 +82,18 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
   };
 
   /** Tell LangGraph. */
-  const launch = async (found: FoundRun): Promise<FoundRun> => {
-    const [first] = found.fold.launches;
+  const launch = async (found: FoundRun): Promise<CreatedRun> => {
+    const { record, fold } = found;
+    const { status, launches } = fold;
+    const [first] = launches;
     try {
-      if (first !== undefined) await launcher.create(found.record, first);
+      await noteThreadRecords(records, record.runId, placesOf(record));
+      if (first !== undefined) await launcher.create(record, first);
     } catch (error) {
-      await undo(found.record);
+      await undo(record);
       throw error;
     }
-    return found;
+    return { ...found, status };
   };
 
   return {
@@ -94,7 +104,7 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
      * Create a run; it is stored, with its first event, when this resolves.
      * @throws OpenwopRefusal; what services.runs throws when the caller may not
      */
-    async create(caller: Caller, body: CreateBody, options: CreateOptions): Promise<FoundRun> {
+    async create(caller: Caller, body: CreateBody, options: CreateOptions): Promise<CreatedRun> {
       const owner = ownerOf(caller);
       refuseForeignTenant(caller, body.tenantId);
       if (body.callbackUrl !== null) webhooks.judgeUrl(body.callbackUrl);

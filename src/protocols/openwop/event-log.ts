@@ -211,7 +211,7 @@ export function indexWrite({ owner, runId }: Pick<RunRecord, "owner" | "runId">,
     collection: "",
     key: runId,
     value: toJsonText({ owner }),
-    ...(active && { labels: { active: "1" } }),
+    labels: { run: runId, ...(active && { active: "1" }) },
   };
 }
 

@@ -11,18 +11,18 @@ import {
   refuseOthers,
   runTimeoutOf,
 } from "./create-body.js";
-import { type RunCreation, startedEvent } from "./create-run.js";
+import { type CreatedRun, type RunCreation, startedEvent } from "./create-run.js";
 import { invalid } from "./errors.js";
 import { type LoggedEvent, type NewOpenwopEvent, textOf } from "./event.js";
 import { checkpointBefore } from "./fold.js";
 import { allEvents } from "./observe.js";
 import type { RunAccess } from "./run-access.js";
 import type { ForkSource, RunRecord } from "./run-record.js";
-import { type FoundRun, OpenwopRefusal } from "./seams.js";
+import { OpenwopRefusal } from "./seams.js";
 
 /** A run that begins as another one did. */
 export interface Fork extends Pick<ForkSource, "fromSeq" | "mode"> {
-  readonly found: FoundRun;
+  readonly found: CreatedRun;
 }
 
 export type Forks = ReturnType<typeof createForks>;

@@ -1,6 +1,9 @@
 import { isJsonObject, parseJsonText, toJsonText } from "../../core/json.js";
 import type { JsonValue } from "../../core/json.js";
 import type { RecordStore, RecordWrite } from "../../core/record.js";
+import type { ThreadRecords } from "../../core/thread-records.js";
+import { EVENTS_SPACE } from "./event.js";
+import { LAUNCHES_SPACE } from "./event-log.js";
 import { INDEX_SPACE, RUNS_SPACE, type RunRecord } from "./run-record.js";
 
 /** Records of runs. */
@@ -82,6 +85,17 @@ export function recordWrite(record: RunRecord): RecordWrite {
     collection: "",
     key: runId,
     value: toJsonText(record as unknown as JsonValue),
-    ...(parentRunId !== null && { labels: { parent: parentRunId } }),
+    labels: { run: runId, ...(parentRunId !== null && { parent: parentRunId }) },
   };
+}
+
+/** All that is kept of a run, for its thread's removal. */
+export function placesOf({ owner, runId }: Pick<RunRecord, "owner" | "runId">): readonly ThreadRecords[] {
+  const labels = { run: runId };
+  return [
+    { space: EVENTS_SPACE, owner, collection: runId },
+    { space: LAUNCHES_SPACE, owner, collection: runId },
+    { space: RUNS_SPACE, owner, collection: "", labels },
+    { space: INDEX_SPACE, owner: "", collection: "", labels },
+  ];
 }

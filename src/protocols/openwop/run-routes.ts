@@ -62,10 +62,10 @@ function lifecycleRoutes({ context, creation, snapshots, found, forks }: RunRout
           parentRunId: exchange.header(PARENT_HEADER) ?? null,
         };
         return idempotent(exchange, context, "runs.create", sent, async () => {
-          const { record, fold } = await creation.create(exchange.caller, body, options);
+          const { record, status } = await creation.create(exchange.caller, body, options);
           return {
             status: 201,
-            body: { runId: record.runId, status: fold.status, ...linksOf(exchange, record.runId) },
+            body: { runId: record.runId, status, ...linksOf(exchange, record.runId) },
           };
         });
       },
@@ -102,9 +102,9 @@ function lifecycleRoutes({ context, creation, snapshots, found, forks }: RunRout
         await found(exchange);
         return idempotent(exchange, context, `runs.${runId}.fork`, body, async () => {
           const fork = await forks.fork(exchange.caller, runId, body);
-          const { record, fold } = fork.found;
+          const { record, status } = fork.found;
           const { fromSeq, mode } = fork;
-          const head = { runId: record.runId, sourceRunId: runId, fromSeq, mode, status: fold.status };
+          const head = { runId: record.runId, sourceRunId: runId, fromSeq, mode, status };
           return { status: 201, body: { ...head, ...linksOf(exchange, record.runId) } };
         });
       },

@@ -24,13 +24,15 @@ export function createSnapshots(
   /** @param mountPath what links begin with: as the request came, or without the apps around */
   return async (found: FoundRun, mountPath: string = context.mountPath): Promise<RunSnapshot> => {
     const { record, fold } = found;
+    // Before anything is waited for: the values of a run that has ended are then the last ones.
+    const { status, startedAt, completedAt, error } = fold;
+    const currentNodeId = waitingNode(fold);
+    const nodeStates = Object.fromEntries([...fold.nodes.entries()].map(([id, node]) => [id, nodeState(node)]));
     const [variables, children] = await Promise.all([variablesOf(record), runRecords.children(record)]);
     const childRuns = await Promise.all(
       children.map(async (child) => ({ runId: child.runId, status: (await logs.read(child)).status })),
     );
     const interrupt = await shownInterrupt(found, mountPath);
-    const { status, startedAt, completedAt, error } = fold;
-    const currentNodeId = waitingNode(fold);
     return {
       runId: record.runId,
       workflowId: record.workflowId,
@@ -38,7 +40,7 @@ export function createSnapshots(
       ...(currentNodeId !== undefined && { currentNodeId }),
       ...(startedAt !== null && { startedAt }),
       ...(completedAt !== null && { completedAt }),
-      nodeStates: Object.fromEntries([...fold.nodes.entries()].map(([id, node]) => [id, nodeState(node)])),
+      nodeStates,
       variables,
       ...(error !== null && { error }),
       engineVersion: context.version,

@@ -77,6 +77,18 @@ describe.each(["sqlite", "postgres"] as const)("what a crash leaves of a run on 
   });
 });
 
+test("54: with its thread, a run is gone", async () => {
+  const at = await place("sqlite");
+  const { ann } = at.served;
+  const runId = await ann.start("conformance-approval");
+  await ann.reaches(runId, "waiting-approval");
+  await ann.client.threads.delete(runId);
+  expect((await ann.send("GET", `/v1/runs/${runId}`)).status).toBe(404);
+  const events = { space: EVENTS_SPACE, owner: "id:ann", collection: runId };
+  expect(await at.records.count(events)).toBe(0);
+  expect(await at.records.count({ space: "openwop-index", owner: "", collection: "" })).toBe(0);
+});
+
 test("39: an interrupt that nobody answers in time ends its run", async () => {
   const served = await serve("memory");
   open.push(() => served.close());

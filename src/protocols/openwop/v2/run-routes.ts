@@ -43,9 +43,9 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
         const enforcesScope = exchange.header("openwop-dedup")?.toLowerCase() === "enforce";
         return idempotent(exchange, context, "v2 runs.create", sent, async () => {
           const created = await creation.create(exchange.caller, body, { enforcesScope, parentRunId: null });
-          const { record, fold } = created;
+          const { record, status } = created;
           const links = linksTo(record, (path) => exchange.url(path));
-          return { status: 201, body: { runId: boundRunId(record), status: fold.status, ...links } };
+          return { status: 201, body: { runId: boundRunId(record), status, ...links } };
         });
       },
     },
@@ -92,13 +92,13 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
           const { found, fromSeq, mode } = await forkAt(() =>
             forks.fork(exchange.caller, source.runId, flatOverlay(body)),
           );
-          const { record, fold } = found;
+          const { record, status } = found;
           const head = {
             runId: boundRunId(record),
             sourceRunId: boundRunId(source),
             fromSeq,
             mode,
-            status: fold.status,
+            status,
           };
           return { status: 201, body: { ...head, ...linksTo(record, (path) => exchange.url(path)) } };
         });
