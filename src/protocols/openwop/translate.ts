@@ -1,6 +1,7 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "../../core/json.js";
 import type { ObservedEvent } from "../../core/run-observer.js";
 import type { HiddenDetails, NewOpenwopEvent } from "./event.js";
+import { LIMITS } from "./limits.js";
 import type { RunRecord } from "./run-record.js";
 import type { InterruptRules } from "./seams.js";
 import type { InterruptFold, NodeFold, RunFold } from "./snapshot-types.js";
@@ -124,8 +125,8 @@ class Translator {
       this.#push("node.retried", node, { attempt: (fold.nodes.get(node)?.attempt ?? 1) + 1 }, { taskId });
     } else if (status === undefined || status === "cancelled") {
       this.#started += 1;
-      const limit = record.recursionLimit;
-      if (limit !== null && this.#started > limit) {
+      const limit = record.recursionLimit ?? LIMITS.maxNodeExecutions;
+      if (this.#started > limit) {
         this.#breach(limit, node);
         return;
       }
