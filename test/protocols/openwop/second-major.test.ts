@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openwop } from "../../../src/protocols/openwop/index.js";
+import { headersForEither } from "../../../src/protocols/openwop/v2/face.js";
 import { bound, partsOf, projected, unprojected } from "../../../src/protocols/openwop/v2/wire-id.js";
 import { framesOf } from "../../support/requests.js";
 import type { TestServer } from "../../support/server.js";
@@ -23,6 +24,16 @@ describe("ids on the wire", () => {
     expect(partsOf(bound("a/b", "r"))).toEqual({ tenant: "a/b", own: "r" });
     for (const id of ["r", "/r", "r/", ""]) expect(partsOf(id)).toBeNull();
   });
+});
+
+it("v2: a path of an app around that has a /v1 of its own makes no request one of the first major", () => {
+  const at = (path: string, headers: Record<string, string>) =>
+    headersForEither(new Request(`http://h${path}`, { headers }));
+  expect(at("/api/v1/openwop/runs/acme~2Fx", VERSION)).toMatchObject(VERSION);
+  for (const path of ["/openwop/v1/runs/x", "/api/v1/openwop/v1/runs:bulk-cancel"]) {
+    expect(at(path, VERSION)).not.toHaveProperty("openwop-version");
+    expect(at(path, {})).not.toHaveProperty("openwop-version");
+  }
 });
 
 describe.each(["memory", "sqlite", "postgres"] as const)("the second major on %s", (storage) => {

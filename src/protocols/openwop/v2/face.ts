@@ -4,11 +4,17 @@ import { headersFor } from "../traceparent.js";
 import { refuse2 } from "./refuse.js";
 import { VERSION, VERSION_HEADER } from "./version.js";
 
-/** Whether a request is of the second major: all is but what lies below `/v1`, and discovery where it says no version. */
+/** What the first major serves. */
+const FIRST = /\/v1\/(?:runs|interrupts|workflows|webhooks|openapi\.json)(?:[/:]|$)/;
+
+/**
+ * Whether a request is of the second major, whose clients say so in a header. An app around may have a `/v1` of its own in its path;
+ * without the header, whatever lies below a `/v1` counts as of the first, and so does discovery.
+ */
 function isSecond(request: Request): boolean {
   const { pathname } = new URL(request.url);
-  if (/\/v1(?:[/:]|$)/.test(pathname)) return false;
-  return request.headers.has(VERSION_HEADER) || !pathname.endsWith("/.well-known/openwop");
+  if (request.headers.has(VERSION_HEADER)) return !FIRST.test(pathname);
+  return !/\/v1(?:[/:]|$)/.test(pathname) && !pathname.endsWith("/.well-known/openwop");
 }
 
 /** Envelopes of both majors. @see ProtocolFace.refuse */
