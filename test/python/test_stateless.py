@@ -47,7 +47,7 @@ def test_batch(client):
 
 
 def test_join_without_the_thread(server, client):
-    run = client.runs.create(None, "slow", input={"steps": 3, "step_ms": 30}, stream_mode="custom")
+    run = client.runs.create(None, "slow", input={"steps": 3, "step_ms": 300}, stream_mode="custom")
     url = f"{server.url}/runs/{run['run_id']}/stream"
     with httpx.stream("GET", url, headers={"last-event-id": "-1"}) as answer:
         assert answer.headers["content-location"] == f"/runs/{run['run_id']}"
