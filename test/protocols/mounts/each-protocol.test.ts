@@ -40,6 +40,24 @@ const EXPOSED: Readonly<Record<string, readonly string[]>> = {
   openwop: ["etag", "traceparent", "openwop-idempotent-replay", "retry-after"],
 };
 
+/** A request whose answer has times, and which (rule 7). OpenWOP's are in its events: assertion 16. */
+const TIMED: Readonly<
+  Record<string, { readonly path: string; readonly body: object; readonly times: readonly string[] }>
+> = {
+  "state-store": { path: "/v1/state/w/k", body: { value: 1 }, times: [] },
+  "agentex-states": {
+    path: "/states",
+    body: { task_id: "t", agent_id: "a", state: {} },
+    times: ["created_at", "updated_at"],
+  },
+  snapstate: { path: "/checkpoints", body: { workflow_id: "w", step: 1, state: {} }, times: ["created_at"] },
+  openwop: {
+    path: "/v1/webhooks",
+    body: { url: "https://a.example/", events: ["run.completed"] },
+    times: [],
+  },
+};
+
 async function operationsOf(app: HttpApp, name: string, base: string): Promise<readonly Operation[]> {
   const { paths } = (await app.json("GET", "/openapi.json")).body as Document;
   return Object.entries(paths).flatMap(([path, methods]) =>
@@ -162,6 +180,17 @@ describe.each(Object.entries(PROTOCOLS))("%s", (name, factory: ProtocolFactory) 
       expect(large.status).toBeGreaterThanOrEqual(404);
     }
     expect(app.log.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  it("mount rule 7: times are ISO 8601 in UTC, with milliseconds", async () => {
+    const app = await open({ auth: apiKey() });
+    const { secret } = await app.apiKeys.create({ identity: "ada", permissions: ["*"] });
+    const as = { headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" } };
+    const { path, body, times } = TIMED[name] ?? { path: "", body: {}, times: ["?"] };
+    const answer = (await (await app.request("POST", base + path, body, as)).json()) as Record<string, unknown>;
+    for (const time of times) expect(answer[time]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    // Whoever gives such an answer a time adds it to the table.
+    if (times.length === 0) expect(JSON.stringify(answer)).not.toMatch(/\d{4}-\d\d-\d\d/);
   });
 
   it("mount rule 8: headers that its clients read are exposed to pages", async () => {
