@@ -106,7 +106,8 @@ export interface FoundRun {
 
 /**
  * Told of events right after they are stored, by the process that stored them, in order; before readers are woken. May be told twice
- * of the same (a crash): make it idempotent by `eventId`. A failure is logged and told again by the sweep.
+ * of the same: make it idempotent by `eventId`. Not told again after a failure, which is logged, nor when the process dies right
+ * after the events were stored (README.md).
  */
 export type AppendListener = (record: RunRecord, events: readonly LoggedEvent[]) => Promise<void>;
 

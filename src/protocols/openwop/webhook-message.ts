@@ -1,4 +1,5 @@
 import { toJsonText } from "../../core/json.js";
+import type { RecordKey } from "../../core/record.js";
 import type { WebhookMessage } from "../../core/webhook-message.js";
 import type { RunWebhook } from "../../core/webhook.js";
 import { type LoggedEvent, shownEvent } from "./event.js";
@@ -10,13 +11,22 @@ const TIMEOUT_MS = 5_000;
 const MAX_ATTEMPTS = 4;
 const BREAKER = { failures: 4, openMs: 3_600_000 };
 
-/** Told again after a crash it is the same message. @param to.secret `null`: unsigned */
+/**
+ * Told again after a crash it is the same message.
+ * @param to.secret `null`: unsigned
+ * @param to.subscription the record of whoever asked for it; once that is gone, nothing is sent any more
+ */
 export function messageOf(
   record: RunRecord,
   event: LoggedEvent,
-  to: { readonly id: string; readonly webhook: RunWebhook; readonly secret: string | null },
+  to: {
+    readonly id: string;
+    readonly webhook: RunWebhook;
+    readonly secret: string | null;
+    readonly subscription?: RecordKey;
+  },
 ): WebhookMessage {
-  const { id, webhook, secret } = to;
+  const { id, webhook, secret, subscription } = to;
   return {
     ...webhook,
     deliveryId: `owp_${id}_${event.eventId}`,
@@ -27,6 +37,7 @@ export function messageOf(
     maxAttempts: MAX_ATTEMPTS,
     timeoutMs: TIMEOUT_MS,
     circuit: { name: `openwop:${id}`, ...BREAKER },
+    ...(subscription !== undefined && { subscription }),
   };
 }
 

@@ -92,7 +92,9 @@ export function createWebhooks(deps: {
     const subscriptions = (await subscriptionsOf(record.owner)).filter(({ said }) => listensTo(said, record));
     for (const event of events) {
       for (const { id, said } of subscriptions) {
-        if (said.events.includes(event.type)) await outbox.enqueue(messageOf(record, event, { id, ...said }));
+        if (!said.events.includes(event.type)) continue;
+        const subscription = { space: SPACE, owner: record.owner, collection: "", key: id };
+        await outbox.enqueue(messageOf(record, event, { id, ...said, subscription }));
       }
       if (judged?.kind === "allowed" && isTerminalType(event.type)) {
         await outbox.enqueue(messageOf(record, event, { id: `callback-${record.runId}`, ...judged, secret: null }));
