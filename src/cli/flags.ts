@@ -1,6 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
 import { parseLogLevel } from "../config/env.js";
-import { type NamedProtocol, parseProtocol, PROTOCOL_TEXT_RULE } from "../config/resolve-protocols.js";
+import { type NamedProtocol, parseProtocol, PROTOCOL_TEXT_RULE } from "../config/protocol-text.js";
 import { type CliFlags, type LogLevel, ROLES, type Role } from "../config/options.js";
 
 /** What commander makes of the options of `serve` and `dev`. */

@@ -4,7 +4,7 @@ import type { ProtocolMount } from "../core/protocol.js";
 import type { JsonObject } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import type { CronsOptions } from "./resolve-crons.js";
-import type { NamedProtocol } from "./resolve-protocols.js";
+import type { NamedProtocol } from "./protocol-text.js";
 import type { WebhooksOptions } from "./resolve-webhooks.js";
 import type { AuditOptions, AuditSink, LimitsOptions } from "./limits-options.js";
 import type { ThreadsOptions } from "./threads-options.js";

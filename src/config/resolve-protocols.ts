@@ -4,47 +4,19 @@ import {
   isPort,
   isProtocol,
   MOUNT_PATH_RULE,
-  type MountOptions,
   PORT_RULE,
   PROTOCOL_NAMES,
   type ProtocolMount,
-  type ProtocolName,
 } from "../core/protocol.js";
 import type { Manifest } from "./langgraph-json-schema.js";
 import type { AppOptions, CliFlags } from "./options.js";
 import type { ConfigProblem } from "./problem.js";
+import { type NamedProtocol, parseProtocol, PROTOCOL_TEXT_RULE } from "./protocol-text.js";
 import type { SettingPicker } from "./setting-picker.js";
-
-/** A protocol by its name, where files and flags say it. */
-export interface NamedProtocol extends MountOptions {
-  readonly name: ProtocolName;
-}
 
 /** A protocol that is to be served, and where. */
 export type ResolvedProtocol =
   { readonly kind: "value"; readonly value: ProtocolMount } | ({ readonly kind: "named" } & NamedProtocol);
-
-const isProtocolName = (name: string): name is ProtocolName => PROTOCOL_NAMES.some((known) => known === name);
-
-/** How `--protocol` and texts in `langgraph.json` say where a protocol is served. */
-export const PROTOCOL_TEXT_RULE =
-  "must be a name, name@/path, name@/ for the root, or name@:port for a port of its own; the names are " +
-  PROTOCOL_NAMES.join(", ");
-
-/**
- * @example parseProtocol("openwop@:3001") // { name: "openwop", port: 3001 }
- * @returns `null` for what {@link PROTOCOL_TEXT_RULE} does not allow
- */
-export function parseProtocol(text: string): NamedProtocol | null {
-  const [name = "", place, ...more] = text.split("@");
-  if (!isProtocolName(name) || more.length > 0) return null;
-  if (place === undefined) return { name };
-  if (place.startsWith(":")) {
-    const port = /^:\d+$/.test(place) ? Number(place.slice(1)) : Number.NaN;
-    return isPort(port) ? { name, port } : null;
-  }
-  return place !== "" && isMountPath(place) ? { name, path: place } : null;
-}
 
 /** `protocols` of `langgraph.json`, and of `HEDDLE_PROTOCOLS`. */
 export const protocolsSection = z.array(

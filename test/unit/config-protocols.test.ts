@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { problemsOf } from "../../src/config/problem.js";
-import { parseProtocol, protocolText } from "../../src/config/resolve-protocols.js";
+import { parseProtocol } from "../../src/config/protocol-text.js";
+import { protocolText } from "../../src/config/resolve-protocols.js";
 import { resolveConfig } from "../../src/config/resolve.js";
 import { isHeddleError } from "../../src/core/errors.js";
 import { toCliFlags } from "../../src/cli/flags.js";
