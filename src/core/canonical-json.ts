@@ -6,7 +6,7 @@ import { isJsonObject } from "./json.js";
  * JSON text that is the same for equal documents: members sorted by UTF-16 code units, no white space, numbers as ECMAScript writes them
  * (RFC 8785).
  */
-function canonicalJson(value: JsonValue | undefined): string {
+export function canonicalJson(value: JsonValue | undefined): string {
   if (Array.isArray(value)) return `[${value.map((element: JsonValue) => canonicalJson(element)).join(",")}]`;
   if (!isJsonObject(value)) return JSON.stringify(value ?? null);
   const members: string[] = [];

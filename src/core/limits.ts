@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Caller } from "./auth.js";
-import type { JsonValue } from "./json.js";
-import { isJsonObject } from "./json.js";
+import { canonicalJson } from "./canonical-json.js";
 
 /** Whether a request may go on. */
 export type Admission =
@@ -43,20 +42,11 @@ const APART = ["tenant", "metadata"] as const;
  */
 export function callerKey({ identity, user }: Pick<Caller, "identity" | "user">, address: string | null): string {
   if (identity === null) return addressKey(address);
-  const apart = APART.map((name) => ordered(user?.[name] ?? null));
+  const apart = APART.map((name) => user?.[name] ?? null);
   if (apart.every((value) => value === null)) return `id:${identity}`;
   // Of a fixed length: it is a key in Redis, too.
-  const digest = createHash("sha256").update(JSON.stringify(apart)).digest("base64url");
+  const digest = createHash("sha256").update(canonicalJson(apart)).digest("base64url");
   return `apart:${digest}:${identity}`;
-}
-
-/** The same text for the same value, in whatever order its keys came. */
-function ordered(value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return value.map(ordered);
-  if (value === null || !isJsonObject(value)) return value;
-  return Object.entries(value)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([key, held]) => [key, ordered(held ?? null)]);
 }
 
 /** An address as it is counted. A network of IPv6 is one: a single host has 2^64 addresses to choose from (RFC 6177). */
