@@ -2,12 +2,12 @@
 // polled, beside the same graph run by the LangGraph API alone.
 //   node bench/micro/openwop.mjs [--events 1000] [--reps 5] [--only memory,sqlite,postgres] [--dist ../../dist], of `npm run build`
 // The server is a process of its own; this one asks. Starts a PostgreSQL of its own (bench/lib/pg.mjs).
-import { fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { serveParent, startChild } from "../lib/child-server.mjs";
 import { pgDrop, pgFresh, pgPid, pgStart, pgStop } from "../lib/pg.mjs";
 
 const { values: args } = parseArgs({
@@ -35,28 +35,10 @@ async function serve(uri) {
     .addConditionalEdges("step", ({ done, steps: all }) => (done < all ? "step" : "__end__"), ["step", "__end__"])
     .compile();
   const server = await createApp({ graphs: { counting }, storage: uri, env: {}, logLevel: "error", protocols: [openwop()] });
-  const listening = await listen(server, { port: 0, host: "127.0.0.1" });
-  process.on("message", async () => {
-    await listening.close();
-    await server.close();
-    process.exit(0);
-  });
-  process.send(listening.url);
+  await serveParent(server, listen);
 }
 
-async function startServer(uri) {
-  const child = fork(fileURLToPath(import.meta.url), ["--serve", uri, "--dist", args.dist]);
-  const url = await new Promise((resolve, reject) => {
-    child.once("message", resolve);
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-  });
-  const stop = () =>
-    new Promise((resolve) => {
-      child.once("exit", resolve);
-      child.send("stop");
-    });
-  return { url, stop };
-}
+const startServer = (uri) => startChild(import.meta.url, ["--serve", uri, "--dist", args.dist]);
 
 async function ask(url, body) {
   const answer = await fetch(url, {

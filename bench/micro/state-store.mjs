@@ -2,13 +2,13 @@
 //   node bench/micro/state-store.mjs [--seconds 5] [--connections 16] [--followers 100] [--only memory,sqlite,postgres]
 //   [--dist ../../dist], of `npm run build`
 // The server is a process of its own; this one asks. Starts a PostgreSQL of its own (bench/lib/pg.mjs).
-import { fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import { serveParent, startChild } from "../lib/child-server.mjs";
 import { pgDrop, pgFresh, pgPid, pgStart, pgStop } from "../lib/pg.mjs";
 
 const { values: args } = parseArgs({
@@ -33,26 +33,11 @@ async function serve(uri) {
   const { MessagesAnnotation, StateGraph } = await import("@langchain/langgraph");
   const idle = new StateGraph(MessagesAnnotation).addNode("idle", () => ({})).addEdge("__start__", "idle").compile();
   const server = await createApp({ graphs: { idle }, storage: uri, env: {}, logLevel: "error", protocols: [stateStore()] });
-  const listening = await listen(server, { port: 0, host: "127.0.0.1" });
-  process.on("message", async () => {
-    await listening.close();
-    await server.close();
-    process.exit(0);
-  });
-  process.send(listening.url);
+  await serveParent(server, listen);
 }
 
 async function startServer(uri) {
-  const child = fork(fileURLToPath(import.meta.url), ["--serve", uri, "--dist", args.dist]);
-  const url = await new Promise((resolve, reject) => {
-    child.once("message", resolve);
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-  });
-  const stop = () =>
-    new Promise((resolve) => {
-      child.once("exit", resolve);
-      child.send("stop");
-    });
+  const { url, stop } = await startChild(import.meta.url, ["--serve", uri, "--dist", args.dist]);
   return { url: new URL(`${url}/state-store`), stop };
 }
 

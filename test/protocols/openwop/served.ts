@@ -4,12 +4,9 @@ import { apiKey } from "../../../src/auth/api-key.js";
 import type { AppOptions } from "../../../src/config/options.js";
 import { listen } from "../../../src/node/listen.js";
 import { openwop } from "../../../src/protocols/openwop/index.js";
-import * as channels from "../../../graphs/openwop/channels.js";
-import * as gates from "../../../graphs/openwop/gates.js";
-import * as steps from "../../../graphs/openwop/steps.js";
-import * as subworkflow from "../../../graphs/openwop/subworkflow.js";
 import { graph as reviewed } from "../../../graphs/approval.js";
 import { graph as parallel } from "../../../graphs/parallel.js";
+import { conformanceGraphs } from "./conformance-graphs.js";
 import * as own from "./graphs.js";
 import { framesOf, type Frame } from "../../support/requests.js";
 import { createStorage, type StorageName } from "../../support/server.js";
@@ -63,23 +60,7 @@ const MOUNT = "/openwop";
 
 /** Workflows by their ids. */
 const WORKFLOWS = {
-  "conformance-noop": steps.noop,
-  "conformance-identity": steps.identity,
-  "conformance-idempotent": steps.idempotent,
-  "conformance-delay": steps.delay,
-  "conformance-cancellable": steps.cancellable,
-  "conformance-run-duration-breach": steps.runDurationBreach,
-  "conformance-multi-node": steps.multiNode,
-  "conformance-failure": steps.failure,
-  "conformance-cap-breach": steps.capBreach,
-  "conformance-configurable-schema": steps.configurableSchema,
-  "conformance-approval": gates.approval,
-  "conformance-clarification": gates.clarification,
-  "conformance-interrupt-external-event": gates.externalEvent,
-  "conformance-interrupt-quorum": gates.quorum,
-  "conformance-subworkflow-parent": subworkflow.parent,
-  "conformance-subworkflow-child": subworkflow.child,
-  "conformance-stream-text": channels.streamText,
+  ...conformanceGraphs,
   reviewed,
   parallel,
   ...own,
