@@ -10,7 +10,7 @@ import type { Folding } from "./fold.js";
 import { createFolds } from "./folds.js";
 import { createLogPages } from "./log-pages.js";
 import { INDEX_SPACE, type RunRecord } from "./run-record.js";
-import type { AppendListener, InterruptRules } from "./seams.js";
+import type { Announce, Announcement, InterruptRules } from "./seams.js";
 
 /** Who creates the LangGraph run that an event calls for: key = {@link eventKey}. Held by whoever wrote the event, for a while. */
 export const LAUNCHES_SPACE = "openwop-launches";
@@ -40,8 +40,8 @@ export function createEventLogs(deps: {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly rules: Pick<InterruptRules, "statusOf">;
-  /** Told of what was appended. */
-  readonly onAppended: AppendListener;
+  /** Who is told of what is appended. */
+  readonly announce: Announce;
 }) {
   const { records, hints, clock, logger } = deps;
   const folds = createFolds(deps.rules);
@@ -54,21 +54,25 @@ export function createEventLogs(deps: {
     drafts: readonly NewOpenwopEvent[],
   ): Promise<readonly LoggedEvent[] | null> => {
     const events = stamped(record, fold, drafts, clock.now());
-    const outcome = await records.writeAll([
-      ...events.map((event) => eventWrite(record, event)),
-      ...following(record, events),
-    ]);
+    const announcement = await deps.announce(record, events);
+    const outcome = await records.writeAll(writesOf(record, events, announcement));
     if (outcome.kind === "conflict") return null;
-    await appended(record, fold, events);
+    await appended(record, fold, events, announcement);
     return events;
   };
 
-  const appended = async (record: RunRecord, fold: Folding, events: readonly LoggedEvent[]): Promise<void> => {
+  const appended = async (
+    record: RunRecord,
+    fold: Folding,
+    events: readonly LoggedEvent[],
+    announcement: Announcement | null,
+  ): Promise<void> => {
     for (const event of events) if (event.sequence === fold.sequence + 1) fold.apply(event);
     try {
-      await deps.onAppended(record, events);
+      await announcement?.tell();
     } catch (error) {
-      logger.error({ err: error, runId: record.runId }, "what follows from events of a run could not be done");
+      // Its note is still there: the sweep tells.
+      logger.warn({ err: error, runId: record.runId }, "webhooks of an OpenWOP run could not be told; trying again");
     }
     hints.touched({ space: EVENTS_SPACE, owner: record.owner, collection: record.runId });
   };
@@ -129,13 +133,10 @@ export function createEventLogs(deps: {
     ): Promise<Folding | null> {
       const { fold } = heldOf(record);
       const events = stamped(record, fold, drafts, clock.now());
-      const outcome = await records.writeAll([
-        ...before,
-        ...events.map((event) => eventWrite(record, event)),
-        ...following(record, events),
-      ]);
+      const announcement = await deps.announce(record, events);
+      const outcome = await records.writeAll([...before, ...writesOf(record, events, announcement)]);
       if (outcome.kind === "conflict") return null;
-      await appended(record, fold, events);
+      await appended(record, fold, events, announcement);
       return fold;
     },
     /** A fold that was read before its run was given up. */
@@ -166,6 +167,19 @@ function stamped(
       ...(hidden !== undefined && { hidden }),
     };
   });
+}
+
+/** Events and what is stored with them. */
+function writesOf(
+  record: RunRecord,
+  events: readonly LoggedEvent[],
+  announcement: Announcement | null,
+): readonly RecordWrite[] {
+  return [
+    ...(announcement === null ? [] : [announcement.note]),
+    ...events.map((event) => eventWrite(record, event)),
+    ...following(record, events),
+  ];
 }
 
 function eventWrite({ owner, runId }: RunRecord, event: LoggedEvent): RecordWrite {

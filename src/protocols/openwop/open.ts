@@ -1,5 +1,6 @@
 import { createOutbox } from "../../services/outbox.js";
 import type { OpenProtocol, ProtocolContext, ProtocolRoute } from "../protocol.js";
+import { createAnnouncements } from "./announcements.js";
 import { createAnswering } from "./answer.js";
 import type { RunParts } from "./context.js";
 import { createRunControl } from "./control.js";
@@ -37,9 +38,11 @@ export function openOpenwop(
   const { records, clock } = context;
   const rules = createInterruptRules();
   const workflows = createWorkflows(context);
-  const webhooks = createWebhooks({ ...context, outbox: createOutbox(context) });
+  const outbox = createOutbox(context);
+  const webhooks = createWebhooks({ ...context, outbox });
+  const announcements = createAnnouncements({ ...context, outbox, listenersOf: webhooks.listenersOf });
   const runRecords = createRunRecords(context);
-  const logs = createEventLogs({ ...context, rules, onAppended: webhooks.onAppended });
+  const logs = createEventLogs({ ...context, rules, announce: announcements.announce });
   const parts: RunParts = { context, workflows, rules, logs, runRecords, launcher: createLauncher(context) };
   const links = createInterruptLinks({ records, clock });
   const reconciler = createReconciler(parts);
@@ -81,7 +84,7 @@ export function openOpenwop(
     ...runRoutes(deps),
     ...(servesSecond ? routes2(deps) : []),
   ];
-  const sweep = createSweep(context, reconciler);
+  const sweep = createSweep(context, [reconciler.sweep, () => announcements.sweep(logs, runRecords)]);
   return {
     routes,
     refuse: servesSecond ? refuseEither : refuse,

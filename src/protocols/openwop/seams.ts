@@ -1,5 +1,6 @@
 import type { Caller } from "../../core/auth.js";
 import type { JsonObject, JsonValue } from "../../core/json.js";
+import type { RecordWrite } from "../../core/record.js";
 import type { LoggedEvent, NewOpenwopEvent, OpenwopStatus } from "./event.js";
 import type { RunRecord } from "./run-record.js";
 import type { InterruptFold, RunFold, RunSnapshot, Suspension } from "./snapshot-types.js";
@@ -104,12 +105,16 @@ export interface FoundRun {
   readonly fold: RunFold;
 }
 
-/**
- * Told of events right after they are stored, by the process that stored them, in order; before readers are woken. May be told twice
- * of the same: make it idempotent by `eventId`. Not told again after a failure, which is logged, nor when the process dies right
- * after the events were stored (README.md).
- */
-export type AppendListener = (record: RunRecord, events: readonly LoggedEvent[]) => Promise<void>;
+/** What somebody outside must be told of events. */
+export interface Announcement {
+  /** Written in the same step as the events, and before them where the storage has no such step: with it, who dies before telling is made up for. */
+  readonly note: RecordWrite;
+  /** Right after the events are stored, by the process that stored them, before readers are woken. */
+  tell(): Promise<void>;
+}
+
+/** Asked with events that are about to be stored, and again for each try. @returns `null`: nobody wants to hear of them */
+export type Announce = (record: RunRecord, events: readonly LoggedEvent[]) => Promise<Announcement | null>;
 
 /** An error of this protocol with its status and code (§3.2); errors.ts makes the envelope of it. */
 export class OpenwopRefusal extends Error {

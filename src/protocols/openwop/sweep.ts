@@ -1,6 +1,5 @@
 import type { Timer } from "../../core/clock.js";
 import type { OpenwopContext } from "./context.js";
-import type { Reconciler } from "./reconcile.js";
 
 /** How often runs are looked at that nobody asks for. */
 const EVERY_MS = 5_000;
@@ -8,18 +7,24 @@ const EVERY_MS = 5_000;
 /** Looks, again and again, for what crashes have left undone. */
 export function createSweep(
   { clock, logger }: Pick<OpenwopContext, "clock" | "logger">,
-  reconciler: Pick<Reconciler, "sweep">,
+  looks: readonly (() => Promise<void>)[],
 ): { start(): void; stop(): Promise<void> } {
   let timer: Timer | null = null;
   let sweeping: Promise<void> = Promise.resolve();
   let isStopped = false;
+  const lookAtAll = async (): Promise<void> => {
+    for (const look of looks) {
+      try {
+        await look();
+      } catch (error) {
+        logger.warn({ err: error }, "OpenWOP runs could not be looked at; trying again");
+      }
+    }
+  };
   const later = (): void => {
     if (isStopped) return;
     timer = clock.setTimer(() => {
-      sweeping = reconciler
-        .sweep()
-        .catch((error: unknown) => logger.warn({ err: error }, "OpenWOP runs could not be looked at; trying again"))
-        .then(later);
+      sweeping = lookAtAll().then(later);
     }, EVERY_MS);
   };
   return {

@@ -12,15 +12,16 @@ import type { RunWebhook } from "../../core/webhook.js";
 import type { Authorize } from "../../services/authorization.js";
 import { newId } from "../../services/identifiers.js";
 import type { Outbox } from "../../services/outbox.js";
-import { isTerminalType } from "./event.js";
+import type { Listener } from "./announcements.js";
+import { isTerminalType, type LoggedEvent } from "./event.js";
 import type { RunRecord } from "./run-record.js";
-import { type AppendListener, OpenwopRefusal } from "./seams.js";
+import { OpenwopRefusal } from "./seams.js";
 import { mayBeTenant, tenantOf } from "./tenant.js";
-import { messageOf, workspaceOf } from "./webhook-message.js";
+import { workspaceOf } from "./webhook-message.js";
 
 const SPACE = "openwop-webhooks";
 const SUBSCRIPTION_ID = /^wh_[0-9a-f]{32}$/;
-/** Each event looks at all of them. */
+/** Each append looks at all of them. */
 const MAX_SUBSCRIPTIONS = 100;
 const MAX_EVENTS = 100;
 
@@ -62,7 +63,7 @@ export interface NewSubscription {
 
 export type Webhooks = ReturnType<typeof createWebhooks>;
 
-/** Subscriptions to events of an owner's runs, and what they are told. */
+/** Subscriptions to events of an owner's runs. */
 export function createWebhooks(deps: {
   readonly records: RecordStore;
   readonly authorize: Authorize;
@@ -84,26 +85,22 @@ export function createWebhooks(deps: {
     return rows.map(({ key, value }) => ({ id: key, said: Subscription.parse(parseJsonText(value)) }));
   };
 
-  /** Delivers events as they are stored. A replay tells nobody: its source did. */
-  const onAppended: AppendListener = async (record, events) => {
-    if (record.source?.mode === "replay" || events.length === 0) return;
-    const { callbackUrl } = record;
+  /** Who wants to hear of a run: those who subscribed, and the URL that it was created with. */
+  const listenersOf = async (record: RunRecord): Promise<readonly Listener[]> => {
+    const { owner, callbackUrl, runId } = record;
     const judged = callbackUrl === null ? null : outbox.judge(callbackUrl);
-    const subscriptions = (await subscriptionsOf(record.owner)).filter(({ said }) => listensTo(said, record));
-    for (const event of events) {
-      for (const { id, said } of subscriptions) {
-        if (!said.events.includes(event.type)) continue;
-        const subscription = { space: SPACE, owner: record.owner, collection: "", key: id };
-        await outbox.enqueue(messageOf(record, event, { id, ...said, subscription }));
-      }
-      if (judged?.kind === "allowed" && isTerminalType(event.type)) {
-        await outbox.enqueue(messageOf(record, event, { id: `callback-${record.runId}`, ...judged, secret: null }));
-      }
-    }
+    const subscribed = (await subscriptionsOf(owner)).filter(({ said }) => listensTo(said, record));
+    const listeners = subscribed.map(({ id, said }) => listenerOf(owner, id, said));
+    if (judged?.kind !== "allowed") return listeners;
+    const { webhook } = judged;
+    return [
+      ...listeners,
+      { id: `callback-${runId}`, webhook, secret: null, wants: ({ type }: LoggedEvent) => isTerminalType(type) },
+    ];
   };
 
   return {
-    onAppended,
+    listenersOf,
 
     /**
      * What a subscriber or a run may name as its URL.
@@ -175,6 +172,11 @@ export function createWebhooks(deps: {
 
 /** Where handlers of `store:*` see subscriptions. Owners keep them apart, not the namespace. */
 const NAMESPACE = ["openwop", "webhooks"];
+
+function listenerOf(owner: string, id: string, { webhook, secret, events }: SubscriptionValue): Listener {
+  const subscription = { space: SPACE, owner, collection: "", key: id };
+  return { id, webhook, secret, subscription, wants: ({ type }) => events.includes(type) };
+}
 
 function listensTo({ tags, tenantId }: SubscriptionValue, record: RunRecord): boolean {
   if (tenantId !== null && tenantId !== workspaceOf(record)) return false;
