@@ -1,5 +1,5 @@
 import { jsonDigest } from "../core/canonical-json.js";
-import type { Clock, Timer } from "../core/clock.js";
+import type { Clock } from "../core/clock.js";
 import {
   IDEMPOTENCY_LEASE_MS,
   IDEMPOTENCY_TTL_MS,
@@ -13,6 +13,7 @@ import { parseJsonText, toJsonText } from "../core/json.js";
 import type { Logger } from "../core/logger.js";
 import { ownerOf } from "../core/owner.js";
 import type { RecordKey, RecordStore } from "../core/record.js";
+import { type HeldLease, holdLease, leaseWrite } from "./idempotency-lease.js";
 import { newId } from "./identifiers.js";
 
 /** Requests and their answers. */
@@ -49,14 +50,15 @@ type Claim =
       readonly kind: "claimed";
       readonly attempt: IdempotentAttempt;
       readonly version: number;
-      readonly leaseVersion: number;
+      readonly lease: HeldLease;
     }
   | Exclude<IdempotentOutcome, { kind: "in-flight" }>
   | { readonly kind: "taken" };
 
 /**
  * Idempotency on records. A request has two: what was asked and answered, and, while it is carried out, a lease that expires. They are
- * apart so that a request whose process died keeps its id: the next attempt finds what the first one created.
+ * apart so that a request whose process died keeps its id: the next attempt finds what the first one created. Nothing is kept of either
+ * once it is gone, so versions begin with 1 again: whoever may have lost his lease looks by id whether an entry is still his.
  * @param options.leaseMs default {@link IDEMPOTENCY_LEASE_MS}
  */
 export function createIdempotency(
@@ -67,20 +69,23 @@ export function createIdempotency(
 
   const claim = async (places: Places, digest: string, ttlMs: number): Promise<Claim> => {
     const fresh: Entry = { digest, id: newId(), answer: null };
+    const untilMs = clock.now() + leaseMs;
     const made = await records.writeAll([
-      { ...places.entry, value: toJsonText({ ...fresh, answer: null }), expected: 0, ttlMs },
-      { ...places.lease, value: toJsonText(null), expected: 0, ttlMs: leaseMs },
+      { ...places.entry, value: toJsonText({ ...fresh, answer: null }), expected: 0, ttlMs, disposable: true },
+      leaseWrite(places.lease, leaseMs),
     ]);
     if (made.kind === "written") {
       const [entry, lease] = made.records;
       const attempt = { id: fresh.id, isRepeated: false };
-      return { kind: "claimed", attempt, version: entry?.version ?? 0, leaseVersion: lease?.version ?? 0 };
+      const held = { version: lease?.version ?? 0, untilMs };
+      return { kind: "claimed", attempt, version: entry?.version ?? 0, lease: held };
     }
     const known = await records.get(places.entry);
     if (known === null) return { kind: "taken" };
     const judged = judge(entryOf(known.value), digest);
     if (judged !== null) return judged;
-    const lease = await records.write({ ...places.lease, value: toJsonText(null), expected: 0, ttlMs: leaseMs });
+    const againUntilMs = clock.now() + leaseMs;
+    const lease = await records.write(leaseWrite(places.lease, leaseMs));
     if (lease.kind === "conflict") return { kind: "taken" };
     // It may have been answered just before the lease was free.
     const now = await records.get(places.entry);
@@ -91,7 +96,8 @@ export function createIdempotency(
       return late ?? { kind: "taken" };
     }
     const attempt = { id: entry.id, isRepeated: true };
-    return { kind: "claimed", attempt, version: now.version, leaseVersion: lease.record.version };
+    const held = { version: lease.record.version, untilMs: againUntilMs };
+    return { kind: "claimed", attempt, version: now.version, lease: held };
   };
 
   const execute = async (
@@ -99,31 +105,30 @@ export function createIdempotency(
     of: { readonly digest: string; readonly ttlMs: number; readonly claimed: Extract<Claim, { kind: "claimed" }> },
     carryOut: Parameters<Idempotency["run"]>[1],
   ): Promise<IdempotentOutcome> => {
-    const { attempt, version } = of.claimed;
-    const lease = holdLease(deps, { place: places.lease, first: of.claimed.leaseVersion, leaseMs });
+    const { attempt } = of.claimed;
+    const lease = holdLease(deps, { place: places.lease, first: of.claimed.lease, leaseMs });
+    const stillOurs = async (): Promise<number | null> => {
+      if (lease.isSure()) return of.claimed.version;
+      const now = await records.get(places.entry);
+      return now !== null && isUnderWay(entryOf(now.value), attempt) ? now.version : null;
+    };
+    const giveUp = async (): Promise<void> => {
+      const version = await stillOurs();
+      if (version !== null) await records.remove({ ...places.entry, expected: version });
+    };
     try {
       const { store, ...answer } = await carryOut(attempt);
-      if (store) await keep(places.entry, { digest: of.digest, id: attempt.id, answer }, version, of.ttlMs);
-      else await records.remove({ ...places.entry, expected: version });
+      const entry = { digest: of.digest, id: attempt.id, answer };
+      if (store) await keepAnswer(deps, { place: places.entry, entry, ttlMs: of.ttlMs }, stillOurs);
+      else await giveUp();
       return { kind: "done", answer, replayed: false };
     } catch (error) {
-      await records.remove({ ...places.entry, expected: version }).catch((cause: unknown) => {
+      await giveUp().catch((cause: unknown) => {
         logger.warn({ err: cause }, "an idempotency key stays taken until it expires");
       });
       throw error;
     } finally {
       await lease.release();
-    }
-  };
-
-  /** It is carried out: that its answer can't be kept must not make it look undone. */
-  const keep = async (place: RecordKey, entry: Entry, expected: number, ttlMs: number): Promise<void> => {
-    try {
-      const value = toJsonText({ digest: entry.digest, id: entry.id, answer: entry.answer && { ...entry.answer } });
-      const outcome = await records.write({ ...place, value, expected, ttlMs });
-      if (outcome.kind === "conflict") logger.warn({}, "another process has carried out the same idempotent request");
-    } catch (error) {
-      logger.warn({ err: error }, "the answer to an idempotent request could not be kept");
     }
   };
 
@@ -147,46 +152,32 @@ export function createIdempotency(
   };
 }
 
-/** Renewed until it is released, or lost. */
-function holdLease(
-  { records, clock, logger }: IdempotencyDeps,
-  { place, first, leaseMs }: { readonly place: RecordKey; readonly first: number; readonly leaseMs: number },
-): { release(): Promise<void> } {
-  let version = first;
-  let timer: Timer | null = null;
-  let renewing: Promise<void> = Promise.resolve();
-  let isReleased = false;
-  const renew = async (): Promise<void> => {
-    try {
-      const outcome = await records.write({ ...place, value: toJsonText(null), expected: version, ttlMs: leaseMs });
-      if (outcome.kind === "conflict") return;
-      version = outcome.record.version;
-    } catch (error) {
-      logger.warn({ err: error }, "the lease of an idempotent request could not be renewed");
-    }
-    arm();
-  };
-  const arm = (): void => {
-    if (isReleased) return;
-    timer = clock.setTimer(() => {
-      renewing = renew();
-    }, leaseMs / 3);
-  };
-  arm();
-  return {
-    async release() {
-      isReleased = true;
-      timer?.cancel();
-      await renewing;
-      // It ends by itself otherwise.
-      await records.remove({ ...place, expected: version }).catch(() => {});
-    },
-  };
+/** It is carried out: that its answer can't be kept must not make it look undone. */
+async function keepAnswer(
+  { records, logger }: IdempotencyDeps,
+  write: { readonly place: RecordKey; readonly entry: Entry; readonly ttlMs: number },
+  stillOurs: () => Promise<number | null>,
+): Promise<void> {
+  const { place, entry, ttlMs } = write;
+  try {
+    const value = toJsonText({ digest: entry.digest, id: entry.id, answer: entry.answer && { ...entry.answer } });
+    const expected = await stillOurs();
+    const isKept =
+      expected !== null &&
+      (await records.write({ ...place, value, expected, ttlMs, disposable: true })).kind === "written";
+    if (!isKept) logger.warn({}, "another process has carried out the same idempotent request");
+  } catch (error) {
+    logger.warn({ err: error }, "the answer to an idempotent request could not be kept");
+  }
 }
 
 function placesOf({ caller, operation, key }: IdempotentRequest): Places {
   const place = { owner: ownerOf(caller), collection: operation, key };
   return { entry: { ...place, space: SPACE }, lease: { ...place, space: LEASES } };
+}
+
+function isUnderWay(entry: Entry, { id }: IdempotentAttempt): boolean {
+  return entry.id === id && entry.answer === null;
 }
 
 /** `null`: it is not answered yet. */

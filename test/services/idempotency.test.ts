@@ -14,7 +14,7 @@ function open() {
   const clock = fakeClock();
   const records = createMemoryRecords(clock);
   const server = () => createIdempotency({ records, clock, logger: silent }, { leaseMs: LEASE_MS });
-  return { clock, server };
+  return { clock, records, server };
 }
 
 const answer = (n: number) => async () => ({
@@ -146,5 +146,53 @@ describe("idempotency", () => {
     const unstored = async () => ({ ...(await answer(1)()), store: false });
     expect(await idempotency.run({ ...REQUEST, body: 2 }, unstored)).toMatchObject({ replayed: false });
     expect(await idempotency.run({ ...REQUEST, body: 3 }, answer(3))).toMatchObject({ replayed: false });
+  });
+
+  it("leaves nothing behind, however it ends", async () => {
+    const { clock, records, server } = open();
+    const idempotency = server();
+    await idempotency.run(REQUEST, answer(1));
+    await idempotency.run({ ...REQUEST, key: "unkept" }, async () => ({ ...(await answer(1)()), store: false }));
+    const places = ["k", "unkept"].flatMap((key) =>
+      ["idempotency", "idempotency-lease"].map((space) => ({ space, owner: "id:ada", collection: "make", key })),
+    );
+    const versions = () => Promise.all(places.map((place) => records.version(place)));
+    expect(await versions()).toEqual([2, 0, 0, 0]);
+    clock.advance(IDEMPOTENCY_TTL_MS);
+    await records.sweepExpired({ limit: 10 });
+    expect(await versions()).toEqual([0, 0, 0, 0]);
+  });
+
+  /** A process that stood still for longer than its lease, and whose request has meanwhile been carried out by another one. */
+  const overtaken = async (stores: boolean) => {
+    const { clock, records, server } = open();
+    const stopped = { now: () => clock.now(), setTimer: () => ({ cancel() {} }) };
+    const late = held();
+    const other = createIdempotency({ records, clock: stopped, logger: silent }, { leaseMs: LEASE_MS });
+    const running = other.run(REQUEST, late.execute);
+    await late.started;
+    clock.advance(LEASE_MS);
+    const idempotency = server();
+    await idempotency.run(REQUEST, async () => ({ ...(await answer(2)()), store: stores }));
+    return { idempotency, wakeUp: async () => (late.resolve(), running) };
+  };
+
+  it("a process that wakes up too late changes no answer that another has given", async () => {
+    const { idempotency, wakeUp } = await overtaken(true);
+    await wakeUp();
+    expect(await idempotency.run(REQUEST, answer(3))).toMatchObject({ replayed: true, answer: { body: '{"n":2}' } });
+  });
+
+  it("a process that wakes up too late leaves alone what was asked under its key meanwhile", async () => {
+    const { idempotency, wakeUp } = await overtaken(false);
+    const request = { ...REQUEST, body: { a: 2 } };
+    const next = held();
+    const running = idempotency.run(request, next.execute);
+    await next.started;
+    await wakeUp();
+    expect(await idempotency.run(request, answer(4))).toMatchObject({ kind: "in-flight" });
+    next.resolve();
+    await running;
+    expect(await idempotency.run(request, answer(5))).toMatchObject({ replayed: true, answer: { body: '{"n":1}' } });
   });
 });
