@@ -33,7 +33,7 @@ export class StateStoreClient {
   readonly #fetch: typeof fetch;
 
   constructor({ baseUrl, apiKey, headers = {}, fetch: given = globalThis.fetch }: StateStoreClientOptions) {
-    this.#baseUrl = baseUrl.replace(/\/+$/, "");
+    this.#baseUrl = baseUrl.replace(/(?<!\/)\/+$/, "");
     this.#headers = apiKey === undefined ? headers : { ...headers, authorization: `Bearer ${apiKey}` };
     this.#fetch = (input, init) => given(input, init);
   }

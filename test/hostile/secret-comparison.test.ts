@@ -22,6 +22,7 @@ const EXPLAINED: Readonly<Record<string, string>> = {
   "stores/memory/stream-tickets.ts": "looks the digest of 256 random bits up, as an index does",
   "maintenance/row-digest.ts": "digests of rows that were copied, for who copies them",
   "cli/commands/copy.ts": "the same",
+  "services/idempotency.ts": "digests of a caller's own bodies, under a key of his own",
 };
 
 function comparisonsOfSecrets(name: string): string[] {

@@ -40,7 +40,7 @@ export const agentPatch = z
 /** Control characters and markup are stripped; 255 characters at most remain. */
 function plainName(name: string): string {
   const plain = name
-    .replaceAll(/<[^>]*>/g, "")
+    .replaceAll(/<[^<>]*>/g, "")
     .replaceAll(/[<>]/g, "")
     // eslint-disable-next-line no-control-regex
     .replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "");
