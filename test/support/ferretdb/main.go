@@ -35,10 +35,11 @@ func main() {
 		cancel()
 	}()
 
+	// What was written outlives the death of this process all the same, only not the machine's; a new collection takes a tenth of the time.
 	server, err := ferretdb.New(&ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{TCP: "127.0.0.1:0"},
 		Handler:   "sqlite",
-		SQLiteURL: "file:" + *directory + "/",
+		SQLiteURL: "file:" + *directory + "/?_pragma=synchronous(off)",
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 4})),
 	})
 	if err != nil {
