@@ -27,7 +27,7 @@ export function checkpointRoutes(checkpoints: CheckpointOperations): readonly Pr
       summary: "Get a checkpoint with its blobs and pending writes, or null",
       body: getTupleBody,
       answer: JSON_ANSWER,
-      errors: [404],
+      errors: [404, 413],
       async handle(exchange) {
         const request = decodeGetTuple(await exchange.body());
         return exchange.json(encodeTuple(await checkpoints.getTuple(exchange.caller, request)));

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { HeddleError } from "../../core/errors.js";
 import type { JsonObject, JsonText } from "../../core/json.js";
-import { asJsonText } from "../../core/json.js";
+import { asJsonText, isJsonObject } from "../../core/json.js";
 import { decode } from "../../wire/decode.js";
 import { encodeList, quote } from "../../wire/json.js";
 import { jsonObject } from "../../wire/schema.js";
@@ -15,6 +15,8 @@ const DEFAULT_LIST = 100;
 const MAX_LIST = 1000;
 const MAX_BLOBS = 1000;
 const MAX_WRITES = 10_000;
+/** Channels of a checkpoint: each may have a blob, which is looked for when the checkpoint is read. */
+const MAX_CHANNELS = 10_000;
 /** An index of a write is an SQL integer, negative for errors, interrupts and resumes. */
 const MAX_IDX = 2 ** 31 - 1;
 
@@ -24,6 +26,11 @@ const base64 = z.string().refine(isBase64, "expected base64").meta({ type: "stri
 function isBase64(text: string): boolean {
   if (text.length % 4 !== 0) return false;
   return !/[^A-Za-z0-9+/]/.test(text.slice(0, -2)) && /^(?:[A-Za-z0-9+/]{2}|[A-Za-z0-9+/]=|==)?$/.test(text.slice(-2));
+}
+
+function hasFewChannels(checkpoint: unknown): boolean {
+  const versions = isJsonObject(checkpoint) ? checkpoint["channel_versions"] : undefined;
+  return !isJsonObject(versions) || Object.keys(versions).length <= MAX_CHANNELS;
 }
 
 /** Parts of records' keys, which control characters keep apart. */
@@ -64,7 +71,9 @@ export const putBody = z.object({
   checkpoint_ns: namespace.nullish(),
   checkpoint_id: checkpointId,
   parent_checkpoint_id: checkpointId.nullish(),
-  checkpoint: jsonObject,
+  checkpoint: jsonObject
+    .refine(hasFewChannels, `channel_versions names more than ${MAX_CHANNELS} channels`)
+    .meta({ type: "object", additionalProperties: true }),
   metadata: jsonObject.nullish(),
   blobs: z.array(blob).max(MAX_BLOBS).nullish(),
 });

@@ -32,7 +32,7 @@ import type {
   TupleRequest,
   WritesPut,
 } from "./checkpoint-wire.js";
-import { answerSize, listWithin, MAX_ANSWER_CHARS } from "./limits.js";
+import { type AnswerSize, answerSize, listWithin, MAX_ANSWER_CHARS, MAX_TUPLE_CHARS, tupleSize } from "./limits.js";
 import type { TaskAccess } from "./task-access.js";
 
 /** Blobs that are read at once: as many as a pool of connections bears beside others. */
@@ -48,26 +48,34 @@ interface CheckpointsDeps {
   readonly tasks: TaskAccess;
   /** Default {@link MAX_ANSWER_CHARS}. */
   readonly maxAnswerChars?: number;
+  /** Default {@link MAX_TUPLE_CHARS}. */
+  readonly maxTupleChars?: number;
 }
 
 /** A LangGraph checkpointer for graphs that run elsewhere, in any language (docs/wire/agentex-states.md). */
 export type CheckpointOperations = ReturnType<typeof createCheckpoints>;
 
 export function createCheckpoints(deps: CheckpointsDeps) {
-  const { records, tasks } = deps;
+  const { records, tasks, maxTupleChars = MAX_TUPLE_CHARS } = deps;
   const placesOf = (caller: Caller, threadId: string) =>
     CHECKPOINT_SPACES.map((space) => ({ space, owner: ownerOf(caller), collection: threadId }));
 
   return {
     ...createCheckpointReads(deps),
 
-    /** Replaces a checkpoint of the same id. Blobs of a version that is there stay as they are, as in the original's tables. */
+    /**
+     * Replaces a checkpoint of the same id. Blobs of a version that is there stay as they are, as in the original's tables.
+     * @throws HeddleError `PAYLOAD_TOO_LARGE` for what could not be read again
+     */
     async put(caller: Caller, put: CheckpointPut): Promise<void> {
       const { threadId, namespace, blobs } = put;
       const owner = ownerOf(caller);
       await tasks.mayUpdate(caller, threadId);
       await tasks.noteRecords(threadId, placesOf(caller, threadId));
       const checkpoint = checkpointWrite(owner, put);
+      const size = tupleSize(maxTupleChars);
+      size.add(checkpoint.value);
+      for (const { blob } of blobs) size.add(blob ?? "");
       // Blobs first: without a checkpoint nobody looks for them.
       let fresh: readonly RecordWrite[] = uniqueBlobs(blobs).map((blob) =>
         blobWrite({ owner, threadId }, namespace, blob),
@@ -77,7 +85,8 @@ export function createCheckpoints(deps: CheckpointsDeps) {
         if (outcome.kind === "written") return;
         // There is one already; the checkpoint itself conflicts with nothing.
         if (outcome.index >= fresh.length) throw tooManyAtOnce(threadId);
-        fresh = fresh.toSpliced(outcome.index, 1);
+        // Where one is, there mostly are others: a put that is sent again brings all of them again.
+        fresh = await missingOf(records, fresh.toSpliced(outcome.index, 1));
       }
     },
 
@@ -110,38 +119,59 @@ export function createCheckpoints(deps: CheckpointsDeps) {
   };
 }
 
-function createCheckpointReads({ records, tasks, maxAnswerChars = MAX_ANSWER_CHARS }: CheckpointsDeps) {
+/** Those of which there is none. */
+async function missingOf(
+  records: Pick<RecordStore, "version">,
+  writes: readonly RecordWrite[],
+): Promise<readonly RecordWrite[]> {
+  const missing: RecordWrite[] = [];
+  for (let start = 0; start < writes.length; start += BLOBS_AT_ONCE) {
+    const some = writes.slice(start, start + BLOBS_AT_ONCE);
+    const versions = await Promise.all(some.map((write) => records.version(write)));
+    missing.push(...some.filter((_, at) => versions[at] === 0));
+  }
+  return missing;
+}
+
+function createCheckpointReads(deps: CheckpointsDeps) {
+  const { records, tasks, maxAnswerChars = MAX_ANSWER_CHARS, maxTupleChars = MAX_TUPLE_CHARS } = deps;
+
   const newest = async (owner: string, { threadId, namespace }: TupleRequest): Promise<CheckpointRow | null> => {
     const query = { ...checkpointsOf({ owner, threadId }), labels: namespaceLabel(namespace) };
     const [record] = await records.list({ ...query, order: "key", direction: "desc", limit: 1, offset: 0 });
     return record === undefined ? null : checkpointRow(record);
   };
 
-  const blobsOf = async (owner: string, { threadId, namespace, checkpoint }: CheckpointRow): Promise<Blob[]> => {
+  const blobsOf = async (
+    owner: string,
+    { threadId, namespace, checkpoint }: CheckpointRow,
+    size: AnswerSize,
+  ): Promise<Blob[]> => {
     const blobs: Blob[] = [];
     const versions = channelVersions(checkpoint);
     for (let start = 0; start < versions.length; start += BLOBS_AT_ONCE) {
       const keys = versions
         .slice(start, start + BLOBS_AT_ONCE)
         .map(([channel, version]) => blobKey({ owner, threadId }, namespace, { channel, version }));
-      const found = await Promise.all(keys.map((key) => records.get(key)));
-      blobs.push(...found.filter((record) => record !== null).map(blobOf));
+      for (const record of await Promise.all(keys.map((key) => records.get(key)))) {
+        if (record === null) continue;
+        size.add(record.value);
+        blobs.push(blobOf(record));
+      }
     }
     return blobs;
   };
 
-  const writesTo = async (owner: string, ref: CheckpointRef): Promise<PendingWrite[]> => {
-    const writes: PendingWrite[] = [];
-    for (let offset = 0; ; offset += PER_ROUND) {
-      const page = { order: "key", direction: "asc", limit: PER_ROUND, offset } as const;
-      const found = await records.list({ ...tasksOf(owner, ref), ...page });
-      writes.push(...found.flatMap(writesOf));
-      if (found.length < PER_ROUND) return writes;
-    }
+  const writesTo = async (owner: string, ref: CheckpointRef, size: AnswerSize): Promise<PendingWrite[]> => {
+    const all = { order: "key", direction: "asc", limit: Infinity, offset: 0 } as const;
+    return (await listWithin(records, { ...tasksOf(owner, ref), ...all }, size)).flatMap(writesOf);
   };
 
   return {
-    /** The checkpoint of this id, or the newest one of the namespace. */
+    /**
+     * The checkpoint of this id, or the newest one of the namespace.
+     * @throws HeddleError `PAYLOAD_TOO_LARGE` when there is more of it than one answer may hold
+     */
     async getTuple(caller: Caller, request: TupleRequest): Promise<CheckpointTuple | null> {
       const { threadId, namespace, checkpointId } = request;
       if (!(await tasks.sees(caller, threadId, "read"))) return null;
@@ -153,7 +183,12 @@ function createCheckpointReads({ records, tasks, maxAnswerChars = MAX_ANSWER_CHA
         row = record === null ? null : checkpointRow(record);
       }
       if (row === null) return null;
-      const [blobs, writes] = await Promise.all([blobsOf(owner, row), writesTo(owner, row)]);
+      const size = tupleSize(maxTupleChars);
+      size.add(row.checkpoint);
+      size.add(row.metadata);
+      // One after the other: together they would read twice as much before they know that it is too much.
+      const blobs = await blobsOf(owner, row, size);
+      const writes = await writesTo(owner, row, size);
       return { ...row, blobs, writes };
     },
 

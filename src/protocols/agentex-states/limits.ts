@@ -19,27 +19,51 @@ export function withinBytes<T extends string>(field: string, text: T): T {
 /** Of all that one answer holds, in UTF-16 units of the records' texts: it is one text in memory before it is sent. */
 export const MAX_ANSWER_CHARS = 64 * 1024 * 1024;
 
+/**
+ * Of one checkpoint with its blobs and pending writes, in UTF-16 units of the records' texts, which are written one by one and read
+ * together.
+ */
+export const MAX_TUPLE_CHARS = 2 * MAX_ANSWER_CHARS;
+
 /** Records that a list reads at first; later as many as their size so far bears. */
 const FIRST_READ = 16;
 const READ_CHARS = 16 * 1024 * 1024;
 
 /** How much an answer has so far. */
 export interface AnswerSize {
-  /** @throws HeddleError `INVALID_REQUEST` when the answer would become too large */
+  /** @throws HeddleError when the answer would become too large */
   add(text: string): void;
 }
 
 /** @param options.wayOut what the client may do instead, as a sentence */
 export function answerSize(options: { readonly maxChars: number; readonly wayOut: string }): AnswerSize {
   const { maxChars, wayOut } = options;
+  return sizeUpTo(maxChars, () => {
+    throw new HeddleError("INVALID_REQUEST", {
+      message: `The answer would have more than ${maxChars} characters. ${wayOut}`,
+    });
+  });
+}
+
+/**
+ * How much there is of one checkpoint, which nobody can read in parts.
+ * @returns whose `add` throws `PAYLOAD_TOO_LARGE`
+ */
+export function tupleSize(maxChars: number): AnswerSize {
+  return sizeUpTo(maxChars, () => {
+    throw new HeddleError("PAYLOAD_TOO_LARGE", {
+      message: `A checkpoint with its blobs and pending writes may have ${maxChars} characters, and this one has more: keep less in the graph's state`,
+      details: { limitChars: maxChars },
+    });
+  });
+}
+
+function sizeUpTo(maxChars: number, refuse: () => never): AnswerSize {
   let chars = 0;
   return {
     add(text) {
       chars += text.length;
-      if (chars <= maxChars) return;
-      throw new HeddleError("INVALID_REQUEST", {
-        message: `The answer would have more than ${maxChars} characters. ${wayOut}`,
-      });
+      if (chars > maxChars) refuse();
     },
   };
 }

@@ -6,7 +6,7 @@ import type { TestServer } from "../../support/server.js";
 import { startServer, until } from "../../support/server.js";
 import { type Agentex, agentexClient, PROTOCOL_STORAGES, type State } from "./client.js";
 
-/* The numbered assertions of docs/wire/agentex-states.md §2.3. Number 34 is test/python/test_agentex_states.py. */
+/* The numbered assertions of docs/wire/agentex-states.md §2.3. Number 34 is test/python/test_agentex_states.py, which counts the requests of number 35, too. */
 
 const NOTHING = randomUUID();
 const numbers = (rows: readonly State[]): readonly unknown[] => rows.map(({ state }) => state["n"]);
@@ -331,6 +331,23 @@ describe.each(PROTOCOL_STORAGES)("states of two users on %s", (storage) => {
     expect(ids(await bob.list({ task_id: taskId }))).toEqual([his.id]);
     expect(ids(await ann.list({ task_id: taskId }))).toEqual([id]);
   });
+
+  it("35: a failure that no retry cures says so, one of a request does not", async () => {
+    const auth = ownersAuth().on("threads:search", () => {
+      throw new Error("a handler of the deployer's fails");
+    });
+    const logger = { debug() {}, info() {}, warn() {}, error() {} };
+    const failing = await startServer(storage, { protocols: [agentexStates()], auth, logger });
+    try {
+      const ask = agentexClient(`${failing.url}/agentex`, { authorization: "Bearer ann" });
+      const { status, headers } = await ask.send("GET", "/states");
+      expect([status, headers.get("x-should-retry")]).toEqual([500, "false"]);
+      const missing = await ask.send("GET", `/states/${NOTHING}`);
+      expect([missing.status, missing.headers.get("x-should-retry")]).toEqual([404, null]);
+    } finally {
+      await failing.close();
+    }
+  }, 60_000);
 
   it("32: nobody makes a state of a task that is another's thread", async () => {
     const threadId = await threadOf("ann");

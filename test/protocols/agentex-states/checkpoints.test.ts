@@ -32,6 +32,9 @@ function put(threadId: string, n: number, more: Record<string, unknown> = {}) {
   };
 }
 
+/** Channels with a version each. */
+const names = (count: number) => Array.from({ length: count }, (_, n) => [`c${n}`, "1"] as const);
+
 const write = (taskId: string, idx: number, text: string, channel = "messages") => ({
   task_id: taskId,
   idx,
@@ -281,6 +284,7 @@ describe.each(PROTOCOL_STORAGES)("checkpoints of Python graphs on %s", (storage)
       ["put", { ...at, checkpoint: {}, checkpoint_id: "x".repeat(101) }, "checkpoint_id"],
       ["put", { ...at, checkpoint: {}, blobs: [blob("a", "1", "not base64!")] }, "blobs[0].blob"],
       ["put", { ...at, checkpoint: {}, blobs: [{ channel: "a", version: "1", type: "msgpack" }] }, "blobs[0].blob"],
+      ["put", { ...at, checkpoint: { channel_versions: Object.fromEntries(names(10_001)) } }, "channel_versions"],
       ["put-writes", { ...at, writes: [{ task_id: "t", idx: 0.5, channel: "c", blob: "" }] }, "writes[0].idx"],
       ["put-writes", { ...at, writes: "none" }, "writes"],
       ["list", { thread_id: "t", limit: 0 }, "limit"],
