@@ -15,16 +15,21 @@ export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenera
 async function* readLines(body: ReadableStream<Uint8Array>): AsyncGenerator<string, undefined> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
-  let rest = "";
+  // A line in parts: one may be a value of many megabytes.
+  let parts: string[] = [];
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      rest += decoder.decode(value, { stream: true });
+      const text = decoder.decode(value, { stream: true });
       // A CR at the end may be half of a line's end.
-      const complete = rest.endsWith("\r") ? rest.slice(0, -1) : rest;
+      const mayEnd = parts.at(-1)?.endsWith("\r") === true || /[\r\n]/.test(text);
+      parts.push(text);
+      if (!mayEnd) continue;
+      const all = parts.join("");
+      const complete = all.endsWith("\r") ? all.slice(0, -1) : all;
       const lines = complete.split(/\r\n|\n|\r/);
-      rest = (lines.pop() ?? "") + rest.slice(complete.length);
+      parts = [(lines.pop() ?? "") + all.slice(complete.length)];
       yield* lines;
     }
   } finally {

@@ -42,6 +42,8 @@ export async function* subscription<T>(options: {
         if (!response.ok) throw await errorOf(response);
         if (response.body === null) throw new TypeError("The answer has no body");
         pauseMs = FIRST_PAUSE_MS;
+        // What is lost before anything was heard is to be noticed, too.
+        last ??= versionOf(response.headers.get("x-state-version"));
         onOpen?.();
         for await (const data of readEvents(response.body)) {
           const change = JSON.parse(data) as StateChange<T>;
@@ -58,6 +60,10 @@ export async function* subscription<T>(options: {
   } finally {
     left.abort();
   }
+}
+
+function versionOf(header: string | null): number | undefined {
+  return header !== null && /^\d{1,15}$/.test(header) ? Number(header) : undefined;
 }
 
 /** Whether asking again may be answered otherwise. */

@@ -36,6 +36,11 @@ export class FeedCursor implements EventCursor {
     return this.#position;
   }
 
+  /** Where what is told began; `null`: not for this reader to know, who may not see everything. Before anything is read. */
+  get began(): number | null {
+    return this.#access.kind === "all" ? this.#position : null;
+  }
+
   /** @param value what is told first; `null`: that there is none; absent: nothing is */
   open(version: number, value: JsonText | null | undefined): void {
     this.#position = version;
@@ -55,6 +60,12 @@ export class FeedCursor implements EventCursor {
     }
     this.#offered = changes;
     this.#wake?.();
+  }
+
+  /** Versions begin anew: what was taken says nothing of what comes. What was not taken yet is of a value that is long gone. */
+  rewind(): void {
+    this.#position = Math.min(this.#position, 0);
+    this.#offered = [];
   }
 
   async next(): Promise<CursorRead> {

@@ -1,7 +1,8 @@
 import type { AccessFilter } from "../../core/auth.js";
+import type { Clock } from "../../core/clock.js";
 import type { EventCursor } from "../../core/event-log.js";
 import type { Logger } from "../../core/logger.js";
-import type { RecordChange, RecordKey, RecordStore } from "../../core/record.js";
+import { CHANGES_KEPT_MS, type RecordChange, type RecordKey, type RecordStore } from "../../core/record.js";
 import type { RecordHints } from "../../services/record-hints.js";
 import { FeedCursor } from "./feed-cursor.js";
 import { type ItemPlace, recordKeyOf } from "./places.js";
@@ -17,6 +18,14 @@ const MAX_KEPT_CHARS = 1024 * 1024;
 /** However large they are: who is busy with one large value is not dropped for the next. */
 const MIN_KEPT = 8;
 
+/** Whoever has not read for so long may have missed what is forgotten by now, and compares versions. */
+const COMPARE_MS = CHANGES_KEPT_MS / 2;
+
+/** What becomes of a value, from a version on; `null`: the reader must not know which. */
+export interface FollowCursor extends EventCursor {
+  readonly began: number | null;
+}
+
 /** What becomes of values, for who follows them. */
 export interface StateFeed {
   /**
@@ -27,7 +36,7 @@ export interface StateFeed {
   follow(
     place: ItemPlace,
     options: { readonly access: AccessFilter; readonly lastVersion: number | null; readonly onDropped: () => void },
-  ): Promise<EventCursor>;
+  ): Promise<FollowCursor>;
   /** How many follow a value, in this process. */
   readonly followerCount: number;
 }
@@ -35,6 +44,7 @@ export interface StateFeed {
 export function createStateFeed(deps: {
   readonly records: RecordStore;
   readonly hints: Pick<RecordHints, "subscribe">;
+  readonly clock: Pick<Clock, "now">;
   readonly logger: Pick<Logger, "warn">;
 }): StateFeed {
   const { records } = deps;
@@ -84,6 +94,8 @@ class FollowedValue {
   /** The last one that is not kept although a reader may want it. */
   #forgotten = -1;
   #pageSize = FIRST_PAGE;
+  /** When it was last known that nothing is missed. */
+  #comparedAt: number;
   #reading = false;
   #again = false;
 
@@ -91,6 +103,7 @@ class FollowedValue {
     this.#key = key;
     this.#deps = deps;
     this.#onEmpty = onEmpty;
+    this.#comparedAt = deps.clock.now();
     this.#stop = deps.hints.subscribe(key, () => void this.#read());
   }
 
@@ -126,7 +139,10 @@ class FollowedValue {
         const limit = this.#pageSize;
         const changes = await this.#deps.records.changes({ ...this.#key, after: this.#version, limit });
         const last = changes.at(-1);
-        if (last === undefined) continue;
+        if (last === undefined) {
+          await this.#compare();
+          continue;
+        }
         this.#version = last.version;
         this.#again ||= changes.length === limit;
         this.#pageSize = nextPageSize(limit, changes);
@@ -138,6 +154,33 @@ class FollowedValue {
     } finally {
       this.#reading = false;
     }
+  }
+
+  /**
+   * Whether what there is is another version than the last change that was read. So it is when nobody could read for longer than changes are
+   * kept, and when versions have begun anew, long after a value's end: what there is now is told then, as one change.
+   */
+  async #compare(): Promise<void> {
+    const { records, clock } = this.#deps;
+    const now = clock.now();
+    if (Math.abs(now - this.#comparedAt) < COMPARE_MS) return;
+    const known = await records.version(this.#key);
+    this.#comparedAt = now;
+    if (known === this.#version) return;
+    const record = await records.get(this.#key);
+    const version = record?.version ?? known;
+    const hasBegunAnew = version < (this.#version ?? 0);
+    this.#version = version;
+    // Of what happened since then there may be changes.
+    this.#again = true;
+    if (hasBegunAnew) {
+      this.#changes = [];
+      this.#forgotten = -1;
+      for (const cursor of this.#cursors) cursor.rewind();
+      // Its end was told when it was.
+      if (record === null) return;
+    }
+    this.#tell([{ key: this.#key.key, version, previous: null, value: record?.value ?? null, at: now }]);
   }
 
   #tell(changes: readonly RecordChange[]): void {

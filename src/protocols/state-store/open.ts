@@ -8,13 +8,14 @@ import { createOwners } from "./owners.js";
 import { stateStoreRoutes } from "./routes.js";
 import { createStateScan } from "./scan.js";
 import { createStateValues } from "./values.js";
+import { VERSION_HEADER } from "./wire.js";
 
 /** The protocol over a server's records. */
 export function openStateStore(context: ProtocolContext): OpenProtocol {
-  const { records, hints, authorize, itemPrefix, logger } = context;
+  const { records, hints, authorize, itemPrefix, clock, logger } = context;
   const operations = createStateOperations({
     values: createStateValues({ records, hints, owners: createOwners(records) }),
-    feed: createStateFeed({ records, hints, logger }),
+    feed: createStateFeed({ records, hints, clock, logger }),
     authorize,
     itemPrefix,
   });
@@ -23,7 +24,7 @@ export function openStateStore(context: ProtocolContext): OpenProtocol {
     refuse,
     errorSchema,
     errorStatuses: [400, 401, 403, 413, 414, 429, 431, 500, 503],
-    exposedHeaders: ["retry-after"],
+    exposedHeaders: ["retry-after", VERSION_HEADER],
   };
 }
 

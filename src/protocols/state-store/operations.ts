@@ -1,12 +1,11 @@
 import type { Caller } from "../../core/auth.js";
 import { HeddleError } from "../../core/errors.js";
-import type { EventCursor } from "../../core/event-log.js";
 import { ttlMsOf } from "../../core/indexed-items.js";
 import type { JsonObject, JsonText, JsonValue } from "../../core/json.js";
 import { isJsonObject, toJsonText } from "../../core/json.js";
 import type { Authorize } from "../../services/authorization.js";
 import { invalid, versionConflict } from "./errors.js";
-import type { StateFeed } from "./feed.js";
+import type { FollowCursor, StateFeed } from "./feed.js";
 import { type ItemPlace, nameProblem, stateNamespace } from "./places.js";
 import type { StateValues } from "./values.js";
 import type { SetRequest } from "./wire.js";
@@ -96,7 +95,7 @@ export function createStateOperations(deps: {
       caller: Caller,
       name: ValueName,
       options: { readonly lastVersion: number | null; readonly onDropped: () => void },
-    ): Promise<EventCursor> {
+    ): Promise<FollowCursor> {
       const { access, value } = await authorize(caller, "store", "get", { ...placeOf(caller, name) });
       return feed.follow({ namespace: value.namespace, key: value.key }, { ...options, access });
     },

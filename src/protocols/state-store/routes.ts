@@ -87,7 +87,9 @@ function followRoute(operations: StateOperations): ProtocolRoute {
         },
       });
       const subject = { workflow: name.workflowId };
-      return eventStream(exchange, deps, cursor, { withIds: true, encode: encodeEvent, subject });
+      // Who has heard nothing yet when the connection is lost has no id to come again with.
+      const headers = cursor.began === null ? {} : { [wire.VERSION_HEADER]: String(cursor.began) };
+      return eventStream(exchange, deps, cursor, { withIds: true, encode: encodeEvent, subject, headers });
     },
   };
 }

@@ -13,6 +13,9 @@ const ttl = z.number().min(0).max(MAX_TTL_SECONDS).nullish().meta({
 });
 const version = z.int().min(0).optional().meta({ description: "The version that must be there; 0: none" });
 
+/** Of a stream: the version after which its changes are told. */
+export const VERSION_HEADER = "x-state-version";
+
 /** Bodies, for the OpenAPI document; {@link decodeSet} and {@link decodeCompareAndSet} read them. */
 export const setBody = z.object({ value, ttl }).meta({ id: "StateStoreSet" });
 export const compareAndSetBody = z

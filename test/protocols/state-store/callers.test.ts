@@ -2,7 +2,17 @@ import { Auth, HTTPException } from "@langchain/langgraph-sdk/auth";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { apiKey } from "../../../src/auth/api-key.js";
 import type { Logger } from "../../../src/core/logger.js";
-import { openEventSource, pathOf, PROTOCOL_STORAGES, refused, serve, type Served, soon, workflow } from "./served.js";
+import {
+  follow,
+  openEventSource,
+  pathOf,
+  PROTOCOL_STORAGES,
+  refused,
+  serve,
+  type Served,
+  soon,
+  workflow,
+} from "./served.js";
 
 /* Numbered assertions of docs/wire/state-store.md §4.3 on who asks. */
 
@@ -187,6 +197,11 @@ describe("the SDK's Auth", () => {
         { version: 2 },
       );
       expect((await state.send("GET", "/v1/state/w", undefined, bearer("ada"))).body).toEqual({ keys: ["k"] });
+      // Nor how often a value has changed that may be hidden.
+      const following = await follow(`${state.url}${key}/stream`, bearer("ada"));
+      expect(following.response.status).toBe(200);
+      expect(following.response.headers.get("x-state-version")).toBeNull();
+      following.close();
     } finally {
       await state.close();
     }

@@ -106,6 +106,51 @@ describe("heddle/state-store", () => {
     }
   });
 
+  it("gets what it missed also where nothing was heard before the connection was lost", async () => {
+    const id = workflow();
+    await client.set(id, "k", "before");
+    const target = new URL(served.url);
+    const proxy = await startTcpProxy({ port: Number(target.port) });
+    const through = new StateStoreClient({ baseUrl: `http://127.0.0.1:${proxy.port}${target.pathname}` });
+    let opened = 0;
+    const changes = through.subscribe(id, "k", { onOpen: () => (opened += 1) });
+    try {
+      const first = changes.next();
+      await soon(
+        () => opened === 1,
+        () => "the first connection",
+      );
+      proxy.cut();
+      await client.set(id, "k", "missed");
+      proxy.heal();
+      expect((await first).value).toEqual({ oldValue: null, newValue: "missed", version: 2 });
+    } finally {
+      await changes.return(undefined);
+      await proxy.close();
+    }
+  });
+
+  it("reads a value of many megabytes in no more time than it takes to come", async () => {
+    const encoder = new TextEncoder();
+    const line = `data: ${JSON.stringify({ oldValue: null, newValue: "x".repeat(8 * 1024 * 1024), version: 1 })}\n\n`;
+    const chunks = Array.from({ length: Math.ceil(line.length / 2_048) }, (_, at) =>
+      encoder.encode(line.slice(at * 2_048, (at + 1) * 2_048)),
+    );
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const chunk = chunks.shift();
+        if (chunk !== undefined) controller.enqueue(chunk);
+      },
+    });
+    const large = new StateStoreClient({ baseUrl: "http://x", fetch: async () => new Response(body) });
+    const changes = large.subscribe<string>("w", "k");
+    const began = performance.now();
+    expect((await changes.next()).value?.newValue).toHaveLength(8 * 1024 * 1024);
+    // Looked through anew with each of its 4,096 parts it is 17 GB.
+    expect(performance.now() - began).toBeLessThan(3_000);
+    await changes.return(undefined);
+  });
+
   it("sends its key; a refusal ends the loop with its error", async () => {
     const guarded = await serve("memory", { auth: apiKey() });
     try {

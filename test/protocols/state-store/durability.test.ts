@@ -3,6 +3,8 @@ import { describe, expect, it } from "vitest";
 import { InProcessDispatcher } from "../../../src/streaming/in-process-dispatcher.js";
 import { fakeClock } from "../../../src/testing/fake-clock.js";
 import { createStateFeed } from "../../../src/protocols/state-store/feed.js";
+import { type ItemPlace, recordKeyOf } from "../../../src/protocols/state-store/places.js";
+import { TOMBSTONES_KEPT_MS } from "../../../src/core/record.js";
 import { createOwners } from "../../../src/protocols/state-store/owners.js";
 import { createStateValues } from "../../../src/protocols/state-store/values.js";
 import { ALL_ROWS } from "../../../src/core/auth.js";
@@ -10,9 +12,9 @@ import { toJsonText } from "../../../src/core/json.js";
 import { createRecordHints } from "../../../src/services/record-hints.js";
 import { createMemoryRecords } from "../../../src/stores/memory/records.js";
 import { createStorage } from "../../support/server.js";
-import { pathOf, serve, soon, workflow } from "./served.js";
+import { pathOf, PROTOCOL_STORAGES, serve, soon, workflow } from "./served.js";
 
-describe.each(["sqlite", "postgres"] as const)("33: a restart on %s", (storage) => {
+describe.each(PROTOCOL_STORAGES.filter((storage) => storage !== "memory"))("33: a restart on %s", (storage) => {
   it("33: values and versions are there, the version goes on after a delete, and a stream catches up", async () => {
     const place = await createStorage(storage);
     const id = workflow();
@@ -53,16 +55,19 @@ describe.each(["sqlite", "postgres"] as const)("33: a restart on %s", (storage) 
 
 describe("slow readers", () => {
   const place = { namespace: ["state", "w"], key: "k" };
-  const opened = () => {
+  const other = { namespace: ["state", "w"], key: "other" };
+  const watching = { access: ALL_ROWS, lastVersion: null, onDropped: () => expect.fail("dropped") };
+  const opened = ({ pollMs = 1_000 } = {}) => {
     const clock = fakeClock();
     const records = createMemoryRecords(clock);
-    const hints = createRecordHints({ dispatcher: new InProcessDispatcher({ clock }), clock }, { pollMs: 1_000 });
+    const hints = createRecordHints({ dispatcher: new InProcessDispatcher({ clock }), clock }, { pollMs });
     const values = createStateValues({ records, hints, owners: createOwners(records) });
     const warnings: unknown[] = [];
-    const feed = createStateFeed({ records, hints, logger: { warn: (fields) => warnings.push(fields) } });
-    const set = async (value: string): Promise<void> =>
-      void (await values.set(place, { value: toJsonText(value), ttlMs: null, access: ALL_ROWS }));
-    return { records, hints, feed, set, warnings, clock };
+    const feed = createStateFeed({ records, hints, clock, logger: { warn: (fields) => warnings.push(fields) } });
+    const set = async (value: string, at: ItemPlace = place): Promise<void> =>
+      void (await values.set(at, { value: toJsonText(value), ttlMs: null, access: ALL_ROWS }));
+    const remove = (at: ItemPlace) => values.delete(at, ALL_ROWS);
+    return { records, hints, feed, set, remove, warnings, clock };
   };
   const turn = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -123,6 +128,61 @@ describe("slow readers", () => {
     const next = cursor.next();
     clock.advance(1_000);
     expect(await next).toMatchObject({ kind: "events", events: [{ seq: 1 }] });
+    cursor.close();
+  });
+
+  it("who could not read for longer than changes are kept gets what there is now, once", async () => {
+    const { feed, set, records, clock, remove } = opened();
+    const [one, gone] = [await feed.follow(place, watching), await feed.follow(other, watching)];
+    await set("a");
+    await set("x", other);
+    expect(await one.next()).toMatchObject({ events: [{ seq: 1 }] });
+    expect(await gone.next()).toMatchObject({ events: [{ seq: 1 }] });
+    const { changes } = records;
+    records.changes = () => Promise.reject(new Error("away"));
+    await set("b");
+    await set("c");
+    await remove(other);
+    for (let minutes = 0; minutes < 11; minutes += 1) clock.advance(60_000);
+    await records.sweepExpired({ limit: 10 });
+    expect(await changes({ ...recordKeyOf(place), after: 1, limit: 10 })).toEqual([]);
+    records.changes = changes;
+    const [next, end] = [one.next(), gone.next()];
+    clock.advance(1_000);
+    const told = (oldValue: string | null, newValue: string | null, version: number) => ({
+      events: [{ seq: version, data: JSON.stringify({ oldValue, newValue, version }) }],
+    });
+    expect(await next).toMatchObject(told(null, "c", 3));
+    expect(await end).toMatchObject(told(null, null, 2));
+    // From there on as ever; nothing is told twice.
+    await set("d");
+    expect(await one.next()).toMatchObject(told("c", "d", 4));
+    for (let minutes = 0; minutes < 11; minutes += 1) clock.advance(60_000);
+    await turn();
+    await set("e");
+    expect(await one.next()).toMatchObject(told("d", "e", 5));
+    one.close();
+    gone.close();
+  });
+
+  it("who follows a value hears of it when its versions have begun anew, long after its end", async () => {
+    const pollMs = 3_600_000;
+    const { feed, set, records, clock, remove } = opened({ pollMs });
+    const cursor = await feed.follow(place, watching);
+    for (const value of ["a", "b", "c"]) await set(value);
+    await remove(place);
+    await turn();
+    expect(await cursor.next()).toMatchObject({ events: [{ seq: 1 }, { seq: 2 }, { seq: 3 }, { seq: 4 }] });
+    clock.advance(TOMBSTONES_KEPT_MS + 1);
+    await records.sweepExpired({ limit: 10 });
+    expect(await records.version(recordKeyOf(place))).toBe(0);
+    const next = cursor.next();
+    clock.advance(pollMs);
+    await turn();
+    await set("anew");
+    expect(await next).toMatchObject({ events: [{ seq: 1, data: '{"oldValue":null,"newValue":"anew","version":1}' }] });
+    await set("again");
+    expect(await cursor.next()).toMatchObject({ events: [{ seq: 2 }] });
     cursor.close();
   });
 

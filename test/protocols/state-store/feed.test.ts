@@ -150,6 +150,18 @@ describe.each(PROTOCOL_STORAGES)("changes on %s", (storage) => {
     expect(await ahead.changes(2)).toEqual([change(null, null, 4), change(null, "d", 5)]);
   });
 
+  it("26: a stream says from which version on it tells, for who has heard nothing yet when it breaks off", async () => {
+    const id = workflow();
+    const from = async (options: object = {}) =>
+      (await follow(id, "k", options)).response.headers.get("x-state-version");
+    expect(await from()).toBe("0");
+    await state.set(id, "k", 1);
+    await state.set(id, "k", 2);
+    expect(await from()).toBe("2");
+    await state.send("DELETE", pathOf(id, "k"));
+    expect(await from()).toBe("3");
+  });
+
   it("27: an idle stream gets comments", async () => {
     const following = await follow(workflow(), "k");
     await soon(
@@ -180,7 +192,7 @@ describe.each(PROTOCOL_STORAGES)("changes on %s", (storage) => {
 });
 
 describe("changes across processes", () => {
-  it.each(["sqlite", "postgres"] as const)(
+  it.each(PROTOCOL_STORAGES.filter((storage) => storage !== "memory"))(
     "24: of one server on %s reach who follows at another",
     async (storage) => {
       const { createStorage } = await import("../../support/server.js");
