@@ -13,6 +13,7 @@ import { isRefusal } from "../../services/authorization.js";
 import { decode } from "../../wire/decode.js";
 import { encodeList } from "../../wire/json.js";
 import { jsonObject, strings } from "../../wire/schema.js";
+import { addWithin } from "./bounded-set.js";
 import { wireCode } from "./errors.js";
 import { MAX_AGENTS, MAX_METADATA_BYTES } from "./limits.js";
 import { SPACES } from "./places.js";
@@ -89,19 +90,17 @@ export class Agents {
     const agent = { ...BLANK, ...present(given) };
     const { place, sees } = await this.#place(caller, "put", agentId, shown(agent));
     const attempt = async (): Promise<StoredRecord | null> => {
-      const [found, set] = await Promise.all([this.#records.get({ ...place, key: agentId }), this.#set(place)]);
+      const found = await this.#records.get({ ...place, key: agentId });
       if (found !== null) {
         const { id, lastSeenAt } = agentOf(found);
         if (!sees(found)) throw notFound(agentId);
         return this.#write(found, { ...agent, id, lastSeenAt });
       }
-      // Whoever else adds one counts this version up first or fails, so nobody else's is missed.
-      if ((await this.#records.count(place)) >= MAX_AGENTS) throw full();
-      const written = await this.#records.writeAll([
-        { ...setKey(place), expected: set, value: toJsonText({}) },
-        { ...place, key: agentId, expected: 0, value: valueOf({ ...agent, id: v4(), lastSeenAt: null }) },
-      ]);
-      return written.kind === "written" ? (written.records[1] ?? null) : null;
+      const value = valueOf({ ...agent, id: v4(), lastSeenAt: null });
+      const write = { ...place, key: agentId, expected: 0, value };
+      const outcome = await addWithin(this.#records, { set: setKey(place), max: MAX_AGENTS, write });
+      if (outcome.kind === "full") throw full();
+      return outcome.kind === "added" ? outcome.record : null;
     };
     return this.#turns.run(`${place.owner}\0${place.collection}`, () => this.#change(attempt));
   }
@@ -166,10 +165,6 @@ export class Agents {
     const found = AGENT_ID.test(agentId) ? await this.#records.get({ ...place, key: agentId }) : null;
     if (found === null || !sees(found)) throw notFound(agentId);
     return found;
-  }
-
-  async #set(place: Omit<RecordKey, "key">): Promise<number> {
-    return (await this.#records.get(setKey(place)))?.version ?? 0;
   }
 
   /** @returns null when somebody else was faster */

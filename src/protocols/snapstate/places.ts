@@ -13,6 +13,8 @@ export const SPACES = {
   /** A version for each account's set of agents. */
   agentSets: "snapstate-agent-sets",
   webhooks: "snapstate-webhooks",
+  /** A version for each API key's set of webhooks. */
+  webhookSets: "snapstate-webhook-sets",
 } as const;
 
 /** A workflow of an account. */

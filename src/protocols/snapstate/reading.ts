@@ -21,8 +21,10 @@ import { scopeOf, type Webhooks } from "./webhooks.js";
 import { encodeCheckpoint, encodeReplay, encodeResumed, type ReplayRequest } from "./wire.js";
 import type { WorkflowThreads } from "./workflow-thread.js";
 
-/** Checkpoints of a megabyte are read a few at a time. */
-const PER_PAGE = 50;
+/** Checkpoints that a replay reads at first, and at most at once: of large ones as many as have {@link PAGE_CHARS}. */
+const FIRST_PAGE = 8;
+const MAX_PAGE = 50;
+const PAGE_CHARS = 8 * 1024 * 1024;
 
 export interface ReadingDeps {
   readonly records: RecordStore;
@@ -100,20 +102,32 @@ async function* inOrder(
     ...(toStep !== undefined && { toKey: stepKey(toStep) }),
     ...({ order: "created", direction: "asc" } as const),
   };
-  const pageRows = Math.min(limit + 1, PER_PAGE);
+  let size = Math.min(limit + 1, FIRST_PAGE);
   for (let [offset, last] = [0, 0]; ;) {
-    const page = (await records.list({ ...query, limit: pageRows, offset })).map(checkpointOf);
-    const fresh = page.filter(({ seq }) => seq > last);
+    const page = await records.list({ ...query, limit: size, offset });
+    const [first] = page;
     // It begins with the last one of the page before; when that is not there, what follows has moved up past it.
-    if (offset > 0 && fresh.length === page.length) {
-      offset = Math.max(0, offset - pageRows + 1);
+    if (offset > 0 && (first === undefined || checkpointOf(first).seq > last)) {
+      offset = Math.max(0, offset - size + 1);
       continue;
     }
-    yield* fresh;
-    last = fresh.at(-1)?.seq ?? last;
-    if (page.length < pageRows) return;
-    offset += pageRows - 1;
+    const known = last;
+    for (const record of page) {
+      const checkpoint = checkpointOf(record);
+      if (checkpoint.seq <= known) continue;
+      last = checkpoint.seq;
+      yield checkpoint;
+    }
+    if (page.length < size) return;
+    offset += size - 1;
+    size = nextPageSize(size, page);
   }
+}
+
+/** Two at least: the first one is known already. */
+function nextPageSize(size: number, page: readonly StoredRecord[]): number {
+  const chars = page.reduce((sum, { value }) => sum + value.length, 0);
+  return Math.max(2, Math.min(2 * size, MAX_PAGE, Math.floor((PAGE_CHARS * page.length) / chars)));
 }
 
 interface Workflow {

@@ -32,6 +32,8 @@ export type SaveOutcome =
 /** Saves of one workflow by several processes take turns; each attempt is one that another process did not have. */
 const ATTEMPTS = 200;
 const PAUSE_MS = 5;
+/** So many attempts, some half a second, wait for the save before, which another process has begun. */
+const WAITING_ATTEMPTS = 30;
 
 export interface SavingDeps {
   readonly records: RecordStore;
@@ -51,7 +53,7 @@ export async function saveCheckpoint(deps: SavingDeps, caller: Caller, request: 
   const ref = { owner: ownerOf(caller), workflowId: request.workflowId };
   return deps.turns.run(`${ref.owner}\0${ref.workflowId}`, async () => {
     for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
-      const outcome = await attemptSave(deps, caller, ref, request);
+      const outcome = await attemptSave(deps, caller, { ref, request, attempt });
       if (outcome !== null) return outcome;
       await pause(deps.clock, Math.random() * PAUSE_MS * Math.min(attempt, 10));
     }
@@ -63,8 +65,7 @@ export async function saveCheckpoint(deps: SavingDeps, caller: Caller, request: 
 async function attemptSave(
   deps: SavingDeps,
   caller: Caller,
-  ref: WorkflowRef,
-  request: SaveRequest,
+  { ref, request, attempt }: { readonly ref: WorkflowRef; readonly request: SaveRequest; readonly attempt: number },
 ): Promise<SaveOutcome | null> {
   const { records, settling } = deps;
   const found = await records.get(workflowKey(ref));
@@ -79,10 +80,10 @@ async function attemptSave(
     records.get(checkpointKey(ref, request.step)),
     newestCheckpoint(records, ref),
   ]);
-  if (found !== null && workflow !== null && previous === null) {
-    if (isUnderWay(workflow, deps.clock.now() - found.updatedAt)) return null;
-    // All it had has expired: what comes now is a new workflow.
-    await settling.remove(ref, found);
+  const mayCome = workflow !== null && isUnderWay(workflow, deps.clock.now() - (found?.updatedAt ?? 0));
+  if (found !== null && previous === null) {
+    // Where nothing comes any more all it had has expired, and what comes now is a new workflow.
+    if (!mayCome) await settling.remove(ref, found);
     return null;
   }
   if (existing !== null) {
@@ -90,6 +91,8 @@ async function attemptSave(
     const isMatch = request.ifMatch !== null && matchesEtag(request.ifMatch, checkpoint.etag);
     return { kind: isMatch ? "unchanged" : "exists", checkpoint };
   }
+  // The one before may still be on its way, and this one is compared with it. Its process may have died as well.
+  if (mayCome && previous?.seq !== workflow.seq && attempt < WAITING_ATTEMPTS) return null;
   return writeCheckpoint(deps, { caller, ref, request, found, threadId, previous });
 }
 

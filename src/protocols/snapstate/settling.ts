@@ -3,7 +3,16 @@ import type { Clock } from "../../core/clock.js";
 import type { Logger } from "../../core/logger.js";
 import type { RecordStore, StoredRecord } from "../../core/record.js";
 import { disownThreadRecords } from "../../core/thread-records.js";
-import { checkpointsOf, dueKey, recordsOf, SPACES, threadIdOf, workflowKey, type WorkflowRef } from "./places.js";
+import {
+  checkpointKey,
+  checkpointsOf,
+  dueKey,
+  recordsOf,
+  SPACES,
+  threadIdOf,
+  workflowKey,
+  type WorkflowRef,
+} from "./places.js";
 import { type Checkpoint, checkpointOf, dueOf, valueOf, workflowOf, type WorkflowValue } from "./stored.js";
 import type { Webhooks } from "./webhooks.js";
 import type { WorkflowThreads } from "./workflow-thread.js";
@@ -14,7 +23,8 @@ export const SETTLE_WITHIN_MS = 10_000;
 const AGAIN_MS = 10_000;
 /** What has expired by the storage's clock is looked at when it has, and not a moment before. */
 const AFTER_MS = 5;
-const PER_PAGE = 20;
+/** Checkpoints of a megabyte that are read at once. */
+const PER_PAGE = 10;
 const PER_ROUND = 50;
 /** A removal whose process has died is taken over after so long. */
 const REMOVAL_MS = 10_000;
@@ -170,7 +180,7 @@ export class Settling {
   async #settle(ref: WorkflowRef, { workflow, due, from, only, wakeInMs }: Due): Promise<void> {
     const { records, threads, webhooks } = this.#deps;
     const { thread: threadId } = workflow;
-    for (const checkpoint of only === undefined ? await this.#since(ref, from) : [only]) {
+    for await (const checkpoint of only === undefined ? this.#since(ref, from) : [only]) {
       const { step, scope, seq, at } = checkpoint;
       if (!(await threads.write(threadId, checkpoint, seq === workflow.seq))) return this.#forgetSaved(ref, workflow);
       await webhooks.tell({ event: "checkpoint.saved", ...ref, scope, step, mark: `${at}:${seq}`, threadId });
@@ -190,14 +200,22 @@ export class Settling {
     if (found !== null && workflowOf(found).at === at) await this.forget(ref, found);
   }
 
-  /** Live checkpoints from a save on, in the order in which they were saved. */
-  async #since(ref: WorkflowRef, from: number): Promise<readonly Checkpoint[]> {
-    const found: Checkpoint[] = [];
+  /**
+   * Live checkpoints from a save on, in the order in which they were saved. There may be many, where threads could not be written for long:
+   * only their steps are kept while the first of them is looked for.
+   */
+  async *#since(ref: WorkflowRef, from: number): AsyncGenerator<Checkpoint, void> {
+    const steps: number[] = [];
     for (let offset = 0; ; offset += PER_PAGE) {
       const page = await this.#live(ref, "desc", PER_PAGE, offset);
       const wanted = page.filter(({ seq }) => seq >= from);
-      found.push(...wanted);
-      if (wanted.length < page.length || page.length < PER_PAGE) return found.toReversed();
+      steps.push(...wanted.map(({ step }) => step));
+      if (wanted.length < page.length || page.length < PER_PAGE) break;
+    }
+    for (const step of steps.toReversed()) {
+      const found = await this.#deps.records.get(checkpointKey(ref, step));
+      // What has expired meanwhile is not there.
+      if (found !== null) yield checkpointOf(found);
     }
   }
 

@@ -7,12 +7,14 @@ import { isItemVisible } from "../../core/item-filter.js";
 import type { EpochMs, JsonObject, JsonText } from "../../core/json.js";
 import { parseJsonText, toJsonText } from "../../core/json.js";
 import { ownerOf } from "../../core/owner.js";
-import type { RecordStore, StoredRecord } from "../../core/record.js";
+import type { RecordStore, RecordWrite, StoredRecord } from "../../core/record.js";
 import type { Authorize } from "../../services/authorization.js";
 import type { Outbox } from "../../services/outbox.js";
 import { decode } from "../../wire/decode.js";
+import { addWithin } from "./bounded-set.js";
 import { MAX_WEBHOOKS } from "./limits.js";
 import { checkpointId, SPACES } from "./places.js";
+import { Turns } from "./turns.js";
 
 export const EVENTS = ["checkpoint.saved", "workflow.resumed", "workflow.expired"] as const;
 export type EventName = (typeof EVENTS)[number];
@@ -49,6 +51,8 @@ export interface WorkflowEvent {
 }
 
 const NAMESPACE = ["snapstate", "webhooks"];
+/** Each of them is one that another process did not have. */
+const ATTEMPTS = 100;
 
 /** The API key that asks; callers without one are told apart by their account only. */
 export function scopeOf({ credential }: Pick<Caller, "credential">): string {
@@ -66,6 +70,8 @@ export interface WebhooksDeps {
 /** Who is told of what becomes of workflows (docs/wire/snapstate.md §1.1, webhooks). */
 export class Webhooks {
   readonly #deps: WebhooksDeps;
+  /** Of a key's webhooks, within this process. */
+  readonly #turns = new Turns();
 
   constructor(deps: WebhooksDeps) {
     this.#deps = deps;
@@ -74,7 +80,7 @@ export class Webhooks {
   /** @returns the answer. @throws HeddleError `INVALID_REQUEST`, also for a URL that must not be called */
   async create(caller: Caller, body: unknown): Promise<JsonText> {
     const { url, events, secret } = decode(webhookBody, body);
-    const { records, authorize, itemPrefix, outbox } = this.#deps;
+    const { authorize, itemPrefix, outbox } = this.#deps;
     const judged = outbox.judge(url);
     if (judged.kind === "refused") {
       throw new HeddleError("INVALID_REQUEST", { message: `url: ${judged.reason}` });
@@ -84,24 +90,33 @@ export class Webhooks {
     const namespace = [...itemPrefix(caller), ...NAMESPACE];
     await authorize(caller, "store", "put", { namespace, key: webhookId, value });
     const place = { space: SPACES.webhooks, owner: ownerOf(caller), collection: scopeOf(caller) };
-    if ((await records.count(place)) >= MAX_WEBHOOKS) {
-      throw new HeddleError("INVALID_REQUEST", {
-        message: `There are ${MAX_WEBHOOKS} webhooks of this API key already: delete one that is no longer needed.`,
-      });
-    }
-    const written = await records.write({
+    const write = {
       ...place,
       key: webhookId,
       expected: 0,
       disposable: true,
-      value: toJsonText({
-        ...value,
-        secret: secret || null,
-      }),
-    });
-    if (written.kind === "conflict") throw new Error("a webhook id was drawn twice");
-    const createdAt = iso(written.record.createdAt);
+      value: toJsonText({ ...value, secret: secret || null }),
+    };
+    const added = await this.#turns.run(`${place.owner}\0${place.collection}`, () => this.#add(write));
+    const createdAt = iso(added.createdAt);
     return toJsonText({ webhook_id: webhookId, url, events: value.events, created_at: createdAt });
+  }
+
+  /** @throws HeddleError `INVALID_REQUEST` when there are as many as there may be */
+  async #add(write: RecordWrite): Promise<StoredRecord> {
+    const { records } = this.#deps;
+    const { owner, collection } = write;
+    const set = { space: SPACES.webhookSets, owner, collection, key: "webhooks" };
+    for (let attempt = 0; attempt < ATTEMPTS; attempt += 1) {
+      const outcome = await addWithin(records, { set, max: MAX_WEBHOOKS, write });
+      if (outcome.kind === "added") return outcome.record;
+      if (outcome.kind === "full") {
+        throw new HeddleError("INVALID_REQUEST", {
+          message: `There are ${MAX_WEBHOOKS} webhooks of this API key already: delete one that is no longer needed.`,
+        });
+      }
+    }
+    throw new HeddleError("STORAGE_UNAVAILABLE", { message: "Webhooks are made by too many requests at once." });
   }
 
   /** @returns false for one that is not there, or of another key */

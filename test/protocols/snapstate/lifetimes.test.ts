@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { fresh, type Json, type Served, serve, until, type User } from "./served.js";
+import { fresh, type Json, PROTOCOL_STORAGES, type Served, serve, until, type User } from "./served.js";
 
-describe.each(["memory", "sqlite", "postgres"] as const)("SnapState's lifetimes on %s", (storage) => {
+describe.each(PROTOCOL_STORAGES)("SnapState's lifetimes on %s", (storage) => {
   let served: Served;
   let ann: User;
   beforeAll(async () => {

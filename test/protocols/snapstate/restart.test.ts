@@ -1,16 +1,16 @@
 import { MemorySaver } from "@langchain/langgraph-checkpoint";
 import { afterEach, describe, expect, test } from "vitest";
 import { openReceiver, type Receiver } from "../../webhooks/receiver.js";
-import { createStorage } from "../../support/server.js";
+import { createStorage, type StorageName } from "../../support/server.js";
 import { openRecords } from "./open-records.js";
-import { fresh, type Json, type Served, serve, until, type User } from "./served.js";
+import { fresh, type Json, PROTOCOL_STORAGES, type Served, serve, until, type User } from "./served.js";
 
 const open: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const close of open.splice(0).toReversed()) await close();
 });
 
-async function place(storage: "sqlite" | "postgres"): Promise<string> {
+async function place(storage: StorageName): Promise<string> {
   const { uri, drop } = await createStorage(storage);
   open.push(drop);
   return uri;
@@ -28,7 +28,7 @@ async function historyOf(user: User, workflow: string): Promise<unknown[]> {
   return (await user.client.threads.getHistory(thread.thread_id, { limit: 100 })).map(({ values }) => values);
 }
 
-describe.each(["sqlite", "postgres"] as const)("SnapState's restart on %s", (storage) => {
+describe.each(PROTOCOL_STORAGES.filter((storage) => storage !== "memory"))("SnapState's restart on %s", (storage) => {
   test("everything is there again: checkpoints, agents, webhooks, the thread", async () => {
     const receiver: Receiver = await openReceiver();
     open.push(() => receiver.close());

@@ -8,6 +8,18 @@ import { snapstate } from "../../../src/protocols/snapstate/index.js";
 import * as graphs from "../../fixtures/graphs/index.js";
 import { createStorage, type StorageName } from "../../support/server.js";
 
+/** Storages of this protocol's suites; MongoDB where there is one. */
+export const PROTOCOL_STORAGES: readonly StorageName[] = [
+  "memory",
+  "sqlite",
+  "postgres",
+  ...(process.env["MONGODB_TEST_URI"] === undefined ? [] : (["mongodb"] as const)),
+];
+
+/** How many of something a test makes: FerretDB answers one command at a time, and scans whole collections. */
+export const asMany = (storage: StorageName, count: number): number =>
+  storage === "mongodb" ? Math.ceil(count / 5) : count;
+
 export type Json = Record<string, unknown>;
 
 export interface Answer {

@@ -1,9 +1,9 @@
 import { Auth } from "@langchain/langgraph-sdk/auth";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ownersAuth } from "../../support/owners-auth.js";
-import { errorOf, fresh, type Json, type Served, serve, until, type User } from "./served.js";
+import { errorOf, fresh, type Json, PROTOCOL_STORAGES, type Served, serve, until, type User } from "./served.js";
 
-describe.each(["memory", "sqlite", "postgres"] as const)("SnapState's workflows as threads on %s", (storage) => {
+describe.each(PROTOCOL_STORAGES)("SnapState's workflows as threads on %s", (storage) => {
   let served: Served;
   let ann: User;
   beforeAll(async () => {
