@@ -1,3 +1,4 @@
+import { Auth } from "@langchain/langgraph-sdk/auth";
 import { Hono } from "hono";
 import { describe, expect, it } from "vitest";
 import type { AppOptions } from "../../../src/config/options.js";
@@ -6,6 +7,7 @@ import { listen } from "../../../src/node/listen.js";
 import { apiKey } from "../../../src/auth/api-key.js";
 import { type HttpApp, openHttpApp } from "../../http/app.js";
 import { atEnd, closeAtEnd } from "../../http/listening.js";
+import { createStorage } from "../../support/server.js";
 
 closeAtEnd();
 
@@ -34,29 +36,58 @@ const at = (value: unknown, ...path: readonly string[]): unknown =>
 
 /** Headers that each says it exposes, beyond those of the server (rule 8). */
 const EXPOSED: Readonly<Record<string, readonly string[]>> = {
-  "state-store": ["retry-after"],
+  "state-store": ["retry-after", "x-state-version"],
   "agentex-states": ["retry-after", "x-should-retry"],
   snapstate: ["etag", "retry-after"],
   openwop: ["etag", "traceparent", "openwop-idempotent-replay", "retry-after"],
 };
 
-/** A request whose answer has times, and which (rule 7). OpenWOP's are in its events: assertion 16. */
-const TIMED: Readonly<
-  Record<string, { readonly path: string; readonly body: object; readonly times: readonly string[] }>
+/**
+ * A request that makes something, which times its answer has (rule 7), and the request that finds what it has made (rule 5). OpenWOP's
+ * times are in its events: assertion 16.
+ */
+const MADE: Readonly<
+  Record<
+    string,
+    {
+      readonly path: string;
+      readonly body: object;
+      readonly times: readonly string[];
+      readonly found: (answer: Readonly<Record<string, unknown>>) => readonly [method: string, path: string];
+    }
+  >
 > = {
-  "state-store": { path: "/v1/state/w/k", body: { value: 1 }, times: [] },
+  "state-store": {
+    path: "/v1/state/w/k",
+    body: { value: 1 },
+    times: [],
+    found: () => ["GET", "/v1/state/w/k"],
+  },
   "agentex-states": {
     path: "/states",
     body: { task_id: "t", agent_id: "a", state: {} },
     times: ["created_at", "updated_at"],
+    found: ({ id }) => ["GET", `/states/${String(id)}`],
   },
-  snapstate: { path: "/checkpoints", body: { workflow_id: "w", step: 1, state: {} }, times: ["created_at"] },
+  snapstate: {
+    path: "/checkpoints",
+    body: { workflow_id: "w", step: 1, state: {} },
+    times: ["created_at"],
+    found: ({ checkpoint_id: id }) => ["GET", `/checkpoints/${String(id)}`],
+  },
   openwop: {
     path: "/v1/webhooks",
     body: { url: "https://a.example/", events: ["run.completed"] },
     times: [],
+    found: ({ subscriptionId: id }) => ["DELETE", `/v1/webhooks/${String(id)}`],
   },
 };
+
+const STORAGES = ["memory", "sqlite", "postgres"] as const;
+
+function raise(message: string): never {
+  throw new Error(message);
+}
 
 async function operationsOf(app: HttpApp, name: string, base: string): Promise<readonly Operation[]> {
   const { paths } = (await app.json("GET", "/openapi.json")).body as Document;
@@ -79,6 +110,16 @@ describe.each(Object.entries(PROTOCOLS))("%s", (name, factory: ProtocolFactory) 
   const isEnveloped = ENVELOPES[name] ?? (() => false);
   const base = factory().path;
   const open = (options: Partial<AppOptions> = {}) => openHttpApp({ protocols: [factory()], ...options });
+  const openOn = async (storage: (typeof STORAGES)[number], options: Partial<AppOptions> = {}): Promise<HttpApp> => {
+    const { uri, drop } = await createStorage(storage);
+    const app = await open({ storage: uri, ...options });
+    atEnd(async () => {
+      await app.close();
+      await drop();
+    });
+    return app;
+  };
+  const { path: makes, body: made, times, found } = MADE[name] ?? raise(`${name} has no row in MADE`);
   /** What a client of OpenWOP's second major says; others don't look. */
   const headers = { "openwop-version": "2.0" };
 
@@ -145,6 +186,33 @@ describe.each(Object.entries(PROTOCOLS))("%s", (name, factory: ProtocolFactory) 
     await expectEnvelope(second, 429);
   });
 
+  it("mount rule 4: what fails inside, which is not told", async () => {
+    const fails = () => {
+      throw new Error("the password is hunter2");
+    };
+    const auth = new Auth().authenticate(() => ({ identity: "ada", permissions: [] })).on("*", fails);
+    const app = await open({ auth });
+    const response = await app.request("POST", base + makes, made);
+    const copy = response.clone();
+    await expectEnvelope(response, 500);
+    expect(await copy.text()).not.toContain("hunter2");
+  });
+
+  it.each(STORAGES)("mount rule 5: what is one's is another's 404, on %s", async (storage) => {
+    const app = await openOn(storage, { auth: apiKey() });
+    const as = async (identity: string) => {
+      const { secret } = await app.apiKeys.create({ identity, permissions: ["*"] });
+      return (method: string, path: string, body?: object) =>
+        app.request(method, base + path, body, { headers: { authorization: `Bearer ${secret}` } });
+    };
+    const [ada, bob] = [await as("ada"), await as("bob")];
+    const answer = await ada("POST", makes, made);
+    expect(answer.status).toBeLessThan(300);
+    const asked = found((await answer.json()) as Record<string, unknown>);
+    await expectEnvelope(await bob(...asked), 404);
+    expect((await ada(...asked)).status).toBeLessThan(300);
+  });
+
   it("mount rule 5: a scheme in whichever case, and nothing without a key", async () => {
     const app = await open({ auth: apiKey() });
     const { secret } = await app.apiKeys.create({ identity: "ada", permissions: ["*"] });
@@ -160,34 +228,36 @@ describe.each(Object.entries(PROTOCOLS))("%s", (name, factory: ProtocolFactory) 
     expect(refused).toBeGreaterThan(3);
   });
 
-  it("mount rule 6: bodies that are no objects are the client's fault, whatever they are", async () => {
-    const app = await open({ http: { maxBodyBytes: 1_000 } });
-    const withBody = (await operationsOf(app, name, base)).filter(({ hasBody }) => hasBody);
-    expect(withBody.length).toBeGreaterThan(0);
-    for (const { method, path } of withBody) {
-      for (const body of ["[]", '"x"', "1", "null", "nonsense", "{", "\u0000", ""]) {
-        const response = await app.request(method, base + path, body, { headers });
-        const told = { method, path, body, status: response.status };
-        expect(told).toEqual({ ...told, status: expect.toSatisfy((status: number) => status < 500) as number });
-        if (response.status >= 400) await expectEnvelope(response, response.status);
-        // What is empty may mean that nothing is said.
-        const mayPass = body === "" || body === "null";
-        expect({ ...told, isTaken: response.status < 400 && !mayPass }).toEqual({ ...told, isTaken: false });
+  it.each(STORAGES)(
+    "mount rule 6: bodies that are no objects are the client's fault, whatever they are, on %s",
+    async (storage) => {
+      const app = await openOn(storage, { http: { maxBodyBytes: 1_000 } });
+      const withBody = (await operationsOf(app, name, base)).filter(({ hasBody }) => hasBody);
+      expect(withBody.length).toBeGreaterThan(0);
+      for (const { method, path } of withBody) {
+        for (const body of ["[]", '"x"', "1", "null", "nonsense", "{", "\u0000", ""]) {
+          const response = await app.request(method, base + path, body, { headers });
+          const told = { method, path, body, status: response.status };
+          expect(told).toEqual({ ...told, status: expect.toSatisfy((status: number) => status < 500) as number });
+          if (response.status >= 400) await expectEnvelope(response, response.status);
+          // What is empty may mean that nothing is said.
+          const mayPass = body === "" || body === "null";
+          expect({ ...told, isTaken: response.status < 400 && !mayPass }).toEqual({ ...told, isTaken: false });
+        }
+        const large = await app.request(method, base + path, `{"x":"${"x".repeat(2_000)}"}`, { headers });
+        // Who has no link that is one is told so first.
+        await expectEnvelope(large, path.includes("/interrupts/") ? large.status : 413);
+        expect(large.status).toBeGreaterThanOrEqual(404);
       }
-      const large = await app.request(method, base + path, `{"x":"${"x".repeat(2_000)}"}`, { headers });
-      // Who has no link that is one is told so first.
-      await expectEnvelope(large, path.includes("/interrupts/") ? large.status : 413);
-      expect(large.status).toBeGreaterThanOrEqual(404);
-    }
-    expect(app.log.filter(({ level }) => level === "error")).toEqual([]);
-  });
+      expect(app.log.filter(({ level }) => level === "error")).toEqual([]);
+    },
+  );
 
-  it("mount rule 7: times are ISO 8601 in UTC, with milliseconds", async () => {
-    const app = await open({ auth: apiKey() });
+  it.each(STORAGES)("mount rule 7: times are ISO 8601 in UTC, with milliseconds, on %s", async (storage) => {
+    const app = await openOn(storage, { auth: apiKey() });
     const { secret } = await app.apiKeys.create({ identity: "ada", permissions: ["*"] });
     const as = { headers: { authorization: `Bearer ${secret}`, "content-type": "application/json" } };
-    const { path, body, times } = TIMED[name] ?? { path: "", body: {}, times: ["?"] };
-    const answer = (await (await app.request("POST", base + path, body, as)).json()) as Record<string, unknown>;
+    const answer = (await (await app.request("POST", base + makes, made, as)).json()) as Record<string, unknown>;
     for (const time of times) expect(answer[time]).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     // Whoever gives such an answer a time adds it to the table.
     expect(/\d{4}-\d\d-\d\d/.test(JSON.stringify(answer))).toBe(times.length > 0);
