@@ -11,7 +11,7 @@ const ACCEPTING = new Set(["accept", "edit-accept"]);
  * What a decision does. One approver decides, or as many different ones as `requiredApprovals` says must accept. Who votes is whom
  * `decidedBy` names, as everybody who reaches a run is of one owner (README.md), and else who sends it; a second vote of one counts for
  * nothing. `rejectionPolicy` `single-veto` (the default): one rejection decides; `majority`: as many rejections as would have been
- * approvals, or so many that of `approversList` too few are left.
+ * approvals, or so many votes against it that of `approversList` too few are left. Fewer approvals than `requiredApprovals` never accept.
  */
 export function judgeApproval(interrupt: InterruptFold, { resumeValue, resolvedBy }: AnswerRequest): Judgement {
   const decision = isJsonObject(resumeValue) ? resumeValue : {};
@@ -35,13 +35,14 @@ export function judgeApproval(interrupt: InterruptFold, { resumeValue, resolvedB
   }
   const received = receivedEvent(interrupt, { action, decidedBy, feedback: decision["feedback"] });
   const actions = [...interrupt.votes.map((vote) => vote["action"]), action];
-  const accepted = actions.filter((one) => typeof one === "string" && ACCEPTING.has(one)).length;
+  const accepted = actions.filter(isAccepting).length;
   const rejected = actions.filter((one) => one === "reject").length;
-  const mayStillAccept = approvers.length === 0 || approvers.length - rejected >= required;
+  const isAgainst = !isAccepting(action);
+  const isHopeless = approvers.length > 0 && new Set(approvers).size - (actions.length - accepted) < required;
   const isVetoed = rejected > 0 && data["rejectionPolicy"] !== "majority";
-  const isOver = accepted >= required || rejected >= required || !mayStillAccept || isVetoed;
+  const isRefused = isAgainst && (rejected >= required || isHopeless || isVetoed);
   // To refine is to send it back to the graph, which nobody has to agree to.
-  const isFinal = required === 1 || isOver || action === "refine";
+  const isFinal = required === 1 || accepted >= required || isRefused || action === "refine";
   if (!isFinal) return { kind: "vote", events: [received] };
   const votes = [...interrupt.votes.map(voteOf), { action, decidedBy }];
   return {
@@ -49,6 +50,10 @@ export function judgeApproval(interrupt: InterruptFold, { resumeValue, resolvedB
     resumeValue: { ...decision, decidedBy, ...(required > 1 && { votes }) },
     events: [received],
   };
+}
+
+function isAccepting(action: JsonValue | undefined): boolean {
+  return typeof action === "string" && ACCEPTING.has(action);
 }
 
 /** An `edit` among the actions is answered by `edit-accept`; `ask` leaves the gate closed and is answered elsewhere. */

@@ -19,7 +19,7 @@ const REQUIRED_DATA: Readonly<Record<string, readonly string[]>> = {
   "low-confidence": [],
 };
 const MEMBERS = new Set(["kind", "key", "data", "resumeSchema", "timeoutMs"]);
-/** A day more than three weeks: timers hold no more (2^31 ms). */
+/** Nearly 25 days: timers hold no more. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 export function createInterruptRules(): InterruptRules {
@@ -127,7 +127,7 @@ function judgeClarification({ nodeId, interruptId, suspension }: InterruptFold, 
   }
   const { questions } = suspension.data;
   const asked = new Set(Array.isArray(questions) ? questions.filter(isQuestion).map(({ id }) => id) : []);
-  const missing = [...asked].filter((id) => answers[id] === undefined);
+  const missing = [...asked].filter((id) => !Object.hasOwn(answers, id) || answers[id] === undefined);
   const unknown = Object.keys(answers).filter((id) => !asked.has(id));
   if (missing.length > 0) return refused(400, `resumeValue.answers lacks ${missing.join(", ")}`, { missing });
   if (unknown.length > 0) return refused(400, `Nobody asked ${unknown.join(", ")}`, { unknown });

@@ -1,6 +1,6 @@
 /** What a run may do at most (docs/wire/openwop.md §3.2 Discovery `limits`). */
 export const LIMITS = Object.freeze({
-  /** Questions that one run may ask: as many as nodes ([D]: README.md). */
+  /** Clarifications that one run may ask for: as many as nodes ([D]: README.md). */
   clarificationRounds: 1_000,
   /** No model's output is held against a schema and sent back. */
   schemaRounds: 0,

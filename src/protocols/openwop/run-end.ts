@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject, parseJsonText } from "../../core/json.js";
 import type { ObservedEnd } from "../../core/run-observer.js";
+import { clarificationBreach } from "./clarification-cap.js";
 import { type HiddenDetails, type NewOpenwopEvent, payloadOf, textOf } from "./event.js";
 import type { Replay } from "./replay.js";
 import type { RunRecord } from "./run-record.js";
@@ -51,7 +52,10 @@ export function endEvents(
       }
       return marked([...cancelledNodes(fold, "cancelled"), cancelled("cancelled")]);
     case "success":
-      if (held.length > 0) return suspensions(ended, context);
+      if (held.length > 0) {
+        const breach = clarificationBreach(held, context);
+        return breach === null ? suspensions(ended, context) : marked(breach);
+      }
       if (fold.interrupts.some(({ status }) => status === "pending") && hasNext) return null;
       if (hasNext) return marked([{ type: "run.paused", payload: { reason: "breakpoint" } }]);
       return marked([

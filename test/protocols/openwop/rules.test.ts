@@ -3,8 +3,11 @@ import { HeddleError } from "../../../src/core/errors.js";
 import type { JsonObject, JsonValue } from "../../../src/core/json.js";
 import { errorSchema, refuse } from "../../../src/protocols/openwop/errors.js";
 import { createInterruptRules } from "../../../src/protocols/openwop/interrupts.js";
+import { LIMITS } from "../../../src/protocols/openwop/limits.js";
+import { type EndedRun, endEvents } from "../../../src/protocols/openwop/run-end.js";
+import type { RunRecord } from "../../../src/protocols/openwop/run-record.js";
 import { OpenwopRefusal } from "../../../src/protocols/openwop/seams.js";
-import type { InterruptFold, Suspension } from "../../../src/protocols/openwop/snapshot-types.js";
+import type { InterruptFold, RunFold, Suspension } from "../../../src/protocols/openwop/snapshot-types.js";
 import { readToken, signToken, type TokenClaims } from "../../../src/protocols/openwop/tokens.js";
 import { headersFor } from "../../../src/protocols/openwop/traceparent.js";
 
@@ -128,12 +131,35 @@ describe("what an answer does", () => {
     expect(judge(majority, vote("b", "reject"), [vote("a", "reject")])).toMatchObject({ kind: "resolved" });
   });
 
+  test("fewer approvals than are required never accept, however few approvers there are", () => {
+    const few = approval({ requiredApprovals: 3, approversList: ["a", "b"], rejectionPolicy: "majority" });
+    expect(judge(few, vote("a"))).toMatchObject({ kind: "vote" });
+    expect(judge(few, vote("b"), [vote("a")])).toMatchObject({ kind: "vote" });
+    expect(judge(few, vote("b", "reject"), [vote("a")])).toMatchObject({ resumeValue: { action: "reject" } });
+    const twice = approval({ requiredApprovals: 2, approversList: ["a", "a", "b"], rejectionPolicy: "majority" });
+    expect(judge(twice, vote("b", "reject"))).toMatchObject({ kind: "resolved", resumeValue: { action: "reject" } });
+    expect(judge(twice, vote("b"), [vote("a")])).toMatchObject({ kind: "resolved", resumeValue: { action: "accept" } });
+    const actions = ["accept", "reject", "abstain"];
+    const three = approval({
+      requiredApprovals: 2,
+      approversList: ["a", "b", "c"],
+      actions,
+      rejectionPolicy: "majority",
+    });
+    expect(judge(three, vote("b", "abstain"), [vote("a", "abstain")])).toMatchObject({
+      kind: "resolved",
+      resumeValue: { action: "abstain" },
+    });
+  });
+
   test("a clarification wants each answer, and no others", () => {
     const data = { questions: ["q1", "q2"].map((id) => ({ id, question: "?" })) };
     const clarification = { kind: "clarification", key: "k", data };
     for (const answers of [{}, { q1: "x" }, { q1: "x", q2: "y", q3: "z" }, "x", [{ id: "q1" }]]) {
       expect(judge(clarification, { answers })).toMatchObject({ kind: "invalid", status: 400 });
     }
+    const named = { kind: "clarification", key: "k", data: { questions: [{ id: "constructor", question: "?" }] } };
+    expect(judge(named, { answers: {} })).toMatchObject({ kind: "invalid", details: { missing: ["constructor"] } });
     const answers = { q1: "x", q2: { deep: [1] } };
     expect(judge(clarification, { answers })).toMatchObject({ kind: "resolved", resumeValue: { answers } });
     const listed = Object.entries(answers).map(([id, answer]) => ({ id, answer }));
@@ -156,6 +182,32 @@ describe("what an answer does", () => {
     expect(judge(custom, { n: "1" })).toMatchObject({ kind: "invalid", status: 422 });
     expect(judge(custom, { n: 1 })).toMatchObject({ kind: "resolved" });
     expect(judge({ ...custom, resumeSchema: { if: {} } }, "x")).toMatchObject({ kind: "resolved" });
+  });
+});
+
+describe("the cap of clarifications", () => {
+  const clarification = { kind: "clarification", key: "ask", data: { questions: [{ id: "q", question: "?" }] } };
+  const endOf = (asked_: number, value: JsonValue) => {
+    const task = { taskId: "t", nodeId: "ask", status: "running" } as const;
+    const fold: Partial<RunFold> = {
+      status: "running",
+      tasks: new Map([[task.taskId, task]]),
+      interrupts: Array.from({ length: asked_ }, () => ({ ...asked(clarification), status: "resolved" as const })),
+      launches: [],
+    };
+    const held = [{ taskId: "t", node: "ask", langgraphInterruptId: "l", value }];
+    const end = { status: "success", error: null } as const;
+    const ended: Partial<EndedRun> = { end, langgraphRunId: "r", held, hasNext: true, nextNode: "ask" };
+    const record: Partial<RunRecord> = { pause: null, source: null };
+    const context = { record: record as RunRecord, fold: fold as RunFold, rules, nowMs: 0 };
+    return endEvents(ended as EndedRun, context)?.map(({ type }) => type);
+  };
+
+  test("47: a run that asks for more than discovery says fails", () => {
+    const { clarificationRounds: limit } = LIMITS;
+    expect(endOf(limit - 1, clarification)).toContain("clarification.requested");
+    expect(endOf(limit, clarification)).toEqual(["cap.breached", "node.cancelled", "run.failed"]);
+    expect(endOf(limit, { ...approval() })).toContain("approval.requested");
   });
 });
 
