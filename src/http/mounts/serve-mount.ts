@@ -44,7 +44,7 @@ interface Candidate {
 
 type Found =
   | { readonly kind: "route"; readonly candidate: Candidate; readonly params: AskedRoute["params"] }
-  | { readonly kind: "wrong-method"; readonly allow: readonly string[]; readonly hiddenBy: ProtocolRoute | undefined }
+  | { readonly kind: "wrong-method"; readonly allow: readonly string[] }
   | { readonly kind: "no-route" }
   | { readonly kind: "error"; readonly error: HeddleError };
 
@@ -69,6 +69,12 @@ export function serveMount({ face, path }: Omit<Mount, "name">, deps: HttpDeps):
       serve: routeServer(route, deps, { ...as, encodeError: encoder(face, "error") }),
     }));
   const prefixes = templates.map(({ template }) => literalPrefix(template));
+  const hiding = templates.filter(({ route }) => route.hidesParams === true);
+  /** Where parameters are secrets, nothing behind them is logged: a link may come with a slash too much, or by a wrong method. */
+  const hidingPath = (raw: readonly string[]): string | undefined => {
+    const segments = raw.map(decodedOrRaw);
+    return hiding.find(({ template }) => isBelow(segments, literalPrefix(template)))?.route.path;
+  };
 
   const refuse = (
     context: Context,
@@ -96,10 +102,11 @@ export function serveMount({ face, path }: Omit<Mount, "name">, deps: HttpDeps):
       }
       const raw = rawSegments(context);
       const found = find(candidates, req.method, raw.slice(prefixSegments));
-      if (found.kind === "route") {
-        const mountPath = raw.slice(0, prefixSegments).map((segment) => `/${segment}`);
-        return found.candidate.serve(context, { params: found.params, mountPath: mountPath.join("") });
-      }
+      const mountPath = raw
+        .slice(0, prefixSegments)
+        .map((segment) => `/${segment}`)
+        .join("");
+      if (found.kind === "route") return found.candidate.serve(context, { params: found.params, mountPath });
       const response =
         found.kind === "wrong-method"
           ? refuse(context, found.kind, new HeddleError("NOT_FOUND", { message: "Method Not Allowed" }), {
@@ -111,21 +118,13 @@ export function serveMount({ face, path }: Omit<Mount, "name">, deps: HttpDeps):
               found.kind === "error" ? found.error : new HeddleError("NOT_FOUND", { message: "Not Found" }),
             );
       const requestId = response.headers.get("x-request-id") ?? "";
-      const shown = found.kind === "wrong-method" ? found.hiddenBy?.path : undefined;
-      const said = shown === undefined ? {} : { path: shown };
+      const shown = hidingPath(raw.slice(prefixSegments));
+      const said = shown === undefined ? {} : { path: mountPath + shown };
       logRequest(deps, context, { requestId, status: response.status, startedAtMs, ...said });
       return response;
     },
     owns(context, prefixSegments) {
-      const segments = rawSegments(context)
-        .slice(prefixSegments)
-        .map((segment) => {
-          try {
-            return decodeURIComponent(segment);
-          } catch {
-            return segment;
-          }
-        });
+      const segments = rawSegments(context).slice(prefixSegments).map(decodedOrRaw);
       return prefixes.some((prefix) => isBelow(segments, prefix));
     },
     isPublic(method, segments) {
@@ -134,6 +133,14 @@ export function serveMount({ face, path }: Omit<Mount, "name">, deps: HttpDeps):
     },
     refuseAll: (context, message) => refuse(context, "error", new HeddleError("SHUTTING_DOWN", { message })),
   };
+}
+
+function decodedOrRaw(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
 }
 
 function find(candidates: readonly Candidate[], method: string, raw: readonly string[]): Found {
@@ -145,15 +152,13 @@ function find(candidates: readonly Candidate[], method: string, raw: readonly st
   }
   const asked = method === "HEAD" ? "GET" : method;
   const allow = new Set<string>();
-  let hiddenBy: ProtocolRoute | undefined;
   for (const candidate of candidates) {
     const params = candidate.match(segments);
     if (params === null) continue;
     if (candidate.method === asked) return { kind: "route", candidate, params };
     allow.add(candidate.method);
-    if (candidate.route.hidesParams === true) hiddenBy = candidate.route;
   }
-  return allow.size === 0 ? { kind: "no-route" } : { kind: "wrong-method", allow: [...allow], hiddenBy };
+  return allow.size === 0 ? { kind: "no-route" } : { kind: "wrong-method", allow: [...allow] };
 }
 
 /** A protocol's words; those of the LangGraph API for an error that it fails to word. */

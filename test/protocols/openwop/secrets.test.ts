@@ -11,9 +11,10 @@ import { createInterruptLinks } from "../../../src/protocols/openwop/interrupts-
 import { tokenKey } from "../../../src/protocols/openwop/token-key.js";
 import { signToken } from "../../../src/protocols/openwop/tokens.js";
 import { createMemoryMetadataStore } from "../../../src/stores/memory/index.js";
+import { createStoreRegistry } from "../../../src/stores/registry.js";
 import { systemClock } from "../../../src/runtime/system-clock.js";
 import { listen } from "../../../src/node/listen.js";
-import { until } from "../../support/server.js";
+import { createStorage, until } from "../../support/server.js";
 import { conformanceGraphs } from "./conformance-graphs.js";
 import { wop } from "./wop.js";
 
@@ -77,14 +78,16 @@ describe("links to interrupts", () => {
     const token = (await client.reach(runId, "waiting-approval")).interrupt.interruptToken as string;
     await client.get(`/v1/interrupts/${token}`);
     await client.send("PUT", `/v1/interrupts/${token}`);
+    await client.get(`/v1/interrupts/${token}/`);
+    await client.get(`/v1/%69nterrupts/${token}/answer`);
     await client.post(`/v1/interrupts/${token}`, { resumeValue: { action: "explode" } });
     await client.post(`/v1/interrupts/${token}`, { resumeValue: { action: "accept" } });
     await client.reach(runId, "completed");
     await close();
     const requests = lines.filter((line) => line.includes("/v1/interrupts/"));
-    expect(requests).toHaveLength(4);
+    expect(requests).toHaveLength(6);
     for (const line of lines) expect(line).not.toContain(token.slice(0, 40));
-    for (const line of requests) expect(line).toContain("/v1/interrupts/{token}");
+    for (const line of requests) expect(line).toContain("/openwop/v1/interrupts/{token}");
   });
 
   it("39: hold in another process and after a restart", async () => {
@@ -115,18 +118,48 @@ describe("links to interrupts", () => {
     expect(await links.read(signToken(claims, keys[0] ?? Buffer.alloc(0)))).toEqual(claims);
   });
 
-  it("39: one whose time is over is 410, and its interrupt is as well", async () => {
+  it("39: one whose time is over is 410, also while its interrupt may still be answered", async () => {
+    const { uri, drop } = await createStorage("sqlite");
+    const { logger } = recorder();
+    const { client, close } = await serve(uri, logger);
+    const runId = await client.start("approval");
+    await client.reach(runId, "waiting-approval");
+    const { metadata } = await createStoreRegistry([]).open(uri, { cwd: process.cwd(), logger });
+    const claims = { runId, nodeId: "gate", interruptId: "int-1", intent: "resolve" } as const;
+    const key = await tokenKey(metadata.records);
+    const late = signToken({ ...claims, expiresAt: Date.now() - 1 }, key);
+    const inTime = signToken({ ...claims, expiresAt: Date.now() + 60_000 }, key);
+    const accept = { resumeValue: { action: "accept" } };
+    for (const answer of [
+      await client.get(`/v1/interrupts/${late}`),
+      await client.post(`/v1/interrupts/${late}`, accept),
+    ]) {
+      expect([answer.status, answer.json.error]).toEqual([410, "interrupt_expired"]);
+    }
+    await client.reach(runId, "waiting-approval");
+    expect((await client.post(`/v1/interrupts/${inTime}`, accept)).status).toBe(200);
+    // It has been answered: that is what there is to say.
+    expect((await client.post(`/v1/interrupts/${late}`, accept)).status).toBe(409);
+    await metadata.close();
+    await close();
+    await drop();
+  });
+
+  it("39: one whose interrupt's time is over is 410, before and after the run has failed of it", async () => {
     const { logger } = recorder();
     const app = await createApp({ graphs: { brief }, storage: "memory:", env: {}, logger, protocols: [openwop()] });
     const listening = await listen(app, { port: 0, host: "127.0.0.1" });
     const client = wop(`${listening.url}/openwop`);
     const { json } = await client.post("/v1/runs", { workflowId: "brief" });
     const waiting = await client.reach(json.runId, "waiting-approval");
-    let status = 200;
-    while (status === 200) ({ status } = await client.get(`/v1/interrupts/${waiting.interrupt.interruptToken}`));
-    expect([409, 410]).toContain(status);
-    const { error } = await client.reach(json.runId, "failed");
-    expect(error.code).toBe("approval_timeout");
+    const link = `/v1/interrupts/${waiting.interrupt.interruptToken}`;
+    await until(async () => (await client.get(link)).status !== 200, "the end of the time");
+    for (const when of ["before", "after"]) {
+      const shown = await client.get(link);
+      expect([when, shown.status, shown.json.error]).toEqual([when, 410, "interrupt_expired"]);
+      const { error } = await client.reach(json.runId, "failed");
+      expect(error.code).toBe("approval_timeout");
+    }
     const late = await client.resolve(json.runId, "gate", { action: "accept" });
     expect(late.status).toBe(410);
     await listening.close();
