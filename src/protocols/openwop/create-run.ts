@@ -1,11 +1,11 @@
 import type { Caller } from "../../core/auth.js";
+import type { IdempotentAttempt } from "../../core/idempotency.js";
 import { type JsonObject, toJsonText } from "../../core/json.js";
 import type { JsonValue } from "../../core/json.js";
 import { ownerOf } from "../../core/owner.js";
 import type { RecordKey, RecordWrite } from "../../core/record.js";
 import { observedThreadId } from "../../core/run-observer.js";
 import { disownThreadRecords, noteThreadRecords } from "../../core/thread-records.js";
-import { newId } from "../../services/identifiers.js";
 import type { RunParts } from "./context.js";
 import { type CreateBody, recursionLimitOf, runTimeoutOf } from "./create-body.js";
 import { invalid } from "./errors.js";
@@ -21,6 +21,8 @@ export interface CreateOptions {
   readonly enforcesScope: boolean;
   /** The run whose node starts this one. */
   readonly parentRunId: string | null;
+  /** What the run is called by, and whether an attempt before may have made it. */
+  readonly attempt: IdempotentAttempt;
 }
 
 /** A run and how it stood when it was created: it may have gone on since. */
@@ -81,6 +83,17 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
     return { record, fold };
   };
 
+  /**
+   * The run of an attempt that has been made before: its process died, or is slow. What it did not come to is made up for as after
+   * any crash (reconcile.ts). `null`: there is none yet.
+   */
+  const madeBefore = async (owner: string, { id, isRepeated }: IdempotentAttempt): Promise<CreatedRun | null> => {
+    const record = isRepeated ? await runRecords.find(owner, observedThreadId(id)) : null;
+    if (record === null) return null;
+    const fold = await logs.read(record);
+    return { record, fold, status: fold.status };
+  };
+
   /** Tell LangGraph. */
   const launch = async (found: FoundRun): Promise<CreatedRun> => {
     const { record, fold } = found;
@@ -100,12 +113,15 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
     insert,
     undo,
     launch,
+    madeBefore,
     /**
      * Create a run; it is stored, with its first event, when this resolves.
      * @throws OpenwopRefusal; what services.runs throws when the caller may not
      */
     async create(caller: Caller, body: CreateBody, options: CreateOptions): Promise<CreatedRun> {
       const owner = ownerOf(caller);
+      const made = await madeBefore(owner, options.attempt);
+      if (made !== null) return made;
       refuseForeignTenant(caller, body.tenantId);
       if (body.callbackUrl !== null) webhooks.judgeUrl(body.callbackUrl);
       const workflow = await workflows.describe(caller, body.workflowId);
@@ -113,7 +129,7 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
       workflows.checkInputs(workflow, body.inputs);
       const { parentRunId } = options;
       if (parentRunId !== null && (await runRecords.find(owner, parentRunId)) === null) {
-        throw invalid("The parent run is not known.");
+        throw unknownParent();
       }
       const record = newRecord(caller, workflow, { ...body, ...options, owner, source: null });
       return launch(await insert(record, [startedEvent(record)]));
@@ -128,11 +144,11 @@ export function startedEvent({ workflowId, inputs }: RunRecord): NewOpenwopEvent
 function newRecord(
   caller: Caller,
   workflow: Pick<Workflow, "assistantId" | "graphId" | "nodes" | "variables">,
-  body: CreateBody & Partial<CreateOptions> & { readonly owner: string; readonly source: ForkSource | null },
+  body: CreateBody & CreateOptions & { readonly owner: string; readonly source: ForkSource | null },
 ): RunRecord {
   const { workflowId, inputs, configurable, tags, metadata, tenantId, scopeId, callbackUrl, owner, source } = body;
   return {
-    runId: observedThreadId(newId()),
+    runId: observedThreadId(body.attempt.id),
     owner,
     workflowId,
     assistantId: workflow.assistantId,
@@ -146,13 +162,13 @@ function newRecord(
     tenantId,
     scopeId,
     callbackUrl,
-    parentRunId: body.parentRunId ?? null,
+    parentRunId: body.parentRunId,
     source,
     nodeTypes: Object.fromEntries(workflow.nodes.map(({ id, typeId }) => [id, typeId])),
     recursionLimit: recursionLimitOf(configurable),
     runTimeoutMs: runTimeoutOf(configurable),
     // Without a scope the whole tenant is one.
-    heldScope: body.enforcesScope === true ? `scope:${scopeId ?? ""}` : null,
+    heldScope: body.enforcesScope ? `scope:${scopeId ?? ""}` : null,
     pause: null,
   };
 }
@@ -166,6 +182,10 @@ function defaultsOf({ variables }: Pick<Workflow, "variables">): JsonObject {
 function refuseForeignTenant(caller: Caller, tenantId: string | null): void {
   if (tenantId === null || mayBeTenant(caller, tenantId)) return;
   throw new OpenwopRefusal({ status: 403, code: "forbidden", message: "The tenant is not the caller's." });
+}
+
+export function unknownParent(): OpenwopRefusal {
+  return invalid("The parent run is not known.");
 }
 
 function alreadyActive(runId: string | null): OpenwopRefusal {

@@ -6,6 +6,7 @@ import type { ProtocolRoute } from "../protocol.js";
 import { cacheable, capabilities, isKnown } from "./discovery.js";
 import type { EdgeDeps } from "./edge-routes.js";
 import { ERROR_STATUSES, errorSchema, refuse } from "./errors.js";
+import type { Major } from "./major.js";
 import { OpenwopRefusal } from "./seams.js";
 import { capabilities2 } from "./v2/discovery.js";
 import { requireVersion, VERSION_HEADER } from "./v2/version.js";
@@ -32,14 +33,8 @@ const workflowSchema = z
   })
   .meta({ id: "OpenwopWorkflow" });
 
-/** What a server can do, its document, its workflows; and what runs might have and have not: artifacts, debug bundles. */
-export function discoveryRoutes({
-  access,
-  context,
-  workflows,
-  routes,
-  servesSecond,
-}: EdgeDeps): readonly ProtocolRoute[] {
+/** What a server can do, of whichever major is asked. */
+export function discoveryRoutes({ context, servesSecond }: EdgeDeps): readonly ProtocolRoute[] {
   return [
     {
       method: "get",
@@ -61,20 +56,27 @@ export function discoveryRoutes({
         return new Response(null, { status: 304, headers: { ...exchange.headers, ...headers } });
       },
     },
+  ];
+}
+
+/** The document of a major, its workflows; and what runs might have and have not: artifacts. */
+export function describingRoutes({ workflows, routes }: EdgeDeps, major: Major): readonly ProtocolRoute[] {
+  const { root, number } = major;
+  return [
     {
       method: "get",
-      path: "/v1/openapi.json",
+      path: `${root}/openapi.json`,
       summary: "This document",
       answer: { status: 200, description: "OpenAPI 3.1" },
       isPublic: true,
       handle: (exchange, { info, authDocument = null }) =>
         exchange.json(
-          toJsonText(documentOf(routes(), info.version, { isAuthenticated: authDocument !== null, major: 1 })),
+          toJsonText(documentOf(routes(), info.version, { isAuthenticated: authDocument !== null, major: number })),
         ),
     },
     {
       method: "get",
-      path: "/v1/workflows/{workflow_id}",
+      path: `${root}/workflows/{workflow_id}`,
       summary: "A graph or an assistant as a workflow",
       answer: { status: 200, description: "The workflow" },
       answers: workflowSchema,
@@ -87,25 +89,21 @@ export function discoveryRoutes({
     },
     {
       method: "get",
-      path: "/v1/runs/{run_id}/artifacts/{artifact_id}",
+      path: `${root}/runs/{run_id}/artifacts/{artifact_id}`,
       summary: "An artifact of a run: there are none",
       answer: { status: 200, description: "Never" },
       errors: [404],
       async handle(exchange) {
-        const runId = exchange.param("run_id");
-        await access(exchange.caller, runId);
-        throw new OpenwopRefusal({
-          status: 404,
-          code: "not_found",
-          message: `Run "${runId}" has no artifact "${exchange.param("artifact_id")}"`,
-        });
+        const run = major.nameOf(await major.run(exchange));
+        const message = `Run "${run}" has no artifact "${exchange.param("artifact_id")}"`;
+        throw new OpenwopRefusal({ status: 404, code: "not_found", message });
       },
     },
   ];
 }
 
 /** OpenAPI 3.1 of one major of this protocol alone, with its own envelope. */
-export function documentOf(
+function documentOf(
   routes: readonly ProtocolRoute[],
   version: string,
   { isAuthenticated, major }: { readonly isAuthenticated: boolean; readonly major: 1 | 2 },

@@ -1,6 +1,7 @@
-import { discoveryRoutes } from "./discovery-routes.js";
+import { describingRoutes, discoveryRoutes } from "./discovery-routes.js";
 import type { InterruptLinks } from "./interrupts-snapshot.js";
 import { interruptRoutes } from "./interrupt-routes.js";
+import { firstMajor } from "./major.js";
 import type { ProtocolContext, ProtocolRoute } from "../protocol.js";
 import type { RunAccess } from "./run-access.js";
 import type { RunsOfOpenwop } from "./seams.js";
@@ -24,5 +25,11 @@ export interface EdgeDeps {
 
 /** Discovery, workflows, interrupts and webhooks: what is not about runs and their events (docs/wire/openwop.md §3.2). */
 export function edgeRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
-  return [...discoveryRoutes(deps), ...interruptRoutes(deps), ...webhookRoutes(deps)];
+  const major = firstMajor(deps.access);
+  return [
+    ...discoveryRoutes(deps),
+    ...describingRoutes(deps, major),
+    ...interruptRoutes(deps, major),
+    ...webhookRoutes(deps),
+  ];
 }

@@ -1,7 +1,9 @@
 import type { Caller } from "../../core/auth.js";
+import type { IdempotentAttempt } from "../../core/idempotency.js";
+import { isHeddleError } from "../../core/errors.js";
 import { isJsonObject, type JsonObject } from "../../core/json.js";
+import { ownerOf } from "../../core/owner.js";
 import { observedThreadId } from "../../core/run-observer.js";
-import { newId } from "../../services/identifiers.js";
 import type { RunParts } from "./context.js";
 import {
   decodeConfigurable,
@@ -57,24 +59,32 @@ export function createForks(parts: RunParts, access: RunAccess, creation: RunCre
   };
 
   return {
-    /** @throws OpenwopRefusal 400 for what is not valid, 422 for a point that the source has not reached; as `access` */
-    async fork(caller: Caller, runId: string, body: JsonObject): Promise<Fork> {
+    /**
+     * @param attempt what the fork is called by, and whether an attempt before may have made it
+     * @throws OpenwopRefusal 400 for what is not valid, 422 for a point that the source has not reached; as `access`
+     */
+    async fork(caller: Caller, runId: string, body: JsonObject, attempt: IdempotentAttempt): Promise<Fork> {
       const { mode, fromSeq, overlay } = decodeFork(body);
       const source = await access(caller, runId);
+      const made = await creation.madeBefore(ownerOf(caller), attempt);
+      if (made !== null) return { found: made, fromSeq, mode };
       const events = await allEvents(parts, source);
       if (fromSeq >= events.length) throw beyond(fromSeq, events.length - 1);
       // A workflow that is gone, or that the caller may not run any more, begins nothing new.
       const workflow = await workflows.describe(caller, source.workflowId);
       const checkpointId = fromSeq === 0 ? null : checkpointBefore(events, fromSeq);
-      const drafted = forkRecord(caller, source, overlay, { runId, fromSeq, mode, checkpointId });
+      const newRunId = observedThreadId(attempt.id);
+      const drafted = forkRecord(caller, source, overlay, { newRunId, source: { runId, fromSeq, mode, checkpointId } });
       workflows.checkConfigurable(workflow, drafted.configurable);
       workflows.checkInputs(workflow, drafted.inputs);
-      const record = await copyThread(caller, source, drafted, overlay);
+      // An attempt that died after its copy was made, and before its run was.
+      if (attempt.isRepeated) await services.threads.delete(caller, newRunId).catch(ignoreMissing);
       try {
+        const record = await copyThread(caller, source, drafted, overlay);
         const first = fromSeq === 0 ? [startedEvent(record)] : events.slice(0, fromSeq).map(inheritedEvent);
         return { found: await creation.launch(await creation.insert(record, first)), fromSeq, mode };
       } catch (error) {
-        if (checkpointId !== null) await services.threads.delete(caller, record.runId).catch(() => undefined);
+        if (checkpointId !== null) await services.threads.delete(caller, newRunId).catch(() => undefined);
         throw error;
       }
     },
@@ -98,13 +108,22 @@ function decodeFork(body: JsonObject): { readonly overlay: JsonObject } & Pick<F
   return { mode, fromSeq: from, overlay };
 }
 
-function forkRecord(caller: Caller, source: RunRecord, overlay: JsonObject, from: ForkSource): RunRecord {
+function ignoreMissing(error: unknown): void {
+  if (!isHeddleError(error) || error.code !== "THREAD_NOT_FOUND") throw error;
+}
+
+function forkRecord(
+  caller: Caller,
+  source: RunRecord,
+  overlay: JsonObject,
+  fork: { readonly newRunId: string; readonly source: ForkSource },
+): RunRecord {
   const configurable = decodeConfigurable({ ...source.configurable, ...memberObject(overlay, "configurable") });
   const inputs = memberObject(overlay, "inputs");
   const { tags } = overlay;
   return {
     ...source,
-    runId: observedThreadId(newId()),
+    runId: fork.newRunId,
     caller: { identity: caller.identity, permissions: caller.permissions, user: caller.user },
     inputs: { ...source.inputs, ...inputs },
     variables: { ...source.variables, ...inputs },
@@ -113,7 +132,7 @@ function forkRecord(caller: Caller, source: RunRecord, overlay: JsonObject, from
     metadata: isJsonObject(overlay["metadata"]) ? { ...source.metadata, ...overlay["metadata"] } : source.metadata,
     recursionLimit: recursionLimitOf(configurable),
     runTimeoutMs: runTimeoutOf(configurable),
-    source: from,
+    source: fork.source,
     // Of its own: nobody waits for it, and it takes nobody's place.
     parentRunId: null,
     heldScope: null,

@@ -1,9 +1,11 @@
-import type { Idempotency, IdempotentAnswer } from "../../core/idempotency.js";
+import type { Idempotency, IdempotentAnswer, IdempotentAttempt } from "../../core/idempotency.js";
 import { MAX_IDEMPOTENCY_KEY_CHARS } from "../../core/idempotency.js";
 import type { JsonObject, JsonValue } from "../../core/json.js";
-import { toJsonText } from "../../core/json.js";
+import { isJsonObject, parseJsonText, toJsonText } from "../../core/json.js";
 import type { Exchange } from "../../http/exchange.js";
+import { newId } from "../../services/identifiers.js";
 import { invalid } from "./errors.js";
+import { textOf } from "./event.js";
 import { OpenwopRefusal } from "./seams.js";
 
 /** What an operation answers. */
@@ -22,6 +24,7 @@ const STORED_REFUSALS: ReadonlySet<number> = new Set([404, 409, 410]);
  * Carry out an operation, once for each `Idempotency-Key` (docs/wire/openwop.md §3.2 Idempotency-Key): the answer is kept when it is final,
  * a success or a refusal that would be the same again.
  * @param operation with the ids that its path has
+ * @param execute what it creates is called by the attempt's id: a repetition after a crash finds it
  * @throws OpenwopRefusal `validation_error`, `idempotency_key_mismatch`, `idempotency_in_flight`, and what `execute` throws
  */
 export async function idempotent(
@@ -29,18 +32,18 @@ export async function idempotent(
   { idempotency }: { readonly idempotency: Idempotency },
   operation: string,
   body: JsonValue,
-  execute: () => Promise<OperationAnswer>,
+  execute: (attempt: IdempotentAttempt) => Promise<OperationAnswer>,
 ): Promise<Response> {
   const key = exchange.header("idempotency-key");
   if (key === undefined) {
-    const { status, body: said, headers } = await execute();
+    const { status, body: said, headers } = await execute({ id: newId(), isRepeated: false });
     return exchange.json(toJsonText(said), headers, status);
   }
   if (key === "" || key.length > MAX_IDEMPOTENCY_KEY_CHARS) {
     throw invalid(`Idempotency-Key must have 1 to ${MAX_IDEMPOTENCY_KEY_CHARS} characters`);
   }
   const request = { caller: exchange.caller, operation: `openwop ${operation}`, key, body };
-  const outcome = await idempotency.run(request, () => finalAnswer(execute));
+  const outcome = await idempotency.run(request, (attempt) => finalAnswer(() => execute(attempt)));
   if (outcome.kind === "mismatch") {
     const message = "This Idempotency-Key was used with another body";
     throw new OpenwopRefusal({ status: 409, code: "idempotency_key_mismatch", message });
@@ -56,7 +59,10 @@ export async function idempotent(
     });
   }
   const { answer, replayed } = outcome;
-  return exchange.json(answer.body, { ...answer.headers, ...(replayed && { [REPLAY_HEADER]: "true" }) }, answer.status);
+  const headers = { ...answer.headers, ...(replayed && { [REPLAY_HEADER]: "true" }) };
+  // In the words of whichever major is asked.
+  if (answer.status >= 400) throw refusalOf({ ...answer, headers });
+  return exchange.json(answer.body, headers, answer.status);
 }
 
 async function finalAnswer(
@@ -74,4 +80,18 @@ async function finalAnswer(
     const body = toJsonText({ error: code, message, ...(details === undefined ? {} : { details }) });
     return { status, body, headers, store: true };
   }
+}
+
+/** A refusal that was kept. */
+function refusalOf({ status, body, headers }: IdempotentAnswer): OpenwopRefusal {
+  const value = parseJsonText(body);
+  const said = isJsonObject(value) ? value : {};
+  const { details } = said;
+  return new OpenwopRefusal({
+    status,
+    code: textOf(said, "error"),
+    message: textOf(said, "message"),
+    ...(isJsonObject(details) && { details }),
+    headers,
+  });
 }

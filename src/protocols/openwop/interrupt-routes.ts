@@ -1,22 +1,18 @@
 import { z } from "zod";
-import type { Caller } from "../../core/auth.js";
-import type { JsonObject } from "../../core/json.js";
 import { toJsonText } from "../../core/json.js";
-import { ownerOf } from "../../core/owner.js";
-import type { Exchange } from "../../http/exchange.js";
 import type { ProtocolRoute } from "../protocol.js";
 import { decodeBody } from "./decode.js";
 import type { EdgeDeps } from "./edge-routes.js";
 import { isTerminalStatus } from "./event.js";
 import { idempotent } from "./idempotent.js";
-import type { RunRecord } from "./run-record.js";
+import type { Major } from "./major.js";
 import type { AnswerOutcome, FoundRun } from "./seams.js";
 import { OpenwopRefusal } from "./seams.js";
 import type { InterruptFold } from "./snapshot-types.js";
 import type { TokenClaims } from "./tokens.js";
 
 /** POST …/interrupts/{nodeId} and /v1/interrupts/{token} (docs/wire/openwop.md §3.2 Interrupts). */
-export const answerBody = z
+const answerBody = z
   .strictObject({
     resumeValue: z.json(),
     /** Which of several that one node waits for; absent: the oldest. */
@@ -38,13 +34,14 @@ const inspected = z
   })
   .meta({ id: "OpenwopInterrupt" });
 
-/** Interrupts: by their run and node, for callers; by a signed link, for whoever has it. */
-export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
-  const { access, context } = deps;
+/** Interrupts, in either major: by their run and node, for callers; by a signed link, for whoever has it. */
+export function interruptRoutes(deps: EdgeDeps, major: Major): readonly ProtocolRoute[] {
+  const { context, runs } = deps;
+  const { root, operations } = major;
   return [
     {
       method: "post",
-      path: "/v1/runs/{run_id}/interrupts/{node_id}",
+      path: `${root}/runs/{run_id}/interrupts/{node_id}`,
       summary: "Answer an interrupt of a run",
       body: answerBody,
       answer: { status: 200, description: "Taken" },
@@ -52,20 +49,25 @@ export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
       errors: [404, 409, 410],
       createsRun: true,
       async handle(exchange) {
-        const runId = exchange.param("run_id");
         const nodeId = exchange.param("node_id");
-        const { caller } = exchange;
         const body = decodeBody(answerBody, await exchange.body());
-        await access(caller, runId, "update");
-        return idempotent(exchange, context, `runs.${runId}.interrupts.${nodeId}`, { ...body }, async () => ({
-          status: 200,
-          body: await answerByNode(deps, caller, { runId, nodeId }, body),
-        }));
+        const record = await major.run(exchange, "update");
+        const operation = `${operations}runs.${record.runId}.interrupts.${nodeId}`;
+        return idempotent(exchange, context, operation, { ...body }, async () => {
+          const { resumeValue, interruptId } = body;
+          const at = { nodeId, ...(interruptId !== undefined && { interruptId }) };
+          const resolvedBy = exchange.caller.identity ?? "anonymous";
+          const outcome = await runs.answer(record, at, { resumeValue, resolvedBy });
+          return {
+            status: 200,
+            body: { runId: major.nameOf(record), nodeId, status: acceptedStatus(outcome, nodeId) },
+          };
+        });
       },
     },
     {
       method: "get",
-      path: "/v1/interrupts/{token}",
+      path: `${root}/interrupts/{token}`,
       summary: "What a signed link to an interrupt asks for",
       answer: { status: 200, description: "The interrupt" },
       answers: inspected,
@@ -73,13 +75,15 @@ export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
       isPublic: true,
       hidesParams: true,
       async handle(exchange) {
-        const shown = await inspectLink(deps, exchange.param("token"));
+        const { found, interrupt, claims } = await linkedInterrupt(deps, exchange.param("token"));
+        requirePending(found, interrupt);
+        const shown = { ...interrupt.suspension, expiresAt: new Date(claims.expiresAt).toISOString() };
         return exchange.json(toJsonText(shown), { "cache-control": "no-store" });
       },
     },
     {
       method: "post",
-      path: "/v1/interrupts/{token}",
+      path: `${root}/interrupts/{token}`,
       summary: "Answer the interrupt of a signed link",
       body: answerBody,
       answer: { status: 200, description: "Taken" },
@@ -88,57 +92,35 @@ export function interruptRoutes(deps: EdgeDeps): readonly ProtocolRoute[] {
       isPublic: true,
       hidesParams: true,
       createsRun: true,
-      handle: (exchange) => resolveLink(deps, exchange, "interrupts", ({ runId }) => runId),
+      async handle(exchange) {
+        const { claims, found } = await linkedInterrupt(deps, exchange.param("token"));
+        const { runId, nodeId, interruptId, intent } = claims;
+        if (intent !== "resolve") {
+          const message = "This link is only for looking at the interrupt";
+          throw new OpenwopRefusal({ status: 403, code: "forbidden", message });
+        }
+        const { record } = found;
+        const body = decodeBody(answerBody, await exchange.body());
+        return idempotent(
+          exchange,
+          context,
+          `${operations}interrupts.${runId}.${interruptId}`,
+          { ...body },
+          async () => {
+            const answer = { resumeValue: body.resumeValue, resolvedBy: "link" };
+            const outcome = await runs.answer(record, { nodeId, interruptId }, answer);
+            // Links to what has ended are answered with 409 (§3.2).
+            if (outcome.kind === "gone") throw gone(409);
+            return {
+              status: 200,
+              body: { runId: major.nameOf(record), nodeId, status: acceptedStatus(outcome, nodeId) },
+            };
+          },
+        );
+      },
     },
   ];
 }
-
-type AnswerBody = z.infer<typeof answerBody>;
-
-/** Answer an interrupt of a run that the caller may change. @throws OpenwopRefusal */
-export async function answerByNode(
-  { runs }: Pick<EdgeDeps, "runs">,
-  caller: Caller,
-  { runId, nodeId }: { readonly runId: string; readonly nodeId: string },
-  { resumeValue, interruptId }: AnswerBody,
-): Promise<{ readonly runId: string; readonly nodeId: string; readonly status: string }> {
-  const at = { nodeId, ...(interruptId !== undefined && { interruptId }) };
-  const resolvedBy = caller.identity ?? "anonymous";
-  const outcome = await runs.answer({ owner: ownerOf(caller), runId }, at, { resumeValue, resolvedBy });
-  return { runId, nodeId, status: acceptedStatus(outcome, nodeId) };
-}
-
-/** What a link asks for: the suspend shape, and until when. @throws OpenwopRefusal */
-export async function inspectLink(deps: LinkDeps, token: string): Promise<JsonObject> {
-  const { found, interrupt, claims } = await linkedInterrupt(deps, token);
-  requirePending(found, interrupt);
-  return { ...interrupt.suspension, expiresAt: new Date(claims.expiresAt).toISOString() };
-}
-
-/** Answer by a link, as whoever created the run. @param named how the run is called in the answer @throws OpenwopRefusal */
-export async function resolveLink(
-  deps: LinkDeps,
-  exchange: Exchange,
-  operation: string,
-  named: (record: RunRecord) => string,
-): Promise<Response> {
-  const { claims, found } = await linkedInterrupt(deps, exchange.param("token"));
-  const { runId, nodeId, interruptId, intent } = claims;
-  if (intent !== "resolve") {
-    const message = "This link is only for looking at the interrupt";
-    throw new OpenwopRefusal({ status: 403, code: "forbidden", message });
-  }
-  const body = decodeBody(answerBody, await exchange.body());
-  return idempotent(exchange, deps.context, `${operation}.${runId}.${interruptId}`, { ...body }, async () => {
-    const answer = { resumeValue: body.resumeValue, resolvedBy: "link" };
-    const outcome = await deps.runs.answer(found.record, { nodeId, interruptId }, answer);
-    // Links to what has ended are answered with 409 (§3.2).
-    if (outcome.kind === "gone") throw gone(409);
-    return { status: 200, body: { runId: named(found.record), nodeId, status: acceptedStatus(outcome, nodeId) } };
-  });
-}
-
-type LinkDeps = Pick<EdgeDeps, "context" | "links" | "runs">;
 
 interface Linked {
   readonly claims: TokenClaims;
@@ -151,15 +133,17 @@ interface Linked {
  * @throws OpenwopRefusal 404 `interrupt_not_found` for a token that is none, 410 `interrupt_expired` when its time is over and nobody has
  * answered
  */
-async function linkedInterrupt({ links, runs, context: { clock } }: LinkDeps, token: string): Promise<Linked> {
+async function linkedInterrupt(
+  { links, runs, context: { clock } }: Pick<EdgeDeps, "context" | "links" | "runs">,
+  token: string,
+): Promise<Linked> {
   const claims = await links.read(token);
   if (claims === null) throw interruptNotFound("This link is not valid");
   const owner = await runs.ownerOf(claims.runId);
   const found = owner === null ? null : await runs.find(owner, claims.runId);
   const interrupt = found === null ? undefined : interruptOf(found, claims);
   if (found === null || interrupt === undefined) throw interruptNotFound("The interrupt of this link is not there");
-  const isPending = interrupt.status === "pending" && !isTerminalStatus(found.fold.status);
-  if (isPending && claims.expiresAt <= clock.now()) throw expired();
+  if (interrupt.status !== "resolved" && claims.expiresAt <= clock.now()) throw expired();
   return { claims, interrupt, found };
 }
 

@@ -72,8 +72,7 @@ export function openOpenwop(
     control: createRunControl(parts, access),
     readers: createLogReaders(parts, reconciler, snapshots),
     forks: createForks(parts, access, creation),
-    async found(exchange) {
-      const record = await access(exchange.caller, exchange.param("run_id"));
+    async found(record) {
       const fold = await logs.read(record);
       await reconciler.reconcile(record, fold);
       return { record, fold };

@@ -7,7 +7,7 @@ import type { FoundRun } from "./seams.js";
 import { tenantOf } from "./tenant.js";
 import type { NodeFold, RunFold, RunSnapshot } from "./snapshot-types.js";
 
-/** What clients see of an interrupt, with its token. `undefined`: nothing waits. */
+/** What clients see of an interrupt, with its token: as its run stands at the call. `undefined`: nothing waits. */
 export type ShownInterrupt = (found: FoundRun, mountPath: string) => Promise<JsonObject | undefined>;
 
 /** How a run stands, for GET /v1/runs/{id} (docs/wire/openwop.md §3.2 RunSnapshot): its log, with the values of its thread. */
@@ -28,11 +28,14 @@ export function createSnapshots(
     const { status, startedAt, completedAt, error } = fold;
     const currentNodeId = waitingNode(fold);
     const nodeStates = Object.fromEntries([...fold.nodes.entries()].map(([id, node]) => [id, nodeState(node)]));
-    const [variables, children] = await Promise.all([variablesOf(record), runRecords.children(record)]);
+    const [interrupt, variables, children] = await Promise.all([
+      shownInterrupt(found, mountPath),
+      variablesOf(record),
+      runRecords.children(record),
+    ]);
     const childRuns = await Promise.all(
       children.map(async (child) => ({ runId: child.runId, status: (await logs.read(child)).status })),
     );
-    const interrupt = await shownInterrupt(found, mountPath);
     return {
       runId: record.runId,
       workflowId: record.workflowId,

@@ -49,7 +49,7 @@ export function wholeOf(
 ): number | undefined {
   const text = query.get(name);
   if (text === null) return undefined;
-  const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+  const value = /^-?\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   const upper = max === Number.MAX_SAFE_INTEGER ? "" : ` to ${max}`;
   throw invalid(`${name} must be a whole number from ${min}${upper}; not "${text}".`);

@@ -31,6 +31,43 @@ describe.each(["memory", "sqlite", "postgres"] as const)("refusals on %s", (stor
     }
   });
 
+  it("1, 3: but what the server can do, and its document, are for everybody", async () => {
+    for (const path of ["/.well-known/openwop", "/v1/openapi.json"]) {
+      expect((await served.nobody.send("GET", path)).status).toBe(200);
+    }
+    const second = { "openwop-version": "2.0" };
+    for (const path of ["/.well-known/openwop", "/openapi.json"]) {
+      expect((await served.nobody.send("GET", path, undefined, second)).status).toBe(200);
+    }
+  });
+
+  it("39: and so are links, in both majors; what wants somebody known has none", async () => {
+    const { ann, nobody } = served;
+    for (const [path, headers] of [
+      ["/v1/interrupts/", {}],
+      ["/interrupts/", { "openwop-version": "2.0" }],
+    ] as const) {
+      const runId = await ann.start("conformance-approval");
+      const { interrupt } = await ann.reaches(runId, "waiting-approval");
+      const link = path + interrupt.interruptToken;
+      expect(await nobody.send("GET", link, undefined, headers)).toMatchObject({ status: 200, body: { key: "gate" } });
+      const body = { resumeValue: { action: "accept" } };
+      const byNode = await nobody.send("POST", `/v1/runs/${runId}/interrupts/gate`, body);
+      expect(refusal(byNode)).toEqual([401, "unauthenticated"]);
+      expect(await nobody.send("POST", link, body, headers)).toMatchObject({ status: 200, body: { nodeId: "gate" } });
+      await ann.reaches(runId, "completed");
+      const resolved = (await ann.log(runId)).find(({ type }) => type === "interrupt.resolved");
+      expect(resolved.payload.resolvedBy).toBe("link");
+    }
+    const known = await ann.start("conformance-interrupt-auth-required");
+    const { interrupt } = await ann.reaches(known, "waiting-approval");
+    expect(JSON.stringify(interrupt)).not.toMatch(/token|url/i);
+    const body = { resumeValue: { action: "accept" } };
+    const unknown = await nobody.send("POST", `/v1/runs/${known}/interrupts/gate`, body);
+    expect(refusal(unknown)).toEqual([401, "unauthenticated"]);
+    expect((await ann.send("POST", `/v1/runs/${known}/interrupts/gate`, body)).status).toBe(200);
+  });
+
   it("5: an envelope has an error, a message, and perhaps details", async () => {
     const { ann } = served;
     const mode = await ann.send("GET", `/v1/runs/${await ann.start("conformance-noop")}/events?streamMode=nonsense`);

@@ -125,6 +125,79 @@ describe.each(["memory", "sqlite", "postgres"] as const)("the second major on %s
     expect(bad.status).toBe(400);
   });
 
+  it("v2: a poll begins anew after -1, which a client of an empty log has", async () => {
+    const runId = await start("noop");
+    await one.reach(partsOf(runId)?.own ?? "", "completed");
+    const path = `/runs/${projected(runId)}/events/poll`;
+    const { status, json } = await two.get(`${path}?afterSequence=-1`);
+    expect([status, json.events?.[0]?.sequence]).toEqual([200, 0]);
+    for (const query of ["afterSequence=-2", "afterSequence=1.5", "timeout=0", "timeout=61"]) {
+      expect((await two.get(`${path}?${query}`)).status).toBe(400);
+    }
+  });
+
+  it("v2: several are cancelled by their bound ids, and by no others", async () => {
+    const [first, second] = [await start("cancellable"), await start("cancellable")];
+    const own = partsOf(second)?.own ?? "";
+    const runIds = [first, own, `other/${own}`, "default/unknown"];
+    const { status, json } = await two.post("/runs:bulk-cancel", { runIds });
+    expect(status).toBe(200);
+    expect(json.results.map(({ runId, ok }: { runId: string; ok: boolean }) => [runId, ok])).toEqual([
+      [first, true],
+      [own, false],
+      [`other/${own}`, false],
+      ["default/unknown", false],
+    ]);
+    expect(json.results[1].error.error).toBe("not_found");
+    expect(["pending", "running"]).toContain((await two.get(`/runs/${projected(second)}`)).json.status);
+    await two.post(`/runs/${projected(second)}/cancel`);
+  });
+
+  it("v2: a refusal that is kept under a key has the codes of this major, the first time and again", async () => {
+    const runId = await start("approval");
+    await one.reach(partsOf(runId)?.own ?? "", "waiting-approval");
+    await two.post(`/runs/${projected(runId)}/cancel`);
+    const cases = [
+      [`/runs/${projected(runId)}/interrupts/gate`, { resumeValue: { action: "accept" } }, 410, "interrupt_cancelled"],
+      ["/runs", { workflowId: "nobody-knows" }, 404, "not_found"],
+    ] as const;
+    for (const [path, body, status, code] of cases) {
+      for (const replayed of [null, "true"]) {
+        const answer = await two.post(path, body, { "idempotency-key": `kept ${code}` });
+        const said = [answer.status, answer.json.error, answer.headers.get("openwop-idempotent-replay")];
+        expect(said).toEqual([status, code, replayed]);
+        expect(answer.headers.get("traceparent")).toMatch(/^00-/);
+      }
+    }
+  });
+
+  it("v2: a run is a child of the one that its header names", async () => {
+    const parent = await start("cancellable");
+    const header = (id: string) => ({ "x-openwop-parent-run-id": id });
+    const body = { workflowId: "conformance-cancellable" };
+    const child = (await two.post("/runs", body, header(parent))).json.runId;
+    const snapshot = (await two.get(`/runs/${projected(child)}`)).json;
+    expect(snapshot.parentRunId).toBe(parent);
+    expect((await two.get(`/runs/${projected(parent)}`)).json.childRuns).toMatchObject([{ runId: child }]);
+    const own = partsOf(parent)?.own ?? "";
+    for (const id of [own, `other/${own}`]) expect((await two.post("/runs", body, header(id))).status).toBe(400);
+    await two.post(`/runs/${projected(parent)}/cancel`);
+    expect((await two.get(`/runs/${projected(child)}`)).json.status).toBe("cancelled");
+  });
+
+  it("v2: a subscription is removed by its bound id, and by no other", async () => {
+    const { subscriptionId } = (
+      await two.post("/webhooks", { url: "https://example.com/hook", events: ["run.completed"] })
+    ).json;
+    const { tenant, own } = partsOf(subscriptionId) ?? {};
+    expect(tenant).toBe("default");
+    for (const id of [own, `other~2F${own}`, "default~2Fwh_00000000000000000000000000000000"]) {
+      const { status, json } = await two.send("DELETE", `/webhooks/${id}`);
+      expect([status, json.error]).toEqual([404, "not_found"]);
+    }
+    expect((await two.send("DELETE", `/webhooks/${projected(subscriptionId)}`)).status).toBe(204);
+  });
+
   it("v2: options that have no effect here are refused", async () => {
     for (const configurable of [
       { run: {} },
@@ -145,6 +218,7 @@ describe.each(["memory", "sqlite", "postgres"] as const)("the second major on %s
     await one.reach(partsOf(runId)?.own ?? "", "completed");
     const cancelled = await two.post(`/runs/${projected(runId)}/cancel`);
     expect([cancelled.status, cancelled.json.error]).toEqual([409, "run_terminal"]);
+    expect(cancelled.json.details).toEqual({ runStatus: "completed" });
     const fork = await two.post(`/runs/${projected(runId)}:fork`, { mode: "replay", fromSeq: 99 });
     expect([fork.status, fork.json.error]).toEqual([422, "fork_point_invalid"]);
   });

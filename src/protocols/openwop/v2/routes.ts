@@ -3,6 +3,7 @@ import type { ProtocolRoute } from "../../protocol.js";
 import type { EdgeDeps } from "../edge-routes.js";
 import type { RunRoutesDeps } from "../run-routes.js";
 import { edgeRoutes2 } from "./edge-routes.js";
+import { secondMajor } from "./major.js";
 import { runRoutes2 } from "./run-routes.js";
 import { requireVersion, VERSION, VERSION_HEADER } from "./version.js";
 
@@ -16,10 +17,11 @@ export type RoutesDeps2 = RunRoutesDeps & EdgeDeps;
  * LangGraph API's. Discovery is served by the first major's route, which looks at `OpenWOP-Version`.
  */
 export function routes2(deps: RoutesDeps2): readonly ProtocolRoute[] {
-  return [...runRoutes2(deps), ...edgeRoutes2(deps)].flatMap(withBothPaths).map((route) =>
+  const major = secondMajor(deps.access, deps.runRecords);
+  return [...runRoutes2(deps, major), ...edgeRoutes2(deps, major)].flatMap(withBothPaths).map((route) =>
     Object.assign({}, route, {
       headers: versionHeader,
-      errors: [400, ...(route.errors ?? [])],
+      errors: [400, 406, ...(route.errors ?? [])],
       handle(...[exchange, http]: Parameters<ProtocolRoute["handle"]>) {
         requireVersion(exchange);
         return route.handle(exchange, http);

@@ -3,28 +3,29 @@ import type { JsonObject } from "../../../core/json.js";
 import { eventStream } from "../../../http/event-stream.js";
 import type { ProtocolRoute } from "../../protocol.js";
 import { decodeCreateBody, objectOf } from "../create-body.js";
+import { unknownParent } from "../create-run.js";
 import { isTerminalStatus, shownEvent } from "../event.js";
+import { decodePoll, lastEventId, POLL_LIMIT } from "../event-requests.js";
 import { idempotent } from "../idempotent.js";
+import type { Major } from "../major.js";
+import { decodeCreateOptions, snapshotAnswer } from "../run-routes.js";
 import { OpenwopRefusal } from "../seams.js";
-import { decodeView, wholeOf } from "../stream-modes.js";
+import { decodeView } from "../stream-modes.js";
 import { flatOptions } from "./configurable.js";
 import { sseFrame2 } from "./frames.js";
-import { pathId, runOf } from "./paths.js";
 import type { RoutesDeps2 } from "./routes.js";
 import * as schemas from "./schemas.js";
 import { boundRunId, eventView, linksTo, plain, snapshotView } from "./views.js";
 
-/** Seconds. */
-const POLL_DEFAULT_S = 30;
-const POLL_MAX_S = 60;
-const POLL_LIMIT = 1_000;
-
 /** Runs and their events, as the second major has them. */
-export function runRoutes2(deps: RoutesDeps2): readonly ProtocolRoute[] {
-  return [...lifecycleRoutes(deps), ...eventRoutes(deps)];
+export function runRoutes2(deps: RoutesDeps2, major: Major): readonly ProtocolRoute[] {
+  return [...lifecycleRoutes(deps, major), ...eventRoutes(deps, major)];
 }
 
-function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: RoutesDeps2): readonly ProtocolRoute[] {
+function lifecycleRoutes(
+  { context, creation, snapshots, forks, found }: RoutesDeps2,
+  major: Major,
+): readonly ProtocolRoute[] {
   return [
     {
       method: "post",
@@ -33,16 +34,19 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
       body: schemas.createBody,
       answer: { status: 201, description: "It is stored, and will run" },
       answers: schemas.created,
-      errors: [404, 406, 409],
+      errors: [404, 409],
       createsRun: true,
       async handle(exchange) {
         const sent = objectOf(await exchange.body(), "The body");
         const { configurable, ...rest } = sent;
         const flat = configurable === undefined ? {} : { configurable: flatOptions(configurable) };
         const body = decodeCreateBody({ ...rest, ...flat });
-        const enforcesScope = exchange.header("openwop-dedup")?.toLowerCase() === "enforce";
-        return idempotent(exchange, context, "v2 runs.create", sent, async () => {
-          const created = await creation.create(exchange.caller, body, { enforcesScope, parentRunId: null });
+        const options = decodeCreateOptions(exchange, "openwop-dedup");
+        const { parentRunId: named } = options;
+        const parentRunId = named === null ? null : await major.ownId(exchange.caller, named);
+        if (named !== null && parentRunId === null) throw unknownParent();
+        return idempotent(exchange, context, "v2 runs.create", sent, async (attempt) => {
+          const created = await creation.create(exchange.caller, body, { ...options, parentRunId, attempt });
           const { record, status } = created;
           const links = linksTo(record, (path) => exchange.url(path));
           return { status: 201, body: { runId: boundRunId(record), status, ...links } };
@@ -54,7 +58,7 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
       path: "/runs",
       summary: "A list of runs: there is none",
       answer: { status: 200, description: "Never" },
-      errors: [404, 406],
+      errors: [404],
       handle() {
         throw new OpenwopRefusal({
           status: 404,
@@ -69,11 +73,12 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
       summary: "How a run stands",
       answer: { status: 200, description: "Its snapshot" },
       answers: schemas.snapshot,
-      errors: [404, 406],
+      errors: [404],
       async handle(exchange) {
-        const record = await runOf(access, exchange.caller, pathId(exchange, "run_id"));
-        const snapshot = await snapshots({ record, fold: await logs.read(record) }, exchange.mountPath);
-        return exchange.json(toJsonText(snapshotView(plain(snapshot), record)));
+        const run = await found(await major.run(exchange));
+        return snapshotAnswer(exchange, run, async () =>
+          snapshotView(plain(await snapshots(run, exchange.mountPath)), run.record),
+        );
       },
     },
     {
@@ -83,16 +88,15 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
       body: schemas.forkBody,
       answer: { status: 201, description: "The new run" },
       answers: schemas.forked,
-      errors: [404, 406, 422],
+      errors: [404, 409, 422],
       createsRun: true,
       async handle(exchange) {
         const body = objectOf(await exchange.body(), "The body");
-        const source = await runOf(access, exchange.caller, pathId(exchange, "run_id"));
-        return idempotent(exchange, context, `v2 runs.${source.runId}.fork`, body, async () => {
-          const { found, fromSeq, mode } = await forkAt(() =>
-            forks.fork(exchange.caller, source.runId, flatOverlay(body)),
-          );
-          const { record, status } = found;
+        const { record: source } = await found(await major.run(exchange));
+        return idempotent(exchange, context, `v2 runs.${source.runId}.fork`, body, async (attempt) => {
+          const fork = await forkAt(() => forks.fork(exchange.caller, source.runId, flatOverlay(body), attempt));
+          const { fromSeq, mode } = fork;
+          const { record, status } = fork.found;
           const head = {
             runId: boundRunId(record),
             sourceRunId: boundRunId(source),
@@ -107,7 +111,7 @@ function lifecycleRoutes({ access, context, creation, snapshots, forks, logs }: 
   ];
 }
 
-function eventRoutes({ access, readers, logs }: RoutesDeps2): readonly ProtocolRoute[] {
+function eventRoutes({ readers, logs }: RoutesDeps2, major: Major): readonly ProtocolRoute[] {
   return [
     {
       method: "get",
@@ -115,11 +119,11 @@ function eventRoutes({ access, readers, logs }: RoutesDeps2): readonly ProtocolR
       summary: "Follow the events of a run",
       query: schemas.eventsQuery,
       answer: { status: 200, description: "Its events, until it has ended", content: "event-stream" },
-      errors: [404, 406],
+      errors: [404],
       async handle(exchange, http) {
-        const record = await runOf(access, exchange.caller, pathId(exchange, "run_id"));
+        const record = await major.run(exchange);
         const view = decodeView(new URLSearchParams(exchange.search));
-        const after = lastEventId(exchange.header("last-event-id"));
+        const after = lastEventId(exchange);
         return eventStream(exchange, http, readers.open(record, after + 1, view), {
           withIds: true,
           encode: (event) => sseFrame2(event, record),
@@ -134,17 +138,15 @@ function eventRoutes({ access, readers, logs }: RoutesDeps2): readonly ProtocolR
       query: schemas.pollQuery,
       answer: { status: 200, description: "Events, at once or when there are some" },
       answers: schemas.polled,
-      errors: [404, 406],
+      errors: [404],
       holds: true,
       async handle(exchange) {
-        const record = await runOf(access, exchange.caller, pathId(exchange, "run_id"));
-        const query = new URLSearchParams(exchange.search);
+        const record = await major.run(exchange);
         // An empty log's last sequence is -1, which clients send back.
-        const after = wholeOf(query, "afterSequence", { min: -1, max: Number.MAX_SAFE_INTEGER }) ?? -1;
-        const seconds = wholeOf(query, "timeout", { min: 1, max: POLL_MAX_S }) ?? POLL_DEFAULT_S;
+        const { after, timeoutMs } = decodePoll(exchange, { name: "afterSequence", min: -1 });
         const { events, isComplete } = await readers.poll(record, after + 1, {
           limit: POLL_LIMIT,
-          timeoutMs: seconds * 1_000,
+          timeoutMs,
           signal: exchange.request.signal,
         });
         const { status, sequence } = await logs.read(record);
@@ -160,11 +162,6 @@ function eventRoutes({ access, readers, logs }: RoutesDeps2): readonly ProtocolR
       },
     },
   ];
-}
-
-/** -1: from the first on. */
-function lastEventId(id: string | undefined): number {
-  return id !== undefined && /^\d{1,15}$/.test(id) ? Number(id) : -1;
 }
 
 /** An overlay's options are nested, too. */
