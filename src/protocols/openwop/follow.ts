@@ -86,13 +86,19 @@ interface Source {
   snapshot(): Promise<string>;
 }
 
+/** What comes next, and whether it is the last. */
+interface Frames {
+  readonly events: readonly RunEvent[];
+  readonly isComplete: boolean;
+}
+
 /** Events of a run as frames, until it has ended. */
 class LogCursor implements EventCursor {
   protected readonly source: Source;
   protected readonly view: StreamView;
   protected readonly stop: AbortController;
   protected from: number;
-  protected isComplete = false;
+  #isComplete = false;
 
   constructor(source: Source, from: number, view: StreamView, stop: AbortController) {
     this.source = source;
@@ -103,8 +109,9 @@ class LogCursor implements EventCursor {
 
   async next(): Promise<CursorRead> {
     for (;;) {
-      if (this.isComplete || this.stop.signal.aborted) return { kind: "end" };
-      const events = await this.frames();
+      if (this.#isComplete || this.stop.signal.aborted) return { kind: "end" };
+      const { events, isComplete } = await this.frames();
+      this.#isComplete = isComplete;
       if (events.length > 0) return { kind: "events", events };
     }
   }
@@ -113,16 +120,15 @@ class LogCursor implements EventCursor {
     this.stop.abort();
   }
 
-  protected async frames(): Promise<readonly RunEvent[]> {
+  protected async frames(): Promise<Frames> {
+    const { modes } = this.view;
     const { events, isComplete } = await this.source.next(this.from);
-    this.isComplete = isComplete;
     const last = events.at(-1);
-    if (last === undefined) return [];
+    if (last === undefined) return { events: [], isComplete };
     this.from = last.sequence + 1;
-    if (this.view.modes.has("values")) return [await this.state(last)];
-    return events
-      .filter((event) => shows(this.view.modes, event))
-      .map((event) => frameOf(viewed(this.view.modes, event)));
+    if (modes.has("values")) return { events: [await this.state(last)], isComplete };
+    const shown = events.filter((event) => shows(modes, event));
+    return { events: shown.map((event) => frameOf(viewed(modes, event))), isComplete };
   }
 
   /** Where the run stands, in place of what happened. */
@@ -135,29 +141,32 @@ class LogCursor implements EventCursor {
 
 /** The same in batches: of so many milliseconds, but at once when something has come to its end, or waits for somebody. */
 class BatchCursor extends LogCursor {
-  #ahead: Promise<readonly RunEvent[]> | null = null;
+  /** Read while a batch is being gathered; what it brings belongs to the next one when the time is over first. */
+  #ahead: Promise<Frames> | null = null;
 
-  protected override async frames(): Promise<readonly RunEvent[]> {
-    const batch: RunEvent[] = [...(await this.#take())];
+  protected override async frames(): Promise<Frames> {
+    let { events, isComplete } = await this.#take();
+    const batch = [...events];
     const until = new AbortController();
     const over = pause(this.view.bufferMs, "over" as const, { signal: until.signal, ref: false }).catch(
       () => "over" as const,
     );
-    while (batch.length > 0 && !this.isComplete && !batch.some(flushes) && !this.stop.signal.aborted) {
+    while (batch.length > 0 && !isComplete && !events.some(flushes) && !this.stop.signal.aborted) {
       this.#ahead ??= super.frames();
       const more = await Promise.race([this.#ahead, over]);
       if (more === "over") break;
       this.#ahead = null;
-      batch.push(...more);
+      ({ events, isComplete } = more);
+      batch.push(...events);
     }
     until.abort();
     const last = batch.at(-1);
-    if (last === undefined) return [];
+    if (last === undefined) return { events: [], isComplete };
     const data = `[${batch.map(({ data: one }) => one).join(",")}]` as RunEvent["data"];
-    return [{ seq: last.seq, event: "batch", data, kind: "state" }];
+    return { events: [{ seq: last.seq, event: "batch", data, kind: "state" }], isComplete };
   }
 
-  async #take(): Promise<readonly RunEvent[]> {
+  async #take(): Promise<Frames> {
     const ahead = this.#ahead ?? super.frames();
     this.#ahead = null;
     return ahead;

@@ -4,6 +4,8 @@ import { type Json, type Served, serve, typesOf } from "./served.js";
 
 const STORAGES = ["memory", "sqlite", "postgres"] as const;
 
+const textOf = ({ value }: { readonly value?: Uint8Array | undefined }): string => new TextDecoder().decode(value);
+
 describe.each(STORAGES)("events on %s", (storage) => {
   let served: Served;
   let done: string;
@@ -160,20 +162,53 @@ describe.each(STORAGES)("events on %s", (storage) => {
     expect(performance.now() - began).toBeLessThan(2_000);
   });
 
+  test("25: that a run waits is not waited with", async () => {
+    const { ann } = served;
+    const runId = await ann.start("conformance-approval");
+    const began = performance.now();
+    const response = await ann.open(runId, "?streamMode=debug&bufferMs=5000");
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    let text = "";
+    while (!text.includes('"node.suspended"')) text += textOf(await reader.read());
+    expect(performance.now() - began).toBeLessThan(2_000);
+    await reader.cancel();
+  });
+
+  test("25: the end of a run reaches a client that is slow to read, too", async () => {
+    const { ann, server } = served;
+    const runId = await ann.start("conformance-cancellable");
+    await ann.reaches(runId, "running");
+    const headers = { authorization: `Bearer ${ann.secret}`, accept: "text/event-stream" };
+    const path = `/openwop/v1/runs/${runId}/events?streamMode=debug&bufferMs=50`;
+    // In this process nothing is read ahead of the client.
+    const { body } = await server.fetch(new Request(`http://heddle${path}`, { headers }));
+    const reader = (body as ReadableStream<Uint8Array>).getReader();
+    let text = "";
+    while (!text.includes("event: batch")) text += textOf(await reader.read());
+    await ann.send("POST", `/v1/runs/${runId}/cancel`, {});
+    const whole = await ann.log(runId);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (let part = await reader.read(); !part.done; part = await reader.read()) text += textOf(part);
+    expect(framesOf(text).flatMap(({ data }) => data)).toEqual(whole);
+  });
+
   test.each(["5001", "-1", "x"])("25: bufferMs=%s is refused", async (bufferMs) => {
     const answer = await served.ann.send("GET", `/v1/runs/${done}/events?bufferMs=${bufferMs}`);
     expect(answer).toMatchObject({ status: 400, body: { error: "validation_error" } });
   });
 
-  test("26: an idle stream gets a comment", async () => {
-    const { ann } = served;
+  test("26: an idle stream gets comments, again and again", async () => {
+    const beating = await serve(storage, { streaming: { heartbeatMs: 200 } });
+    const { ann } = beating;
     const runId = await ann.start("conformance-approval");
     await ann.reaches(runId, "waiting-approval");
     const { sequence } = (await ann.log(runId)).at(-1);
     const response = await ann.open(runId, "", { "last-event-id": String(sequence) });
     const reader = (response.body as ReadableStream<Uint8Array>).getReader();
-    const { value } = await reader.read();
-    expect(new TextDecoder().decode(value)).toMatch(/^:/);
+    for (let comments = 0; comments < 3; comments += 1) {
+      expect(new TextDecoder().decode((await reader.read()).value)).toMatch(/^:/);
+    }
     await reader.cancel();
+    await beating.close();
   });
 });
