@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { toJsonText } from "./json.js";
-import type { RecordStore } from "./record.js";
+import type { RecordStore, RecordWrite } from "./record.js";
 
 /** Records of a protocol that belong to a thread, and go with it. */
 export interface ThreadRecords {
@@ -30,6 +30,14 @@ export async function noteThreadRecords(
     const { at, value } = noteOf(threadId, place);
     if ((await records.get(at)) === null) await records.write({ ...at, value, disposable: true });
   }
+}
+
+/** The same as writes, for who makes them in one step with the thread's first records. */
+export function threadRecordNotes(threadId: string, places: readonly ThreadRecords[]): readonly RecordWrite[] {
+  return places.map((place) => {
+    const { at, value } = noteOf(threadId, place);
+    return { ...at, value, disposable: true };
+  });
 }
 
 /** Take back what {@link noteThreadRecords} noted: from now on these records stay when the thread goes. */

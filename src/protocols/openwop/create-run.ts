@@ -1,11 +1,11 @@
-import type { Caller } from "../../core/auth.js";
+import { ALL_ROWS, type Caller } from "../../core/auth.js";
 import type { IdempotentAttempt } from "../../core/idempotency.js";
 import { type JsonObject, toJsonText } from "../../core/json.js";
 import type { JsonValue } from "../../core/json.js";
 import { ownerOf } from "../../core/owner.js";
-import type { RecordKey, RecordWrite } from "../../core/record.js";
+import type { RecordKey, RecordWrite, StoredRecord } from "../../core/record.js";
 import { observedThreadId } from "../../core/run-observer.js";
-import { disownThreadRecords, noteThreadRecords } from "../../core/thread-records.js";
+import { disownThreadRecords, threadRecordNotes } from "../../core/thread-records.js";
 import type { RunParts } from "./context.js";
 import { type CreateBody, recursionLimitOf, runTimeoutOf } from "./create-body.js";
 import { invalid } from "./errors.js";
@@ -35,11 +35,13 @@ export type RunCreation = ReturnType<typeof createRunCreation>;
 
 /** How long a client that found its scope taken should wait. */
 const SCOPE_RETRY_SECONDS = 5;
+/** Others were faster to take a scope so often in a row. */
+const MAX_SCOPE_TRIES = 10;
 
 /** @param webhooks says which URLs may be called */
 export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl: (url: string) => unknown }) {
   const { context, workflows, logs, runRecords, launcher } = parts;
-  const { records } = context;
+  const { records, store } = context;
 
   const scopeKey = (owner: string, scope: string): RecordKey => ({
     space: SCOPES_SPACE,
@@ -51,36 +53,49 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
   /** @returns the write that takes the scope */
   const scopeWrite = async (owner: string, scope: string, runId: string): Promise<RecordWrite> => {
     const held = await records.get(scopeKey(owner, scope));
-    const write = { ...scopeKey(owner, scope), value: toJsonText({ runId }) };
+    const write = { ...scopeKey(owner, scope), value: toJsonText({ runId }), labels: { run: runId } };
     if (held === null) return { ...write, expected: 0 };
-    const { runId: holder } = JSON.parse(held.value) as { readonly runId: string };
+    const holder = holderOf(held);
     const record = await runRecords.find(owner, holder);
     if (record !== null && !isTerminalStatus((await logs.read(record)).status)) throw alreadyActive(holder);
     return { ...write, expected: held.version };
   };
 
+  /** Somebody else may have taken it, now that the run is gone. */
+  const freeScope = async ({ owner, runId, heldScope }: RunRecord): Promise<void> => {
+    if (heldScope === null) return;
+    const held = await records.get(scopeKey(owner, heldScope));
+    if (held === null || holderOf(held) !== runId) return;
+    await records.remove({ ...scopeKey(owner, heldScope), expected: held.version });
+  };
+
   /** Nothing of a run that LangGraph refused is left. */
-  const undo = async ({ owner, runId, heldScope }: RunRecord): Promise<void> => {
+  const undo = async (record: RunRecord): Promise<void> => {
+    const { owner, runId } = record;
     logs.forget(runId);
     await records.remove({ space: INDEX_SPACE, owner: "", collection: "", key: runId });
     await records.remove({ space: RUNS_SPACE, owner, collection: "", key: runId });
     await records.removeCollection({ space: EVENTS_SPACE, owner, collection: runId });
     await records.remove({ space: LAUNCHES_SPACE, owner, collection: runId, key: eventKey(0) });
-    if (heldScope !== null) await records.remove(scopeKey(owner, heldScope));
-    await disownThreadRecords(records, runId, placesOf({ owner, runId }));
+    await freeScope(record);
+    await disownThreadRecords(records, runId, placesOf(record));
   };
 
   const insert = async (record: RunRecord, events: readonly NewOpenwopEvent[]): Promise<FoundRun> => {
     const { owner, runId, heldScope } = record;
-    const scope = heldScope === null ? [] : [await scopeWrite(owner, heldScope, runId)];
-    const fold = await logs.create(record, events, [
-      ...scope,
-      indexWrite(record, true),
-      { ...recordWrite(record), expected: 0 },
-    ]);
-    // Somebody else has taken it since.
-    if (fold === null) throw alreadyActive(null);
-    return { record, fold };
+    for (let tries = 0; tries < MAX_SCOPE_TRIES; tries += 1) {
+      const scope = heldScope === null ? [] : [await scopeWrite(owner, heldScope, runId)];
+      const fold = await logs.create(record, events, [
+        ...scope,
+        // With the run: its thread takes all of it along, whatever dies in between.
+        ...threadRecordNotes(runId, placesOf(record)),
+        indexWrite(record, true),
+        { ...recordWrite(record), expected: 0 },
+      ]);
+      if (fold !== null) return { record, fold };
+      // Somebody else has taken the scope since: the next look says who.
+    }
+    throw alreadyActive(null);
   };
 
   /**
@@ -100,18 +115,20 @@ export function createRunCreation(parts: RunParts, webhooks: { readonly judgeUrl
     const { status, launches } = fold;
     const [first] = launches;
     try {
-      await noteThreadRecords(records, record.runId, placesOf(record));
       if (first !== undefined) await launcher.create(record, first);
     } catch (error) {
-      await undo(record);
-      throw error;
+      // It may be there all the same, and then takes its course.
+      const run = first && (await store.runs.get({ runId: first.langgraphRunId, access: ALL_ROWS }));
+      if (run === null) {
+        await undo(record);
+        throw error;
+      }
     }
     return { ...found, status };
   };
 
   return {
     insert,
-    undo,
     launch,
     madeBefore,
     /**
@@ -177,6 +194,10 @@ function defaultsOf({ variables }: Pick<Workflow, "variables">): JsonObject {
   const defaults: Record<string, JsonValue> = {};
   for (const { name, defaultValue } of variables) if (defaultValue !== undefined) defaults[name] = defaultValue;
   return defaults;
+}
+
+function holderOf({ value }: Pick<StoredRecord, "value">): string {
+  return (JSON.parse(value) as { readonly runId: string }).runId;
 }
 
 function refuseForeignTenant(caller: Caller, tenantId: string | null): void {

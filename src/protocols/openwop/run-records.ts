@@ -4,7 +4,7 @@ import type { RecordStore, RecordWrite } from "../../core/record.js";
 import type { ThreadRecords } from "../../core/thread-records.js";
 import { EVENTS_SPACE } from "./event.js";
 import { LAUNCHES_SPACE } from "./event-log.js";
-import { INDEX_SPACE, RUNS_SPACE, type RunRecord } from "./run-record.js";
+import { INDEX_SPACE, RUNS_SPACE, type RunRecord, SCOPES_SPACE } from "./run-record.js";
 
 /** Records of runs. */
 export type RunRecords = ReturnType<typeof createRunRecords>;
@@ -46,7 +46,10 @@ export function createRunRecords({ records }: { readonly records: RecordStore })
       }
     },
     /** Those that this run has started, oldest first. */
-    async children({ owner, runId }: Pick<RunRecord, "owner" | "runId">): Promise<readonly RunRecord[]> {
+    async children(
+      { owner, runId }: Pick<RunRecord, "owner" | "runId">,
+      { limit = 100, offset = 0 }: { readonly limit?: number; readonly offset?: number } = {},
+    ): Promise<readonly RunRecord[]> {
       const rows = await records.list({
         space: RUNS_SPACE,
         owner,
@@ -54,8 +57,8 @@ export function createRunRecords({ records }: { readonly records: RecordStore })
         labels: { parent: runId },
         order: "created",
         direction: "asc",
-        limit: 100,
-        offset: 0,
+        limit,
+        offset,
       });
       return rows.map(({ value }) => parseJsonText(value) as unknown as RunRecord);
     },
@@ -90,12 +93,18 @@ export function recordWrite(record: RunRecord): RecordWrite {
 }
 
 /** All that is kept of a run, for its thread's removal. */
-export function placesOf({ owner, runId }: Pick<RunRecord, "owner" | "runId">): readonly ThreadRecords[] {
+export function placesOf({
+  owner,
+  runId,
+  heldScope,
+}: Pick<RunRecord, "owner" | "runId" | "heldScope">): readonly ThreadRecords[] {
   const labels = { run: runId };
   return [
     { space: EVENTS_SPACE, owner, collection: runId },
     { space: LAUNCHES_SPACE, owner, collection: runId },
     { space: RUNS_SPACE, owner, collection: "", labels },
     { space: INDEX_SPACE, owner: "", collection: "", labels },
+    // Only while it is this run's.
+    ...(heldScope === null ? [] : [{ space: SCOPES_SPACE, owner, collection: "", labels }]),
   ];
 }
