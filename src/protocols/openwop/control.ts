@@ -2,17 +2,20 @@ import type { Caller } from "../../core/auth.js";
 import { isHeddleError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
 import type { RunParts } from "./context.js";
-import { EVENTS_SPACE, isTerminalStatus, type OpenwopStatus } from "./event.js";
+import { EVENTS_SPACE, isTerminalStatus, type NewOpenwopEvent, type OpenwopStatus } from "./event.js";
 import type { RunAccess } from "./run-access.js";
 import { type DrainPolicy, RUNS_SPACE, type RunRecord } from "./run-record.js";
 import { OpenwopRefusal } from "./seams.js";
 import { callerOf } from "./launcher.js";
+import type { RunFold } from "./snapshot-types.js";
 import { cancelledNodes } from "./translate.js";
 
 /** How long the answer to a pause waits for the node that is under way. */
 const DRAIN_WAIT_MS = 10_000;
 /** How deep children of children are cancelled. */
 const MAX_DEPTH = 16;
+/** Of one page. */
+const CHILDREN = 100;
 
 /** Ending runs, and letting them rest. */
 export type RunControl = ReturnType<typeof createRunControl>;
@@ -20,21 +23,7 @@ export type RunControl = ReturnType<typeof createRunControl>;
 // oxlint-disable-next-line eslint/max-lines-per-function -- operations that share what they work on
 export function createRunControl(parts: RunParts, access: RunAccess) {
   const { context, logs, runRecords, launcher } = parts;
-  const { services, hints, clock, logger } = context;
-
-  /** LangGraph runs of the thread stop. The log has ended already, so whatever they still do is not told. */
-  const stopLanggraph = async (caller: Caller, { runId: threadId }: RunRecord): Promise<void> => {
-    for (const status of ["pending", "running"] as const) {
-      try {
-        const runs = await services.runs.list(caller, threadId, { status, limit: 100, offset: 0 });
-        for (const { runId } of runs) {
-          await services.runs.cancel(caller, { threadId, runId }, { action: "interrupt", wait: false });
-        }
-      } catch (error) {
-        if (!isHeddleError(error) || !ENDED.has(error.code)) throw error;
-      }
-    }
-  };
+  const { hints, clock, logger } = context;
 
   const cancelTree = async (
     caller: Caller,
@@ -42,28 +31,21 @@ export function createRunControl(parts: RunParts, access: RunAccess) {
     how: { readonly reason: string; readonly parentRunId?: string; readonly depth: number },
   ): Promise<OpenwopStatus> => {
     const { reason, parentRunId, depth } = how;
-    const decision = await logs.decide(record, (fold) => [
-      ...cancelledNodes(fold, reason),
-      {
-        type: "run.cancelled",
-        payload: {
-          reason,
-          cancelledBy: parentRunId === undefined ? "api" : "parent",
-          ...(parentRunId !== undefined && { parentRunId }),
-        },
-      },
-    ]);
-    if (decision.kind === "declined") return decision.fold.status;
-    await stopLanggraph(caller, record);
-    if (depth >= MAX_DEPTH) return decision.fold.status;
-    for (const child of await runRecords.children(record)) {
-      await cancelTree(callerOf(child), child, {
-        reason: "parent cancelled",
-        parentRunId: record.runId,
-        depth: depth + 1,
-      });
+    const decision = await logs.decide(record, (fold) =>
+      cancelEvents(fold, { reason, parentRunId: parentRunId ?? null }),
+    );
+    const { status } = decision.fold;
+    // One that is cancelled already may have lost who did it before all of this was done.
+    if (status !== "cancelled") return status;
+    await launcher.stop(caller, record);
+    if (depth >= MAX_DEPTH) return status;
+    for (let offset = 0; ; offset += CHILDREN) {
+      const children = await runRecords.children(record, { limit: CHILDREN, offset });
+      for (const child of children) {
+        await cancelTree(callerOf(child), child, { ...byParent(record), depth: depth + 1 });
+      }
+      if (children.length < CHILDREN) return status;
     }
-    return decision.fold.status;
   };
 
   const cancel = async (caller: Caller, runId: string, body: JsonObject): Promise<OpenwopStatus> => {
@@ -129,7 +111,8 @@ export function createRunControl(parts: RunParts, access: RunAccess) {
       });
       if (!isFirst) throw stateConflict("paused", "it is being paused already");
       hints.touched({ space: RUNS_SPACE, owner: record.owner, collection: runId });
-      if (policy === "immediate") await stopLanggraph(caller, paused ?? record);
+      // Those that have not begun rest when they do.
+      if (policy === "immediate") await launcher.stop(caller, paused ?? record, ["running"]);
       const reached = await drained(record);
       if (reached === "paused" || reached === "running" || reached === "pending") return reached;
       // It ended, or waits for somebody, before it could rest.
@@ -140,10 +123,15 @@ export function createRunControl(parts: RunParts, access: RunAccess) {
     /** @throws OpenwopRefusal 409 with `details.runStatus` */
     async resume(caller: Caller, runId: string): Promise<OpenwopStatus> {
       const record = await access(caller, runId, "update");
-      const before = await logs.read(record);
-      const wasAsked = record.pause !== null && !isTerminalStatus(before.status);
-      if (before.status !== "paused" && !wasAsked)
-        throw stateConflict(before.status, "only a paused run can be resumed");
+      let { status } = await logs.read(record);
+      const isStopping = record.pause?.policy === "immediate" && EXECUTING.has(status);
+      if (isStopping) {
+        // Its LangGraph run is told to stop, or who wanted that has died: nothing takes that back, it goes on from its rest.
+        await launcher.stop(caller, record, ["running"]);
+        status = await drained(record);
+      }
+      const wasAsked = record.pause !== null && !isStopping && !isTerminalStatus(status);
+      if (status !== "paused" && !wasAsked) throw stateConflict(status, "only a paused run can be resumed");
       const current = (await runRecords.update(record, (one) => ({ ...one, pause: null }))) ?? record;
       const decision = await logs.decide(current, (fold) =>
         fold.status === "paused" ? [{ type: "run.resumed", payload: {} }] : null,
@@ -152,15 +140,33 @@ export function createRunControl(parts: RunParts, access: RunAccess) {
       if (decision.kind === "declined") return decision.fold.status;
       const { sequence } = decision.events[0] ?? { sequence: -1 };
       const launch = decision.fold.launches.find((one) => one.sequence === sequence);
-      if (launch !== undefined) await launcher.create(current, launch);
-      else logger.warn({ runId }, "a resumed run was taken up by somebody else");
+      try {
+        if (launch !== undefined) await launcher.create(current, launch);
+      } catch (error) {
+        // It is resumed; the sweep makes the graph go on.
+        logger.error({ err: error, runId }, "a resumed run could not go on yet");
+      }
       return decision.fold.status;
     },
   };
 }
 
-/** What is over when it is to be stopped. */
-const ENDED: ReadonlySet<string> = new Set(["THREAD_NOT_FOUND", "RUN_NOT_FOUND", "RUN_FINISHED"]);
+const EXECUTING: ReadonlySet<OpenwopStatus> = new Set(["running", "pending"]);
+
+/** Why a run ends when the one that has started it was cancelled. */
+export function byParent({ runId }: Pick<RunRecord, "runId">) {
+  return { reason: "parent cancelled", parentRunId: runId };
+}
+
+/** @param how.parentRunId of a run that ends with its parent */
+export function cancelEvents(
+  fold: RunFold,
+  { reason, parentRunId }: { readonly reason: string; readonly parentRunId: string | null },
+): readonly NewOpenwopEvent[] {
+  const cancelledBy = parentRunId === null ? "api" : "parent";
+  const payload = { reason, cancelledBy, ...(parentRunId !== null && { parentRunId }) };
+  return [...cancelledNodes(fold, reason), { type: "run.cancelled", payload }];
+}
 
 function stateConflict(runStatus: OpenwopStatus, why: string): OpenwopRefusal {
   return new OpenwopRefusal({

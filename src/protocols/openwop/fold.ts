@@ -21,6 +21,8 @@ export class Folding implements RunFold {
   error: RunError | null = null;
   startedNodes = 0;
   diverged = false;
+  lastRun: string | null = null;
+  readonly superseded = new Set<string>();
   readonly nodes = new Map<string, NodeFold>();
   readonly tasks = new Map<string, TaskFold>();
   readonly #interrupts: Interrupt[] = [];
@@ -29,6 +31,8 @@ export class Folding implements RunFold {
   #paused = false;
   #running = 0;
   readonly #inherited = new Set<string>();
+  /** Answers that tasks have got since they asked last: LangGraph keeps them when the task has ended or asks again. */
+  readonly #given = new Map<string, LaunchFold["answers"]>();
   readonly #record: Pick<RunRecord, "runId" | "source">;
   readonly #rules: Pick<InterruptRules, "statusOf">;
 
@@ -72,7 +76,10 @@ export class Folding implements RunFold {
     this.lastTimestamp = timestamp;
     this.startedAt ??= timestamp;
     const origin = hidden?.langgraphRunId;
-    if (origin !== undefined) this.#launches = this.#launches.filter((one) => one.langgraphRunId !== origin);
+    if (origin !== undefined && !isInherited) {
+      this.#launches = this.#launches.filter((one) => one.langgraphRunId !== origin);
+      this.lastRun = origin;
+    }
     if (event.nodeId !== undefined && event.type.startsWith("node.")) this.#node(event, event.nodeId);
     if (event.type.startsWith("interrupt.") || event.type === "approval.received") this.#interrupt(event);
     else if (event.type === "run.started") this.#launch(sequence, "start", {});
@@ -80,7 +87,7 @@ export class Folding implements RunFold {
     else if (event.type === "run.paused") this.#paused = !isInherited;
     else if (event.type === "run.resumed") {
       this.#paused = false;
-      this.#launch(sequence, "continue", {});
+      if (!isInherited) this.#resume(sequence);
     } else if (isTerminalType(event.type)) this.#end(event);
   }
 
@@ -89,6 +96,18 @@ export class Folding implements RunFold {
     // What a fork inherited was told to LangGraph on another thread.
     if (source !== null && sequence > 0 && sequence < source.fromSeq) return;
     this.#launches = [...this.#launches, { sequence, langgraphRunId: launchRunId(runId, sequence), kind, answers }];
+  }
+
+  /** With what a pause has kept from beginning: the input, or what was answered; and with the answers of tasks that it has stopped. */
+  #resume(sequence: number): void {
+    const kept = this.#launches;
+    for (const { langgraphRunId } of kept) this.superseded.add(langgraphRunId);
+    this.#launches = [];
+    const stopped = [...this.#given].filter(([taskId]) => this.tasks.get(taskId)?.status === "cancelled");
+    const given = [...stopped.map(([, answers]) => answers), ...kept.map(({ answers }) => answers)];
+    const answers: LaunchFold["answers"] = Object.fromEntries(given.flatMap((one) => Object.entries(one)));
+    const otherwise = Object.keys(answers).length > 0 ? "answer" : "continue";
+    this.#launch(sequence, kept.some(({ kind }) => kind === "start") ? "start" : otherwise, answers);
   }
 
   #node({ type, timestamp, payload, hidden, sequence }: LoggedEvent, nodeId: string): void {
@@ -115,6 +134,7 @@ export class Folding implements RunFold {
       ...(outputs !== undefined && { outputs }),
       ...(isJsonObject(error) && { error: runError(error) }),
     });
+    if (status === "suspended" || status === "completed") this.#given.delete(taskId);
     if (isOver) this.#leave(taskId);
   }
 
@@ -154,15 +174,20 @@ export class Folding implements RunFold {
       return;
     }
     if (type === "approval.received") {
-      const asked = this.#interrupts.find((one) => one.status === "pending" && one.nodeId === nodeId);
-      if (asked !== undefined) asked.votes = [...asked.votes, payload];
+      // By its id: what one was answered with is no vote for another one of the same node.
+      const asked = this.#interrupts.find((one) => one.interruptId === payload["interruptId"]);
+      if (asked?.status === "pending") asked.votes = [...asked.votes, payload];
       return;
     }
     const answered = this.#interrupts.find((one) => one.interruptId === payload["interruptId"]);
     if (answered === undefined || type !== "interrupt.resolved") return;
     answered.status = "resolved";
-    if (hidden?.langgraphRunId !== undefined) return;
-    this.#launch(sequence, "answer", { [answered.langgraphInterruptId]: payload["resumeValue"] ?? null });
+    const { taskId, langgraphInterruptId } = answered;
+    const answers = { [langgraphInterruptId]: payload["resumeValue"] ?? null };
+    if (sequence >= (this.#record.source?.fromSeq ?? 0)) {
+      this.#given.set(taskId, { ...this.#given.get(taskId), ...answers });
+    }
+    if (hidden?.langgraphRunId === undefined) this.#launch(sequence, "answer", answers);
   }
 
   #end(event: LoggedEvent): void {

@@ -1,5 +1,5 @@
 import { ALL_ROWS, type Caller } from "../../core/auth.js";
-import { HeddleError } from "../../core/errors.js";
+import { HeddleError, isHeddleError } from "../../core/errors.js";
 import type { JsonObject } from "../../core/json.js";
 import type { RunRequest } from "../../services/run-request.js";
 import type { RunRecord } from "./run-record.js";
@@ -9,7 +9,7 @@ import type { OpenwopContext } from "./context.js";
 /** What a LangGraph client that watches the thread may follow. */
 const STREAM_MODES = ["values", "messages-tuple", "updates", "custom"] as const;
 
-/** Creates the LangGraph runs that logs call for. */
+/** Creates the LangGraph runs that logs call for, and stops them. */
 export type Launcher = ReturnType<typeof createLauncher>;
 
 export function createLauncher({
@@ -40,8 +40,28 @@ export function createLauncher({
       const { langgraphRunId: runId } = launch;
       if ((await store.runs.get({ runId, access: ALL_ROWS })) === null) await create(record, launch);
     },
+    /** LangGraph runs of the thread stop. What they still do is not told where the log has ended. @param statuses which of them */
+    async stop(
+      caller: Caller,
+      { runId: threadId }: Pick<RunRecord, "runId">,
+      statuses: readonly ("pending" | "running")[] = ["pending", "running"],
+    ): Promise<void> {
+      for (const status of statuses) {
+        try {
+          const runs = await services.runs.list(caller, threadId, { status, limit: 100, offset: 0 });
+          for (const { runId } of runs) {
+            await services.runs.cancel(caller, { threadId, runId }, { action: "interrupt", wait: false });
+          }
+        } catch (error) {
+          if (!isHeddleError(error) || !ENDED.has(error.code)) throw error;
+        }
+      }
+    },
   };
 }
+
+/** What is over when it is to be stopped. */
+const ENDED: ReadonlySet<string> = new Set(["THREAD_NOT_FOUND", "RUN_NOT_FOUND", "RUN_FINISHED"]);
 
 /** What happens later in a run happens as who created it. */
 export function callerOf({ caller }: Pick<RunRecord, "caller">): Caller {

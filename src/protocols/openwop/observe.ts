@@ -24,18 +24,22 @@ export function createObserve(parts: RunParts): ObserveRun {
       logger.error({ err: error, runId }, "events of an OpenWOP run could not be stored; trying again"),
   };
 
-  const replayOf = async ({ owner, source }: RunRecord): Promise<Replay | null> => {
-    if (source?.mode !== "replay") return null;
-    return new Replay(source.runId, await allEvents(parts, { owner, runId: source.runId }));
-  };
-
   return async (claimed, lease) => {
     if (!isObservedThreadId(claimed.run.threadId)) return null;
     const record = await runRecords.findByThread(claimed.run.threadId);
     if (record === null) return null;
-    const [fold, replay] = await Promise.all([logs.read(record), replayOf(record)]);
+    const [fold, replay] = await Promise.all([logs.read(record), replayOf(parts, record)]);
     return new Projector(deps, record, claimed, { lease, fold, replay });
   };
+}
+
+/** What a run repeats; `null` for one that is no replay. */
+export async function replayOf(
+  parts: Pick<RunParts, "logs">,
+  { owner, source }: Pick<RunRecord, "owner" | "source">,
+): Promise<Replay | null> {
+  if (source?.mode !== "replay") return null;
+  return new Replay(source.runId, await allEvents(parts, { owner, runId: source.runId }));
 }
 
 /** A whole log. */

@@ -20,6 +20,8 @@ import { type Attempt, type HeldInterrupt, type OpenText, translate } from "./tr
 
 /** How long events wait for more of them. A superstep waits for none. */
 const GATHER_MS = 5;
+/** What could not be stored is tried again after this long, if nothing else is told before. */
+const AGAIN_MS = 1_000;
 /** A pause that nobody told of is seen after this long. */
 const PAUSE_LOOK_MS = 1_000;
 
@@ -59,6 +61,7 @@ export class Projector implements RunObserver {
   #timer: Timer | null = null;
   #flushing: Promise<void> = Promise.resolve();
   #over = false;
+  #hasBegun = false;
   #pauseSeen = true;
   #lookedAt = 0;
   readonly #unsubscribe: () => void;
@@ -82,13 +85,18 @@ export class Projector implements RunObserver {
 
   async begin(): Promise<Verdict> {
     const fold = await this.#deps.logs.read(this.#record);
-    if (fold.completedAt !== null) this.#over = true;
-    if (this.#over) return "stop";
-    // Of an earlier attempt that died between saying so and stopping.
-    if (fold.status === "paused" && !fold.launches.some((one) => one.langgraphRunId === this.#attempt.langgraphRunId)) {
-      return "stop";
-    }
-    return this.#pause();
+    if (fold.completedAt !== null) this.#leave();
+    const { langgraphRunId, attempt } = this.#attempt;
+    // What it was for is done by another one, or will be by the one that a resume calls for.
+    const rests = fold.status === "paused" || fold.superseded.has(langgraphRunId);
+    const own = fold.launches.find((one) => one.langgraphRunId === langgraphRunId);
+    // An earlier attempt may have applied the input, and died before it could show more.
+    const mayHaveBegun = attempt > 1 && own?.kind === "start";
+    this.#hasBegun = mayHaveBegun && (await this.#deps.stateOf(this.#record)).next.length > 0;
+    const verdict = rests || this.#over ? "stop" : await this.#pause();
+    if (verdict === "stop") this.#leave();
+    this.#hasBegun = true;
+    return verdict;
   }
 
   observe(event: ObservedEvent): void {
@@ -96,12 +104,26 @@ export class Projector implements RunObserver {
     this.#queue.push(event);
     if (event.kind === "task-started") this.#open.add(event.taskId);
     if (event.kind === "task-ended") this.#open.delete(event.taskId);
+    this.#later(GATHER_MS);
+  }
+
+  #later(delayMs: number): void {
     this.#timer ??= this.#deps.clock.setTimer(() => {
       this.#timer = null;
       // The superstep is over: its last event goes with the checkpoint that it has led to.
       if (this.#open.size === 0) return;
-      this.#write().catch((error: unknown) => this.#deps.onError(this.#record, error));
-    }, GATHER_MS);
+      this.#write().catch((error: unknown) => {
+        this.#deps.onError(this.#record, error);
+        if (!this.#over) this.#later(AGAIN_MS);
+      });
+    }, delayMs);
+  }
+
+  /** Nothing is told any more. */
+  #leave(): void {
+    this.#over = true;
+    this.#unsubscribe();
+    this.#timer?.cancel();
   }
 
   async superstep({ checkpointId }: { readonly checkpointId: string }): Promise<Verdict> {
@@ -115,16 +137,21 @@ export class Projector implements RunObserver {
   }
 
   async ended(end: ObservedEnd): Promise<void> {
-    this.#unsubscribe();
-    this.#timer?.cancel();
-    if (this.#over) return;
-    this.#over = true;
+    const wasOver = this.#over;
+    this.#leave();
+    if (wasOver) return;
     const { logs, rules, clock, reload, stateOf } = this.#deps;
     this.#record = (await reload(this.#record)) ?? this.#record;
     const needsFacts = end.status === "success" ? this.#held.length === 0 : end.status === "error";
     const { next, interrupts } = needsFacts ? await stateOf(this.#record) : NO_FACTS;
     const { langgraphRunId } = this.#attempt;
-    const ended = { end, langgraphRunId, held: this.#held, hasNext: next.length > 0 || interrupts.length > 0 };
+    const ended = {
+      end,
+      langgraphRunId,
+      hasBegun: this.#hasBegun,
+      held: this.#held,
+      hasNext: next.length > 0 || interrupts.length > 0,
+    };
     const context = { record: this.#record, rules, nowMs: clock.now() };
     const nextNode = next[0] ?? null;
     const replay = this.#replay === null ? {} : { replay: this.#replay };
@@ -157,10 +184,17 @@ export class Projector implements RunObserver {
     const observed = this.#queue;
     this.#queue = [];
     if (observed.length === 0 || this.#over) return;
-    if (!(await this.#lease.isHeld())) {
-      this.#over = true;
-      return;
+    try {
+      if (await this.#lease.isHeld()) await this.#append(observed, checkpointId);
+      else this.#leave();
+    } catch (error) {
+      // Whoever writes next writes them, too. Tasks are not told twice if they were stored all the same.
+      this.#queue = [...observed, ...this.#queue];
+      throw error;
     }
+  }
+
+  async #append(observed: readonly ObservedEvent[], checkpointId: string | undefined): Promise<void> {
     const { logs, rules } = this.#deps;
     let translation: ReturnType<typeof translate> | null = null;
     const decision = await logs.decide(
@@ -180,9 +214,9 @@ export class Projector implements RunObserver {
       { refresh: false, mayGoOn: () => this.#lease.isHeldInStore() },
     );
     // Somebody has ended it, or this worker has lost it.
-    if (decision.fold.completedAt !== null || translation === null) this.#over = true;
+    if (decision.fold.completedAt !== null || translation === null) this.#leave();
     const done = translation as ReturnType<typeof translate> | null;
-    if (decision.kind === "declined" && done !== null && done.events.length > 0) this.#over = true;
+    if (decision.kind === "declined" && done !== null && done.events.length > 0) this.#leave();
     if (done === null) return;
     this.#held = [...this.#held, ...done.held];
     this.#openText = done.openText;
@@ -198,10 +232,9 @@ export class Projector implements RunObserver {
     if (record === null) return "stop";
     this.#record = record;
     if (record.pause === null) return "go";
-    const { langgraphRunId } = this.#attempt;
-    await logs.decide(record, (fold) =>
-      fold.status === "paused" ? null : [{ ...pausedEvent(record), hidden: { langgraphRunId } }],
-    );
+    // One that has not begun leaves to the resume what it was for.
+    const hidden = this.#hasBegun ? { hidden: { langgraphRunId: this.#attempt.langgraphRunId } } : {};
+    await logs.decide(record, (fold) => (fold.status === "paused" ? null : [{ ...pausedEvent(record), ...hidden }]));
     return "stop";
   }
 }

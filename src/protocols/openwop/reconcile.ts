@@ -3,10 +3,13 @@ import { isHeddleError } from "../../core/errors.js";
 import { isTerminal } from "../../core/run-lifecycle.js";
 import type { Run } from "../../core/run.js";
 import type { RunParts } from "./context.js";
-import { eventKey, isTerminalStatus } from "./event.js";
-import { LAUNCHES_SPACE, launchWrite } from "./event-log.js";
+import { byParent, cancelEvents } from "./control.js";
+import { eventKey, isTerminalStatus, type NewOpenwopEvent } from "./event.js";
+import { indexWrite, LAUNCHES_SPACE, launchWrite } from "./event-log.js";
+import { callerOf } from "./launcher.js";
+import { replayOf } from "./observe.js";
 import { endEvents } from "./run-end.js";
-import type { RunRecord } from "./run-record.js";
+import { INDEX_SPACE, type RunRecord } from "./run-record.js";
 import type { InterruptFold, RunFold } from "./snapshot-types.js";
 import { threadFacts } from "./thread-facts.js";
 import { cancelledNodes } from "./translate.js";
@@ -23,27 +26,53 @@ const PAGE = 100;
 export type Reconciler = ReturnType<typeof createReconciler>;
 
 export function createReconciler(parts: RunParts) {
+  const reconcile = createRepair(parts);
+  return { reconcile, sweep: createRound(parts, reconcile) };
+}
+
+type Reconcile = (record: RunRecord, fold: RunFold) => Promise<void>;
+
+/** Of one run. */
+function createRepair(parts: RunParts): Reconcile {
   const { context, logs, runRecords, launcher, rules } = parts;
   const { store, clock, records, logger } = context;
-  let after: string | null = null;
 
-  const settle = async (record: RunRecord, run: Run): Promise<void> => {
+  /** @param seen last event of the log when it was seen that nothing executes any more: what has come since knows better */
+  const settle = async (before: RunRecord, run: Run, seen: number): Promise<void> => {
+    if (!isTerminal(run.status)) return;
+    const [now, replay] = await Promise.all([runRecords.find(before.owner, before.runId), replayOf(parts, before)]);
+    // As it is after the run was stopped: a pause may have been asked for.
+    const record = now ?? before;
     const thread = await store.threads.get({ threadId: record.runId, access: ALL_ROWS });
     const { next, interrupts } = await threadFacts(context, record);
-    if (!isTerminal(run.status)) return;
     const end = {
       status: run.status,
       error: run.error,
       ...(thread?.values !== undefined && thread.values !== null && { values: thread.values }),
     };
-    await logs.decide(record, (fold) => {
+    const decision = await logs.decide(record, (fold) => {
+      if (fold.sequence !== seen || !isQuiet(fold, clock.now())) return null;
       const known = new Set(
         fold.interrupts.filter((one) => one.status === "pending").map((one) => one.langgraphInterruptId),
       );
       const held = interrupts.filter((one) => !known.has(one.langgraphInterruptId));
-      const ended = { end, langgraphRunId: run.runId, held, hasNext: next.length > 0, nextNode: next[0] ?? null };
-      return isQuiet(fold, clock.now()) ? endEvents(ended, { record, fold, rules, nowMs: clock.now() }) : null;
+      const ended = {
+        end,
+        langgraphRunId: run.runId,
+        hasBegun: next.length > 0 && fold.launches.some(({ kind }) => kind === "start"),
+        isLast: true,
+        held,
+        hasNext: next.length > 0,
+        nextNode: next[0] ?? null,
+        ...(replay !== null && { replay }),
+      };
+      const events = endEvents(ended, { record, fold, rules, nowMs: clock.now() });
+      return events === null || replay === null ? events : replay.completed(events, fold);
     });
+    if (decision.kind === "declined") return;
+    // What a replay answers itself.
+    const launches = decision.fold.launches.filter(({ sequence }) => sequence > seen);
+    for (const one of launches) await launcher.repeat(record, one);
   };
 
   const launch = async (record: RunRecord, fold: RunFold): Promise<void> => {
@@ -69,64 +98,82 @@ export function createReconciler(parts: RunParts) {
     ]);
   };
 
-  /** Nobody has answered in time. */
-  const expire = async (record: RunRecord): Promise<void> => {
-    await logs.decide(record, (fold) => {
-      const late = overdue(fold, clock.now());
-      if (late === undefined) return null;
-      const code = late.suspension.kind === "approval" ? "approval_timeout" : "interrupt_timeout";
-      const { nodeId, interruptId } = late;
-      const error = { code, message: `Nobody has answered ${interruptId} in time.` };
-      return [
-        { type: "node.failed", nodeId, payload: { nodeId, error }, hidden: { taskId: late.taskId } },
-        ...cancelledNodes(fold, code, new Map([[late.taskId, "failed"]])),
-        { type: "run.failed", payload: { error, failedNodeId: nodeId } },
-      ];
-    });
-  };
-
   const look = async (record: RunRecord, fold: RunFold): Promise<void> => {
+    const { sequence } = fold;
     const runs = await store.runs.list({ threadId: record.runId, limit: 20, offset: 0, access: ALL_ROWS });
     if (runs.some(({ status }) => !isTerminal(status))) return;
     const ids = new Set(runs.map(({ runId }) => runId));
     const missing = fold.launches.some((one) => !ids.has(one.langgraphRunId));
     const [newest] = runs;
     if (missing) await launch(record, fold);
-    else if (newest !== undefined) await settle(record, newest);
-    else if (fold.status !== "pending") await lost(record);
+    else if (newest !== undefined) await settle(record, newest, sequence);
+    else if (fold.status !== "pending") await lost(record, sequence);
   };
 
   /** Somebody has deleted the thread. */
-  const lost = async (record: RunRecord): Promise<void> => {
+  const lost = async (record: RunRecord, seen: number): Promise<void> => {
     const reason = "thread deleted";
     await logs.decide(record, (fold) =>
-      isTerminalStatus(fold.status)
+      fold.sequence !== seen || isTerminalStatus(fold.status)
         ? null
         : [...cancelledNodes(fold, reason), { type: "run.cancelled", payload: { reason, cancelledBy: "langgraph" } }],
     );
   };
 
-  const reconcile = async (record: RunRecord, fold: RunFold): Promise<void> => {
-    if (overdue(fold, clock.now()) !== undefined) await expire(record);
-    if ((fold.status !== "running" && fold.status !== "pending") || !isQuiet(fold, clock.now())) return;
-    await look(record, fold);
+  /** Whoever reads a run reads it also when it can't be made up for now: that is tried again. */
+  return async (record, fold) => {
+    try {
+      if (overdue(fold, clock.now()) !== undefined) {
+        await logs.decide(record, (now) => expiryEvents(now, clock.now()));
+      }
+      if ((fold.status !== "running" && fold.status !== "pending") || !isQuiet(fold, clock.now())) return;
+      await look(record, fold);
+    } catch (error) {
+      logger.warn(
+        { err: error, runId: record.runId },
+        "what a crash may have left of an OpenWOP run could not be made up for; trying again",
+      );
+    }
+  };
+}
+
+/** Of the next runs of all, from the start again after the last. */
+function createRound(parts: RunParts, reconcile: Reconcile): () => Promise<void> {
+  const { context, logs, runRecords, launcher } = parts;
+  const { records, logger } = context;
+  let after: string | null = null;
+
+  /** Its parent was cancelled by a process that died before it came to this one, or while this one was created. */
+  const endWithParent = async (record: RunRecord): Promise<boolean> => {
+    const { owner, parentRunId } = record;
+    const parent = parentRunId === null ? null : await runRecords.find(owner, parentRunId);
+    if (parent === null || (await logs.read(parent)).status !== "cancelled") return false;
+    await logs.decide(record, (fold) => cancelEvents(fold, byParent(parent)));
+    await launcher.stop(callerOf(record), record);
+    return true;
   };
 
-  return {
-    reconcile,
-    /** The next runs of all, from the start again after the last. */
-    async sweep(): Promise<void> {
-      const ids = await runRecords.active(after, PAGE);
-      after = ids.length < PAGE ? null : (ids.at(-1) ?? null);
-      for (const runId of ids) {
-        try {
-          const record = await runRecords.findByThread(runId);
-          if (record !== null) await reconcile(record, await logs.read(record));
-        } catch (error) {
-          logger.warn({ err: error, runId }, "what a crash may have left of an OpenWOP run could not be looked at");
-        }
+  /** It has ended, and still counts as active: where the storage has no step for both, a crash leaves it so. */
+  const noteEnded = async ({ owner, runId }: RunRecord): Promise<void> => {
+    const row = await records.get({ space: INDEX_SPACE, owner: "", collection: "", key: runId });
+    if (row?.labels["active"] === undefined) return;
+    await records.write({ ...indexWrite({ owner, runId }, false), expected: row.version });
+  };
+
+  return async () => {
+    const ids = await runRecords.active(after, PAGE);
+    after = ids.length < PAGE ? null : (ids.at(-1) ?? null);
+    for (const runId of ids) {
+      try {
+        const record = await runRecords.findByThread(runId);
+        if (record === null) continue;
+        const fold = await logs.read(record);
+        if (isTerminalStatus(fold.status)) await noteEnded(record);
+        else if (!(await endWithParent(record))) await reconcile(record, fold);
+      } catch (error) {
+        logger.warn({ err: error, runId }, "what a crash may have left of an OpenWOP run could not be looked at");
       }
-    },
+    }
   };
 }
 
@@ -138,6 +185,20 @@ const FINAL: ReadonlySet<string> = new Set([
   "FORBIDDEN",
   "UNAUTHENTICATED",
 ]);
+
+/** Nobody has answered in time. */
+function expiryEvents(fold: RunFold, nowMs: number): readonly NewOpenwopEvent[] | null {
+  const late = overdue(fold, nowMs);
+  if (late === undefined) return null;
+  const code = late.suspension.kind === "approval" ? "approval_timeout" : "interrupt_timeout";
+  const { nodeId, interruptId } = late;
+  const error = { code, message: `Nobody has answered ${interruptId} in time.` };
+  return [
+    { type: "node.failed", nodeId, payload: { nodeId, error }, hidden: { taskId: late.taskId } },
+    ...cancelledNodes(fold, code, new Map([[late.taskId, "failed"]])),
+    { type: "run.failed", payload: { error, failedNodeId: nodeId } },
+  ];
+}
 
 function overdue({ status, interrupts }: RunFold, nowMs: number): InterruptFold | undefined {
   if (!status.startsWith("waiting-")) return undefined;

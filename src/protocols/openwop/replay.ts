@@ -9,6 +9,7 @@ import type { RunFold } from "./snapshot-types.js";
 interface Execution {
   readonly nodeId: string;
   readonly taskId: string;
+  readonly interruptIds: string[];
   readonly interruptValues: JsonValue[];
   /** What came between each question and the node's going on. */
   readonly answers: NewOpenwopEvent[][];
@@ -51,10 +52,13 @@ export class Replay {
     const execution = this.#byNode.get(node)?.find((one) => one.taskId === taskId);
     if (execution === undefined) return;
     if (type === "interrupt.requested") {
+      execution.interruptIds.push(textOf(payloadOf(event), "interruptId"));
       execution.interruptValues.push(hidden?.interruptValue ?? null);
       execution.answers.push([]);
-    } else if (ANSWERS.has(type)) execution.answers.at(-1)?.push(copyOf(event));
-    else if (type === "node.completed" || type === "node.failed") end(execution, event);
+    } else if (ANSWERS.has(type)) {
+      const question = execution.interruptIds.indexOf(textOf(payloadOf(event), "interruptId"));
+      execution.answers[question]?.push(copyOf(event));
+    } else if (type === "node.completed" || type === "node.failed") end(execution, event);
   }
 
   #begin(nodeId: string, taskId: string): void {
@@ -64,6 +68,7 @@ export class Replay {
     const execution: Execution = {
       nodeId,
       taskId,
+      interruptIds: [],
       interruptValues: [],
       answers: [],
       said: [],

@@ -15,6 +15,10 @@ const DEFAULT_RECURSION_LIMIT = 25;
 export interface EndedRun {
   readonly end: ObservedEnd;
   readonly langgraphRunId: string;
+  /** It has executed something, though it may have shown nothing. Default true. */
+  readonly hasBegun?: boolean;
+  /** None has followed it, as the store says. */
+  readonly isLast?: boolean;
   /** Not told of yet. */
   readonly held: readonly HeldInterrupt[];
   /** Nodes are left to run. */
@@ -35,7 +39,7 @@ export function endEvents(
     readonly nowMs: number;
   },
 ): readonly NewOpenwopEvent[] | null {
-  const { end, langgraphRunId, held, hasNext, nextNode } = ended;
+  const { end, langgraphRunId, hasBegun = true, held, hasNext, nextNode } = ended;
   const { record, fold } = context;
   if (fold.status === "paused") return null;
   const marked = (events: readonly NewOpenwopEvent[]): readonly NewOpenwopEvent[] =>
@@ -48,6 +52,9 @@ export function endEvents(
       return marked([...cancelledNodes(fold, "rolled back"), cancelled("rolled back")]);
     case "interrupted":
       if (record.pause?.policy === "immediate") {
+        // What it was for is left to the resume.
+        const isUnseen = fold.launches.some((one) => one.langgraphRunId === langgraphRunId);
+        if (!hasBegun && isUnseen) return [pausedEvent(record)];
         return marked([...cancelledNodes(fold, "paused"), pausedEvent(record)]);
       }
       return marked([...cancelledNodes(fold, "cancelled"), cancelled("cancelled")]);
@@ -57,6 +64,8 @@ export function endEvents(
         return breach === null ? suspensions(ended, context) : marked(breach);
       }
       if (fold.interrupts.some(({ status }) => status === "pending") && hasNext) return null;
+      // It has been resumed or answered before this could be told.
+      if (hasNext && isFollowed(ended, fold)) return null;
       if (hasNext) return marked([{ type: "run.paused", payload: { reason: "breakpoint" } }]);
       return marked([
         ...cancelledNodes(fold, "superseded"),
@@ -65,6 +74,12 @@ export function endEvents(
     default:
       return end.status satisfies never;
   }
+}
+
+/** The log calls for another LangGraph run after this one, or has heard of one. */
+function isFollowed({ langgraphRunId, isLast = false }: EndedRun, { launches, lastRun }: RunFold): boolean {
+  if (launches.some((one) => one.langgraphRunId !== langgraphRunId)) return true;
+  return !isLast && launches.length === 0 && lastRun !== null && lastRun !== langgraphRunId;
 }
 
 export function pausedEvent({ pause }: RunRecord): NewOpenwopEvent {
@@ -82,11 +97,15 @@ function failure(
 ): readonly NewOpenwopEvent[] {
   const { error, message } = errorOf(text);
   if (error === "GraphRecursionError") {
-    return recursionEvents(record.recursionLimit ?? DEFAULT_RECURSION_LIMIT, nextNode, fold);
+    // An assistant may have one of its own.
+    const said = Number(/limit of (\d+)/.exec(message)?.[1] ?? 0);
+    return recursionEvents(said || (record.recursionLimit ?? DEFAULT_RECURSION_LIMIT), nextNode, fold);
   }
   const running = [...fold.tasks.values()].filter((task) => task.status === "running");
   if (status === "timeout") {
-    const limit = record.runTimeoutMs ?? 0;
+    // The server may have a shorter one than the run.
+    const seconds = Number(/longer than ([\d.]+) s/.exec(message)?.[1] ?? 0);
+    const limit = seconds > 0 ? Math.round(seconds * 1_000) : (record.runTimeoutMs ?? 0);
     const [first] = running;
     const node = first === undefined ? {} : { nodeId: first.nodeId };
     return [
@@ -154,9 +173,9 @@ function suspensions(
 }
 
 /** The source may have counted its interrupts otherwise. */
-function renamed({ type, payload }: NewOpenwopEvent, interruptId: string): JsonObject {
+function renamed({ payload }: NewOpenwopEvent, interruptId: string): JsonObject {
   const copy = payloadOf({ payload });
-  return type === "interrupt.resolved" ? { ...copy, interruptId } : copy;
+  return copy["interruptId"] === undefined ? copy : { ...copy, interruptId };
 }
 
 /** What an event says itself counts. */

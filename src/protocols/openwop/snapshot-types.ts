@@ -25,6 +25,10 @@ export interface RunFold {
   readonly startedNodes: number;
   /** LangGraph runs that the log calls for and that have shown nothing yet, oldest first. */
   readonly launches: readonly LaunchFold[];
+  /** Those that a pause has kept from beginning: what they were for is done by the one that the resume called for. */
+  readonly superseded: ReadonlySet<string>;
+  /** The LangGraph run that has written to the log last; `null`: none. */
+  readonly lastRun: string | null;
 }
 
 export interface RunError {

@@ -144,18 +144,24 @@ class Translator {
   /** It waited; whoever resumes the thread by LangGraph answers what its node asked, if it is this one's turn. */
   #resume(taskId: string, node: string): void {
     const { fold, attempt } = this.#context;
-    const isOpen = (one: InterruptFold): boolean =>
-      one.taskId === taskId && one.status === "pending" && !this.#answered.has(one.interruptId);
-    const asked = fold.interrupts.find(isOpen);
-    if (asked !== undefined) {
-      const answer = answerTo(asked.langgraphInterruptId, attempt.resume);
-      if (answer === undefined) return;
-      this.#answered.add(asked.interruptId);
-      const { interruptId, suspension } = asked;
+    const own = fold.interrupts.filter((one) => one.taskId === taskId);
+    const open = own.filter((one) => this.#isOpen(one));
+    const answered = open.filter((one, index) => {
+      const isAsked = index === 0 || isById(attempt.resume);
+      return isAsked && answerTo(one.langgraphInterruptId, attempt.resume) !== undefined;
+    });
+    // A nested graph may wait for several at once: the answer to another one lets its node run, too.
+    const isAnswered = own.some(
+      (one) => one.status === "resolved" && answerTo(one.langgraphInterruptId, attempt.resume) !== undefined,
+    );
+    if (open.length > 0 && answered.length === 0 && !isAnswered) return;
+    for (const { interruptId, suspension, langgraphInterruptId } of answered) {
+      this.#answered.add(interruptId);
+      const resumeValue = answerTo(langgraphInterruptId, attempt.resume) ?? null;
       this.#push(
         "interrupt.resolved",
         node,
-        { interruptId, kind: suspension.kind, resumeValue: answer, resolvedBy: "langgraph" },
+        { interruptId, kind: suspension.kind, resumeValue, resolvedBy: "langgraph" },
         { taskId },
       );
     }
@@ -173,11 +179,31 @@ class Translator {
       this.#tasks.set(taskId, "failed");
       this.#push("node.failed", node, { error: nodeError(error) }, { taskId });
     } else if (interrupts.length > 0) {
-      for (const { id, value } of interrupts) this.#held.push({ taskId, node, langgraphInterruptId: id, value });
+      this.#wait(taskId, node, interrupts);
     } else {
       this.#tasks.set(taskId, "completed");
       this.#push("node.completed", node, { outputs }, { taskId });
     }
+  }
+
+  /** What it asks is told when the LangGraph run has ended; what it has asked before, it waits for again. */
+  #wait(taskId: string, node: string, interrupts: Extract<ObservedEvent, { kind: "task-ended" }>["interrupts"]): void {
+    for (const { id, value } of interrupts) {
+      const isSame = (one: InterruptFold): boolean => one.taskId === taskId && one.langgraphInterruptId === id;
+      const asked = this.#context.fold.interrupts.find((one) => isSame(one) && this.#isOpen(one));
+      if (asked === undefined) {
+        this.#held.push({ taskId, node, langgraphInterruptId: id, value });
+        continue;
+      }
+      const { interruptId, suspension } = asked;
+      this.#tasks.set(taskId, "suspended");
+      this.#push("node.suspended", node, { interruptId, kind: suspension.kind, key: suspension.key }, { taskId });
+    }
+  }
+
+  /** Nobody has answered it yet, this attempt neither. */
+  #isOpen({ status, interruptId }: InterruptFold): boolean {
+    return status === "pending" && !this.#answered.has(interruptId);
   }
 
   #text({ node, messageId, text, isWhole }: Extract<ObservedEvent, { kind: "text" }>): void {
@@ -198,10 +224,13 @@ class Translator {
 /** What of a LangGraph resume goes to an interrupt: by its id, or, without ids, to the one that is open. */
 function answerTo(langgraphInterruptId: string, resume: JsonValue | undefined): JsonValue | undefined {
   if (resume === undefined) return undefined;
-  if (!isJsonObject(resume)) return resume;
+  return isById(resume) ? resume[langgraphInterruptId] : resume;
+}
+
+function isById(resume: JsonValue | undefined): resume is JsonObject {
+  if (!isJsonObject(resume)) return false;
   const keys = Object.keys(resume);
-  const byId = keys.length > 0 && keys.every((key) => /^[0-9a-f]{32}$/.test(key));
-  return byId ? resume[langgraphInterruptId] : resume;
+  return keys.length > 0 && keys.every((key) => /^[0-9a-f]{32}$/.test(key));
 }
 
 export function nodeError(message: string): JsonObject {

@@ -58,6 +58,11 @@ describe.each(STORAGES)("control on %s", (storage) => {
     const fork = { mode: "replay" };
     const forks = [1, 2].map(() => ann.send("POST", `/v1/runs/${others}:fork`, fork, headers));
     for (const { status } of await Promise.all(forks)) expect(status).toBe(404);
+    const forked = await bob.send("POST", `/v1/runs/${others}:fork`, fork, headers);
+    const forkedAgain = await bob.send("POST", `/v1/runs/${others}:fork`, fork, headers);
+    expect(forked.status).toBe(201);
+    expect([forkedAgain.status, forkedAgain.body]).toEqual([201, forked.body]);
+    expect(forkedAgain.headers.get("openwop-idempotent-replay")).toBe("true");
     await bob.send("POST", `/v1/runs/${others}/cancel`, {});
   });
 
@@ -98,6 +103,17 @@ describe.each(STORAGES)("control on %s", (storage) => {
     expect((await ann.log(child)).at(-1).payload).toMatchObject({ parentRunId: parent });
     expect((await ann.log(parent)).at(-1).payload.parentRunId).toBeUndefined();
   });
+
+  test("31: all children of a cancelled run are cancelled, however many", async () => {
+    const { ann } = served;
+    const parent = await ann.start("conformance-approval");
+    const children: string[] = [];
+    for (let child = 0; child < 101; child += 1) {
+      children.push(await ann.start("conformance-approval", {}, { "x-openwop-parent-run-id": parent }));
+    }
+    await ann.send("POST", `/v1/runs/${parent}/cancel`, {});
+    for (const child of children) expect((await ann.snapshot(child)).status).toBe("cancelled");
+  }, 60_000);
 
   test("32: several are cancelled in one call", async () => {
     const { ann } = served;
@@ -167,6 +183,91 @@ describe.each(STORAGES)("control on %s", (storage) => {
     ]);
   });
 
+  test("33: a run that is resumed as soon as it rests goes on, and rests once", async () => {
+    const { ann } = served;
+    for (let round = 0; round < 5; round += 1) {
+      const runId = await ann.start("counting", { inputs: { steps: 3, stepMs: 40 } });
+      await until(async () => typesOf(await ann.log(runId)).includes("node.started"), "the node to start");
+      expect((await ann.send("POST", `/v1/runs/${runId}:pause`, {})).body).toMatchObject({ status: "paused" });
+      expect((await ann.send("POST", `/v1/runs/${runId}:resume`, {})).status).toBe(202);
+      await ann.reaches(runId, "completed");
+      const types = typesOf(await ann.log(runId));
+      expect(types.filter((type) => type === "run.paused")).toHaveLength(1);
+      expect(types.indexOf("run.resumed")).toBe(types.indexOf("run.paused") + 1);
+      expect(types.filter((type) => type === "node.started")).toHaveLength(3);
+    }
+  });
+
+  test("33: a run that is resumed while it is being stopped goes on once it has stopped", async () => {
+    const { ann } = served;
+    const runId = await ann.start("deaf", { inputs: { stepMs: 900 } });
+    await until(async () => typesOf(await ann.log(runId)).includes("node.started"), "the node to start");
+    const pauses = [1, 2].map(() => ann.send("POST", `/v1/runs/${runId}:pause`, { drainPolicy: "immediate" }));
+    // The other one waits for the node.
+    expect((await Promise.race(pauses)).status).toBe(409);
+    expect((await ann.send("POST", `/v1/runs/${runId}:resume`, {})).status).toBe(202);
+    await Promise.all(pauses);
+    await ann.reaches(runId, "completed", "cancelled");
+    expect(typesOf(await ann.log(runId))).toEqual([
+      "run.started",
+      "node.started",
+      "node.cancelled",
+      "run.paused",
+      "run.resumed",
+      "node.started",
+      "node.completed",
+      "run.completed",
+    ]);
+  });
+
+  test("33: a pause before a run has begun, or gone on from an answer, loses neither input nor answer", async () => {
+    const one = await serve(storage, { worker: { concurrency: 1 } });
+    const { ann } = one;
+    const rest = async (runId: string, busy: string) => {
+      const pausing = ann.send("POST", `/v1/runs/${runId}:pause`, {});
+      await ann.reaches(busy, "completed");
+      expect((await pausing).body).toMatchObject({ status: "paused" });
+      expect((await ann.send("POST", `/v1/runs/${runId}:resume`, {})).status).toBe(202);
+      return ann.reaches(runId, "completed", "failed", "waiting-approval");
+    };
+    const waiting = await ann.start("conformance-approval");
+    await ann.reaches(waiting, "waiting-approval");
+    const first = await ann.start("deaf", { inputs: { stepMs: 600 } });
+    const runId = await ann.start("conformance-identity", { inputs: { payload: { a: 1 } } });
+    expect(await rest(runId, first)).toMatchObject({ status: "completed", variables: { payload: { a: 1 } } });
+    expect(typesOf(await ann.log(runId)).slice(0, 3)).toEqual(["run.started", "run.paused", "run.resumed"]);
+    const second = await ann.start("deaf", { inputs: { stepMs: 600 } });
+    await ann.reaches(second, "running");
+    const answered = await ann.send("POST", `/v1/runs/${waiting}/interrupts/gate`, {
+      resumeValue: { action: "accept" },
+    });
+    expect(answered.status).toBe(200);
+    expect((await rest(waiting, second)).status).toBe("completed");
+    const types = typesOf(await ann.log(waiting));
+    expect(types.filter((type) => type === "interrupt.requested")).toHaveLength(1);
+    expect(types.slice(types.indexOf("approval.received") + 1)).toEqual([
+      "run.paused",
+      "run.resumed",
+      "node.resumed",
+      "node.completed",
+      "run.completed",
+    ]);
+    await one.close();
+  });
+
+  test("33: a node that is stopped after an answer does not ask again", async () => {
+    const { ann } = served;
+    const runId = await ann.start("askThenWork");
+    await ann.reaches(runId, "waiting-input");
+    await ann.send("POST", `/v1/runs/${runId}/interrupts/ask`, { resumeValue: "yes" });
+    await until(async () => typesOf(await ann.log(runId)).includes("node.resumed"), "the node to go on");
+    const paused = await ann.send("POST", `/v1/runs/${runId}:pause`, { drainPolicy: "immediate" });
+    expect(paused).toMatchObject({ status: 202, body: { status: "paused" } });
+    await ann.send("POST", `/v1/runs/${runId}:resume`, {});
+    const done = await ann.reaches(runId, "completed", "waiting-input");
+    expect(done).toMatchObject({ status: "completed", variables: { left: "yes" } });
+  });
+
   test("33: what does not execute can't be paused, and what does not rest not resumed", async () => {
     const { ann } = served;
     const runId = await ann.start("conformance-cancellable");
@@ -224,7 +325,10 @@ describe.each(STORAGES)("control on %s", (storage) => {
     );
     const started = answers.filter(({ status }) => status === 201);
     expect(started).toHaveLength(1);
-    for (const { status } of answers) expect([201, 409]).toContain(status);
-    await ann.send("POST", `/v1/runs/${started[0]?.body.runId}/cancel`, {});
+    const activeRunId = started[0]?.body.runId;
+    for (const { status, body: said } of answers.filter((one) => one.status !== 201)) {
+      expect([status, said.error, said.details.activeRunId]).toEqual([409, "run_already_active", activeRunId]);
+    }
+    await ann.send("POST", `/v1/runs/${activeRunId}/cancel`, {});
   });
 });

@@ -103,7 +103,46 @@ describe.each(STORAGES)("runs that wait, on %s", (storage) => {
     for (const { status } of both) expect(status).toBe(200);
     const done = await ann.reaches(runId, "completed", "failed");
     expect(done.variables).toMatchObject({ left: "L", right: "R" });
-    expect(ends(await ann.log(runId))).toEqual(["run.completed"]);
+    const events = await ann.log(runId);
+    expect(ends(events)).toEqual(["run.completed"]);
+    expect(typesOf(events)).not.toContain("run.paused");
+  });
+
+  test("34: two questions of a nested graph are answered one by one", async () => {
+    const { ann } = served;
+    const runId = await ann.start("nestedGates");
+    const waiting = await ann.reaches(runId, "waiting-input");
+    expect(waiting).toMatchObject({ currentNodeId: "inner", interrupt: { interruptId: "int-1" } });
+    expect((await answer(ann, runId, "inner", 1, { interruptId: "int-1" })).status).toBe(200);
+    const again = await ann.reaches(runId, "waiting-input", "completed");
+    expect(again.interrupt?.interruptId).toBe("int-2");
+    expect((await answer(ann, runId, "inner", 2, { interruptId: "int-2" })).status).toBe(200);
+    const done = await ann.reaches(runId, "completed");
+    expect(new Set(Object.values(done.variables))).toEqual(new Set([1, 2]));
+    const types = typesOf(await ann.log(runId));
+    expect(types.filter((type) => type === "interrupt.requested")).toHaveLength(2);
+    expect(types.filter((type) => type === "node.resumed")).toHaveLength(2);
+    expect(types.filter((type) => type === "node.suspended")).toHaveLength(3);
+  });
+
+  test("42: a vote counts for the interrupt that it is given to, and for no other one of its node", async () => {
+    const { ann } = served;
+    const runId = await ann.start("ballots");
+    await ann.reaches(runId, "waiting-approval");
+    const vote = async (interruptId: string, decidedBy: string) =>
+      (await answer(ann, runId, "vote", { action: "accept", decidedBy }, { interruptId })).status;
+    const resolved = async () =>
+      (await ann.log(runId))
+        .filter(({ type }) => type === "interrupt.resolved")
+        .map(({ payload }) => payload.interruptId);
+    expect(await vote("int-2", "a")).toBe(200);
+    expect(await vote("int-1", "b")).toBe(200);
+    expect(await resolved()).toEqual([]);
+    expect(await vote("int-2", "c")).toBe(200);
+    expect(await resolved()).toEqual(["int-2"]);
+    expect(await vote("int-1", "c")).toBe(200);
+    expect(await resolved()).toEqual(["int-2", "int-1"]);
+    await ann.reaches(runId, "completed");
   });
 
   test("34: a node that asks twice has two interrupts", async () => {

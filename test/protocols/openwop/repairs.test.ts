@@ -1,9 +1,10 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { eventKey, EVENTS_SPACE } from "../../../src/protocols/openwop/event.js";
-import { LAUNCHES_SPACE } from "../../../src/protocols/openwop/event-log.js";
+import { indexWrite, LAUNCHES_SPACE } from "../../../src/protocols/openwop/event-log.js";
+import { INDEX_SPACE } from "../../../src/protocols/openwop/run-record.js";
 import { createStoreRegistry } from "../../../src/stores/registry.js";
 import { createStorage } from "../../support/server.js";
-import { type Json, type Served, serve, typesOf, type User } from "./served.js";
+import { type Json, type Served, serve, typesOf, until, type User } from "./served.js";
 
 const open: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -76,6 +77,17 @@ describe.each(["sqlite", "postgres"] as const)("what a crash leaves of a run on 
     await ann.reaches(runId, "completed");
   });
 });
+
+test("31: a run that has ended, and was not noted as such, is not looked at for ever", async () => {
+  const { served, records } = await place("sqlite");
+  const runId = await served.ann.start("conformance-noop");
+  await served.ann.reaches(runId, "completed");
+  const active = { space: INDEX_SPACE, owner: "", collection: "", labels: { active: "1" } };
+  await until(async () => (await records.count(active)) === 0, "the end to be noted");
+  await records.write(indexWrite({ owner: "id:ann", runId }, true));
+  expect(await records.count(active)).toBe(1);
+  await until(async () => (await records.count(active)) === 0, "the sweep to note the end");
+}, 30_000);
 
 test("54: with its thread, a run is gone", async () => {
   const at = await place("sqlite");

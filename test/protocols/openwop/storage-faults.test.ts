@@ -1,0 +1,195 @@
+import { describe, expect, test } from "vitest";
+import type { MetadataStore } from "../../../src/core/metadata-store.js";
+import type { RecordWrite } from "../../../src/core/record.js";
+import { EVENTS_SPACE } from "../../../src/protocols/openwop/event.js";
+import { openwop } from "../../../src/protocols/openwop/index.js";
+import { openWrappedApp, type WrappedApp } from "../../fault/wrapped-app.js";
+import { conformanceGraphs } from "./conformance-graphs.js";
+import * as own from "./graphs.js";
+import { type Json, typesOf, until } from "./served.js";
+
+/* A storage that fails once, at the worst moment. */
+
+type Hit = (method: string, args: readonly unknown[]) => "none" | "refused" | "answer-lost";
+
+/** @param prefix of the names that `hit` is asked with: `records.writeAll` */
+function failing<T extends object>(target: T, hit: Hit, prefix = ""): T {
+  return new Proxy(target, {
+    get(object, key): unknown {
+      const value: unknown = Reflect.get(object, key);
+      const name = `${prefix}${String(key)}`;
+      if (typeof value === "object" && value !== null) return failing(value, hit, `${name}.`);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]): unknown => {
+        const fault = hit(name, args);
+        if (fault === "refused") return Promise.reject(new Error(`injected: ${name}`));
+        const answer: unknown = Reflect.apply(value, object, args);
+        if (fault === "none") return answer;
+        return Promise.resolve(answer).then(() => {
+          throw new Error(`injected: the answer of ${name} is lost`);
+        });
+      };
+    },
+  });
+}
+
+/** The first call that is like this fails. */
+function once(
+  isIt: (method: string, args: readonly unknown[]) => boolean,
+  fault: "refused" | "answer-lost" = "refused",
+) {
+  let isOver = false;
+  const hit: Hit = (method, args) => {
+    if (isOver || !isIt(method, args)) return "none";
+    isOver = true;
+    return fault;
+  };
+  return { hit, hasFailed: () => isOver };
+}
+
+/** Events of which one has this in it are appended. */
+const appends = (text: string) => (method: string, args: readonly unknown[]) =>
+  method === "records.writeAll" &&
+  (args[0] as readonly RecordWrite[]).some(({ space, value }) => space === EVENTS_SPACE && value.includes(text));
+
+async function serveFailing(storage: "memory" | "sqlite", hit: Hit) {
+  const app: WrappedApp = await openWrappedApp(storage, {
+    store: (real) => ({ ...real, metadata: failing<MetadataStore>(real.metadata, hit) }),
+    options: {
+      graphs: { ...conformanceGraphs, ...own },
+      protocols: [openwop()],
+      worker: { leaseMs: 1_000, pollMs: 50 },
+    },
+  });
+  await app.start();
+  const send = async (method: string, path: string, body?: Json, headers: Readonly<Record<string, string>> = {}) => {
+    const url = `http://heddle/openwop/v1/runs${path}`;
+    const init = { method, headers: { "content-type": "application/json", accept: "application/json", ...headers } };
+    const answer = await app.fetch(
+      new Request(url, { ...init, ...(body !== undefined && { body: JSON.stringify(body) }) }),
+    );
+    return { status: answer.status, body: await answer.json() };
+  };
+  const snapshot = async (runId: string): Promise<Json> => (await send("GET", `/${runId}`)).body;
+  return {
+    send,
+    snapshot,
+    start: async (workflowId: string, body: Json = {}, headers = {}): Promise<string> =>
+      (await send("POST", "", { workflowId, ...body }, headers)).body.runId,
+    log: async (runId: string): Promise<Json[]> => (await send("GET", `/${runId}/events`)).body.events,
+    async reaches(runId: string, ...statuses: readonly string[]): Promise<Json> {
+      await until(
+        async () => statuses.includes((await snapshot(runId)).status),
+        `${runId} to be ${statuses.join(" or ")}`,
+      );
+      return snapshot(runId);
+    },
+  };
+}
+
+const approve = { resumeValue: { action: "accept" } };
+
+describe.each(["memory", "sqlite"] as const)("on %s", (storage) => {
+  test("34, 53: what a node asked is told, though its events could not be stored at first", async () => {
+    const fault = once(appends('"node.started"'));
+    const at = await serveFailing(storage, fault.hit);
+    const runId = await at.start("conformance-approval");
+    await at.reaches(runId, "waiting-approval", "paused");
+    expect(fault.hasFailed()).toBe(true);
+    expect(typesOf(await at.log(runId))).toEqual([
+      "run.started",
+      "node.started",
+      "node.suspended",
+      "interrupt.requested",
+      "approval.requested",
+    ]);
+    expect((await at.send("POST", `/${runId}/interrupts/gate`, approve)).status).toBe(200);
+    await at.reaches(runId, "completed");
+  });
+
+  test("16, 53: no text is lost that could not be stored at first", async () => {
+    const whole = await serveFailing(storage, () => "none");
+    const fault = once(appends('"output.chunk"'));
+    const at = await serveFailing(storage, fault.hit);
+    const texts: string[] = [];
+    for (const one of [whole, at]) {
+      const runId = await one.start("conformance-stream-text");
+      await one.reaches(runId, "completed");
+      const chunks = (await one.log(runId)).filter(({ type }) => type === "output.chunk");
+      texts.push(chunks.map(({ payload }) => payload.chunk).join(""));
+    }
+    expect(fault.hasFailed()).toBe(true);
+    expect(texts[0]).not.toBe("");
+    expect(texts[1]).toBe(texts[0]);
+  });
+
+  test("46: a replay whose question could not be told waits for nobody all the same", async () => {
+    let runOfReplay = "";
+    const fault = once((method, args) => runOfReplay !== "" && appends('"node.suspended"')(method, args));
+    const at = await serveFailing(storage, fault.hit);
+    const source = await at.start("conformance-approval");
+    await at.reaches(source, "waiting-approval");
+    await at.send("POST", `/${source}/interrupts/gate`, approve);
+    await at.reaches(source, "completed");
+    runOfReplay = "any";
+    runOfReplay = (await at.send("POST", `/${source}:fork`, { mode: "replay" })).body.runId;
+    await at.reaches(runOfReplay, "completed", "waiting-approval");
+    expect(fault.hasFailed()).toBe(true);
+    expect(typesOf(await at.log(runOfReplay))).toEqual(typesOf(await at.log(source)));
+  });
+
+  test("11: a run whose creation was carried out, and its answer lost, is a run", async () => {
+    const fault = once((method) => method === "runs.create", "answer-lost");
+    const at = await serveFailing(storage, fault.hit);
+    const { status, body } = await at.send("POST", "", { workflowId: "conformance-noop" });
+    expect([status, fault.hasFailed()]).toEqual([201, true]);
+    await at.reaches(body.runId, "completed");
+  });
+
+  test("31: a cancel that failed half way is finished by the next one", async () => {
+    const fault = once(appends("parent cancelled"));
+    const at = await serveFailing(storage, fault.hit);
+    const parent = await at.start("conformance-approval");
+    const child = await at.start("conformance-approval", {}, { "x-openwop-parent-run-id": parent });
+    await at.reaches(child, "waiting-approval");
+    expect((await at.send("POST", `/${parent}/cancel`, {})).status).toBeGreaterThanOrEqual(500);
+    expect((await at.snapshot(child)).status).toBe("waiting-approval");
+    expect(await at.send("POST", `/${parent}/cancel`, {})).toMatchObject({
+      status: 200,
+      body: { status: "cancelled" },
+    });
+    expect((await at.snapshot(child)).status).toBe("cancelled");
+    const ends = (await at.log(parent)).filter(({ type }) => type === "run.cancelled");
+    expect(ends).toHaveLength(1);
+  });
+
+  test("31: a cancel that failed half way, and that nobody repeats, is finished by the sweep", async () => {
+    const fault = once(appends("parent cancelled"));
+    const at = await serveFailing(storage, fault.hit);
+    const parent = await at.start("conformance-approval");
+    const child = await at.start("conformance-approval", {}, { "x-openwop-parent-run-id": parent });
+    await at.reaches(child, "waiting-approval");
+    await at.send("POST", `/${parent}/cancel`, {});
+    await at.reaches(child, "cancelled");
+    expect((await at.log(child)).at(-1).payload).toMatchObject({ parentRunId: parent, cancelledBy: "parent" });
+  }, 30_000);
+
+  test("53: a run can be read while nobody can tell what a crash has left of it", async () => {
+    let isFaulty = false;
+    let looks = 0;
+    const at = await serveFailing(storage, (method) => {
+      if (!isFaulty || method !== "runs.list") return "none";
+      looks += 1;
+      return "refused";
+    });
+    const runId = await at.start("conformance-cancellable");
+    await at.reaches(runId, "running");
+    isFaulty = true;
+    await until(async () => {
+      expect((await at.send("GET", `/${runId}`)).status).toBe(200);
+      return looks > 0;
+    }, "a look at the run's thread");
+    isFaulty = false;
+    await at.send("POST", `/${runId}/cancel`, {});
+  }, 30_000);
+});
