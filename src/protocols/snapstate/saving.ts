@@ -166,7 +166,7 @@ async function writeCheckpoint(deps: SavingDeps, write: Write): Promise<SaveOutc
   const [, dueWritten, written] = outcome.records;
   if (dueWritten === undefined || written === undefined) throw new Error("a write of several records gave fewer back");
   const saved = checkpointOf(written);
-  const wakeAt = Math.min(saved.expiresAt ?? Infinity, (due?.from === null && dueFound?.expiresAt) || Infinity);
+  const wakeAt = Math.min(saved.expiresAt ?? Infinity, nextLook(found, dueFound) ?? saved.createdAt);
   await settling.settleNow(ref, {
     workflow: next,
     due: dueWritten,
@@ -175,6 +175,15 @@ async function writeCheckpoint(deps: SavingDeps, write: Write): Promise<SaveOutc
     ...(from === saved.seq && { only: saved }),
   });
   return { kind: "saved", checkpoint: saved };
+}
+
+/**
+ * When the workflow was to be looked at next, for the expiry of what was saved before.
+ * @returns `null`: nobody knows, because somebody else is at it, or it was to be looked at a moment ago
+ */
+function nextLook(workflow: StoredRecord | null, due: StoredRecord | null): number | null {
+  if (workflow === null) return Infinity;
+  return due === null || dueOf(due).from !== null ? null : (due.expiresAt ?? Infinity);
 }
 
 function newValue(

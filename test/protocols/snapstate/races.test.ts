@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { createStorage } from "../../support/server.js";
 import { checkpointKey, dueKey, threadIdOf, workflowKey } from "../../../src/protocols/snapstate/places.js";
+import { valueOf } from "../../../src/protocols/snapstate/stored.js";
 import { openRows } from "./open-records.js";
 import { fresh, type Json, type Served, serve, until, type User } from "./served.js";
 
@@ -65,6 +66,19 @@ describe("SnapState and another process", () => {
     ]);
     expect([again.status, fourth.status]).toEqual([409, 201]);
     expect(fourth.body["diff_from_previous"]).toEqual({ added: ["s4"], removed: [], changed: [] });
+  });
+
+  test("a save that takes over another's settling does not forget when that one's checkpoint expires", async () => {
+    const { ann, rows } = await both();
+    const ref = { owner: "id:ann", workflowId: fresh() };
+    await ann.save({ workflow_id: ref.workflowId, step: 1, state: { a: 1 } }, { "x-checkpoint-ttl": "1" });
+    // As another process leaves it until it has settled.
+    await rows.records.write({ ...dueKey(ref), value: valueOf({ from: 1 }), ttlMs: 60_000 });
+    await ann.save({ workflow_id: ref.workflowId, step: 2, state: { a: 2 } });
+    const history = async () => (await ann.client.threads.getHistory(threadIdOf(ref))).map(({ values }) => values);
+    expect(await history()).toEqual([{ a: 2 }, { a: 1 }]);
+    await until(async () => (await history()).length === 1, "the expired one to leave the thread");
+    expect(await history()).toEqual([{ a: 2 }]);
   });
 
   test.each(["sqlite", "postgres"] as const)(
