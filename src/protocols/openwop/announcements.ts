@@ -38,10 +38,10 @@ export interface Listener {
   readonly wants: (event: LoggedEvent) => boolean;
 }
 
-/** What webhooks hear of events, also when the process dies between an event and its messages. */
-export type Announcements = ReturnType<typeof createAnnouncements>;
-
-/** @param deps.listenersOf who listens to a run now */
+/**
+ * What webhooks hear of events, also when the process dies between an event and its messages.
+ * @param deps.listenersOf who listens to a run now
+ */
 export function createAnnouncements(deps: {
   readonly records: RecordStore;
   readonly outbox: Outbox;

@@ -65,9 +65,12 @@ describe.each(["sqlite", "postgres"] as const)("a request that is sent again aft
     const first = await ann.send("POST", `/v1/runs/${runId}:fork`, body, key);
     expect(first.status).toBe(201);
     await ann.reaches(first.body.runId, "completed");
+    const log = await ann.log(first.body.runId);
     await forgetAnswer(`runs.${runId}.fork`, "once");
     const again = await ann.send("POST", `/v1/runs/${runId}:fork`, body, key);
     expect([again.status, again.body.runId, again.body.fromSeq]).toEqual([201, first.body.runId, 5]);
+    // With the times of its events: it has not been made anew.
+    expect(await ann.log(first.body.runId)).toEqual(log);
     expect(await ann.client.threads.search({ limit: 10 })).toHaveLength(2);
   });
 
