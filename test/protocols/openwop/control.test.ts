@@ -198,28 +198,6 @@ describe.each(STORAGES)("control on %s", (storage) => {
     }
   });
 
-  test("33: a run that is resumed while it is being stopped goes on once it has stopped", async () => {
-    const { ann } = served;
-    const runId = await ann.start("deaf", { inputs: { stepMs: 900 } });
-    await until(async () => typesOf(await ann.log(runId)).includes("node.started"), "the node to start");
-    const pauses = [1, 2].map(() => ann.send("POST", `/v1/runs/${runId}:pause`, { drainPolicy: "immediate" }));
-    // The other one waits for the node.
-    expect((await Promise.race(pauses)).status).toBe(409);
-    expect((await ann.send("POST", `/v1/runs/${runId}:resume`, {})).status).toBe(202);
-    await Promise.all(pauses);
-    await ann.reaches(runId, "completed", "cancelled");
-    expect(typesOf(await ann.log(runId))).toEqual([
-      "run.started",
-      "node.started",
-      "node.cancelled",
-      "run.paused",
-      "run.resumed",
-      "node.started",
-      "node.completed",
-      "run.completed",
-    ]);
-  });
-
   test("33: a pause before a run has begun, or gone on from an answer, loses neither input nor answer", async () => {
     const one = await serve(storage, { worker: { concurrency: 1 } });
     const { ann } = one;

@@ -10,7 +10,8 @@ import { type Json, typesOf, until } from "./served.js";
 
 /* A storage that fails once, at the worst moment. */
 
-type Hit = (method: string, args: readonly unknown[]) => "none" | "refused" | "answer-lost";
+/** A promise: it is carried out after that. */
+type Hit = (method: string, args: readonly unknown[]) => "none" | "refused" | "answer-lost" | Promise<void>;
 
 /** @param prefix of the names that `hit` is asked with: `records.writeAll` */
 function failing<T extends object>(target: T, hit: Hit, prefix = ""): T {
@@ -22,6 +23,7 @@ function failing<T extends object>(target: T, hit: Hit, prefix = ""): T {
       if (typeof value !== "function") return value;
       return (...args: unknown[]): unknown => {
         const fault = hit(name, args);
+        if (fault instanceof Promise) return fault.then((): unknown => Reflect.apply(value, object, args));
         if (fault === "refused") return Promise.reject(new Error(`injected: ${name}`));
         const answer: unknown = Reflect.apply(value, object, args);
         if (fault === "none") return answer;
@@ -45,6 +47,19 @@ function once(
     return fault;
   };
   return { hit, hasFailed: () => isOver };
+}
+
+/** Once it is armed, the next call of this method waits until it is let go on. */
+function gate(method: string) {
+  const [reached, open] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let isArmed = false;
+  const hit: Hit = (name) => {
+    if (!isArmed || name !== method) return "none";
+    isArmed = false;
+    reached.resolve();
+    return open.promise;
+  };
+  return { hit, arm: () => void (isArmed = true), reached: reached.promise, open: () => open.resolve() };
 }
 
 /** Events of which one has this in it are appended. */
@@ -144,6 +159,48 @@ describe.each(["memory", "sqlite"] as const)("on %s", (storage) => {
     const { status, body } = await at.send("POST", "", { workflowId: "conformance-noop" });
     expect([status, fault.hasFailed()]).toEqual([201, true]);
     await at.reaches(body.runId, "completed");
+  });
+
+  test("33: a run that is resumed before its LangGraph run has ended goes on, and has rested once", async () => {
+    const end = gate("runs.finish");
+    const at = await serveFailing(storage, end.hit);
+    const runId = await at.start("counting", { inputs: { steps: 4, stepMs: 50 } });
+    await at.reaches(runId, "running");
+    end.arm();
+    expect(await at.send("POST", `/${runId}:pause`, {})).toMatchObject({ status: 202, body: { status: "paused" } });
+    expect((await at.send("POST", `/${runId}:resume`, {})).status).toBe(202);
+    await end.reached;
+    end.open();
+    await at.reaches(runId, "completed");
+    const types = typesOf(await at.log(runId));
+    expect(types.filter((type) => type === "run.paused")).toHaveLength(1);
+    expect(types.indexOf("run.resumed")).toBe(types.indexOf("run.paused") + 1);
+  });
+
+  test("33: a run that is resumed while it is being stopped goes on once it has stopped", async () => {
+    const end = gate("runs.finish");
+    const at = await serveFailing(storage, end.hit);
+    const runId = await at.start("conformance-delay", { inputs: { delayMs: 500 } });
+    await at.reaches(runId, "running");
+    end.arm();
+    const pausing = at.send("POST", `/${runId}:pause`, { drainPolicy: "immediate" });
+    await end.reached;
+    const resuming = at.send("POST", `/${runId}:resume`, {});
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    end.open();
+    expect((await resuming).status).toBe(202);
+    await at.reaches(runId, "completed", "cancelled");
+    expect((await pausing).status).toBe(202);
+    expect(typesOf(await at.log(runId))).toEqual([
+      "run.started",
+      "node.started",
+      "node.cancelled",
+      "run.paused",
+      "run.resumed",
+      "node.started",
+      "node.completed",
+      "run.completed",
+    ]);
   });
 
   test("31: a cancel that failed half way is finished by the next one", async () => {
