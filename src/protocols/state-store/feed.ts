@@ -167,12 +167,14 @@ class FollowedValue {
     const known = await records.version(this.#key);
     this.#comparedAt = now;
     if (known === this.#version) return;
+    // Of what happened since then there may be changes.
+    this.#again = true;
+    // As there are when it has only just been written.
+    if ((await records.changes({ ...this.#key, after: this.#version ?? 0, limit: 1 })).length > 0) return;
     const record = await records.get(this.#key);
     const version = record?.version ?? known;
     const hasBegunAnew = version < (this.#version ?? 0);
     this.#version = version;
-    // Of what happened since then there may be changes.
-    this.#again = true;
     if (hasBegunAnew) {
       this.#changes = [];
       this.#forgotten = -1;

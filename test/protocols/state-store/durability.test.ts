@@ -165,6 +165,26 @@ describe("slow readers", () => {
     gone.close();
   });
 
+  it("what is written while versions are compared is told as ever", async () => {
+    const { feed, set, records, clock } = opened();
+    const cursor = await feed.follow(place, watching);
+    await set("a");
+    expect(await cursor.next()).toMatchObject({ events: [{ seq: 1 }] });
+    const { version } = records;
+    let compared = 0;
+    records.version = async (key) => {
+      compared += 1;
+      if (compared === 1) await records.write({ ...key, value: toJsonText("b"), tracked: true });
+      return version(key);
+    };
+    clock.advance(6 * 60_000);
+    expect(await cursor.next()).toMatchObject({
+      events: [{ seq: 2, data: '{"oldValue":"a","newValue":"b","version":2}' }],
+    });
+    expect(compared).toBe(1);
+    cursor.close();
+  });
+
   it("who follows a value hears of it when its versions have begun anew, long after its end", async () => {
     const pollMs = 3_600_000;
     const { feed, set, records, clock, remove } = opened({ pollMs });
