@@ -9,14 +9,15 @@ import type {
 } from "../../core/run-observer.js";
 import type { ClaimedRun } from "../../core/run.js";
 import type { RecordHints } from "../../services/record-hints.js";
-import type { NewOpenwopEvent } from "./event.js";
+import type { LoggedEvent, NewOpenwopEvent } from "./event.js";
 import type { EventLogs } from "./event-log.js";
 import { endEvents, pausedEvent } from "./run-end.js";
 import { RUNS_SPACE, type RunRecord } from "./run-record.js";
 import type { InterruptRules } from "./seams.js";
 import type { Replay } from "./replay.js";
 import type { LaunchFold, RunFold } from "./snapshot-types.js";
-import { type Attempt, type HeldInterrupt, type OpenText, translate } from "./translate.js";
+import { sameJson } from "./same-json.js";
+import { type Attempt, type HeldInterrupt, type OpenText, translate, type Translation } from "./translate.js";
 
 /** How long events wait for more of them. A superstep waits for none. */
 const GATHER_MS = 5;
@@ -45,6 +46,14 @@ export interface ThreadFacts {
   readonly next: readonly string[];
 }
 
+/** What was to be written, and where. */
+interface Tried {
+  readonly observed: number;
+  readonly events: readonly NewOpenwopEvent[];
+  readonly from: number;
+  readonly translation: Translation;
+}
+
 /** Writes what a LangGraph run does into the log of its OpenWOP run. */
 export class Projector implements RunObserver {
   readonly recorded?: RecordedNodes;
@@ -57,6 +66,8 @@ export class Projector implements RunObserver {
   readonly #open = new Set<string>();
   #held: readonly HeldInterrupt[] = [];
   #openText: OpenText | null = null;
+  /** A write that may have failed. */
+  #tried: Tried | null = null;
   #checkpointId: string | null = null;
   #timer: Timer | null = null;
   #flushing: Promise<void> = Promise.resolve();
@@ -184,19 +195,49 @@ export class Projector implements RunObserver {
     const observed = this.#queue;
     this.#queue = [];
     if (observed.length === 0 || this.#over) return;
+    // Whoever writes next writes what is left, too.
+    let left = observed;
     try {
-      if (await this.#lease.isHeld()) await this.#append(observed, checkpointId);
-      else this.#leave();
+      if (!(await this.#lease.isHeld())) {
+        this.#leave();
+        return;
+      }
+      left = observed.slice(await this.#storedBefore());
+      if (left.length > 0 && !this.#over) await this.#append(left, checkpointId);
     } catch (error) {
-      // Whoever writes next writes them, too. Tasks are not told twice if they were stored all the same.
-      this.#queue = [...observed, ...this.#queue];
+      this.#queue = [...left, ...this.#queue];
       throw error;
     }
   }
 
+  /** @returns how many of the first were stored by a write whose answer was lost */
+  async #storedBefore(): Promise<number> {
+    const tried = this.#tried;
+    this.#tried = null;
+    if (tried === null || tried.events.length === 0) return 0;
+    const { observed, events, from, translation } = tried;
+    const { logs } = this.#deps;
+    try {
+      const fold = await logs.read(this.#record);
+      if (fold.completedAt !== null) this.#leave();
+      const stored = await logs.list(this.#record, from, events.length);
+      if (stored.length < events.length || !events.every((event, index) => isStored(event, stored[index]))) return 0;
+    } catch (error) {
+      this.#tried = tried;
+      throw error;
+    }
+    this.#take(translation);
+    return observed;
+  }
+
+  #take({ held, openText }: Translation): void {
+    this.#held = [...this.#held, ...held];
+    this.#openText = openText;
+  }
+
   async #append(observed: readonly ObservedEvent[], checkpointId: string | undefined): Promise<void> {
     const { logs, rules } = this.#deps;
-    let translation: ReturnType<typeof translate> | null = null;
+    let translation: Translation | null = null;
     const decision = await logs.decide(
       this.#record,
       (fold) => {
@@ -209,17 +250,18 @@ export class Projector implements RunObserver {
           checkpointId: this.#checkpointId,
         });
         translation = { events, ...rest };
-        return this.#completed(marked(events, checkpointId), fold);
+        const drafts = this.#completed(marked(events, checkpointId), fold);
+        this.#tried = { observed: observed.length, events: drafts, from: fold.sequence + 1, translation };
+        return drafts;
       },
       { refresh: false, mayGoOn: () => this.#lease.isHeldInStore() },
     );
+    this.#tried = null;
     // Somebody has ended it, or this worker has lost it.
     if (decision.fold.completedAt !== null || translation === null) this.#leave();
-    const done = translation as ReturnType<typeof translate> | null;
+    const done = translation as Translation | null;
     if (decision.kind === "declined" && done !== null && done.events.length > 0) this.#leave();
-    if (done === null) return;
-    this.#held = [...this.#held, ...done.held];
-    this.#openText = done.openText;
+    if (done !== null) this.#take(done);
   }
 
   /** Between supersteps: whether somebody wants the run to rest. */
@@ -237,6 +279,12 @@ export class Projector implements RunObserver {
     await logs.decide(record, (fold) => (fold.status === "paused" ? null : [{ ...pausedEvent(record), ...hidden }]));
     return "stop";
   }
+}
+
+/** It is this event, of this LangGraph run, and no other one. */
+function isStored({ type, nodeId, payload, hidden }: NewOpenwopEvent, stored: LoggedEvent | undefined): boolean {
+  if (stored === undefined || stored.type !== type || stored.nodeId !== nodeId) return false;
+  return stored.hidden?.langgraphRunId === hidden?.langgraphRunId && sameJson(stored.payload, payload);
 }
 
 const NO_FACTS: ThreadFacts = { next: [], interrupts: [] };

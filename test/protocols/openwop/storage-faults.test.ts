@@ -122,9 +122,12 @@ describe.each(["memory", "sqlite"] as const)("on %s", (storage) => {
     await at.reaches(runId, "completed");
   });
 
-  test("16, 53: no text is lost that could not be stored at first", async () => {
+  test.each([
+    ["no text is lost that could not be stored at first", "refused"],
+    ["no text is told twice that was stored without an answer", "answer-lost"],
+  ] as const)("16, 53: %s", async (_, how) => {
     const whole = await serveFailing(storage, () => "none");
-    const fault = once(appends('"output.chunk"'));
+    const fault = once(appends('"output.chunk"'), how);
     const at = await serveFailing(storage, fault.hit);
     const texts: string[] = [];
     for (const one of [whole, at]) {
@@ -136,6 +139,22 @@ describe.each(["memory", "sqlite"] as const)("on %s", (storage) => {
     expect(fault.hasFailed()).toBe(true);
     expect(texts[0]).not.toBe("");
     expect(texts[1]).toBe(texts[0]);
+  });
+
+  test("34, 53: what a node asked is told once, though the answer to its first write was lost", async () => {
+    const fault = once(appends('"node.started"'), "answer-lost");
+    const at = await serveFailing(storage, fault.hit);
+    const runId = await at.start("conformance-approval");
+    await at.reaches(runId, "waiting-approval", "paused");
+    expect(fault.hasFailed()).toBe(true);
+    const types = typesOf(await at.log(runId));
+    expect(types).toEqual([
+      "run.started",
+      "node.started",
+      "node.suspended",
+      "interrupt.requested",
+      "approval.requested",
+    ]);
   });
 
   test("46: a replay whose question could not be told waits for nobody all the same", async () => {
