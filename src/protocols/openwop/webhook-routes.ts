@@ -29,8 +29,8 @@ export function webhookRoutes({ context, webhooks }: EdgeDeps): readonly Protoco
       errors: [409],
       async handle(exchange) {
         const body = decodeBody(webhookBody, await exchange.body());
-        return idempotent(exchange, context, "webhooks.create", { ...body }, async () => {
-          const { subscriptionId, createdAt: _, ...told } = await webhooks.register(exchange.caller, body);
+        return idempotent(exchange, context, "webhooks.create", { ...body }, async (attempt) => {
+          const { subscriptionId, createdAt: _, ...told } = await webhooks.register(exchange.caller, body, attempt);
           return { status: 201, body: { subscriptionId, webhookId: subscriptionId, ...told } };
         });
       },

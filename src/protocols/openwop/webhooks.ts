@@ -2,15 +2,15 @@ import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { Caller } from "../../core/auth.js";
 import { HeddleError } from "../../core/errors.js";
+import type { IdempotentAttempt } from "../../core/idempotency.js";
 import { isItemVisible } from "../../core/item-filter.js";
 import type { JsonObject } from "../../core/json.js";
 import { parseJsonText, toJsonText } from "../../core/json.js";
 import { ownerOf } from "../../core/owner.js";
-import type { RecordStore } from "../../core/record.js";
+import type { RecordStore, StoredRecord } from "../../core/record.js";
 import { secretDigest } from "../../core/secret-digest.js";
 import type { RunWebhook } from "../../core/webhook.js";
 import type { Authorize } from "../../services/authorization.js";
-import { newId } from "../../services/identifiers.js";
 import type { Outbox } from "../../services/outbox.js";
 import type { Listener } from "./announcements.js";
 import { isTerminalType, type LoggedEvent } from "./event.js";
@@ -112,40 +112,32 @@ export function createWebhooks(deps: {
       throw new OpenwopRefusal({ status: 400, code: "webhook_url_rejected", message: `url ${judged.reason}` });
     },
 
-    /** @throws OpenwopRefusal `webhook_url_rejected`, `forbidden`; HeddleError `LIMIT_REACHED` */
-    async register(caller: Caller, body: z.infer<typeof webhookBody>): Promise<NewSubscription> {
+    /**
+     * @param attempt a subscription is called by it: the same one again when the request is sent again after a crash
+     * @throws OpenwopRefusal `webhook_url_rejected`, `forbidden`; HeddleError `LIMIT_REACHED`
+     */
+    async register(
+      caller: Caller,
+      body: z.infer<typeof webhookBody>,
+      attempt: IdempotentAttempt,
+    ): Promise<NewSubscription> {
       const { events, tags = [], secret = randomBytes(32).toString("hex"), tenantId = tenantOf(caller) } = body;
       if (!mayBeTenant(caller, tenantId)) throw foreignTenant(tenantId);
       const webhook = this.judgeUrl(body.url);
-      const subscriptionId = `wh_${newId().replaceAll("-", "")}`;
+      const key = `wh_${attempt.id.replaceAll("-", "")}`;
       const told: JsonObject = { url: body.url, events, tags };
-      await authorize(caller, "store", "put", { namespace: namespaceOf(caller), key: subscriptionId, value: told });
+      await authorize(caller, "store", "put", { namespace: namespaceOf(caller), key, value: told });
       const place = { space: SPACE, owner: ownerOf(caller), collection: "" };
+      const known = attempt.isRepeated ? await records.get({ ...place, key }) : null;
+      if (known !== null) return newSubscription(known, body.url);
       if ((await records.count(place)) >= MAX_SUBSCRIPTIONS) {
         const message = `There are ${MAX_SUBSCRIPTIONS} webhooks already: remove one`;
         throw new HeddleError("LIMIT_REACHED", { message, details: { scope: "webhooks" } });
       }
-      const outcome = await records.write({
-        ...place,
-        key: subscriptionId,
-        value: toJsonText({
-          webhook,
-          events,
-          tags,
-          secret,
-          tenantId: body.tenantId ?? null,
-        } satisfies SubscriptionValue),
-        expected: 0,
-      });
+      const said: SubscriptionValue = { webhook, events, tags, secret, tenantId: body.tenantId ?? null };
+      const outcome = await records.write({ ...place, key, value: toJsonText(said), expected: 0 });
       if (outcome.kind === "conflict") throw new HeddleError("INTERNAL");
-      return {
-        subscriptionId,
-        url: body.url,
-        events,
-        secret,
-        secretFingerprint: secretDigest(secret).slice(0, 8),
-        createdAt: outcome.record.createdAt,
-      };
+      return newSubscription(outcome.record, body.url);
     },
 
     /** @throws OpenwopRefusal `subscription_not_found`, `forbidden` for a tenant that is not the caller's */
@@ -172,6 +164,11 @@ export function createWebhooks(deps: {
 
 /** Where handlers of `store:*` see subscriptions. Owners keep them apart, not the namespace. */
 const NAMESPACE = ["openwop", "webhooks"];
+
+function newSubscription({ key, value, createdAt }: StoredRecord, url: string): NewSubscription {
+  const { events, secret } = Subscription.parse(parseJsonText(value));
+  return { subscriptionId: key, url, events, secret, secretFingerprint: secretDigest(secret).slice(0, 8), createdAt };
+}
 
 function listenerOf(owner: string, id: string, { webhook, secret, events }: SubscriptionValue): Listener {
   const subscription = { space: SPACE, owner, collection: "", key: id };

@@ -101,4 +101,16 @@ describe.each(["sqlite", "postgres"] as const)("a request that is sent again aft
     await again.reaches(fork.runId, "completed");
     expect(courseOf(await again.log(fork.runId))).toEqual(courseOf(whole));
   });
+
+  it("27: subscribes no second time, and tells the secret that it has told", async () => {
+    const { served, records, forgetAnswer } = await place(storage);
+    const key = { "idempotency-key": "once" };
+    const body = { url: "http://127.0.0.1:9/hook", events: ["run.completed"] };
+    const first = await served.ann.send("POST", "/v1/webhooks", body, key);
+    expect(first.status).toBe(201);
+    await forgetAnswer("webhooks.create", "once");
+    const again = await served.ann.send("POST", "/v1/webhooks", body, key);
+    expect([again.status, again.body]).toEqual([201, first.body]);
+    expect(await records.count({ space: "openwop-webhooks", owner: OWNER })).toBe(1);
+  });
 });

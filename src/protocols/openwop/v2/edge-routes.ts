@@ -35,8 +35,8 @@ function webhookRoutes({ context, webhooks }: RoutesDeps2): readonly ProtocolRou
       async handle(exchange) {
         const { caller } = exchange;
         const body = decodeBody(schemas.webhookBody, await exchange.body());
-        return idempotent(exchange, context, "v2 webhooks.create", { ...body }, async () => {
-          const { subscriptionId, url, secret, events, createdAt } = await webhooks.register(caller, body);
+        return idempotent(exchange, context, "v2 webhooks.create", { ...body }, async (attempt) => {
+          const { subscriptionId, url, secret, events, createdAt } = await webhooks.register(caller, body, attempt);
           const head = {
             subscriptionId: bound(tenantOf(caller), subscriptionId),
             url,
