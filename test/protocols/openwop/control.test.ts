@@ -185,8 +185,8 @@ describe.each(STORAGES)("control on %s", (storage) => {
 
   test("33: a run that is resumed as soon as it rests goes on, and rests once", async () => {
     const { ann } = served;
-    for (let round = 0; round < 5; round += 1) {
-      const runId = await ann.start("counting", { inputs: { steps: 3, stepMs: 40 } });
+    for (let round = 0; round < 3; round += 1) {
+      const runId = await ann.start("counting", { inputs: { steps: 3, stepMs: 150 } });
       await until(async () => typesOf(await ann.log(runId)).includes("node.started"), "the node to start");
       expect((await ann.send("POST", `/v1/runs/${runId}:pause`, {})).body).toMatchObject({ status: "paused" });
       expect((await ann.send("POST", `/v1/runs/${runId}:resume`, {})).status).toBe(202);
@@ -210,11 +210,11 @@ describe.each(STORAGES)("control on %s", (storage) => {
     };
     const waiting = await ann.start("conformance-approval");
     await ann.reaches(waiting, "waiting-approval");
-    const first = await ann.start("deaf", { inputs: { stepMs: 600 } });
+    const first = await ann.start("deaf", { inputs: { stepMs: 1_500 } });
     const runId = await ann.start("conformance-identity", { inputs: { payload: { a: 1 } } });
     expect(await rest(runId, first)).toMatchObject({ status: "completed", variables: { payload: { a: 1 } } });
     expect(typesOf(await ann.log(runId)).slice(0, 3)).toEqual(["run.started", "run.paused", "run.resumed"]);
-    const second = await ann.start("deaf", { inputs: { stepMs: 600 } });
+    const second = await ann.start("deaf", { inputs: { stepMs: 1_500 } });
     await ann.reaches(second, "running");
     const answered = await ann.send("POST", `/v1/runs/${waiting}/interrupts/gate`, {
       resumeValue: { action: "accept" },

@@ -75,7 +75,7 @@ export const deaf = new StateGraph(Steps)
 export const askThenWork = new StateGraph(Two)
   .addNode("ask", async (_, config) => {
     const left = interrupt<string, Json>("Go on?");
-    await sleep(400, undefined, { signal: config.signal });
+    await sleep(1_500, undefined, { signal: config.signal });
     return { left };
   })
   .addEdge(START, "ask")

@@ -183,7 +183,7 @@ describe.each(["memory", "sqlite"] as const)("on %s", (storage) => {
   test("33: a run that is resumed before its LangGraph run has ended goes on, and has rested once", async () => {
     const end = gate("runs.finish");
     const at = await serveFailing(storage, end.hit);
-    const runId = await at.start("counting", { inputs: { steps: 4, stepMs: 50 } });
+    const runId = await at.start("counting", { inputs: { steps: 4, stepMs: 150 } });
     await at.reaches(runId, "running");
     end.arm();
     expect(await at.send("POST", `/${runId}:pause`, {})).toMatchObject({ status: 202, body: { status: "paused" } });
@@ -199,7 +199,7 @@ describe.each(["memory", "sqlite"] as const)("on %s", (storage) => {
   test("33: a run that is resumed while it is being stopped goes on once it has stopped", async () => {
     const end = gate("runs.finish");
     const at = await serveFailing(storage, end.hit);
-    const runId = await at.start("conformance-delay", { inputs: { delayMs: 500 } });
+    const runId = await at.start("conformance-delay", { inputs: { delayMs: 1_500 } });
     await at.reaches(runId, "running");
     end.arm();
     const pausing = at.send("POST", `/${runId}:pause`, { drainPolicy: "immediate" });
