@@ -29,11 +29,14 @@ export interface Fork extends Pick<ForkSource, "fromSeq" | "mode"> {
 
 export type Forks = ReturnType<typeof createForks>;
 
+/** They are written in one step. */
+const MAX_INHERITED_EVENTS = 10_000;
+
 const MEMBERS: ReadonlySet<string> = new Set(["mode", "fromSeq", "runOptionsOverlay"]);
 const OVERLAY: ReadonlySet<string> = new Set(["inputs", "configurable", "tags", "metadata"]);
 
 export function createForks(parts: RunParts, access: RunAccess, creation: RunCreation) {
-  const { context, workflows } = parts;
+  const { context, workflows, logs } = parts;
   const { services } = context;
 
   /** The thread of a fork that goes on from a checkpoint. @returns that checkpoint, in the copy */
@@ -61,15 +64,16 @@ export function createForks(parts: RunParts, access: RunAccess, creation: RunCre
   return {
     /**
      * @param attempt what the fork is called by, and whether an attempt before may have made it
-     * @throws OpenwopRefusal 400 for what is not valid, 422 for a point that the source has not reached; as `access`
+     * @throws OpenwopRefusal 400 for what is not valid, 422 for a point that the source has not reached or that is too far; as `access`
      */
     async fork(caller: Caller, runId: string, body: JsonObject, attempt: IdempotentAttempt): Promise<Fork> {
       const { mode, fromSeq, overlay } = decodeFork(body);
       const source = await access(caller, runId);
       const made = await creation.madeBefore(ownerOf(caller), attempt);
       if (made !== null) return { found: made, fromSeq, mode };
-      const events = await allEvents(parts, source);
-      if (fromSeq >= events.length) throw beyond(fromSeq, events.length - 1);
+      const { sequence: last } = await logs.read(source);
+      if (fromSeq > last) throw beyond(fromSeq, last);
+      const events = fromSeq === 0 ? [] : await allEvents(parts, source);
       // A workflow that is gone, or that the caller may not run any more, begins nothing new.
       const workflow = await workflows.describe(caller, source.workflowId);
       const checkpointId = fromSeq === 0 ? null : checkpointBefore(events, fromSeq);
@@ -104,6 +108,10 @@ function decodeFork(body: JsonObject): { readonly overlay: JsonObject } & Pick<F
   const from = fromSeq ?? 0;
   if (typeof from !== "number" || !Number.isSafeInteger(from) || from < 0) {
     throw invalid("fromSeq must be a whole number from 0.");
+  }
+  if (from > MAX_INHERITED_EVENTS) {
+    const message = `fromSeq must be at most ${MAX_INHERITED_EVENTS}: a fork begins with a copy of the events before it.`;
+    throw new OpenwopRefusal({ status: 422, code: "validation_error", message });
   }
   return { mode, fromSeq: from, overlay };
 }

@@ -81,6 +81,12 @@ describe.each(STORAGES)("forks on %s", (storage) => {
       expect(await fork(ann, source, body)).toMatchObject({ status: 400, body: { error: "validation_error" } });
     }
     expect((await fork(ann, source, { mode: "replay", fromSeq: 1_000 })).status).toBe(422);
+    const far = await fork(ann, source, { mode: "branch", fromSeq: 10_001 });
+    expect([far.status, far.body.error, far.body.message]).toEqual([
+      422,
+      "validation_error",
+      expect.stringContaining("at most 10000"),
+    ]);
     expect((await fork(ann, "no-such-run", { mode: "replay" })).status).toBe(404);
     expect((await fork(ann, source, { mode: "replay", runOptionsOverlay: {} })).status).toBe(201);
   });
