@@ -24,6 +24,11 @@ export type Decision =
   | { readonly kind: "appended"; readonly events: readonly LoggedEvent[]; readonly fold: Folding }
   | { readonly kind: "declined"; readonly fold: Folding };
 
+export interface LogPage {
+  readonly events: readonly LoggedEvent[];
+  readonly fold: Folding;
+}
+
 export interface DecideOptions {
   /** Look what others have written before the first try. Default true; whoever is the log's main writer need not. */
   readonly refresh?: boolean;
@@ -46,7 +51,7 @@ export function createEventLogs(deps: {
   const { records, hints, clock, logger } = deps;
   const folds = createFolds(deps.rules);
   const heldOf = folds.held;
-  const { list, refresh } = createLogPages(records);
+  const { list, refresh, readFrom } = createLogPages(records);
 
   const append = async (
     record: RunRecord,
@@ -104,6 +109,11 @@ export function createEventLogs(deps: {
       const { fold } = heldOf(record);
       await refresh(record, fold);
       return fold;
+    },
+    /** The same, with the events from a sequence on, at most so many. */
+    async readFrom(record: RunRecord, from: number, limit: number): Promise<LogPage> {
+      const { fold } = heldOf(record);
+      return { events: await readFrom(record, fold, from, limit), fold };
     },
     /**
      * Append what `decide` makes of how the run stands; asked again when somebody else was faster. Nothing is appended to a run that has

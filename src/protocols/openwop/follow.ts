@@ -27,9 +27,12 @@ export function createLogReaders(parts: RunParts, reconciler: Reconciler, snapsh
 
   /** All from a sequence on, at most so many. */
   const read = async (record: RunRecord, from: number, limit: number): Promise<LogRead> => {
-    const fold = await logs.read(record);
+    const found = await logs.readFrom(record, from, limit);
+    const { fold } = found;
+    const { sequence: seen } = fold;
     await reconciler.reconcile(record, fold);
-    const events = from > fold.sequence ? [] : await logs.list(record, from, limit);
+    const isMore = fold.sequence > seen && found.events.length < limit;
+    const { events } = isMore ? await logs.readFrom(record, from, limit) : found;
     const last = events.at(-1)?.sequence ?? from - 1;
     return { events, isComplete: fold.completedAt !== null && last >= fold.sequence };
   };

@@ -30,11 +30,30 @@ export function createLogPages(records: Pick<RecordStore, "list">) {
   const refresh = async (record: RunRecord, fold: Folding): Promise<void> => {
     for (;;) {
       const events = await list(record, fold.sequence + 1);
-      // Another reader of this process may have been faster.
-      for (const event of events) if (event.sequence === fold.sequence + 1) fold.apply(event);
+      applyNext(fold, events);
       if (events.length < PAGE) return;
     }
   };
 
-  return { list, refresh };
+  /** Events from a sequence on, and the fold brought up to date: in one read for whoever follows the log. */
+  const readFrom = async (
+    record: RunRecord,
+    fold: Folding,
+    from: number,
+    limit: number,
+  ): Promise<readonly LoggedEvent[]> => {
+    if (from > fold.sequence + 1) await refresh(record, fold);
+    if (from > fold.sequence + 1) return [];
+    const events = await list(record, from, limit);
+    applyNext(fold, events);
+    if (events.length === limit) await refresh(record, fold);
+    return events;
+  };
+
+  return { list, refresh, readFrom };
+}
+
+function applyNext(fold: Folding, events: readonly LoggedEvent[]): void {
+  // Another reader of this process may have been faster.
+  for (const event of events) if (event.sequence === fold.sequence + 1) fold.apply(event);
 }
