@@ -5,7 +5,7 @@ import type { WebSocket, WebSocketServer } from "ws";
 import { HeddleError } from "../core/errors.js";
 import { useFastResponses } from "./fast-responses.js";
 import { refuseBadRequests, serverOptionsOf } from "./refused-requests.js";
-import { createWebSocketServer, forUpgrades } from "./web-sockets.js";
+import { createWebSocketServer, forUpgrades, isWebSocketRequest, refuseOtherUpgrades } from "./web-sockets.js";
 
 /** What {@link listen} serves: what `createApp` returns, or any Hono app. */
 export interface FetchServer {
@@ -135,10 +135,12 @@ async function listenOne(server: FetchServer, options: ListenOptions): Promise<L
       ...serverOptionsOf(limits),
       keepAliveTimeout: KEEP_ALIVE_MS,
       keepAlive: true,
+      shouldUpgradeCallback: isWebSocketRequest,
       keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
     },
   }) as Server;
   const connections = trackAnswers(http);
+  refuseOtherUpgrades(http);
   refuseBadRequests(http, connections.open, limits);
   await bind(http, port, host);
   const address = http.address() as AddressInfo;

@@ -71,7 +71,8 @@ function refusalOf(code: string | undefined, limits: ConnectionLimits): Refusal 
   return ["400 Bad Request", "The request is not valid HTTP"];
 }
 
-function refuse(socket: Duplex, status: string, detail: string): void {
+/** Answer a connection that no app answers, and end it. @param status with its reason: `400 Bad Request` */
+export function refuse(socket: Duplex, status: string, detail: string): void {
   const body = JSON.stringify({ detail });
   const head = `HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
   socket.end(head + body, () => socket.destroy());

@@ -1,7 +1,8 @@
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { type WebSocketServerLike, createAdaptorServer } from "@hono/node-server";
 import type { WebSocketServer } from "ws";
 import type { FetchServer } from "./listen.js";
+import { refuse } from "./refused-requests.js";
 
 /** As `http.maxBodyBytes` has it by default. */
 const MAX_MESSAGE_BYTES = 20 * 1024 * 1024;
@@ -19,6 +20,29 @@ export async function createWebSocketServer(maxMessageBytes = MAX_MESSAGE_BYTES)
 /** @types/ws 8.18.2 and @hono/node-server 2.1.8 disagree about optional properties under `exactOptionalPropertyTypes`. */
 export function forUpgrades(sockets: WebSocketServer): WebSocketServerLike {
   return sockets as WebSocketServerLike;
+}
+
+/** Whether a request that names an `Upgrade` is for us; others are ordinary requests that may ignore it (RFC 9110 §7.8). */
+export function isWebSocketRequest({ method, headers }: IncomingMessage): boolean {
+  return method === "GET" && headers.upgrade?.toLowerCase() === "websocket";
+}
+
+/**
+ * @hono/node-server 2.1.8 answers no other upgrade than a WebSocket's (`curl --http2` asks for `h2c`) and leaves its connection open.
+ * From 24.9 on Node treats those as ordinary requests where it is told to (`shouldUpgradeCallback`); before, they are refused.
+ */
+export function refuseOtherUpgrades(http: Server): void {
+  const hooked = http.listeners("upgrade").at(-1) as ((...args: unknown[]) => void) | undefined;
+  if (hooked === undefined) return;
+  http.removeListener("upgrade", hooked);
+  http.on("upgrade", (request, socket, head) => {
+    if (isWebSocketRequest(request)) hooked.call(http, request, socket, head);
+    // Somebody else's may be for it.
+    else if (http.listenerCount("upgrade") === 1) {
+      socket.on("error", () => undefined);
+      refuse(socket, "400 Bad Request", "This server upgrades connections to WebSockets alone");
+    }
+  });
 }
 
 /**
@@ -41,5 +65,6 @@ export async function acceptWebSockets(
     createServer: (() => http) as never,
     websocket: { server: forUpgrades(sockets) },
   });
+  refuseOtherUpgrades(http);
   return sockets;
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { type RequestListener, createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type RequestListener, type Server, createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { text } from "node:stream/consumers";
 import { Hono } from "hono";
 import { v7 } from "uuid";
 import { afterEach, describe, expect, it } from "vitest";
@@ -23,8 +24,9 @@ async function openParent(): Promise<Hono> {
   return parent.route("/agent", server.app);
 }
 
-async function serve(listener: RequestListener, sockets: FetchServer): Promise<string> {
+async function serve(listener: RequestListener, sockets: FetchServer, servers: Server[] = []): Promise<string> {
   const http = createServer(listener);
+  servers.push(http);
   const open = await acceptWebSockets(http, sockets);
   http.listen(0, "127.0.0.1");
   closers.push(async () => {
@@ -63,6 +65,20 @@ describe("WebSockets of an app that is mounted in another one", () => {
     for (const path of ["/mine", "/agent/ok", "/nothing"]) expect(await closeCodeOf(`${url}${path}`)).toBe(1006);
     expect(await closeCodeOf(`${url}/agent/threads/nonsense/stream/events`)).toBe(4422);
     expect(await runOverSocket(`${url}/agent`)).toMatchObject({ n: 4 });
+  });
+
+  it("on a Node server of one's own: another upgrade is refused, unless somebody else takes it", async () => {
+    const parent = await openParent();
+    const servers: Server[] = [];
+    const url = await serve((_, response) => void response.end("framework"), parent, servers);
+    const ask = async (): Promise<string> => {
+      const socket = connect(Number(new URL(url).port), "127.0.0.1");
+      socket.write("GET /agent/ok HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n");
+      return text(socket);
+    };
+    expect(await ask()).toMatch(/^HTTP\/1\.1 400 [^]*"detail":"This server upgrades connections to WebSockets alone"/);
+    servers[0]?.on("upgrade", (_, socket) => socket.end("mine"));
+    expect(await ask()).toBe("mine");
   });
 
   it("beside a framework that answers requests itself", async () => {
