@@ -55,11 +55,11 @@ export async function openReceiver(at = 0): Promise<Receiver> {
   };
 }
 
-/** Bounded: 10 s. */
+/** Bounded: 25 s. What a process was sending that died is sent again when its lease is over. */
 export async function until(isDone: () => boolean | Promise<boolean>): Promise<void> {
-  for (let looks = 0; looks < 500; looks += 1) {
+  for (let looks = 0; looks < 1_250; looks += 1) {
     if (await isDone()) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  throw new Error("it did not happen within 10 s");
+  throw new Error("it did not happen within 25 s");
 }
