@@ -79,4 +79,18 @@ describe("WriteBehind", () => {
       expect(log.includes("second begins")).toBe(options.inOrder);
     },
   );
+
+  it("handles what fails of writes that come after a failure", async () => {
+    const behind = new WriteBehind({ inOrder: true });
+    behind.add(Promise.reject(new Error("first")));
+    await turn();
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown): void => void unhandled.push(reason);
+    process.on("unhandledRejection", note);
+    expect(() => behind.add(Promise.reject(new Error("second")))).toThrow("first");
+    await turn();
+    process.off("unhandledRejection", note);
+    expect(unhandled).toEqual([]);
+    await expect(behind.drained()).rejects.toThrow("first");
+  });
 });

@@ -31,8 +31,9 @@ export class WriteBehind {
 
   /** Hand over pending writes. @throws what an earlier call failed with */
   add(work: Promise<unknown>): void {
-    this.#throwFailure();
+    // First: it has begun, and what it may fail with is nobody else's to handle.
     void this.#track(work);
+    this.#throwFailure();
   }
 
   /** Resolves when everything that was handed over is stored. @throws what failed first */
