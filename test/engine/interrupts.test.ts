@@ -1,7 +1,8 @@
+import { MemorySaver } from "@langchain/langgraph-checkpoint";
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { ask, askInTurn, askTwice, functional, hello, outer, steps } from "./graphs.js";
-import { execute, harness, named, type Executed } from "./harness.js";
+import { execute, harness, named, stockCheckpointer, type Executed } from "./harness.js";
 
 const graphs = { ask, askInTurn, askTwice, functional, outer, steps };
 
@@ -40,6 +41,25 @@ describe("dynamic interrupts", () => {
     });
     expect(second.text).toEqual(['updates: {"ask":{"topic":"yes"}}', 'updates: {"after":{"log":["got yes"]}}']);
     expect(second.outcome).toMatchObject({ kind: "success", hasNext: false, interrupts: "{}" });
+  });
+
+  it.each(["async", "sync"] as const)("are stored before they are told (%s)", async (durability) => {
+    const told: string[] = [];
+    const saver = new (class extends MemorySaver {
+      override async putWrites(...args: Parameters<MemorySaver["putWrites"]>): Promise<void> {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        await super.putWrites(...args);
+        told.push("stored");
+      }
+    })();
+    const { engine } = await harness(graphs, { checkpointer: stockCheckpointer(saver) });
+    await execute(
+      engine,
+      { graphId: "ask", input: hello, streamModes: ["updates"], durability },
+      { onFrame: ({ data }) => void told.push(JSON.stringify(data).includes("__interrupt__") ? "asked" : "other") },
+    );
+    expect(told).toContain("asked");
+    expect(told.slice(0, told.indexOf("asked"))).toContain("stored");
   });
 
   it("tolerates what RemoteGraph adds to a command", async () => {

@@ -80,6 +80,9 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
       abort.abort(new DOMException("The run was stopped.", "AbortError"));
       queue.wake();
     };
+    const halted = new Promise<void>((resolve) => {
+      abort.signal.addEventListener("abort", () => resolve(), { once: true });
+    });
     let execution: Execution | undefined;
     let stop: Stop | undefined;
     if (request.signal.aborted) onAbort();
@@ -133,6 +136,8 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
       while (stop === undefined && !abort.signal.aborted) {
         await queue.wait();
         const events = queue.take();
+        // Who reads a question may answer it at once.
+        if (prepared.saver.interrupted) await Promise.race([prepared.saver.asked(), halted]);
         if (events !== null && !abort.signal.aborted) yield events;
       }
       const rest = queue.take();

@@ -34,6 +34,7 @@ export class RunSaver extends BaseCheckpointSaver {
   /** `null`: whoever writes waits until it is stored. */
   readonly #behind: WriteBehind | null;
   readonly #onCheckpoint: ((checkpointId: string) => Promise<void>) | undefined;
+  readonly #questions: Promise<unknown>[] = [];
   #check: Promise<boolean> | null = null;
   #sealed = false;
 
@@ -69,6 +70,12 @@ export class RunSaver extends BaseCheckpointSaver {
   /** Resolves when everything that was written is stored. @throws what failed first */
   async drained(): Promise<void> {
     await this.#behind?.drained();
+  }
+
+  /** Resolves when every interrupt that was written can be read by who wants to answer it, or could not be stored. */
+  async asked(): Promise<void> {
+    await Promise.all(this.#questions);
+    await this.#ownWrites();
   }
 
   #assertOpen(): void {
@@ -119,15 +126,18 @@ export class RunSaver extends BaseCheckpointSaver {
     taskPath?: string,
   ): Promise<void> {
     this.#assertOpen();
-    if (writes.some(([channel]) => channel === INTERRUPT)) this.interrupted = true;
+    const asks = writes.some(([channel]) => channel === INTERRUPT);
+    if (asks) this.interrupted = true;
     const stored = writes.some(([channel]) => channel === ERROR) ? this.#failed(writes) : writes;
     if (stored.length === 0) return;
     const store = async (): Promise<void> => {
       if (this.#holdsLease !== undefined) await this.#assertHeld();
       await this.#saver.putWrites(config, stored, taskId, taskPath);
     };
-    if (this.#behind === null) await store();
-    else this.#behind.add(store());
+    const storing = store();
+    if (asks) this.#questions.push(storing.catch(() => undefined));
+    if (this.#behind === null) await storing;
+    else this.#behind.add(storing);
   }
 
   /**
