@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { toJsonText } from "./json.js";
-import type { RecordStore, RecordWrite } from "./record.js";
+import { type JsonText, toJsonText } from "./json.js";
+import type { RecordKey, RecordStore, RecordWrite } from "./record.js";
 
 /** Records of a protocol that belong to a thread, and go with it. */
 export interface ThreadRecords {
@@ -26,18 +26,14 @@ export async function noteThreadRecords(
   threadId: string,
   places: readonly ThreadRecords[],
 ): Promise<void> {
-  for (const place of places) {
-    const { at, value } = noteOf(threadId, place);
-    if ((await records.get(at)) === null) await records.write({ ...at, value, disposable: true });
+  for (const note of threadRecordNotes(threadId, places)) {
+    if ((await records.get(note)) === null) await records.write(note);
   }
 }
 
 /** The same as writes, for who makes them in one step with the thread's first records. */
 export function threadRecordNotes(threadId: string, places: readonly ThreadRecords[]): readonly RecordWrite[] {
-  return places.map((place) => {
-    const { at, value } = noteOf(threadId, place);
-    return { ...at, value, disposable: true };
-  });
+  return places.map((place) => noteOf(threadId, place));
 }
 
 /** Take back what {@link noteThreadRecords} noted: from now on these records stay when the thread goes. */
@@ -46,7 +42,7 @@ export async function disownThreadRecords(
   threadId: string,
   places: readonly ThreadRecords[],
 ): Promise<void> {
-  for (const place of places) await records.remove(noteOf(threadId, place).at);
+  for (const place of places) await records.remove(keyOf(threadId, valueOf(place)));
 }
 
 /** Remove the records of a thread that is being deleted, of all owners. Repeating it after a crash finishes it. */
@@ -82,9 +78,17 @@ async function removePlace(
   }
 }
 
-function noteOf(threadId: string, { space, owner, collection, labels = {} }: ThreadRecords) {
-  const value = toJsonText({ space, owner, collection, labels });
-  return { value, at: { space: SPACE, owner: OWNER, collection: collectionOf(threadId), key: digest(value) } };
+function noteOf(threadId: string, place: ThreadRecords): RecordWrite {
+  const value = valueOf(place);
+  return { ...keyOf(threadId, value), value, disposable: true };
+}
+
+function keyOf(threadId: string, value: JsonText): RecordKey {
+  return { space: SPACE, owner: OWNER, collection: collectionOf(threadId), key: digest(value) };
+}
+
+function valueOf({ space, owner, collection, labels = {} }: ThreadRecords): JsonText {
+  return toJsonText({ space, owner, collection, labels });
 }
 
 /** Ids of threads are UUIDs in either case. */

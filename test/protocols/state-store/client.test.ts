@@ -78,8 +78,16 @@ describe("heddle/state-store", () => {
     expect(await changes.next()).toEqual({ done: true, value: undefined });
   });
 
-  it("comes again after a lost connection, and gets what it missed as one change", async () => {
-    const id = workflow();
+  /** Follow `k` of a workflow through a proxy; `use` begins when the subscription is open and its first change is waited for. */
+  const followCut = async (
+    id: string,
+    use: (following: {
+      readonly changes: AsyncGenerator<StateChange<unknown>>;
+      readonly first: Promise<IteratorResult<StateChange<unknown>>>;
+      readonly proxy: Awaited<ReturnType<typeof startTcpProxy>>;
+      readonly opened: () => number;
+    }) => Promise<void>,
+  ): Promise<void> => {
     const target = new URL(served.url);
     const proxy = await startTcpProxy({ port: Number(target.port) });
     const through = new StateStoreClient({ baseUrl: `http://127.0.0.1:${proxy.port}${target.pathname}` });
@@ -91,6 +99,16 @@ describe("heddle/state-store", () => {
         () => opened === 1,
         () => "the first connection",
       );
+      await use({ changes, first, proxy, opened: () => opened });
+    } finally {
+      await changes.return(undefined);
+      await proxy.close();
+    }
+  };
+
+  it("comes again after a lost connection, and gets what it missed as one change", async () => {
+    const id = workflow();
+    await followCut(id, async ({ changes, first, proxy, opened }) => {
       await client.set(id, "k", "a");
       expect((await first).value).toMatchObject({ newValue: "a", version: 1 });
       const second = changes.next();
@@ -99,35 +117,19 @@ describe("heddle/state-store", () => {
       await client.set(id, "k", "c");
       proxy.heal();
       expect((await second).value).toMatchObject({ newValue: "c", version: 3 });
-      expect(opened).toBe(2);
-    } finally {
-      await changes.return(undefined);
-      await proxy.close();
-    }
+      expect(opened()).toBe(2);
+    });
   });
 
   it("gets what it missed also where nothing was heard before the connection was lost", async () => {
     const id = workflow();
     await client.set(id, "k", "before");
-    const target = new URL(served.url);
-    const proxy = await startTcpProxy({ port: Number(target.port) });
-    const through = new StateStoreClient({ baseUrl: `http://127.0.0.1:${proxy.port}${target.pathname}` });
-    let opened = 0;
-    const changes = through.subscribe(id, "k", { onOpen: () => (opened += 1) });
-    try {
-      const first = changes.next();
-      await soon(
-        () => opened === 1,
-        () => "the first connection",
-      );
+    await followCut(id, async ({ first, proxy }) => {
       proxy.cut();
       await client.set(id, "k", "missed");
       proxy.heal();
       expect((await first).value).toEqual({ oldValue: null, newValue: "missed", version: 2 });
-    } finally {
-      await changes.return(undefined);
-      await proxy.close();
-    }
+    });
   });
 
   it("reads a value of many megabytes in no more time than it takes to come", async () => {
