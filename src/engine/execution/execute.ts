@@ -74,15 +74,14 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
     const prepared = prepare(context, request);
     const queue = new EventQueue();
     const abort = new AbortController();
+    const halted = Promise.withResolvers<void>();
     const onAbort = (): void => {
       prepared.saver.stopping = true;
       // Nodes expect an error as reason, and LangGraph writes to what is thrown.
       abort.abort(new DOMException("The run was stopped.", "AbortError"));
       queue.wake();
+      halted.resolve();
     };
-    const halted = new Promise<void>((resolve) => {
-      abort.signal.addEventListener("abort", () => resolve(), { once: true });
-    });
     let execution: Execution | undefined;
     let stop: Stop | undefined;
     if (request.signal.aborted) onAbort();
@@ -137,7 +136,7 @@ export function createExecute(context: ExecuteParts): Engine["execute"] {
         await queue.wait();
         const events = queue.take();
         // Who reads a question may answer it at once.
-        if (prepared.saver.interrupted) await Promise.race([prepared.saver.asked(), halted]);
+        if (prepared.saver.interrupted) await Promise.race([prepared.saver.asked(), halted.promise]);
         if (events !== null && !abort.signal.aborted) yield events;
       }
       const rest = queue.take();

@@ -34,6 +34,7 @@ export class RunSaver extends BaseCheckpointSaver {
   /** `null`: whoever writes waits until it is stored. */
   readonly #behind: WriteBehind | null;
   readonly #onCheckpoint: ((checkpointId: string) => Promise<void>) | undefined;
+  /** Interrupts that are being stored, where nothing is {@link RunSaver.#behind}. */
   readonly #questions: Promise<unknown>[] = [];
   #check: Promise<boolean> | null = null;
   #sealed = false;
@@ -134,10 +135,13 @@ export class RunSaver extends BaseCheckpointSaver {
       if (this.#holdsLease !== undefined) await this.#assertHeld();
       await this.#saver.putWrites(config, stored, taskId, taskPath);
     };
+    if (this.#behind !== null) {
+      this.#behind.add(store());
+      return;
+    }
     const storing = store();
     if (asks) this.#questions.push(storing.catch(() => undefined));
-    if (this.#behind === null) await storing;
-    else this.#behind.add(storing);
+    await storing;
   }
 
   /**
